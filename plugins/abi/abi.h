@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* To be raised whenever these declarations or a public header change; a test compares a hash of them. */
-#define ORRERY_ABI 3
+#define ORRERY_ABI 4
 
 #define ORRERY_KIND_TASK 1
 #define ORRERY_KIND_PROBE 2

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <plugins/abi/abi.h>
+#include <plugins/abi/header_hash.h>
 #include <torch/version.h>
 
 #include <cstddef>  // defines _GLIBCXX_USE_CXX11_ABI
@@ -44,6 +45,9 @@
 #ifndef ORRERY_STAMP_ABI
 #define ORRERY_STAMP_ABI ORRERY_ABI
 #endif
+#ifndef ORRERY_STAMP_HEADERS
+#define ORRERY_STAMP_HEADERS ORRERY_HEADER_HASH
+#endif
 #ifndef ORRERY_STAMP_TORCH
 #define ORRERY_STAMP_TORCH TORCH_VERSION
 #endif
@@ -51,11 +55,15 @@
 #define ORRERY_STAMP_CXX11ABI _GLIBCXX_USE_CXX11_ABI
 #endif
 
-#define ORRERY_STAMP                                                                    \
-  ORRERY_STAMP_PREFIX "abi=" ORRERY_STAMP_TEXT(                                         \
-      ORRERY_STAMP_ABI) " torch=" ORRERY_STAMP_TORCH " stdlib=" ORRERY_STAMP_STDLIB     \
-                        " cxx11abi=" ORRERY_STAMP_TEXT(                                 \
-                            ORRERY_STAMP_CXX11ABI) " sanitizer=" ORRERY_STAMP_SANITIZER \
-                                                   " compiler=" ORRERY_STAMP_COMPILER   \
-                                                   " std=20"                            \
-                                                   " containers=" ORRERY_STAMP_CONTAINERS
+// clang-format off
+#define ORRERY_STAMP                                                  \
+  ORRERY_STAMP_PREFIX "abi=" ORRERY_STAMP_TEXT(ORRERY_STAMP_ABI)      \
+  " headers=" ORRERY_STAMP_HEADERS                                    \
+  " torch=" ORRERY_STAMP_TORCH                                        \
+  " stdlib=" ORRERY_STAMP_STDLIB                                      \
+  " cxx11abi=" ORRERY_STAMP_TEXT(ORRERY_STAMP_CXX11ABI)               \
+  " sanitizer=" ORRERY_STAMP_SANITIZER                                \
+  " compiler=" ORRERY_STAMP_COMPILER                                  \
+  " std=20"                                                           \
+  " containers=" ORRERY_STAMP_CONTAINERS
+// clang-format on

@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path root = ORRERY_SOURCE_DIR;
-const fs::path recorded = root / "plugins/abi/header_hash";
+const fs::path recorded = root / "plugins/abi/header_hash.h";
 
 // 64-bit FNV-1a (Fowler, Noll, Vo).
 uint64_t fnv1a(std::string_view bytes) {
@@ -25,12 +25,17 @@ uint64_t fnv1a(std::string_view bytes) {
 // What a compiled plugin depends on: neither comments nor layout.
 std::string essence(std::string_view source) { return without_space(without_comments(source)); }
 
-std::string present_line() {
+std::string present_text() {
   std::string all;
   for (const char* folder : {"framework/include/orrery", "plugins/abi"})
     for (const fs::path& file : files_below(root / folder, {".h"}))
-      all += fs::relative(file, root).generic_string() + '\0' + essence(read_text(file)) + '\0';
-  return fmt::format("abi={} hash={:016x}\n", ORRERY_ABI, fnv1a(all));
+      if (file != recorded)
+        all += fs::relative(file, root).generic_string() + '\0' + essence(read_text(file)) + '\0';
+  return fmt::format(
+      "// The hash of every public header, which a plugin carries in its stamp. Written by the test Abi.*\n"
+      "// (tests/unit/abi_test.cpp says how).\n#pragma once\n\n"
+      "// of abi {}\n#define ORRERY_HEADER_HASH \"{:016x}\"\n",
+      ORRERY_ABI, fnv1a(all));
 }
 
 TEST(Abi, HashIsFnv1a) {
@@ -53,11 +58,11 @@ TEST(Abi, HashIgnoresCommentsAndLayoutOnly) {
 
 TEST(Abi, RisesWithThePublicHeaders) {
   ASSERT_FALSE(files_below(root / "framework/include/orrery", {".h"}).empty());
-  const std::string line = present_line();
-  if (std::getenv("ORRERY_UPDATE_HEADER_HASH")) std::ofstream(recorded) << line;
-  EXPECT_EQ(read_text(recorded), line)
+  const std::string text = present_text();
+  if (std::getenv("ORRERY_UPDATE_HEADER_HASH")) std::ofstream(recorded) << text;
+  EXPECT_EQ(read_text(recorded), text)
       << "The public headers changed. If a plugin built before the change would break, raise ORRERY_ABI in\n"
-         "plugins/abi/abi.h. Then write the line above into plugins/abi/header_hash, which this does:\n"
+         "plugins/abi/abi.h. Then write the text above into plugins/abi/header_hash.h, which this does:\n"
          "  ORRERY_UPDATE_HEADER_HASH=1 unit_tests --gtest_filter='Abi.*'";
 }
 

@@ -26,7 +26,11 @@ Record sample() {
   figure.traces.push_back({"W_E", torch::arange(3), torch::tensor({0.5, 1.5, 2.5}, torch::kDouble), {}});
   figure.traces.push_back({"W_L", {}, torch::ones({3}), {}});
   recorder.figure(figure);
-  recorder.figure({"grid", Figure::Kind::heatmap, "", "", "", {{"", {}, {}, torch::ones({2, 3})}}});
+  Figure grid{"grid", Figure::Kind::heatmap, "", "", "", {{"", {}, {}, torch::ones({2, 3})}}};
+  grid.x_log = true;
+  grid.equal_axes = true;
+  grid.y_ticks = {"head 0", "\"=\""};
+  recorder.figure(grid);
   return recorder.record();
 }
 
@@ -44,6 +48,7 @@ TEST(ResultLine, is_the_documented_json) {
       R"("y_label": "norm", "traces": [{"name": "W_E", "x": "figure/norms_by_k/0/x", "y": "figure/norms_by_k/0/y"}, )"
       R"({"name": "W_L", "y": "figure/norms_by_k/1/y"}]}, )"
       R"({"name": "grid", "kind": "heatmap", "title": "", "x_label": "", "y_label": "", )"
+      R"("x_log": true, "equal_axes": true, "y_ticks": ["head 0", "\"=\""], )"
       R"("traces": [{"name": "", "z": "figure/grid/0/z"}]}], )"
       R"("tensors": {"norms": "tensor/norms"}}}})");
 }

@@ -27,6 +27,10 @@ struct Figure {
   Kind kind = Kind::line;
   std::string title, x_label, y_label;
   std::vector<Trace> traces;
+  bool x_log = false, y_log = false;
+  /// Names of the positions 0, 1, ... along an axis ("head 0", "=", "(2,2,1)"); empty: the axis has numbers.
+  std::vector<std::string> x_ticks = {}, y_ticks = {};
+  bool equal_axes = false;  ///< a unit is as long on x as on y, as where points lie on circles
 };
 
 /// A typed fact that comparison understands, e.g. kind "key_frequencies" with fields order, frequencies and

@@ -20,6 +20,11 @@ constexpr std::pair<Figure::Kind, const char*> kinds[] = {{Figure::Kind::line, "
 constexpr std::pair<const char*, torch::Tensor Trace::*> axes[] = {
     {"x", &Trace::x}, {"y", &Trace::y}, {"z", &Trace::z}};
 
+constexpr std::pair<const char*, bool Figure::*> flags[] = {
+    {"x_log", &Figure::x_log}, {"y_log", &Figure::y_log}, {"equal_axes", &Figure::equal_axes}};
+constexpr std::pair<const char*, std::vector<std::string> Figure::*> tick_lists[] = {
+    {"x_ticks", &Figure::x_ticks}, {"y_ticks", &Figure::y_ticks}};
+
 std::string trace_key(const std::string& figure, size_t index, const char* axis) {
   return fmt::format("figure/{}/{}/{}", figure, index, axis);
 }
@@ -74,14 +79,17 @@ std::string json(const Figure& figure) {
   }
   const auto* kind =
       std::find_if(std::begin(kinds), std::end(kinds), [&](auto& k) { return k.first == figure.kind; });
-  return Object()
-      .add("name", json(figure.name))
+  Object object;
+  object.add("name", json(figure.name))
       .add("kind", json(std::string(kind->second)))
       .add("title", json(figure.title))
       .add("x_label", json(figure.x_label))
-      .add("y_label", json(figure.y_label))
-      .add("traces", list_of(traces))
-      .text();
+      .add("y_label", json(figure.y_label));
+  for (const auto& [key, flag] : flags)
+    if (figure.*flag) object.add(key, json(true));
+  for (const auto& [key, ticks] : tick_lists)
+    if (!(figure.*ticks).empty()) object.add(key, json(figure.*ticks));
+  return object.add("traces", list_of(traces)).text();
 }
 
 std::string json(const Record& record) {
@@ -158,6 +166,11 @@ Figure figure_of(const Json& object, const TensorsByName& tensors, const std::st
       std::find_if(std::begin(kinds), std::end(kinds), [&](auto& k) { return k.second == kind; });
   if (known == std::end(kinds)) throw Error(fmt::format("{}: no figure is of kind \"{}\"", where, kind));
   figure.kind = known->first;
+  for (const auto& [key, flag] : flags) figure.*flag = object.value(key, false);
+  for (const auto& [key, ticks] : tick_lists)
+    if (object.contains(key))
+      for (const Json& tick : list_at(object, key, where))
+        (figure.*ticks).push_back(text_of(tick, key, where));
   for (const Json& item : list_at(object, "traces", where)) {
     Trace trace;
     trace.name = text_of(member(item, "name", where), "name", where);

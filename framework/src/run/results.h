@@ -34,8 +34,8 @@ struct ProbeResult {
 /// {"trig_loss":
 ///   {"scalars": {"loss/train": 0.1}, "headlines": ["loss/train"],
 ///    "findings": {"key_frequencies": {"kind": "key_frequencies", "frequencies": [3, 5], ...}},
-///    "figures": [{"name": .., "kind": "line", "title": .., "x_label": .., "y_label": .., "traces":
-///                 [{"name": .., "x": "figure/NAME/0/x", "y": "figure/NAME/0/y"}]}],
+///    "figures": [{"name": .., "kind": "line", "title": .., "x_label": .., "y_label": ..,
+///                 "x_log": true, "x_ticks": [..], "equal_axes": true, "traces": [{"name": .., "x": "figure/NAME/0/x", "y": "figure/NAME/0/y"}]}],
 ///    "tensors": {"W_E_norms": "tensor/W_E_norms"}}}}`
 /// Traces and tensors are named as in result_tensors. Without an origin (run/origin.h) that key is left out.
 ORRERY_API std::string result_line(int64_t step, const std::string& checkpoint,
