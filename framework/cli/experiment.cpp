@@ -19,15 +19,12 @@
 namespace orrery::cli {
 namespace {
 
-// The built-in plugins lie beside the program: in a build tree bin/orrery and plugins/, installed bin/orrery
-// and lib/orrery/plugins/.
+// The built-in plugins: bin/orrery-core and plugins/ lie side by side, in a build tree and in lib/orrery.
 std::filesystem::path builtin_plugins() {
   std::error_code failed;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
-  const auto prefix = program.parent_path().parent_path();
-  for (const char* folder : {"plugins", "lib/orrery/plugins"})
-    if (std::filesystem::is_directory(prefix / folder, failed)) return prefix / folder;
-  return {};
+  const auto folder = program.parent_path().parent_path() / "plugins";
+  return std::filesystem::is_directory(folder, failed) ? folder : std::filesystem::path();
 }
 
 }  // namespace

@@ -36,6 +36,17 @@ void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
                      fmt::format("there are: {}", fmt::join(names, ", ")));
 }
 
+// Every help text as an entry of the table in framework/start/start.cpp, which prints them in our place.
+void print_help_texts(const CLI::App& program) {
+  const auto print = [](const std::string& command, const std::string& text) {
+    fmt::print("{{\"{}\", R\"help({})help\"}},\n", command, text);
+  };
+  print("", program.help());
+  print("--version", program.version() + "\n");
+  for (const CLI::App* command : program.get_subcommands(nullptr))
+    print(command->get_name(), command->help("orrery"));
+}
+
 int run(int argc, char** argv) {
   CLI::App program("A laboratory for taking toy neural networks apart.", "orrery");
   program.footer(examples);
@@ -47,6 +58,7 @@ int run(int argc, char** argv) {
                                               cli::add_patch(program),    cli::add_import(program),
                                               cli::add_export(program),   cli::add_plugins(program),
                                               cli::add_describe(program), cli::add_new(program)};
+  if (argc == 2 && argv[1] == std::string_view("--help-texts")) return print_help_texts(program), 0;
   refuse_unknown_command(program, argc, argv);
   try {
     program.parse(argc, argv);

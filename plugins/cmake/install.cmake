@@ -4,14 +4,15 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/orrery)
-set_target_properties(orrery_program PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+# orrery starts orrery-core, which looks for its plugins in ../plugins, as in the build tree.
+set_target_properties(orrery_core PROPERTIES INSTALL_RPATH "$ORIGIN/../../../${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS orrery EXPORT orrery LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS orrery_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS orrery_core RUNTIME DESTINATION lib/orrery/bin)
 install(DIRECTORY framework/include/orrery DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY plugins/abi plugins/testing DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/plugins
   FILES_MATCHING PATTERN "*.h")
 
-# The program looks for its plugins in ../lib/orrery/plugins.
 get_property(plugins GLOBAL PROPERTY ORRERY_PLUGINS)
 set_target_properties(${plugins} PROPERTIES INSTALL_RPATH "$ORIGIN/../../../${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS ${plugins} LIBRARY DESTINATION lib/orrery/plugins)

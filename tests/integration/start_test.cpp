@@ -1,0 +1,83 @@
+// The program that people start answers for orrery-core, and starts it in an environment put in order.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "run_program.h"
+
+namespace orrery {
+namespace {
+
+std::string said_by_core(const std::string& arguments) {
+  std::string text;
+  FILE* pipe = popen((std::string(ORRERY_PROGRAM) + "-core " + arguments).c_str(), "r");
+  std::array<char, 4096> buffer;
+  for (size_t n; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) text.append(buffer.data(), n);
+  EXPECT_EQ(pclose(pipe), 0);
+  return text;
+}
+
+// Sets or, with nullopt, unsets a variable for as long as the object lives.
+class Variable {
+ public:
+  Variable(const char* name, std::optional<std::string> value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    set(value);
+  }
+  ~Variable() { set(before_); }
+
+ private:
+  void set(const std::optional<std::string>& value) const {
+    value ? setenv(name_, value->c_str(), 1) : unsetenv(name_);
+  }
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST(Start, HelpIsThatOfTheCore) {
+  const Workplace place;
+  for (const std::string command : {"", "train", "probe", "verify", "import", "new"}) {
+    std::vector<std::string> arguments = {"--help"};
+    if (!command.empty()) arguments.insert(arguments.begin(), command);
+    const Finished program = place.orrery(arguments);
+    EXPECT_EQ(program.code, 0);
+    EXPECT_EQ(program.out, said_by_core(command + " --help"));
+    EXPECT_NE(program.out.find("Usage"), std::string::npos);
+  }
+  EXPECT_EQ(place.orrery({"--version"}).out, said_by_core("--version"));
+}
+
+TEST(Start, HelpOfNoCommandIsAMistake) {
+  const Finished program = Workplace().orrery({"trian", "--help"});
+  EXPECT_EQ(program.code, 2);
+  EXPECT_NE(program.err.find("did you mean \"train\"?"), std::string::npos);
+}
+
+nlohmann::json blas_core_of_a_run() {
+  const Workplace place;
+  place.write("c.toml",
+              "[task]\nname = \"modular_arithmetic\"\np = 5\n[model]\nd_model = 4\nd_head = 2\nd_mlp = 4\n"
+              "[train]\nsteps = 1\n");
+  const Finished program = place.orrery({"train", "c.toml", "--out", "run"});
+  EXPECT_EQ(program.code, 0) << program.err;
+  return nlohmann::json::parse(place.read("run/run.json"))["sessions"][0]["blas_core"];
+}
+
+TEST(Start, TunesTheEnvironmentUnlessToldNotTo) {
+  {
+    const Variable chosen("OPENBLAS_CORETYPE", "Haswell");
+    EXPECT_EQ(blas_core_of_a_run(), "Haswell");  // the user's word holds
+  }
+  const Variable none("OPENBLAS_CORETYPE", std::nullopt);
+  const bool has_avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  EXPECT_EQ(blas_core_of_a_run(), has_avx512 ? nlohmann::json("SkylakeX") : nlohmann::json(nullptr));
+  const Variable off("ORRERY_TUNE", "0");
+  EXPECT_EQ(blas_core_of_a_run(), nlohmann::json(nullptr));
+}
+
+}  // namespace
+}  // namespace orrery
