@@ -4,9 +4,13 @@ set(CPACK_PACKAGE_NAME orrery)
 set(CPACK_PACKAGE_VENDOR "The Orrery contributors")
 set(CPACK_PACKAGE_CONTACT "The Orrery contributors <contributors@orrery.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
-set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "${PROJECT_DESCRIPTION}
- Trains small networks on toy problems and measures what they have learned. Problems and measurements are plugins; many
- are included, and this package has all that others are built with.")
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+"Trains small networks on toy problems and measures what they have learned.
+Problems and measurements are plugins; many are included, and this package has
+all that others are built with. Example configs lie in
+/usr/share/orrery/configs.")
+install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/orrery)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -19,7 +23,7 @@ set(CPACK_DEBIAN_PACKAGE_DEPENDS libopenblas0-pthread)
 # To run it, nothing else is needed; these are for writing plugins.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libtorch-dev, g++, cmake, ninja-build, libgtest-dev")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "gdb")
-# liborrery lies in /usr/lib.
+# ldconfig is run, as there is a shared library.
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY =)
 include(CPack)

@@ -54,7 +54,7 @@ class MistakenTask final : public orrery::Task {
     orrery::Batch all = examples(8);
     if (is("labels_shape")) all.labels = all.labels.squeeze(1);
     if (is("labels_dtype")) all.labels = all.labels.to(torch::kInt32);
-    if (is("labels_undefined")) all.labels = {};
+    if (is("labels_undefined")) all.labels = torch::Tensor();
     if (is("label_range")) all.labels = all.labels + 1;
     if (is("token_range")) all.tokens = all.tokens + 1;
     return {.train = all, .test = all};
