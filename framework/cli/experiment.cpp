@@ -46,11 +46,12 @@ ParametersOf parameters_from(const Registry& registry) {
 Experiment::Experiment(const Registry& registry, Settings settings, torch::Device device)
     : registry_(registry), settings_(std::move(settings)) {
   const Plugin& plugin = registry.find(PluginKind::task, settings_.task.name);
+  task_who_ = plugin.who();
   task_ = make_task(plugin, settings_.task.parameters);
   spec_ = task_->spec();
   structure_ = task_->structure();
   split_ = task_->split(make_generator(settings_.seeds.data));
-  guard(plugin.who(), "split", [&] { check_split(spec_, split_); });
+  guard(task_who_, "split", [&] { check_split(spec_, split_); });
   model_ = make_model_of(settings_.seeds.init);
   if (const std::string& from = settings_.init.from; !from.empty()) try {
       load_weights(*model_, read_tensors(from).tensors);
@@ -69,10 +70,19 @@ std::unique_ptr<Model> Experiment::make_model_of(int64_t seed) const {
   torch::Generator rng = make_generator(seed);
   if (settings_.model.name != task_model)
     return make_model(settings_.model.name, settings_.model.parameters, spec_, rng);
-  if (auto own = task_->make_model(rng)) return own;
+  if (auto own = task_->make_model(rng)) {
+    guard(task_who_, "make_model", [&] { check_model(*own, spec_, split_.train); });
+    return own;
+  }
   throw UsageError(
       fmt::format("model.kind is \"task\", but the task {} brings no model of its own", settings_.task.name),
       "name one of the framework's, such as \"transformer\"");
+}
+
+Batch Experiment::sample(int64_t batch_size, torch::Generator rng) const {
+  Batch batch = task_->sample(batch_size, rng);
+  guard(task_who_, "sample", [&] { check_sample(spec_, batch_size, batch); });
+  return batch;
 }
 
 void Experiment::add_probes(const std::vector<ProbeChoice>& choices) {

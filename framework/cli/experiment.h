@@ -33,6 +33,8 @@ class Experiment {
 
   const Settings& settings() const { return settings_; }
   const Task& task() const { return *task_; }
+  /// Examples of an endless task, checked.
+  Batch sample(int64_t batch_size, torch::Generator rng) const;
   const TaskSpec& spec() const { return spec_; }
   const Split& split() const { return split_; }
   Model& model() { return *model_; }
@@ -59,6 +61,7 @@ class Experiment {
 
   const Registry& registry_;
   Settings settings_;
+  Who task_who_{};
   Instance<Task> task_;
   TaskSpec spec_;
   Structure structure_;

@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "commands.h"
+#include "crash.h"
 #include "terminal.h"
 
 namespace {
@@ -79,6 +80,7 @@ int report(const Error& error, int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cli::tell_of_crashes(argc, argv);
   try {
     return run(argc, argv);
   } catch (const UsageError& error) {

@@ -10,6 +10,7 @@
 
 #include "checkpoint_pass.h"
 #include "config/condition.h"
+#include "crash.h"
 #include "plan.h"
 #include "run/curves.h"
 #include "run/schedule.h"
@@ -37,6 +38,17 @@ void check_condition(const Condition& condition, const Trainer& trainer) {
       throw UsageError(
           fmt::format("train.stop_when: there is no metric \"{}\"{}", name, did_you_mean(name, known)),
           fmt::format("this run writes: {}", fmt::join(known, ", ")));
+}
+
+// The checkpoint was written before its probes were asked; `probe` measures what a run has no results of.
+void advise_on_crash_of_probes(const RunDirectory& run, std::optional<int64_t> step) {
+  const std::string again = fmt::format("probe {}{}{}", run.root().string(),
+                                        step ? fmt::format(" --steps {}", *step) : "", plugin_options());
+  advise_on_crash(fmt::format(
+      "nothing of the run is lost. Mend the plugin (to see where it crashes:\n"
+      "    {}),\n"
+      "  then go on: orrery train --resume {}{}, and: orrery probe {}{}",
+      debugger_command(again), run.root().string(), plugin_options(), run.root().string(), plugin_options()));
 }
 
 // One session of training: what happens at its evaluations and checkpoints.
@@ -104,6 +116,7 @@ void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
   for (const ProbeInRun& probe : experiment_.probes())
     if (probe.due(step)) due.push_back(&probe);
   if (due.empty()) return;
+  advise_on_crash_of_probes(run_, step);
   // Probes that wait for the last checkpoint show where they would be if this were it; their results come at
   // the end.
   const std::vector<Outcome> outcomes = experiment_.observer().measure(step, due, /*provisional=*/true);
@@ -125,6 +138,7 @@ class Afterwards {
 
   /// Returns whether all of it was done.
   bool run() {
+    advise_on_crash_of_probes(run_, std::nullopt);
     waiting();
     if (!interrupted()) nulls();
     if (!interrupted()) conclusions();
@@ -204,7 +218,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   experiment.add_probes(settings.probes);
   Trainer trainer(
       experiment.model(), experiment.spec(), experiment.split(), settings.train, settings.seeds.batches,
-      [&](int64_t batch_size, torch::Generator rng) { return experiment.task().sample(batch_size, rng); });
+      [&](int64_t batch_size, torch::Generator rng) { return experiment.sample(batch_size, rng); });
   check_condition(Condition::parse(settings.train.stop_when), trainer);
   RunDirectory run = resume ? RunDirectory::open(path) : RunDirectory::create(path);
   if (resume) resume_from(run, experiment.model(), trainer);

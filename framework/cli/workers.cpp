@@ -16,7 +16,9 @@
 #include <optional>
 #include <set>
 
+#include "crash.h"
 #include "messages.h"
+#include "plugins/loader/ending.h"
 #include "run/atomic_file.h"
 
 namespace orrery::cli {
@@ -72,15 +74,6 @@ void work_off(const WorkPlan& plan, int socket) {
       send(socket, Message().add(Tell::failed).add(std::string(error.what())).add(std::string()));
     }
   }
-}
-
-// "SIGSEGV (Segmentation fault)", "exit code 3".
-std::string ending_text(int status) {
-  if (WIFEXITED(status)) return fmt::format("exit code {}", WEXITSTATUS(status));
-  const int number = WTERMSIG(status);
-  const char* name = sigabbrev_np(number);
-  return fmt::format("{} ({})", name ? fmt::format("SIG{}", name) : fmt::format("signal {}", number),
-                     strsignal(number));
 }
 
 struct Worker {
@@ -145,6 +138,7 @@ Worker Crew::hire() {
   // Ctrl-C reaches the whole group; it is the parent that decides. Without it there is nothing to live for.
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGTERM, SIG_IGN);
+  leave_crashes_to_parent();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
   here = Descriptor();
@@ -234,6 +228,8 @@ void Crew::hear(Worker& worker, const std::string& text) {
   worker.job = no_job;
 }
 
+bool killed(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
+
 // A worker that ended by itself: the fault of the probe that was running.
 void Crew::bury(Worker& worker) {
   int status = 0;
@@ -242,7 +238,7 @@ void Crew::bury(Worker& worker) {
   if (worker.job == no_job) return;
   const std::string ending = ending_text(status), &place = plan_.jobs[worker.job].place;
   Answer answer{worker.running};
-  answer.hint = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? "was there too little memory?" : "";
+  answer.hint = ending_advice(status);
   if (!worker.running) {
     answer.error = fmt::format("{}: the process that looked at it ended: {}", place, ending);
     add(worker.job, std::move(answer));
@@ -253,6 +249,7 @@ void Crew::bury(Worker& worker) {
   answer.error =
       fmt::format("probe {} {}, {}, {}: it crashed: {}", answer.probe->plugin, answer.probe->version,
                   worker.call, answer.unusable ? "its reference" : place, ending);
+  if (!killed(status)) answer.hint += "\n  to see where: " + debugger_command();
   add(worker.job, std::move(answer));
   again_.push_back(worker.job);
 }

@@ -35,26 +35,35 @@ std::string type_in_flight() {
 
 std::string to_string(PluginKind kind) { return kind == PluginKind::task ? "task" : "probe"; }
 
+std::string text_in_flight() {
+  try {
+    throw;
+  } catch (const c10::Error& error) {
+    return without_backtrace(error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return without_backtrace(error.what());
+  } catch (const char* text) {
+    return text ? text : "a null pointer was thrown";
+  } catch (const std::string& text) {
+    return text;
+  } catch (...) {
+    return fmt::format("{} was thrown", type_in_flight());
+  }
+}
+
 void rethrow_as_error(const Who& who, const char* call, std::optional<int64_t> step) {
-  const std::string place = fmt::format("{} {} {}, {}{}: ", to_string(who.kind), who.name, who.version, call,
-                                        step ? fmt::format(", step {}", *step) : "");
+  const std::string text = fmt::format("{} {} {}, {}{}: {}", to_string(who.kind), who.name, who.version, call,
+                                       step ? fmt::format(", step {}", *step) : "", text_in_flight());
   try {
     throw;
   } catch (const UsageError& error) {
-    throw UsageError(place + error.what(), error.hint());
+    throw UsageError(text, error.hint());
   } catch (const Error& error) {
-    throw Error(place + error.what(), error.hint());
-  } catch (const c10::Error& error) {
-    throw Error(place + without_backtrace(error.what_without_backtrace()));
+    throw Error(text, error.hint());
   } catch (const std::exception& error) {
-    throw Error(place + without_backtrace(error.what()));
-  } catch (const char* text) {
-    throw Error(place + (text ? text : "a null pointer was thrown"));
-  } catch (const std::string& text) {
-    throw Error(place + text);
+    throw Error(text);
   } catch (...) {
-    throw Error(fmt::format("{}{} was thrown", place, type_in_flight()),
-                "throw orrery::Error with a message instead");
+    throw Error(text, "throw orrery::Error with a message instead");
   }
 }
 

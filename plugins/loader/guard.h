@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "running.h"
+
 namespace orrery {
 
 enum class PluginKind { task, probe };
@@ -19,6 +21,10 @@ struct Who {
   std::string name, version;
 };
 
+/// What the exception in flight says, without LibTorch's backtrace. To be called in a catch block or a
+/// terminate handler.
+std::string text_in_flight();
+
 /// Rethrows the exception in flight as an orrery::Error, or as an orrery::UsageError if it was one. Keeps the
 /// hint of an orrery::Error; leaves out LibTorch's backtraces. To be called in a catch block.
 [[noreturn]] void rethrow_as_error(const Who& who, const char* call, std::optional<int64_t> step);
@@ -26,6 +32,7 @@ struct Who {
 /// Runs `body`, which calls into the plugin, and returns what it returns.
 template <class Body>
 decltype(auto) guard(const Who& who, const char* call, std::optional<int64_t> step, Body&& body) {
+  const RunningCall running(who, call, step);
   try {
     return std::forward<Body>(body)();
   } catch (...) {

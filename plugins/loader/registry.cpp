@@ -8,6 +8,7 @@
 
 #include "library.h"
 #include "stamp.h"
+#include "trial.h"
 
 namespace orrery {
 namespace {
@@ -23,13 +24,14 @@ void check_stamp(const fs::path& file) {
   const auto text = find_stamp(file);
   if (!text)
     throw Error("a shared library without an Orrery stamp, so it is not a plugin",
-                "end its source with ORRERY_TASK(...) or ORRERY_PROBE(...) (orrery/plugin.h) and rebuild it: "
-                "cmake --build build");
+                "end its source with ORRERY_TASK(...) or ORRERY_PROBE(...) (orrery/plugin.h), outside of any "
+                "namespace, and rebuild it: cmake --build build");
   refuse_mismatches(compare(*parse_stamp(host_stamp()), *parse_stamp(*text)));
 }
 
-Plugin open_plugin(const fs::path& file) {
+Plugin open_plugin(const fs::path& file, Trial trial) {
   check_stamp(file);
+  if (trial == Trial::yes) try_opening(file);
   const auto entry = open_library(file);
   // The name is not known before the descriptor is read, so this one call is guarded by the file alone.
   const orrery_plugin_info* info = nullptr;
@@ -64,9 +66,9 @@ bool Registry::loaded(const fs::path& file) const {
                      [&](const auto& plugin) { return same(plugin->file); });
 }
 
-void Registry::load(const fs::path& file) {
+void Registry::load(const fs::path& file, Trial trial) {
   if (loaded(file)) return;
-  auto plugin = std::make_unique<Plugin>(open_plugin(file));
+  auto plugin = std::make_unique<Plugin>(open_plugin(file, trial));
   if (const Plugin* other = lookup(plugin->kind, plugin->name)) {
     clashes_.push_back({plugin->kind, plugin->name, other->file, file});
     throw Error(clash_text(plugin->kind, plugin->name, other->file, file), clash_hint);
@@ -77,7 +79,7 @@ void Registry::load(const fs::path& file) {
 void Registry::load_file(const fs::path& file) {
   const std::string place = file.string() + ": ";
   try {
-    load(file);
+    load(file, Trial::yes);
   } catch (const UsageError& error) {
     throw UsageError(place + error.what(), error.hint());
   } catch (const Error& error) {
@@ -85,11 +87,11 @@ void Registry::load_file(const fs::path& file) {
   }
 }
 
-void Registry::load_if_new(const fs::path& file) {
+void Registry::load_if_new(const fs::path& file, Trial trial) {
   for (const Problem& problem : problems_)
     if (same_file(problem.file, file)) return;
   try {
-    load(file);
+    load(file, trial);
   } catch (const Error& error) {
     problems_.push_back({file, error.what(), error.hint()});
   } catch (const std::exception& error) {
@@ -97,7 +99,7 @@ void Registry::load_if_new(const fs::path& file) {
   }
 }
 
-void Registry::load_folder(const fs::path& folder) {
+void Registry::load_folder(const fs::path& folder, Trial trial) {
   std::vector<fs::path> files;
   try {
     files = libraries_in(folder);
@@ -106,12 +108,12 @@ void Registry::load_folder(const fs::path& folder) {
                          fmt::format("this folder of plugins cannot be listed: {}", error.code().message()),
                          "check the path (ORRERY_PLUGIN_PATH is a list of folders, separated by colons)"});
   }
-  for (const fs::path& file : files) load_if_new(file);
+  for (const fs::path& file : files) load_if_new(file, trial);
 }
 
 void Registry::load_search_path(const fs::path& builtin, std::string_view plugin_path,
                                 const std::vector<fs::path>& files) {
-  if (!builtin.empty()) load_folder(builtin);
+  if (!builtin.empty()) load_folder(builtin, Trial::no);
   while (!plugin_path.empty()) {
     const std::string_view folder = plugin_path.substr(0, plugin_path.find(':'));
     if (!folder.empty()) load_folder(folder);

@@ -22,17 +22,20 @@ struct Problem {
   std::string text() const { return file.string() + ": " + message; }
 };
 
+/// Whether a library is opened in a fork first (trial.h).
+enum class Trial { yes, no };
+
 class Registry {
  public:
   /// Loads every *.so in `folder`, by name; one that cannot be used becomes a problem. A file that was seen
   /// before, by whatever path, is passed over.
-  void load_folder(const std::filesystem::path& folder);
+  void load_folder(const std::filesystem::path& folder, Trial trial = Trial::yes);
 
   /// Loads one library. Throws orrery::Error, naming the file and the cure, if it cannot be used.
   void load_file(const std::filesystem::path& file);
 
-  /// The folder of built-in plugins (unless empty), the folders in `plugin_path` (the value of
-  /// ORRERY_PLUGIN_PATH, separated by colons), and the files given with --plugin.
+  /// The folder of built-in plugins (unless empty; without a trial), the folders in `plugin_path` (the value
+  /// of ORRERY_PLUGIN_PATH, separated by colons), and the files given with --plugin.
   void load_search_path(const std::filesystem::path& builtin, std::string_view plugin_path,
                         const std::vector<std::filesystem::path>& files);
 
@@ -55,8 +58,8 @@ class Registry {
     std::filesystem::path first, second;
   };
 
-  void load(const std::filesystem::path& file);
-  void load_if_new(const std::filesystem::path& file);
+  void load(const std::filesystem::path& file, Trial trial);
+  void load_if_new(const std::filesystem::path& file, Trial trial);
   bool loaded(const std::filesystem::path& file) const;
   const Plugin* lookup(PluginKind kind, const std::string& name) const;
   void refuse_clash(PluginKind kind, const std::string& name) const;

@@ -95,9 +95,15 @@ void refuse_mismatches(const std::vector<Mismatch>& mismatches) {
   for (const auto& [field, host, plugin] : mismatches)
     message +=
         fmt::format("\n  {}: this program has {}, the plugin {}", label(field), shown(host), shown(plugin));
-  throw Error(
-      message,
-      "rebuild the plugin against this Orrery: cmake -S . -B build && cmake --build build --clean-first");
+  const bool only_flags = std::all_of(mismatches.begin(), mismatches.end(), [](const Mismatch& mismatch) {
+    return mismatch.field == "sanitizer" || mismatch.field == "containers";
+  });
+  throw Error(message,
+              only_flags
+                  ? "build the plugin without that flag (CMAKE_CXX_FLAGS), or Orrery with it too: cmake "
+                    "--preset asan"
+                  : "rebuild the plugin against this Orrery: cmake -S . -B build && cmake --build build "
+                    "--clean-first");
 }
 
 }  // namespace orrery

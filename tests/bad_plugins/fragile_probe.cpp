@@ -23,7 +23,8 @@ struct Params {
   int64_t milliseconds = 0;
   static void fields(orrery::Fields<Params>& f) {
     f.add("fail", &Params::fail, "the call that fails").one_of({"", "fit", "measure", "conclude"});
-    f.add("how", &Params::how, "how it fails").one_of({"segv", "abort", "kill", "exit", "throw"});
+    f.add("how", &Params::how, "how it fails")
+        .one_of({"segv", "abort", "kill", "exit", "throw", "recursion", "uncaught", "leave"});
     f.add("step", &Params::step, "the step at which measure fails; -1: at every one");
     f.add("log", &Params::log, "a file that gets a line for each call");
     f.add("inputs", &Params::inputs, "what it looks at").one_of({"none", "train"});
@@ -33,6 +34,11 @@ struct Params {
     f.add("milliseconds", &Params::milliseconds, "how long a measurement takes");
   }
 };
+
+// Not to be seen through by the compiler.
+int64_t endless(volatile int64_t n) { return n < 0 ? 0 : endless(n + 1) + n; }
+
+void throw_uncaught() noexcept { torch::zeros({2, 3}).matmul(torch::zeros({2, 3})); }
 
 class FragileProbe final : public orrery::Probe {
  public:
@@ -74,6 +80,9 @@ class FragileProbe final : public orrery::Probe {
     if (call != params_.fail || (params_.step >= 0 && step != params_.step)) return;
     if (params_.how == "throw") throw orrery::Error("it broke", "mend it");
     if (params_.how == "exit") std::_Exit(3);
+    if (params_.how == "leave") std::exit(3);
+    if (params_.how == "uncaught") throw_uncaught();
+    if (params_.how == "recursion") endless(1);
     if (params_.how == "abort") std::abort();
     ::raise(params_.how == "kill" ? SIGKILL : SIGSEGV);
   }

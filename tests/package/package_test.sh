@@ -1,24 +1,69 @@
 #!/bin/bash
-# package_test.sh CMAKE BUILD WORK: installs BUILD below WORK, then writes, builds, tests and runs plugins there.
+# package_test.sh CMAKE BUILD WORK: installs BUILD below WORK, then writes, builds, tests and runs plugins there, with a
+# LibTorch that lies elsewhere than the one Orrery was built with.
 set -euo pipefail
 cmake=$1 build=$2 work=$3
 source_tree=$(cd "$(dirname "$0")/../.." && pwd)
+fail() { echo "$@"; exit 1; }
 rm -rf "$work"
 mkdir -p "$work/author"
 "$cmake" --install "$build" --prefix "$work/prefix" >/dev/null
+
+# copy_torch TO: the same LibTorch at another prefix; its headers and libraries are links.
+torch=$(sed -n 's/^Torch_DIR:PATH=//p' "$build/CMakeCache.txt")
+copy_torch() {
+  local libraries prefix header folder=$1/lib/$(basename "$(dirname "$(dirname "$torch")")")
+  libraries=$(dirname "$(dirname "$torch")")
+  prefix=$(dirname "$(dirname "$libraries")")
+  [ -d "$prefix/include/torch" ] || prefix=$(dirname "$libraries")
+  mkdir -p "$folder" "$1/include"
+  cp -rL "$(dirname "$torch")" "$folder/"
+  for header in torch ATen c10 caffe2; do cp -rs "$prefix/include/$header" "$1/include/"; done
+  ln -s "$libraries"/lib{torch,c10}* "$folder/"
+}
+
+# configure FOLDER PREFIX...
+configure() {
+  local prefixes=${*:2}
+  "$cmake" -S "$1" -B "$1/build" -G Ninja -DCMAKE_PREFIX_PATH="${prefixes// /;}" >"$1/configure.log" 2>&1 ||
+    { cat "$1/configure.log"; exit 1; }
+}
+
 cd "$work/author"
 orrery=$work/prefix/bin/orrery
+copy_torch "$work/elsewhere"
 for kind in task probe; do
   "$orrery" new "$kind" "my_$kind" --out . >/dev/null  # also where this folder lies in the source tree
+  configure "my_$kind" "$work/elsewhere" "$work/prefix"
   cd "my_$kind"
-  "$cmake" -B build -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" >configure.log 2>&1 || { cat configure.log; exit 1; }
-  if grep -q "$source_tree/framework" build/build.ninja; then
-    echo "the build of my_$kind looks into the source tree"
-    exit 1
-  fi
+  ! grep -q "$source_tree/framework" build/build.ninja || fail "the build of my_$kind looks into the source tree"
+  grep -q "^Torch_DIR:PATH=$work/elsewhere/" build/CMakeCache.txt || fail "the LibTorch elsewhere was not taken"
+  grep -q "$work/elsewhere/include" build/compile_commands.json || fail "its headers were not taken"
   "$cmake" --build build >build.log 2>&1 || { cat build.log; exit 1; }
+  ! ninja -C build -t deps | grep -q "$(dirname "$(dirname "$torch")" | sed 's|/lib.*||')/include/ATen/" ||
+    fail "headers of both LibTorch were taken"
   ctest --test-dir build --no-tests=error --output-on-failure
   "$orrery" train "my_$kind.toml" --plugin "build/plugins/${kind}_my_$kind.so" --out run --set train.steps=20
   "$orrery" describe "my_$kind" --plugin "build/plugins/${kind}_my_$kind.so" >/dev/null
   cd ..
 done
+
+# Another version of LibTorch is a warning when it is found, and its plugins are refused. This one needs none of its types.
+copy_torch "$work/another"
+version=$(find "$work/another/include" -name version.h -path '*torch/version.h')
+sed 's/^#define TORCH_VERSION_MAJOR .*/#define TORCH_VERSION_MAJOR 99/' "$version" >"$work/version.h"
+rm "$version" && mv "$work/version.h" "$version"
+sed -i 's/^set(PACKAGE_VERSION .*/set(PACKAGE_VERSION "99.13.0")/' "$work"/another/lib/*/cmake/Torch/TorchConfigVersion.cmake
+mkdir by_hand
+cat >by_hand/CMakeLists.txt <<'EOF'
+cmake_minimum_required(VERSION 3.25)
+project(by_hand)
+find_package(orrery CONFIG REQUIRED)
+orrery_add_plugin(by_hand KIND task SOURCES by_hand.cpp)
+EOF
+cp "$source_tree"/tests/bad_plugins/descriptor.h by_hand/by_hand.cpp
+configure by_hand "$work/another" "$work/prefix"
+grep -q "built with LibTorch .*, but LibTorch 99.13.0 was found" by_hand/configure.log || fail "no warning of the version"
+"$cmake" --build by_hand/build >by_hand/build.log 2>&1 || { cat by_hand/build.log; exit 1; }
+! "$orrery" plugins --plugin by_hand/build/plugins/task_by_hand.so 2>refusal || fail "it was not refused"
+grep -q "LibTorch: this program has .*, the plugin 99[.]" refusal || { cat refusal; exit 1; }

@@ -59,6 +59,15 @@ const Fault faults[] = {
     {"undocumented", {"undocumented", "parameter \"p\" has no doc", "rebuild"}},
     {"faulted", {"parameter \"q\" is declared twice", "rebuild"}},
     {"no_create", {"no create", "ORRERY_TASK"}},
+    {"in_namespace", {"no function orrery_plugin()", "outside of any namespace"}},
+    {"static_throw",
+     {"cannot be opened: its static initialisers threw: no table.csv here",
+      "in the constructor of the task"}},
+    {"static_throw_int", {"its static initialisers threw: a value of type int was thrown"}},
+    {"static_crash",
+     {"its static initialisers crashed: SIGSEGV (Segmentation fault)", "out of bounds",
+      "in the constructor"}},
+    {"static_exit", {"its static initialisers ended the program: exit code 3", "in the constructor"}},
     {"unresolved_symbol", {"undefined symbol", "defined_nowhere", "rebuild"}},
 };
 INSTANTIATE_TEST_SUITE_P(Loader, BadPlugin, testing::ValuesIn(faults),
@@ -164,6 +173,45 @@ TEST(BadFolder, LosesNoGoodPlugin) {
   EXPECT_EQ(registry.find(PluginKind::task, "good_task").version, "1.2.3");
   EXPECT_EQ(registry.find(PluginKind::probe, "good_probe").version, "0.9.0");
 }
+
+// Where no fork was sacrificed to find out: the message is the same, but the linker's lock stays held.
+TEST(BadFolder, WithoutATrialAThrowIsAProblemToo) {
+  const TempFolder folder;
+  fs::copy_file(bad_plugin("static_throw"), folder / "static_throw.so");
+  const auto load = [&] {
+    Registry registry;
+    registry.load_folder(folder.path(), Trial::no);
+    std::fputs(registry.problems().at(0).message.c_str(), stderr);
+    std::_Exit(7);
+  };
+  EXPECT_EXIT(load(), testing::ExitedWithCode(7),
+              "cannot be opened: its static initialisers threw: no table.csv here");
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(_GLIBCXX_DEBUG)
+// Objects of these would not be what this program takes them for.
+TEST(Flavours, ThatChangeObjectsAreRefused) {
+  const struct {
+    const char *name, *says;
+  } flavours[] = {{"address", "sanitizer: this program has none, the plugin address"},
+                  {"thread", "sanitizer: this program has none, the plugin thread"},
+                  {"checked", "containers (_GLIBCXX_DEBUG): this program has plain, the plugin checked"}};
+  for (const auto& [name, says] : flavours) {
+    const std::string text = refused(fs::path(ORRERY_FLAVOURS) / (std::string(name) + ".so"));
+    EXPECT_CONTAINS(text, says);
+    EXPECT_CONTAINS(text, "build the plugin without that flag");
+    EXPECT_EQ(text.find("--clean-first"), std::string::npos) << text;
+  }
+}
+
+TEST(Flavours, ThatDoNotAreLoaded) {
+  Registry registry;
+  registry.load_file(fs::path(ORRERY_FLAVOURS) / "undefined.so");
+  registry.load_file(fs::path(ORRERY_FLAVOURS) / "debug.so");
+  const auto task = registry.make_task(registry.find(PluginKind::task, "good_task"), {});
+  EXPECT_EQ(task->split(make_generator(0)).train.size(), 4);
+}
+#endif
 
 struct Throws {
   const char* plugin;

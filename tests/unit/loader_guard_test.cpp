@@ -59,6 +59,18 @@ TEST(Guard, KeepsMisuseApartFromFailure) {
   }
 }
 
+TEST(Guard, NotesWhatRunsForThoseWhoSeeACrash) {
+  EXPECT_EQ(RunningCall::innermost(), nullptr);
+  guard(who, "measure", 400, [&] {
+    ASSERT_NE(RunningCall::innermost(), nullptr);
+    EXPECT_EQ(RunningCall::innermost()->who, &who);
+    EXPECT_EQ(RunningCall::innermost()->step, 400);
+    EXPECT_THROW(guard(who, "forward", [] { throw 1; }), Error);
+    EXPECT_STREQ(RunningCall::innermost()->call, "measure");
+  });
+  EXPECT_EQ(RunningCall::innermost(), nullptr);
+}
+
 // An observation of nothing, for a probe that only throws or takes a mean.
 struct Nothing {
   struct NoModel final : Model {

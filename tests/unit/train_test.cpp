@@ -9,7 +9,6 @@
 #include <cmath>
 #include <set>
 
-#include "train/check_split.h"
 #include "train/loop.h"
 #include "train/trainer.h"
 
@@ -338,31 +337,6 @@ TEST(LoadWeights, NamesEveryMismatchAndChangesNothing) {
             "  blocks.0.attn.W_Q: missing, expected [2, 8, 4]\n"
             "  blocks.0.attn.WQ: the model has no such weight (did you mean \"blocks.0.attn.W_Q\"?)");
   EXPECT_TRUE(m->weight("blocks.0.mlp.W_in").equal(before));
-}
-
-TEST(CheckSplit, SaysWhichTensorIsWrong) {
-  const Split good{batch(4, 1), batch(4, 2), {}, {}, {}};
-  check_split(spec, good);
-  const auto said = [&](const std::function<void(TaskSpec&, Split&)>& spoil) {
-    TaskSpec s = spec;
-    Split split = good;
-    spoil(s, split);
-    return message_of([&] { check_split(s, split); });
-  };
-  EXPECT_EQ(said([](TaskSpec&, Split& split) { split.train.labels = split.train.labels.squeeze(1); }),
-            "the task's split() gives train.labels of shape [4] and dtype Long; expected [4, 1] and Long");
-  EXPECT_EQ(said([](TaskSpec&, Split& split) { split.test.tokens = split.test.tokens + 3; }).substr(0, 41),
-            "the task's split() gives test.tokens from");
-  EXPECT_EQ(said([](TaskSpec& s, Split&) { s.read_out = {3}; }),
-            "the task's spec() has read_out [3]; expected ascending positions in 0..2");
-  EXPECT_EQ(said([](TaskSpec& s, Split&) {
-              s.read_out = {1, 1};
-            }).substr(0, 38),
-            "the task's spec() has read_out [1, 1];");
-  EXPECT_EQ(said([](TaskSpec& s, Split&) { s.groups = {"a"}; }),
-            "the task's split() leaves train.groups undefined");
-  EXPECT_EQ(said([](TaskSpec&, Split& split) { split.train.labels = torch::Tensor(); }),
-            "the task's split() leaves train.labels undefined");
 }
 
 }  // namespace

@@ -24,49 +24,104 @@ void check_spec(const TaskSpec& spec) {
                             fmt::join(read_out, ", "), spec.n_ctx - 1));
 }
 
-void check_tensor(const std::string& name, const torch::Tensor& tensor, torch::Dtype dtype,
-                  std::vector<int64_t> shape) {
-  if (!tensor.defined()) throw Error(fmt::format("the task's split() leaves {} undefined", name));
-  if (tensor.scalar_type() != dtype || tensor.sizes() != shape)
-    throw Error(fmt::format("the task's split() gives {} of shape [{}] and dtype {}; expected [{}] and {}",
-                            name, fmt::join(tensor.sizes(), ", "), toString(tensor.scalar_type()),
-                            fmt::join(shape, ", "), toString(dtype)));
+// A tensor as the task hands it over.
+struct Named {
+  std::string call, name;  // "split()", "train.labels"
+  const torch::Tensor& tensor;
+
+  std::string text() const { return fmt::format("the task's {} gives {}", call, name); }
+};
+
+// A batch likewise: "train." opens the names of its tensors.
+struct Source {
+  std::string call, prefix;
+
+  Named operator()(const std::string& name, const torch::Tensor& tensor) const {
+    return {call, prefix + name, tensor};
+  }
+};
+
+std::string shape_text(const torch::Tensor& tensor) {
+  return fmt::format("shape [{}] and dtype {}", fmt::join(tensor.sizes(), ", "),
+                     toString(tensor.scalar_type()));
 }
 
-void check_range(const std::string& name, const torch::Tensor& tensor, int64_t end) {
-  if (tensor.numel() == 0) return;
-  const int64_t low = tensor.min().item<int64_t>(), high = tensor.max().item<int64_t>();
-  if (low < 0 || high >= end)
+// `meaning`: what the dimensions are, "[batch, n_read]".
+void check_tensor(const Named& named, torch::Dtype dtype, const std::vector<int64_t>& shape,
+                  const std::string& meaning) {
+  const torch::Tensor& tensor = named.tensor;
+  if (!tensor.defined())
+    throw Error(fmt::format("the task's {} leaves {} undefined", named.call, named.name),
+                fmt::format("it is a tensor {}, here [{}], of dtype {}", meaning, fmt::join(shape, ", "),
+                            toString(dtype)));
+  if (tensor.sizes() != shape)
+    throw Error(fmt::format("{} of {}; expected [{}] and {}", named.text(), shape_text(tensor),
+                            fmt::join(shape, ", "), toString(dtype)),
+                fmt::format("it is {}; n_ctx and read_out are what spec() says{}", meaning,
+                            tensor.dim() + 1 == static_cast<int64_t>(shape.size()) && shape.back() == 1
+                                ? "; .unsqueeze(1) adds a dimension of 1"
+                                : ""));
+  if (tensor.scalar_type() != dtype)
     throw Error(
-        fmt::format("the task's split() gives {} from {} to {}; expected 0 to {}", name, low, high, end - 1));
+        fmt::format("{} of {}; expected [{}] and {}", named.text(), shape_text(tensor),
+                    fmt::join(shape, ", "), toString(dtype)),
+        dtype == torch::kBool ? "make it so with .to(torch::kBool)" : "make it so with .to(torch::kInt64)");
+}
+
+// One pass over the numbers: it is done for every batch of an endless task.
+void check_range(const Named& named, int64_t end, const std::string& bound) {
+  const torch::Tensor tensor = named.tensor.contiguous();
+  const int64_t* const numbers = tensor.data_ptr<int64_t>();
+  const auto [low, high] = std::minmax_element(numbers, numbers + tensor.numel());
+  if (tensor.numel() == 0 || (*low >= 0 && *high < end)) return;
+  throw Error(fmt::format("{} from {} to {}; expected 0 to {}", named.text(), *low, *high, end - 1),
+              fmt::format("{} is {}; mend that, or what makes the numbers", bound, end));
+}
+
+void check_batch(const TaskSpec& spec, const Source& of, const Batch& batch) {
+  const int64_t n = batch.size(), n_read = static_cast<int64_t>(spec.read_out.size());
+  const std::string whole = "[batch, n_ctx]",
+                    read = "[batch, n_read], a column for each position in read_out";
+  check_tensor(of("tokens", batch.tokens), torch::kInt64, {n, spec.n_ctx}, whole);
+  check_tensor(of("labels", batch.labels), torch::kInt64, {n, n_read}, read);
+  check_range(of("tokens", batch.tokens), spec.d_vocab, "d_vocab in spec()");
+  if (spec.loss == Loss::hinge)
+    check_range(of("labels", batch.labels), 2, "the number of labels of a hinge loss");
+  else
+    check_range(of("labels", batch.labels), spec.d_vocab_out, "d_vocab_out in spec()");
+  if (batch.scored.defined()) check_tensor(of("scored", batch.scored), torch::kBool, {n, n_read}, read);
+  if (batch.repeat_of.defined())
+    check_tensor(of("repeat_of", batch.repeat_of), torch::kInt64, {n, spec.n_ctx}, whole);
+  if (spec.groups.empty()) return;
+  check_tensor(of("groups", batch.groups), torch::kInt64, {n, n_read}, read);
+  check_range(of("groups", batch.groups), static_cast<int64_t>(spec.groups.size()),
+              "the number of groups in spec()");
+}
+
+void check_rows(const std::string& name, const torch::Tensor& rows, const Batch& part, const Batch& grid) {
+  const Named named{"split()", name, rows};
+  check_tensor(named, torch::kInt64, {part.size()}, "[n], a row of the grid for each example");
+  check_range(named, grid.size(), "the number of examples in the grid");
 }
 
 }  // namespace
 
-void check_batch(const TaskSpec& spec, const std::string& name, const Batch& batch) {
-  const int64_t n = batch.size(), n_read = static_cast<int64_t>(spec.read_out.size());
-  check_tensor(name + ".tokens", batch.tokens, torch::kInt64, {n, spec.n_ctx});
-  check_tensor(name + ".labels", batch.labels, torch::kInt64, {n, n_read});
-  check_range(name + ".tokens", batch.tokens, spec.d_vocab);
-  check_range(name + ".labels", batch.labels, spec.loss == Loss::hinge ? 2 : spec.d_vocab_out);
-  if (batch.scored.defined()) check_tensor(name + ".scored", batch.scored, torch::kBool, {n, n_read});
-  if (batch.repeat_of.defined())
-    check_tensor(name + ".repeat_of", batch.repeat_of, torch::kInt64, {n, spec.n_ctx});
-  if (spec.groups.empty()) return;
-  check_tensor(name + ".groups", batch.groups, torch::kInt64, {n, n_read});
-  check_range(name + ".groups", batch.groups, static_cast<int64_t>(spec.groups.size()));
-}
-
 void check_split(const TaskSpec& spec, const Split& split) {
   check_spec(spec);
-  check_batch(spec, "train", split.train);
-  check_batch(spec, "test", split.test);
+  check_batch(spec, {"split()", "train."}, split.train);
+  check_batch(spec, {"split()", "test."}, split.test);
   if (!split.grid) return;
-  check_batch(spec, "grid", *split.grid);
-  check_tensor("train_rows", split.train_rows, torch::kInt64, {split.train.size()});
-  check_tensor("test_rows", split.test_rows, torch::kInt64, {split.test.size()});
-  check_range("train_rows", split.train_rows, split.grid->size());
-  check_range("test_rows", split.test_rows, split.grid->size());
+  check_batch(spec, {"split()", "grid."}, *split.grid);
+  check_rows("train_rows", split.train_rows, split.train, *split.grid);
+  check_rows("test_rows", split.test_rows, split.test, *split.grid);
+}
+
+void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch) {
+  check_batch(spec, {"sample()", ""}, batch);
+  if (batch.size() != batch_size)
+    throw Error(
+        fmt::format("the task's sample() gives {} examples; it was asked for {}", batch.size(), batch_size),
+        "make as many as its argument batch_size says");
 }
 
 }  // namespace orrery

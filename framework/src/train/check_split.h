@@ -1,4 +1,4 @@
-// What a task hands over is checked once, before anything is trained on it.
+// What a task hands over is checked before anything is trained on it.
 #pragma once
 
 #include <orrery/export.h>
@@ -11,7 +11,11 @@ namespace orrery {
 /// Throws orrery::Error, saying which tensor, what was expected and what was found, unless every batch of
 /// `split` has the shapes, dtypes and ranges that `spec` declares.
 ORRERY_API void check_split(const TaskSpec& spec, const Split& split);
-/// Likewise for one batch; `name` opens the names of its tensors.
-ORRERY_API void check_batch(const TaskSpec& spec, const std::string& name, const Batch& batch);
+/// Likewise for one batch that sample() made, which was asked for `batch_size` examples.
+ORRERY_API void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch);
+/// Likewise for a model of the task's own: does it have weights, does its forward pass give logits of the
+/// right shape that depend on them, and does read_out() give the same? Tries it on the first inputs of
+/// `batch`.
+ORRERY_API void check_model(Model& model, const TaskSpec& spec, const Batch& batch);
 
 }  // namespace orrery

@@ -1,0 +1,6 @@
+// What debug and sanitizer builds of a plugin are told, or that they run.
+#ifdef WHOLE
+#include "good_task.cpp"
+#else
+#include "descriptor.h"
+#endif

@@ -1,0 +1,84 @@
+// Parity of two bits, with the mistake it is told to make.
+#include <orrery/plugin.h>
+#include <orrery/task.h>
+
+namespace {
+
+struct Params {
+  std::string mistake;
+  bool endless = false;
+  static void fields(orrery::Fields<Params>& f) {
+    f.add("mistake", &Params::mistake, "what is wrong")
+        .one_of({"", "labels_shape", "labels_dtype", "labels_undefined", "label_range", "token_range",
+                 "read_out", "sample_range", "sample_size", "no_weights", "logits_shape", "detached",
+                 "other_read_out", "torch", "crash"});
+    f.add("endless", &Params::endless, "whether examples are drawn without end");
+  }
+};
+
+// Logits are a row of a table, by the first token.
+class Table final : public orrery::Model {
+ public:
+  explicit Table(std::string mistake) : mistake_(std::move(mistake)) {
+    if (mistake_ != "no_weights") table_ = add_weight("table", torch::ones({2, 2}));
+  }
+  torch::Tensor forward(const torch::Tensor& tokens) override {
+    const torch::Tensor logits = table_.index_select(0, tokens.select(1, 0));
+    if (mistake_ == "torch") return torch::ones({2, 3}).matmul(torch::ones({2, 3}));
+    if (mistake_ == "logits_shape") return logits;
+    const torch::Tensor all = logits.unsqueeze(1).expand({-1, 2, -1});
+    return mistake_ == "detached" ? all.detach() : all;
+  }
+  std::function<torch::Tensor()> read_out(torch::Tensor tokens, std::vector<int64_t> positions) override {
+    if (mistake_ != "other_read_out") return Model::read_out(tokens, positions);
+    return [this, tokens] { return 2 * forward(tokens).narrow(1, 0, 1); };
+  }
+
+ private:
+  std::string mistake_;
+  torch::Tensor table_;
+};
+
+class MistakenTask final : public orrery::Task {
+ public:
+  explicit MistakenTask(Params params) : params_(std::move(params)) {}
+
+  orrery::TaskSpec spec() const override {
+    orrery::TaskSpec spec{.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 2, .read_out = {1}};
+    if (is("read_out")) spec.read_out = {2};
+    spec.endless = params_.endless;
+    return spec;
+  }
+  orrery::Split split(torch::Generator) const override {
+    if (is("crash")) __builtin_trap();
+    orrery::Batch all = examples(8);
+    if (is("labels_shape")) all.labels = all.labels.squeeze(1);
+    if (is("labels_dtype")) all.labels = all.labels.to(torch::kInt32);
+    if (is("labels_undefined")) all.labels = torch::Tensor();
+    if (is("label_range")) all.labels = all.labels + 1;
+    if (is("token_range")) all.tokens = all.tokens + 1;
+    return {.train = all, .test = all};
+  }
+  orrery::Batch sample(int64_t batch_size, torch::Generator) const override {
+    orrery::Batch batch = examples(is("sample_size") ? batch_size + 1 : batch_size);
+    if (is("sample_range")) batch.labels = batch.labels - 1;
+    return batch;
+  }
+  std::unique_ptr<orrery::Model> make_model(torch::Generator) const override {
+    return std::make_unique<Table>(params_.mistake);
+  }
+
+ private:
+  bool is(const std::string& mistake) const { return params_.mistake == mistake; }
+
+  static orrery::Batch examples(int64_t n) {
+    const auto i = torch::arange(n, torch::kInt64), a = i.remainder(2), b = i.div(2, "floor").remainder(2);
+    return {.tokens = torch::stack({a, b}, 1), .labels = (a + b).remainder(2).unsqueeze(1)};
+  }
+
+  Params params_;
+};
+
+}  // namespace
+
+ORRERY_TASK(MistakenTask, Params, "mistaken_task", "0.2.0", "Parity of two bits, or not.")

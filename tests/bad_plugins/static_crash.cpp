@@ -1,0 +1,3 @@
+#include <signal.h>
+const int crashed = raise(SIGSEGV);
+#include "descriptor.h"

@@ -1,0 +1,188 @@
+// What a plugin's author is told: mistakes of a task before step 0, and crashes, which lose nothing.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "run_program.h"
+
+namespace orrery {
+namespace {
+
+constexpr const char* mistaken = R"([task]
+name = "mistaken_task"
+[model]
+d_model = 4
+d_head = 4
+d_mlp = 4
+[train]
+steps = 2
+batch_size = 4
+)";
+
+struct Mistake {
+  const char* name;
+  std::vector<std::string> said;
+  bool endless = false, own_model = false;
+  int code = 1;
+};
+void PrintTo(const Mistake& mistake, std::ostream* out) { *out << mistake.name; }
+
+const Mistake mistakes[] = {
+    {"labels_shape",
+     {"split: the task's split() gives train.labels of shape [8] and dtype Long; expected [8, 1] and Long",
+      "[batch, n_read], a column for each position in read_out", ".unsqueeze(1)"}},
+    {"labels_dtype",
+     {"gives train.labels of shape [8, 1] and dtype Int; expected [8, 1] and Long", ".to(torch::kInt64)"}},
+    {"labels_undefined", {"the task's split() leaves train.labels undefined", "a tensor [batch, n_read]"}},
+    {"label_range",
+     {"split() gives train.labels from 1 to 2; expected 0 to 1", "d_vocab_out in spec() is 2; mend that"}},
+    {"token_range", {"split() gives train.tokens from 1 to 2; expected 0 to 1", "d_vocab in spec() is 2"}},
+    {"read_out", {"spec() has read_out [2]; expected ascending positions in 0..1"}},
+    {"sample_range", {"sample: the task's sample() gives labels from -1 to 0; expected 0 to 1"}, true},
+    {"sample_size", {"sample: the task's sample() gives 5 examples; it was asked for 4"}, true},
+    {"no_weights", {"make_model: the model has no weights", "add_weight(name, value)"}, false, true},
+    {"logits_shape",
+     {"forward() gives logits of shape [3, 2] and dtype Float; expected [3, 2, 2]",
+      "[batch, n_ctx, d_vocab_out]"},
+     false,
+     true},
+    {"detached", {"logits that do not depend on the weights", "add_weight() returned"}, false, true},
+    {"other_read_out", {"read_out() gives other logits than forward()", "leave read_out() out"}, false, true},
+    {"torch", {"make_model: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"}, false, true},
+    {"crash",
+     {"split: it crashed: SIGILL (Illegal instruction)", "a function ended without its return statement",
+      "to see where: gdb ", "--set task.mistake=crash"},
+     false,
+     false,
+     128 + SIGILL},
+};
+
+class MistakesOfTasks : public ::testing::TestWithParam<Mistake> {};
+
+TEST_P(MistakesOfTasks, AreNamedBeforeAnythingIsLost) {
+  const Workplace at;
+  at.write("c.toml", mistaken);
+  const Mistake& mistake = GetParam();
+  const Finished done =
+      at.orrery({"train", "c.toml", "--out", "run", "--plugin", ORRERY_MISTAKEN_TASK, "--set",
+                 std::string("task.mistake=") + mistake.name, "--set",
+                 std::string("task.endless=") + (mistake.endless ? "true" : "false"), "--set",
+                 std::string("model.kind=") + (mistake.own_model ? "task" : "transformer")});
+  EXPECT_EQ(done.code, mistake.code) << done.err;
+  EXPECT_NE(done.err.find("error: task mistaken_task 0.2.0, "), std::string::npos) << done.err;
+  for (const std::string& said : mistake.said)
+    EXPECT_NE(done.err.find(said), std::string::npos) << "expected \"" << said << "\" in: " << done.err;
+  EXPECT_EQ(done.err.find("Exception raised from"), std::string::npos) << done.err;
+  EXPECT_EQ(done.err.find("frame #"), std::string::npos) << done.err;
+  EXPECT_EQ(done.out, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Authors, MistakesOfTasks, ::testing::ValuesIn(mistakes),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(MistakenTask, TrainsWithoutAMistake) {
+  const Workplace at;
+  at.write("c.toml", mistaken);
+  for (const char* kind : {"task", "transformer"}) {
+    const Finished done =
+        at.orrery({"train", "c.toml", "--out", kind, "--plugin", ORRERY_MISTAKEN_TASK, "--set",
+                   std::string("model.kind=") + kind, "--set", "task.endless=true"});
+    EXPECT_EQ(done.code, 0) << done.err;
+  }
+}
+
+constexpr const char* crashing = R"([task]
+name = "modular_arithmetic"
+p = 5
+[model]
+d_model = 4
+d_head = 4
+d_mlp = 4
+[train]
+steps = 30
+eval_every = 1
+[checkpoints]
+every = 10
+[[probe]]
+name = "fragile_probe"
+fail = "measure"
+step = 20
+)";
+
+struct Crash {
+  const char* how;
+  int code;
+  std::vector<std::string> said;
+};
+void PrintTo(const Crash& crash, std::ostream* out) { *out << crash.how; }
+
+const Crash crashes[] = {
+    {"segv", 128 + SIGSEGV, {"it crashed: SIGSEGV (Segmentation fault)", "out of bounds"}},
+    {"recursion", 128 + SIGSEGV, {"it crashed: SIGSEGV", "a function calls itself without end"}},
+    {"abort", 128 + SIGABRT, {"it crashed: SIGABRT (Aborted)", "an assertion failed"}},
+    {"uncaught",
+     128 + SIGABRT,
+     {"an exception could not be caught: mat1 and mat2 shapes",
+      "a destructor, a noexcept function or a thread"}},
+    {"leave", 3, {"it ended the program: exit code 3", "throw an orrery::Error instead"}},
+};
+
+class CrashesOfProbes : public ::testing::TestWithParam<Crash> {
+ protected:
+  Finished with_plugin(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.end(), {"--plugin", ORRERY_FRAGILE_PROBE});
+    return at.orrery(arguments);
+  }
+  std::vector<int64_t> steps(const std::string& file) const {
+    std::vector<int64_t> all;
+    for (const std::string& line : at.lines(file)) all.push_back(nlohmann::json::parse(line)["step"]);
+    return all;
+  }
+  Workplace at;
+};
+
+TEST_P(CrashesOfProbes, WhileTrainingLoseNothing) {
+  at.write("c.toml", crashing);
+  const std::string how = std::string("probe.fragile_probe.how=") + GetParam().how;
+  const Finished done = with_plugin({"train", "c.toml", "--out", "run", "--set", how});
+  EXPECT_EQ(done.code, GetParam().code) << done.err;
+  std::vector<std::string> said = GetParam().said;
+  said.insert(said.end(),
+              {"error: probe fragile_probe 0.1.0, measure, step 20: ", "nothing of the run is lost",
+               " probe run --steps 20 --plugin ", "orrery train --resume run --plugin "});
+  for (const std::string& part : said)
+    EXPECT_NE(done.err.find(part), std::string::npos) << "expected \"" << part << "\" in: " << done.err;
+  EXPECT_EQ(done.err.find("Exception raised from"), std::string::npos) << done.err;
+
+  // As it says: go on, then measure what is missing.
+  ASSERT_EQ(with_plugin({"train", "--resume", "run", "--set", "probe.fragile_probe.fail="}).code, 0);
+  EXPECT_EQ(steps("run/probes/fragile_probe/results.jsonl"), (std::vector<int64_t>{0, 10, 30}));
+  ASSERT_EQ(with_plugin({"probe", "run"}).code, 0);
+  EXPECT_EQ(steps("run/probes/fragile_probe/results.jsonl"), (std::vector<int64_t>{0, 10, 20, 30}));
+  ASSERT_EQ(with_plugin({"train", "c.toml", "--out", "whole", "--set", "probe.fragile_probe.fail="}).code, 0);
+  EXPECT_EQ(at.read("run/metrics.jsonl"), at.read("whole/metrics.jsonl"));
+}
+
+TEST_P(CrashesOfProbes, InAWorkerAreToldOnceByItsParent) {
+  at.write("c.toml", crashing);
+  ASSERT_EQ(with_plugin({"train", "c.toml", "--out", "run", "--set", "probe.fragile_probe.fail="}).code, 0);
+  at.write("p.toml",
+           std::string("[[probe]]\nname = \"fragile_probe\"\nlabel = \"bad\"\nfail = \"measure\"\n") +
+               "step = 20\nhow = \"" + GetParam().how + "\"\n");
+  const Finished done = with_plugin({"probe", "run", "--pipeline", "p.toml"});
+  EXPECT_EQ(done.code, 1);
+  EXPECT_EQ(done.err.find("error:"), std::string::npos) << done.err;
+  EXPECT_NE(done.err.find("warning: probe fragile_probe 0.1.0, measure, step 20: it crashed: "),
+            std::string::npos)
+      << done.err;
+  EXPECT_NE(done.err.find("to see where: gdb -ex 'set follow-fork-mode child'"), std::string::npos)
+      << done.err;
+  EXPECT_EQ(steps("run/probes/bad/results.jsonl"), (std::vector<int64_t>{0, 10, 30}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Authors, CrashesOfProbes, ::testing::ValuesIn(crashes),
+                         [](const auto& info) { return info.param.how; });
+
+}  // namespace
+}  // namespace orrery
