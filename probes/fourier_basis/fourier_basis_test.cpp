@@ -169,7 +169,7 @@ TEST(FourierBasis, TransformsInTwoDimensionsAreThoseOfTheDefinition) {
     const int64_t n = cyclic.order;
     const auto tokens = network.task.split.grid->tokens;
     const auto basis = fourier_basis(n);
-    const auto norms = [&](const torch::Tensor& values) {  // [grid, m] -> [n, n]
+    const auto root_mean_squares = [&](const torch::Tensor& values) {  // [grid, m] -> [n, n]
       auto sums = torch::zeros({n, n, values.size(1)}, torch::kFloat64);
       for (int64_t row = 0; row < tokens.size(0); ++row) {
         const int64_t i = cyclic.left[tokens[row][0].item<int64_t>()];
@@ -179,7 +179,7 @@ TEST(FourierBasis, TransformsInTwoDimensionsAreThoseOfTheDefinition) {
         sums += waves.unsqueeze(2) * values[row];
       }
       sums[0][0] = 0;
-      return sums.square().sum(2).sqrt();
+      return (sums.square().mean(2) / double(n * n)).sqrt();
     };
     std::vector<int64_t> classes;
     for (size_t c = 0; c < cyclic.result.size(); ++c)
@@ -190,8 +190,9 @@ TEST(FourierBasis, TransformsInTwoDimensionsAreThoseOfTheDefinition) {
     const auto drawn = [&](const char* name) {
       return figure(recorder, name).traces[0].z.to(torch::kFloat64);
     };
-    EXPECT_TRUE(torch::allclose(drawn("neurons_2d"), norms(neurons), 0, 1e-5));
-    EXPECT_TRUE(torch::allclose(drawn("logits_2d"), norms(logits - logits.mean(1, true)), 0, 1e-5));
+    EXPECT_TRUE(torch::allclose(drawn("neurons_2d"), root_mean_squares(neurons), 0, 1e-5));
+    EXPECT_TRUE(
+        torch::allclose(drawn("logits_2d"), root_mean_squares(logits - logits.mean(1, true)), 0, 1e-5));
   }
 }
 
