@@ -350,8 +350,9 @@ TEST(InductionHeads, DrawsWhatItFound) {
             "QK circuit of head 1.0 by way of head 0.0, the strongest previous-token head (K-composition)");
   const auto few = measured(observed, R"({"max_drawn": 3})");
   for (const Figure& figure : few.record().figures)
-    if (figure.name == "ov_prefix_matching")
+    if (figure.name == "ov_prefix_matching") {
       EXPECT_EQ(figure.traces.at(0).z.sizes(), (std::vector<int64_t>{3, 3}));
+    }
   const Trace loss = figures.at("loss_by_position").traces.at(0);
   EXPECT_EQ(loss.x[0].item<int64_t>(), 1);
   EXPECT_NEAR(loss.y[16].item<float>(), std::log(16.0), 1e-4);  // at 17 the repeat starts, without warning

@@ -291,10 +291,10 @@ void principal_components(const Embedding& embedding, int64_t n_components, Figu
 constexpr int64_t kCircles = 5;        // drawn at most
 constexpr double kCircleShare = 0.05;  // of the variance, for one that is drawn beside the largest
 
-// x [d] as a vector of length 1; one that is 0 but for rounding, of numbers near 1, as 0.
-Tensor direction(const Tensor& x) {
+// x [d] as a vector of length 1; one that is shorter than `least`, rounding of float32, as 0.
+Tensor direction(const Tensor& x, double least) {
   const Tensor length = x.square().sum().sqrt();
-  return length.item<double>() > 1e-9 ? x / length : torch::zeros_like(x);
+  return length.item<double>() > least ? x / length : torch::zeros_like(x);
 }
 
 // The elements in the planes of the largest frequencies, which do not turn from one checkpoint to the next as
@@ -310,12 +310,14 @@ void circles(const Embedding& embedding, const Tensor& pairs, const Tensor& ener
       {}};
   figure.equal_axes = true;
   const Tensor largest = energy.argsort(0, /*descending=*/true);
-  const double least = kCircleShare * embedding.rows.square().sum().item<double>();
+  const double smallest = kCircleShare * embedding.rows.square().sum().item<double>();
   for (int64_t i = 0; i < std::min(kCircles, largest.size(0)); ++i) {
     const auto at = largest[i].item<int64_t>();
-    if (i > 0 && energy[at].item<double>() < least) break;
-    const Tensor along = direction(pairs[at][0]);
-    const Tensor across = direction(pairs[at][1] - along * along.dot(pairs[at][1]));
+    if (i > 0 && energy[at].item<double>() < smallest) break;
+    const Tensor cosine = pairs[at][0], sine = pairs[at][1];
+    const double least = 1e-5 * std::sqrt(energy[at].item<double>());
+    const Tensor along = direction(cosine, least);
+    const Tensor across = direction(sine - along * along.dot(sine), least);
     figure.traces.push_back({"k=" + std::to_string(at + 1),
                              small(embedding.rows.mv(along)),
                              small(embedding.rows.mv(across)),
