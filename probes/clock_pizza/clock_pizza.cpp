@@ -136,9 +136,9 @@ class ClockPizza final : public orrery::Probe {
     recorder.headline("gradient_symmetricity", cosine.mean().item<double>());
     recorder.tensor("triples", triples.to(torch::kInt32));
     recorder.tensor("gradient_cosines", cosine.to(torch::kFloat32));
-    auto drawn =
-        figure("gradient_cosines", orrery::Figure::Kind::scatter, "Do both operands pull the same way?",
-               "distance b - a (mod n)", "cosine of the gradients of a logit by the embeddings of a and b");
+    auto drawn = figure("gradient_cosines", orrery::Figure::Kind::scatter,
+                        "Gradient symmetricity: do both operands pull a logit the same way?",
+                        "distance b - a (mod n)", "cosine of the gradients by the two embeddings");
     drawn.traces.push_back({"triples", (j - i).remainder(n), cosine.to(torch::kFloat32), {}});
     recorder.figure(std::move(drawn));
   }
@@ -147,12 +147,17 @@ class ClockPizza final : public orrery::Probe {
     const auto correct = correct_logits(view);
     recorder.headline("distance_irrelevance", distance_irrelevance(correct));
     recorder.tensor("correct_logits", correct.to(torch::kFloat32));
-    auto drawn =
-        figure("correct_logits", orrery::Figure::Kind::heatmap,
-               "The logit of the right answer: rows of one colour are pizza", "a", "distance b - a (mod n)");
+    auto drawn = figure("correct_logits", orrery::Figure::Kind::heatmap,
+                        "Logit of the right answer, less its mean: a pizza has rows of one colour", "a",
+                        "distance b - a (mod n)");
     const auto axis = torch::arange(view.order(), torch::kInt64);
-    drawn.traces.push_back({"correct logit", axis, axis, correct.to(torch::kFloat32)});
+    drawn.traces.push_back({"logit", axis, axis, (correct - correct.mean()).to(torch::kFloat32)});
     recorder.figure(std::move(drawn));
+  }
+
+  // "1 (k=5)": counted from 1, with its frequency.
+  static std::string component(const Circles& circles, int64_t l) {
+    return std::to_string(l + 1) + " (k=" + std::to_string(circles.frequency[l].item<int64_t>()) + ")";
   }
 
   static void embedding(const orrery::CyclicView& view, orrery::Recorder& recorder) {
@@ -161,11 +166,14 @@ class ClockPizza final : public orrery::Probe {
     recorder.headline("circularity", components > 0 ? circles.circularity.mean().item<double>() : 0);
     recorder.tensor("component_circularity", circles.circularity.to(torch::kFloat32));
     recorder.tensor("component_frequency", circles.frequency.to(torch::kInt32));
-    auto drawn = figure("circles", orrery::Figure::Kind::scatter, "Principal components of the embedding",
-                        "score on component 1 or 3", "score on component 2 or 4");
+    auto drawn = figure("circles", orrery::Figure::Kind::scatter,
+                        "Circles: principal components of the embedding, one point for each number",
+                        "score on component 1 or 3 (units of the weights)",
+                        "score on component 2 or 4 (units of the weights)");
+    drawn.equal_axes = true;
     const auto scores = circles.scores.to(torch::kFloat32);
     for (int64_t l = 0; l + 1 < components; l += 2)
-      drawn.traces.push_back({"components " + std::to_string(l + 1) + " and " + std::to_string(l + 2),
+      drawn.traces.push_back({"components " + component(circles, l) + " and " + component(circles, l + 1),
                               scores.select(1, l),
                               scores.select(1, l + 1),
                               {}});
@@ -177,5 +185,5 @@ class ClockPizza final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(ClockPizza, Params, "clock_pizza", "1.0.0",
+ORRERY_PROBE(ClockPizza, Params, "clock_pizza", "1.1.0",
              "Clock or pizza: gradient symmetricity, distance irrelevance, circularity.")

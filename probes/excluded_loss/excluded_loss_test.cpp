@@ -89,6 +89,24 @@ TEST(ExcludedLoss, UsesTheKeysOfTheReference) {
               plain_loss(early, with_index(early.task, early.task.split.train_rows)), chance(17));
 }
 
+TEST(ExcludedLoss, TheFigureIsWhatWasRecorded) {
+  Network network(addition(17));
+  build_waves(network, {2, 5}, 3);
+  const auto recorder = measured(network);
+  const auto& figure = recorder.record().figures.at(0);
+  EXPECT_EQ(figure.x_ticks, (std::vector<std::string>{"nothing", "k=2", "k=5", "all keys"}));
+  EXPECT_TRUE(figure.y_log);
+  ASSERT_EQ(figure.traces.size(), 3u);
+  for (const Trace& trace : figure.traces) {
+    EXPECT_EQ(trace.y[1].item<double>(), scalar(recorder, "k=2/" + trace.name));
+    EXPECT_EQ(trace.y[2].item<double>(), scalar(recorder, "k=5/" + trace.name));
+    EXPECT_EQ(trace.y[3].item<double>(), scalar(recorder, "loss/" + trace.name));
+  }
+  EXPECT_EQ(figure.traces[0].name, "train");
+  EXPECT_NEAR(figure.traces[0].y[0].item<double>(),
+              plain_loss(network, with_index(network.task, network.task.split.train_rows)), 1e-6);
+}
+
 TEST(ExcludedLoss, RefusesATaskWithoutCyclicStructure) {
   Network network(addition(11));
   build_noise(network, 4);

@@ -10,6 +10,8 @@
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
+#include <cmath>
+
 namespace {
 
 using torch::Tensor;
@@ -21,13 +23,36 @@ Tensor waves(const Tensor& over_frequencies) {
   return over_frequencies.narrow(0, 1, over_frequencies.size(0) - 1);
 }
 
+// Bars over k = 1, 2, ...; a trace that ends at a smaller k has no more.
 orrery::Figure bars(const std::string& name, const std::string& title, const std::string& y_label,
                     const std::vector<std::pair<std::string, Tensor>>& traces) {
   orrery::Figure figure{name, orrery::Figure::Kind::bar, title, "frequency k", y_label, {}};
-  for (const auto& [label, y] : traces) {
-    const auto frequencies = torch::arange(1, y.size(0), torch::kInt64);
-    figure.traces.push_back({label, frequencies, waves(y).to(torch::kFloat32), {}});
-  }
+  for (const auto& [label, y] : traces)
+    figure.traces.push_back(
+        {label, torch::arange(1, y.size(0) + 1, torch::kInt64), y.to(torch::kFloat32), {}});
+  return figure;
+}
+
+// The norms over all trailing dimensions of the components of x [n, ...] along each cos k and each sin k.
+orrery::Figure component_norms(const std::string& name, const std::string& title, const Tensor& x) {
+  const int64_t n = x.size(0);
+  const auto values = x.to(torch::kFloat64).reshape({n, -1});
+  const auto norms = orrery::fourier_basis(n).matmul(values).square().sum(1).sqrt();
+  return bars(name, title, "norm (units of the weights)",
+              {{"cos k", norms.slice(0, 1, n, 2)}, {"sin k", norms.slice(0, 2, n, 2)}});
+}
+
+// Along which products of two waves x [n*n, m], m functions of the pair, lives: each component of the
+// two-dimensional transform as a root mean square over pairs and functions. const x const, the mean, is left
+// out.
+orrery::Figure transform_2d(const std::string& name, const std::string& title, const std::string& scale,
+                            const Tensor& x, int64_t n) {
+  const auto squares = orrery::fourier_2d(x.view({n, n, x.size(1)})).square_().sum(2) / x.numel();
+  squares[0][0] = 0;
+  orrery::Figure figure{name, orrery::Figure::Kind::heatmap, title, "wave of b", "wave of a", {}};
+  figure.x_ticks = figure.y_ticks = orrery::fourier_names(n);
+  const auto axis = torch::arange(n, torch::kInt32);
+  figure.traces.push_back({scale, axis, axis, squares.sqrt().to(torch::kFloat32)});
   return figure;
 }
 
@@ -48,7 +73,7 @@ class FourierBasis final : public orrery::Probe {
     recorder.finding(orrery::key_frequencies_finding(view.order(), keys.frequencies, keys.shares));
     logits(view, keys, recorder);
     weights(observation, view, recorder);
-    neurons(view, recorder);
+    neurons(observation, view, recorder);
   }
 
  private:
@@ -63,26 +88,39 @@ class FourierBasis final : public orrery::Probe {
     }
     recorder.headline("logit_variance_explained", explained);
     recorder.tensor("logit_coefficients", waves(coefficients));
-    recorder.figure(bars("logit_coefficients", "cos w_k(a+b-c) in the logits",
-                         "coefficient (function of norm 1)", {{"logits", coefficients}}));
+    recorder.figure(bars("logit_coefficients", "Waves in the logits: height of cos w_k(a + b - c)",
+                         "height (logit)", {{"logits", waves(coefficients * unit_height(view.order()))}}));
+    const auto centred = view.classes(view.logits()).to(torch::kFloat32);
+    recorder.figure(transform_2d("logits_2d", "2-D DFT of the logits: waves of a x waves of b",
+                                 "root mean square (logit)", centred - centred.mean(1, true), view.order()));
+  }
+
+  // The height of a function cos w_k(a + b - c) of norm 1 over all (a, b, c): [floor(n/2) + 1].
+  static Tensor unit_height(int64_t n) {
+    const double triples = std::pow(static_cast<double>(n), 3);
+    auto height = torch::full({n / 2 + 1}, std::sqrt(2 / triples), torch::kFloat64);
+    if (n % 2 == 0) height[n / 2] = std::sqrt(1 / triples);
+    return height;
   }
 
   static void weights(const orrery::Observation& observation, const orrery::CyclicView& view,
                       orrery::Recorder& recorder) {
-    const auto W_E = view.embedding_norms();
-    const auto W_L_norms = orrery::fourier_norms(view.classes(orrery::neurons_to_logits(observation)).t());
+    const auto W_L = view.classes(orrery::neurons_to_logits(observation)).t();
+    const auto W_E = view.embedding_norms(), W_L_norms = orrery::fourier_norms(W_L);
     recorder.tensor("norms/W_E", W_E);
     recorder.tensor("norms/W_L", W_L_norms);
     recorder.scalar("gini/W_E", orrery::gini(waves(W_E)));
     recorder.scalar("gini/W_L", orrery::gini(waves(W_L_norms)));
-    recorder.figure(bars("norms", "Fourier norms of the embedding and of the neuron-logit map", "norm",
-                         {{"W_E", W_E}, {"W_L = W_out W_U", W_L_norms}}));
+    recorder.figure(component_norms("norms_w_e", "Fourier norms of the embedding W_E", view.embedding()));
+    recorder.figure(
+        component_norms("norms_w_l", "Fourier norms of the neuron-logit map W_L = W_out W_U", W_L));
     for (const auto& [name, weight] : observation.model.weights())
       recorder.scalar("sum_of_squares/" + name,
                       weight.detach().to(torch::kFloat64).square().sum().item<double>());
   }
 
-  void neurons(const orrery::CyclicView& view, orrery::Recorder& recorder) const {
+  void neurons(const orrery::Observation& observation, const orrery::CyclicView& view,
+               orrery::Recorder& recorder) const {
     const auto& spectrum = view.neurons();
     const auto sizes = spectrum.clusters(params_.threshold).to(torch::kCPU);
     std::vector<int64_t> frequencies, counts;
@@ -98,16 +136,10 @@ class FourierBasis final : public orrery::Probe {
                       {{"order", view.order()}, {"frequencies", frequencies}, {"sizes", counts}}});
     recorder.tensor("neuron_frequency", spectrum.frequency.to(torch::kInt32));
     recorder.tensor("neuron_share", spectrum.share.to(torch::kFloat32));
-
-    const auto axis = torch::arange(sizes.size(0), torch::kInt64);
-    orrery::Figure figure{"neuron_energy",
-                          orrery::Figure::Kind::heatmap,
-                          "Energy of the neurons by frequency (0: constant), as a share of the whole",
-                          "frequency of b",
-                          "frequency of a",
-                          {}};
-    figure.traces.push_back({"all neurons", axis, axis, spectrum.energy.to(torch::kFloat32)});
-    recorder.figure(std::move(figure));
+    recorder.tensor("neuron_energy", spectrum.energy.to(torch::kFloat32));
+    const auto post = view.inputs(orrery::neuron_activations(observation, "hook_post").select(1, 0));
+    recorder.figure(transform_2d("neurons_2d", "2-D DFT of the neurons: waves of a x waves of b",
+                                 "root mean square (activation)", post, view.order()));
   }
 
   Params params_;
@@ -115,5 +147,5 @@ class FourierBasis final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(FourierBasis, Params, "fourier_basis", "1.0.0",
+ORRERY_PROBE(FourierBasis, Params, "fourier_basis", "1.1.0",
              "Fourier structure of weights, neurons and logits.")

@@ -116,22 +116,84 @@ TEST(FourierBasis, ACheckpointStaysSmall) {
   for (const auto& figure : recorder.record().figures)
     for (const auto& trace : figure.traces)
       for (const auto& part : {trace.x, trace.y, trace.z}) bytes += part.defined() ? part.nbytes() : 0;
-  EXPECT_LT(bytes, 30'000u);
+  EXPECT_LT(bytes, 130'000u);  // two heatmaps of 113 x 113, of 51 KB each
+}
+
+const Figure& figure(const Recorder& recorder, const std::string& name) {
+  for (const Figure& recorded : recorder.record().figures)
+    if (recorded.name == name) return recorded;
+  throw std::out_of_range("no figure " + name);
 }
 
 TEST(FourierBasis, FiguresAreWhatWasRecorded) {
   Network network(addition(17));
   build_waves(network, {2, 5, 7}, 20);
   const auto recorder = measured(network);
-  const auto& figures = recorder.record().figures;
-  ASSERT_EQ(figures.size(), 3u);
-  for (const Figure& figure : figures) EXPECT_FALSE(figure.x_label.empty() || figure.y_label.empty());
-  EXPECT_EQ(figures[1].name, "norms");
-  EXPECT_TRUE(torch::allclose(figures[1].traces[0].y.to(torch::kFloat64),
-                              tensor(recorder, "norms/W_E").narrow(0, 1, 8), 1e-6));
-  EXPECT_EQ(figures[2].name, "neuron_energy");
-  EXPECT_NEAR(figures[2].traces[0].z.sum().item<double>(), 1, 1e-6);
-  EXPECT_NEAR(figures[2].traces[0].z[0][5].item<double>(), 1.0 / 6, 1e-6);  // cos w_5 j: half of a third
+  ASSERT_EQ(recorder.record().figures.size(), 5u);
+  for (const Figure& drawn : recorder.record().figures) {
+    EXPECT_FALSE(drawn.x_label.empty() || drawn.y_label.empty());
+    const bool heatmap = drawn.kind == Figure::Kind::heatmap;
+    EXPECT_EQ(drawn.x_ticks.size(), heatmap ? 17u : 0u);
+    EXPECT_EQ(drawn.y_ticks, drawn.x_ticks);
+  }
+  // cos and sin together make the norm of a frequency.
+  for (const auto& [name, of] : {std::pair{"norms_w_e", "norms/W_E"}, {"norms_w_l", "norms/W_L"}}) {
+    const auto& traces = figure(recorder, name).traces;
+    const auto both = (traces[0].y.square() + traces[1].y.square()).sqrt().to(torch::kFloat64);
+    EXPECT_TRUE(torch::allclose(both, tensor(recorder, of).narrow(0, 1, 8), 1e-5, 1e-5));
+    EXPECT_EQ(traces[0].x[7].item<int64_t>(), 8);
+  }
+  const auto height = figure(recorder, "logit_coefficients").traces[0].y;
+  for (int64_t k = 1; k <= 8; ++k)
+    EXPECT_NEAR(height[k - 1].item<double>(), k == 2 || k == 5 || k == 7 ? 20 : 0, 1e-4) << k;
+  EXPECT_NEAR(tensor(recorder, "neuron_energy").sum().item<double>(), 1, 1e-6);
+  // cos w_5 j: half of a third
+  EXPECT_NEAR(tensor(recorder, "neuron_energy")[0][5].item<double>(), 1.0 / 6, 1e-6);
+}
+
+TEST(FourierBasis, HeightsAreThoseOfTheWavesAtEvenOrdersToo) {
+  Network network(addition(16));
+  build_waves(network, {3, 8}, 20);
+  const auto height = figure(measured(network), "logit_coefficients").traces[0].y;
+  EXPECT_NEAR(height[2].item<double>(), 20, 1e-4);
+  EXPECT_NEAR(height[7].item<double>(), 20, 1e-4);
+}
+
+// Of random functions, against the sum over all pairs; multiplication leaves 0 out and reorders the rest.
+TEST(FourierBasis, TransformsInTwoDimensionsAreThoseOfTheDefinition) {
+  for (const CyclicTask& task : {addition(6), multiplication(7, 3)}) {
+    Network network(task);
+    build_noise(network, 4, 3);
+    const auto recorder = measured(network);
+    const CyclicStructure& cyclic = *network.task.structure.cyclic;
+    const int64_t n = cyclic.order;
+    const auto tokens = network.task.split.grid->tokens;
+    const auto basis = fourier_basis(n);
+    const auto root_mean_squares = [&](const torch::Tensor& values) {  // [grid, m] -> [n, n]
+      auto sums = torch::zeros({n, n, values.size(1)}, torch::kFloat64);
+      for (int64_t row = 0; row < tokens.size(0); ++row) {
+        const int64_t i = cyclic.left[tokens[row][0].item<int64_t>()];
+        const int64_t j = cyclic.right[tokens[row][1].item<int64_t>()];
+        if (i < 0 || j < 0) continue;
+        const auto waves = basis.select(1, i).unsqueeze(1) * basis.select(1, j);  // [n, n]
+        sums += waves.unsqueeze(2) * values[row];
+      }
+      sums[0][0] = 0;
+      return (sums.square().mean(2) / double(n * n)).sqrt();
+    };
+    std::vector<int64_t> classes;
+    for (size_t c = 0; c < cyclic.result.size(); ++c)
+      if (cyclic.result[c] >= 0) classes.push_back(int64_t(c));
+    const auto logits =
+        network.logits.select(1, 0).to(torch::kFloat64).index_select(1, torch::tensor(classes));
+    const auto neurons = network.cache["blocks.0.mlp.hook_post"].select(1, 0).to(torch::kFloat64);
+    const auto drawn = [&](const char* name) {
+      return figure(recorder, name).traces[0].z.to(torch::kFloat64);
+    };
+    EXPECT_TRUE(torch::allclose(drawn("neurons_2d"), root_mean_squares(neurons), 0, 1e-5));
+    EXPECT_TRUE(
+        torch::allclose(drawn("logits_2d"), root_mean_squares(logits - logits.mean(1, true)), 0, 1e-5));
+  }
 }
 
 TEST(FourierBasis, RefusesWhatItCannotRead) {

@@ -223,7 +223,7 @@ class GroupRepresentations final : public orrery::Probe {
     }
     recorder.tensor("shares/logits", shares);
     recorder.tensor("similarity", fit.similarity);
-    recorder.figure(bars("similarity", "Similarity of the logits to chi(x y z^-1)", "cosine",
+    recorder.figure(bars("similarity", "Logits as characters: similarity to chi(x y z^-1)", "cosine",
                          {{"logits", fit.similarity}}));
   }
 
@@ -285,7 +285,7 @@ class GroupRepresentations final : public orrery::Probe {
       chance.push_back(double(rho.basis.size(0)) / double(std::max<int64_t>(of_->group.order() - 1, 1)));
     chance.front() = 0;
     traces.emplace_back("random weights", torch::tensor(chance, torch::kFloat64));
-    recorder.figure(bars("shares", "What each representation explains of logits and weights",
+    recorder.figure(bars("shares", "Irreps: what each representation explains of logits and weights",
                          "share of the variance", traces));
   }
 
@@ -313,31 +313,26 @@ class GroupRepresentations final : public orrery::Probe {
         torch::where(alive, largest / energies.total, torch::zeros_like(largest)).to(torch::kFloat32));
     std::string figure = "neurons_" + hook;
     std::replace(figure.begin(), figure.end(), '.', '_');
-    recorder.figure(
-        bars(figure, "What each representation explains of " + hook, "share of the variance", traces));
+    recorder.figure(bars(figure, "Irreps: what each representation explains of " + hook,
+                         "share of the variance", traces));
   }
 
-  // One bar for each representation but the trivial one.
+  // One bar for each representation but the trivial one. The waves of a cyclic group stand at their
+  // frequencies.
   orrery::Figure bars(const std::string& name, const std::string& title, const std::string& y_label,
                       const std::vector<std::pair<std::string, Tensor>>& traces) const {
-    orrery::Figure figure{name, orrery::Figure::Kind::bar, title, x_label(), y_label, {}};
-    for (const auto& [label, y] : traces) {
-      const int64_t others = y.size(0) - 1;
+    const auto names = names_of(*of_);
+    const bool waves = names.back().rfind("k=", 0) == 0;
+    orrery::Figure figure{
+        name, orrery::Figure::Kind::bar, title, waves ? "frequency k" : "representation", y_label, {}};
+    if (!waves) figure.x_ticks.assign(names.begin() + 1, names.end());
+    const int64_t first = waves ? 1 : 0, others = static_cast<int64_t>(names.size()) - 1;
+    for (const auto& [label, y] : traces)
       figure.traces.push_back({label,
-                               torch::arange(1, others + 1, torch::kInt64),
+                               torch::arange(first, first + others, torch::kInt64),
                                y.narrow(0, 1, others).to(torch::kFloat32),
                                {}});
-    }
     return figure;
-  }
-
-  std::string x_label() const {
-    if (of_->all.back().name.rfind("k=", 0) == 0) return "frequency k";
-    if (of_->all.size() > 12) return "representation, numbered as in the finding representations";
-    std::string label = "representation";
-    for (size_t r = 1; r < of_->all.size(); ++r)
-      label += (r == 1 ? ": " : "; ") + std::to_string(r) + " " + of_->all[r].name;
-    return label;
   }
 
   Params params_;
@@ -348,5 +343,5 @@ class GroupRepresentations final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(GroupRepresentations, Params, "group_representations", "1.0.0",
+ORRERY_PROBE(GroupRepresentations, Params, "group_representations", "1.1.0",
              "The representations of a group in weights, neurons and logits.")

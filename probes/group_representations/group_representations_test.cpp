@@ -396,12 +396,26 @@ TEST(GroupRepresentations, FiguresAreWhatWasRecorded) {
   const auto& figures = recorder.record().figures;
   ASSERT_EQ(figures.size(), 3u);
   EXPECT_EQ(figures[0].name, "similarity");
-  EXPECT_EQ(figures[0].x_label, "representation: 1 standard (2,1); 2 sign");
+  for (const Figure& figure : figures) {
+    EXPECT_EQ(figure.x_ticks, (std::vector<std::string>{"standard (2,1)", "sign"}));
+    for (const Trace& trace : figure.traces) EXPECT_TRUE(trace.x.equal(torch::tensor({0, 1}, torch::kInt64)));
+  }
   EXPECT_NEAR(figures[0].traces[0].y[1].item<double>(), 1, 1e-6);
   EXPECT_EQ(figures[1].name, "shares");
   EXPECT_NEAR(figures[1].traces.back().y[0].item<double>(), 4.0 / 5, 1e-6);  // of random weights
   EXPECT_EQ(figures[2].name, "neurons_mlp_hook_post");
   EXPECT_EQ(figures[2].traces.size(), 3u);
+}
+
+TEST(GroupRepresentations, WavesOfACyclicGroupStandAtTheirFrequencies) {
+  auto task = addition(7);
+  Running network(task, make_mlp({.d_embed = 4, .d_mlp = 6}, task.spec, make_generator(1)));
+  const auto recorder = measured(network);
+  for (const Figure& figure : recorder.record().figures) {
+    EXPECT_EQ(figure.x_label, "frequency k");
+    EXPECT_TRUE(figure.x_ticks.empty());
+    EXPECT_TRUE(figure.traces[0].x.equal(torch::tensor({1, 2, 3}, torch::kInt64)));
+  }
 }
 
 std::string refusal(GroupNetwork& network, const std::string& parameters = "{}") {

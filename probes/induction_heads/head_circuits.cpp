@@ -1,6 +1,7 @@
 #include "head_circuits.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 namespace induction_heads {
@@ -60,6 +61,19 @@ Tensor copying_scores(const HeadWeights& heads, const Tensor& W_E, const Tensor&
   const Tensor small = heads.O.matmul(W_U).matmul(W_E.matmul(heads.V));
   const Tensor eigenvalues = torch::linalg_eigvals(small);
   return ratio(torch::real(eigenvalues).sum(-1), eigenvalues.abs().sum(-1));
+}
+
+Tensor ov_circuit(const HeadWeights& heads, int64_t head, const Tensor& W_E, const Tensor& W_U) {
+  const Tensor ov = W_E.matmul(heads.V[head]).matmul(heads.O[head].matmul(W_U));
+  return ov - ov.mean(1, /*keepdim=*/true);
+}
+
+Tensor k_composed_qk(const HeadWeights& earlier, int64_t from, const HeadWeights& later, int64_t to,
+                     const Tensor& W_E) {
+  const Tensor written = W_E.matmul(earlier.V[from]).matmul(earlier.O[from]);
+  const Tensor scores = W_E.matmul(later.Q[to]).matmul(written.matmul(later.K[to]).t()) /
+                        std::sqrt(static_cast<double>(later.Q.size(2)));
+  return scores - scores.mean(1, /*keepdim=*/true);
 }
 
 Composition composition(const HeadWeights& earlier, const HeadWeights& later) {

@@ -26,6 +26,17 @@ torch::Tensor copying_scores(const HeadWeights& heads, const torch::Tensor& W_E,
 torch::Tensor token_embedding(const orrery::Observation& observation, const torch::Tensor& tokens);
 torch::Tensor token_unembedding(const orrery::Observation& observation, const torch::Tensor& tokens);
 
+/// W_E W_V W_O W_U of one head, about the mean of each row, which softmax does not see: [n, n], what
+/// attending to a token (row) adds to the logit of each. W_E, W_U: as for copying_scores.
+torch::Tensor ov_circuit(const HeadWeights& heads, int64_t head, const torch::Tensor& W_E,
+                         const torch::Tensor& W_U);
+
+/// The QK circuit of head `to`, its keys made by an earlier head, `from`, alone: W_E W_Q (W_E W_V W_O W_K)^T
+/// / sqrt(d_head), about the mean of each row. [n, n]: the score that a token (row) gives to a position to
+/// which the earlier head has copied each token. An induction head prefers its own (Elhage et al. 2021).
+torch::Tensor k_composed_qk(const HeadWeights& earlier, int64_t from, const HeadWeights& later, int64_t to,
+                            const torch::Tensor& W_E);
+
 /// ||A B|| / (||A|| ||B||), Frobenius norms, where A = W_V W_O is what an earlier head writes and B what a
 /// later one reads: W_Q W_K^T by its queries (q), W_K W_Q^T by its keys (k), W_V W_O by its values (v). Each
 /// is [n_heads, n_heads] by earlier and later head, from 0 to 1 (Elhage et al. 2021).

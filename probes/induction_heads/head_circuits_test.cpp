@@ -103,6 +103,27 @@ TEST(Copying, IsOneForACopyMinusOneForItsOppositeAndZeroForNothing) {
   }
 }
 
+TEST(Circuits, AreThoseOfTheFullMatrices) {
+  for (const std::string normalization : {"none", "LN"}) {
+    auto observed = random_transformer(normalization, 3);
+    const bool norm = normalization == "LN";
+    const auto observation = observed.observe();
+    const Tensor tokens = torch::tensor({0, 2, 5}, torch::kInt64);
+    const auto W_E = token_embedding(observation, tokens), W_U = token_unembedding(observation, tokens);
+    const auto about_mean = [](const Tensor& x) { return x - x.mean(1, true); };
+    for (int64_t from = 0; from < 2; ++from)
+      for (int64_t to = 0; to < 2; ++to) {
+        const Tensor A = ov(observed, 0, from, norm), B = qk(observed, 1, to, norm);
+        const Tensor scores = W_E.matmul(B).matmul(W_E.matmul(A).t()) / std::sqrt(3.0);
+        EXPECT_TRUE(torch::allclose(
+            k_composed_qk(head_weights(observation, 0), from, head_weights(observation, 1), to, W_E),
+            about_mean(scores), 0, rounding));
+        EXPECT_TRUE(torch::allclose(ov_circuit(head_weights(observation, 0), from, W_E, W_U),
+                                    about_mean(W_E.matmul(A).matmul(W_U)), 0, rounding));
+      }
+  }
+}
+
 TEST(Composition, IsThatOfTheFullMatrices) {
   for (const std::string normalization : {"none", "LN"})
     for (const int64_t d_head : {3, 12}) {  // narrower than the residual stream, and wider

@@ -31,6 +31,7 @@ struct Params {
   double attention_threshold = 0.4;
   double copying_threshold = 0.4;
   std::string ablate = "found";
+  int64_t max_drawn = 64;
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("n_sequences", &Params::n_sequences, "random sequences looked at").at_least(1);
@@ -44,6 +45,8 @@ struct Params {
         .between(-1, 1);
     f.add("ablate", &Params::ablate, "which heads are silenced, one by one: those with a role, or all")
         .one_of({"found", "all"});
+    f.add("max_drawn", &Params::max_drawn, "tokens in the heatmaps of QK and OV circuits: the first")
+        .at_least(1);
   }
 };
 
@@ -75,15 +78,42 @@ Head strongest(const Tensor& scores) {
   return {index / scores.size(1), index % scores.size(1)};
 }
 
-void heatmap(Recorder& recorder, const std::string& name, const std::string& title,
-             const std::string& x_label, const std::string& y_label, const Tensor& z, int64_t first_x = 0) {
-  const auto axis = [](int64_t first, int64_t n) { return torch::arange(first, first + n, torch::kInt64); };
-  recorder.figure({name,
-                   Figure::Kind::heatmap,
-                   title,
-                   x_label,
-                   y_label,
-                   {{title, axis(first_x, z.size(1)), axis(0, z.size(0)), z.to(torch::kFloat32)}}});
+using Names = std::vector<std::string>;
+
+// `scale` says what the colours stand for.
+struct Heatmap {
+  std::string name, title, x_label, y_label, scale;
+  Names x_ticks, y_ticks;
+};
+
+void draw(const Heatmap& heatmap, const Tensor& z, Recorder& recorder) {
+  Figure figure{heatmap.name, Figure::Kind::heatmap, heatmap.title, heatmap.x_label, heatmap.y_label, {}};
+  figure.x_ticks = heatmap.x_ticks;
+  figure.y_ticks = heatmap.y_ticks;
+  const auto axis = [](int64_t n) { return torch::arange(n, torch::kInt64); };
+  figure.traces.push_back({heatmap.scale, axis(z.size(1)), axis(z.size(0)), z.to(torch::kFloat32)});
+  recorder.figure(std::move(figure));
+}
+
+// "head 0", "head 1", ...
+Names numbered(const std::string& what, int64_t n) {
+  Names names;
+  for (int64_t i = 0; i < n; ++i) names.push_back(what + " " + std::to_string(i));
+  return names;
+}
+
+// "1.0", "1.1", ... of `n_layers` layers from `first` on.
+Names head_names(int64_t first, int64_t n_layers, int64_t n_heads) {
+  Names names;
+  for (int64_t layer = first; layer < first + n_layers; ++layer)
+    for (int64_t head = 0; head < n_heads; ++head) names.push_back(to_string({layer, head}));
+  return names;
+}
+
+Names token_names(const Tensor& tokens) {
+  Names names;
+  for (int64_t i = 0; i < tokens.size(0); ++i) names.push_back(std::to_string(tokens[i].item<int64_t>()));
+  return names;
 }
 
 class InductionHeads final : public orrery::Probe {
@@ -115,6 +145,8 @@ class InductionHeads final : public orrery::Probe {
     record_losses(plain, recorder);
     record_scores(scores, recorder);
     if (weights.size() > 1) record_composition(weights, recorder);
+    record_circuits(observation, weights, scores,
+                    usable_tokens(observation.spec, bos).slice(0, 0, params_.max_drawn), recorder);
     const std::vector<Role> roles = find_roles(scores);
     for (const Role& role : roles)
       recorder.finding(orrery::head_role_finding(role.head.layer, role.head.head, role.name, role.score));
@@ -172,16 +204,19 @@ class InductionHeads final : public orrery::Probe {
                                                             {"duplicate_token", scores.duplicate_token},
                                                             {"copying", scores.copying}};
     const std::map<std::string, std::string> titles{
-        {"prefix_matching", "Attention from a repeated token to the one after its first occurrence"},
-        {"previous_token", "Attention to the token before"},
-        {"duplicate_token", "Attention from a repeated token to its first occurrence"},
-        {"copying", "Copying: eigenvalues of W_E W_V W_O W_U, sum of Re over sum of moduli"}};
+        {"prefix_matching",
+         "Prefix matching: attention from a repeated token to the one after its first occurrence"},
+        {"previous_token", "Previous-token score: attention to the token before"},
+        {"duplicate_token", "Duplicate-token score: attention from a repeated token to its first occurrence"},
+        {"copying", "Copying score: eigenvalues of W_E W_V W_O W_U, sum of Re over sum of moduli"}};
     recorder.headline("prefix_matching/max", scores.prefix_matching.max().item<double>());
     for (const auto& [name, values] : named) {
       for (const Head& head : all_heads(values))
         recorder.scalar(name + "/" + to_string(head), at(values, head));
       recorder.tensor(name, values);
-      heatmap(recorder, name, titles.at(name), "head", "layer", values);
+      draw({name, titles.at(name), "head", "layer", name == "copying" ? "score" : "attention",
+            numbered("head", values.size(1)), numbered("layer", values.size(0))},
+           values, recorder);
     }
   }
 
@@ -220,10 +255,33 @@ class InductionHeads final : public orrery::Probe {
     const Tensor from = torch::arange(side, torch::kInt64), to = from + n_heads;
     const Tensor later = to.floor_divide(n_heads) > from.floor_divide(n_heads).unsqueeze(1);
     const Tensor above = torch::where(later, pairs - baseline, torch::zeros_like(pairs));
-    const std::string numbered = std::to_string(n_heads) + " x layer + head";
-    heatmap(recorder, letter + "_composition",
-            std::string(1, static_cast<char>(letter[0] - 'a' + 'A')) + "-composition above random weights",
-            "later head (" + numbered + ")", "earlier head (" + numbered + ")", above, n_heads);
+    draw({letter + "_composition",
+          std::string(1, static_cast<char>(letter[0] - 'a' + 'A')) +
+              "-composition of heads, above that of random weights",
+          "later head", "earlier head", "composition", head_names(1, n_layers - 1, n_heads),
+          head_names(0, n_layers - 1, n_heads)},
+         above, recorder);
+  }
+
+  // Of the head that is strongest in prefix matching: what it writes, and what it looks for by way of the
+  // strongest previous-token head, where that is in an earlier layer. tokens: int64, usable ones.
+  static void record_circuits(const Observation& observation, const std::vector<HeadWeights>& weights,
+                              const Scores& scores, const Tensor& tokens, Recorder& recorder) {
+    const Tensor W_E = token_embedding(observation, tokens), W_U = token_unembedding(observation, tokens);
+    const Head head = strongest(scores.prefix_matching), before = strongest(scores.previous_token);
+    const Names names = token_names(tokens);
+    draw({"ov_prefix_matching",
+          "OV circuit of head " + to_string(head) +
+              ", strongest in prefix matching: what attending to a token adds to the logits",
+          "class", "token attended to", "logit about the mean of the row", names, names},
+         ov_circuit(weights[head.layer], head.head, W_E, W_U), recorder);
+    if (before.layer >= head.layer) return;
+    draw({"qk_prefix_matching",
+          "QK circuit of head " + to_string(head) + " by way of head " + to_string(before) +
+              ", the strongest previous-token head (K-composition)",
+          "token before the one attended to", "token that attends",
+          "attention score about the mean of the row", names, names},
+         k_composed_qk(weights[before.layer], before.head, weights[head.layer], head.head, W_E), recorder);
   }
 
   std::vector<Role> find_roles(const Scores& scores) const {
@@ -286,11 +344,13 @@ class InductionHeads final : public orrery::Probe {
                               Recorder& recorder) {
     const std::vector<std::pair<std::string, Tensor>> named{{"prefix_matching", scores.prefix_matching},
                                                             {"previous_token", scores.previous_token}};
+    const Names tokens = token_names(repeats.tokens[0].narrow(0, 0, repeats.end()));
     for (const auto& [name, values] : named) {
       const Head head = strongest(values);
-      heatmap(recorder, "pattern_" + name,
-              "Attention of head " + to_string(head) + ", strongest in " + name + ", on one sequence",
-              "position attended to", "position that attends", example_pattern(model, repeats, head));
+      draw({"pattern_" + name,
+            "Attention pattern of head " + to_string(head) + ", strongest in " + name + ", on one sequence",
+            "token attended to, by position", "token that attends, by position", "attention", tokens, tokens},
+           example_pattern(model, repeats, head), recorder);
     }
   }
 
@@ -299,5 +359,5 @@ class InductionHeads final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(InductionHeads, Params, "induction_heads", "1.0.0",
+ORRERY_PROBE(InductionHeads, Params, "induction_heads", "1.1.0",
              "Which attention heads complete a repetition, and how.")

@@ -306,7 +306,8 @@ TEST(InductionHeads, OfOneLayerDoNotCompose) {
       if (figure.name != letter + "_composition") continue;
       const Tensor z = figure.traces[0].z;  // rows: layers 0 and 1; columns: layers 1 and 2
       ASSERT_EQ(z.sizes(), (std::vector<int64_t>{6, 6}));
-      EXPECT_EQ(figure.traces[0].x[0].item<int64_t>(), 3);
+      EXPECT_EQ(figure.x_ticks, (std::vector<std::string>{"1.0", "1.1", "1.2", "2.0", "2.1", "2.2"}));
+      EXPECT_EQ(figure.y_ticks.front(), "0.0");
       EXPECT_EQ(z.narrow(0, 3, 3).narrow(1, 0, 3).abs().max().item<float>(), 0);
       const double chance = scalar(deep, "composition_baseline/mean");
       EXPECT_NEAR(z[1][5].item<float>(), of_three[0][1][2][2].item<double>() - chance, 1e-7);
@@ -329,6 +330,29 @@ TEST(InductionHeads, DrawsWhatItFound) {
   ASSERT_EQ(induction.sizes(), (std::vector<int64_t>{33, 33}));
   EXPECT_NEAR(induction[20][5].item<float>(), 1, 1e-6);  // the token at 20 was at 4 before
   EXPECT_NEAR(previous[20][19].item<float>(), 1, 1e-6);
+  EXPECT_EQ(figures.at("copying").y_ticks, (std::vector<std::string>{"layer 0", "layer 1"}));
+  for (const auto& [name, figure] : figures) {
+    if (figure.kind != Figure::Kind::heatmap) continue;
+    EXPECT_EQ(int64_t(figure.y_ticks.size()), figure.traces.at(0).z.size(0)) << name;
+    EXPECT_EQ(int64_t(figure.x_ticks.size()), figure.traces.at(0).z.size(1)) << name;
+  }
+  const auto& ticks = figures.at("pattern_previous_token").x_ticks;
+  EXPECT_EQ(ticks[0], "16");  // BOS
+  EXPECT_EQ(ticks[20], ticks[4]);
+  // A token attended to is copied: the diagonal. It is looked for where it stood before: the diagonal again.
+  for (const std::string name : {"ov_prefix_matching", "qk_prefix_matching"}) {
+    const Tensor z = figures.at(name).traces.at(0).z;
+    ASSERT_EQ(z.sizes(), (std::vector<int64_t>{16, 16}));
+    const double height = name[0] == 'o' ? circuit.height : circuit.sharpness;
+    EXPECT_TRUE(torch::allclose(z, height * (torch::eye(16) - 1.0 / 16), 1e-5, 1e-5)) << name;
+  }
+  EXPECT_EQ(figures.at("qk_prefix_matching").title,
+            "QK circuit of head 1.0 by way of head 0.0, the strongest previous-token head (K-composition)");
+  const auto few = measured(observed, R"({"max_drawn": 3})");
+  for (const Figure& figure : few.record().figures)
+    if (figure.name == "ov_prefix_matching") {
+      EXPECT_EQ(figure.traces.at(0).z.sizes(), (std::vector<int64_t>{3, 3}));
+    }
   const Trace loss = figures.at("loss_by_position").traces.at(0);
   EXPECT_EQ(loss.x[0].item<int64_t>(), 1);
   EXPECT_NEAR(loss.y[16].item<float>(), std::log(16.0), 1e-4);  // at 17 the repeat starts, without warning

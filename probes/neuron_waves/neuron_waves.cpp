@@ -100,6 +100,9 @@ Neurons read_neurons(const orrery::Observation& observation, const orrery::Cycli
   return neurons;
 }
 
+// Angles as they are from -pi to pi.
+Tensor wrapped(const Tensor& angle) { return angle - (angle / (2 * M_PI)).round() * (2 * M_PI); }
+
 std::vector<int64_t> listed(const Tensor& x) {
   const auto flat = x.to(torch::kInt64).contiguous();
   return {flat.data_ptr<int64_t>(), flat.data_ptr<int64_t>() + flat.numel()};
@@ -195,10 +198,19 @@ class NeuronWaves final : public orrery::Probe {
     contributions(Contributions(observation, view, neurons), frequencies, neurons, recorder);
     tensors(neurons, recorder);
     heatmaps(neurons, recorder);
-    star("input_star", "Input waves of the neurons: cos and sin", frequencies, neurons.group,
-         neurons.left_star, recorder);
-    star("output_star", "Output waves of the neurons: cos and sin", frequencies, neurons.group,
-         neurons.output_star, recorder);
+    const auto groups = drawn_groups(frequencies, neurons);
+    const auto star = [&](const char* name, const char* title, const std::string& of, const Star& points) {
+      recorder.figure(scatter(name, title, "coefficient of cos w_k " + of, "coefficient of sin w_k " + of,
+                              points.points.select(1, 0), points.points.select(1, 1), groups));
+    };
+    star("input_star", "Star of the input waves: one point for each neuron", "a (pre-activation)",
+         neurons.left_star);
+    star("output_star", "Star of the output waves: one point for each neuron", "c (logit per activation)",
+         neurons.output_star);
+    recorder.figure(scatter(
+        "angle_doubling", "Angle doubling: the output phase is the sum of the input phases",
+        "phase of a + phase of b (radians)", "phase of the output (radians)",
+        wrapped(neurons.left_star.phase + neurons.right_star.phase), neurons.output_star.phase, groups));
   }
 
  private:
@@ -253,32 +265,56 @@ class NeuronWaves final : public orrery::Probe {
   void heatmaps(const Neurons& neurons, orrery::Recorder& recorder) const {
     const auto order = drawing_order(neurons, params_.max_drawn);
     recorder.tensor("drawn", order.to(torch::kInt32));
-    const auto heatmap = [&](const char* name, const char* title, const char* x_label, const Waves& waves) {
+    const auto names = row_names(order, neurons.group);
+    const auto heatmap = [&](const char* name, const char* title, const char* x_label, const char* scale,
+                             const Waves& waves) {
       const auto rows = waves.values.index_select(0, order).to(torch::kFloat32);
       recorder.tensor(name, rows);
-      orrery::Figure figure{name,
-                            orrery::Figure::Kind::heatmap,
-                            title,
-                            x_label,
-                            "neuron, by frequency, then by phase of the input",
-                            {}};
-      figure.traces.push_back({"waves", torch::arange(rows.size(1), torch::kInt64),
+      orrery::Figure figure{name,    orrery::Figure::Kind::heatmap,          title,
+                            x_label, "group: neuron, by phase of the input", {}};
+      figure.y_ticks = names;
+      figure.traces.push_back({scale, torch::arange(rows.size(1), torch::kInt64),
                                torch::arange(rows.size(0), torch::kInt64), rows});
       recorder.figure(std::move(figure));
     };
-    heatmap("input_waves", "What reaches each neuron from a, less its mean", "a", neurons.left);
-    heatmap("output_waves", "What each neuron adds to the logits, less its mean", "answer c", neurons.output);
+    heatmap("input_waves", "Input waves: what reaches each neuron from a, less its mean", "a",
+            "pre-activation", neurons.left);
+    heatmap("output_waves", "Output waves: what each neuron adds to the logits, less its mean", "answer c",
+            "logit per activation", neurons.output);
   }
 
-  static void star(const char* name, const char* title, const std::vector<int64_t>& frequencies,
-                   const Tensor& group, const Star& star, orrery::Recorder& recorder) {
-    orrery::Figure figure{
-        name, orrery::Figure::Kind::scatter, title, "coefficient of cos w_k", "coefficient of sin w_k", {}};
-    for (const int64_t k : frequencies) {
-      const auto points = star.points.index_select(0, members(group == k)).to(torch::kFloat32);
-      figure.traces.push_back({"k=" + std::to_string(k), points.select(1, 0), points.select(1, 1), {}});
-    }
-    recorder.figure(std::move(figure));
+  // "k=14: 233", neuron 233 in the group of frequency 14, for each of `order`.
+  static std::vector<std::string> row_names(const Tensor& order, const Tensor& group) {
+    std::vector<std::string> names;
+    const auto groups = listed(group);
+    for (const int64_t neuron : listed(order))
+      names.push_back((groups[neuron] ? "k=" + std::to_string(groups[neuron]) : "no group") + ": " +
+                      std::to_string(neuron));
+    return names;
+  }
+
+  // The neurons of each group and, last, those of `min_size` or more in none; int64, by name.
+  static std::vector<std::pair<std::string, Tensor>> drawn_groups(const std::vector<int64_t>& frequencies,
+                                                                  const Neurons& neurons) {
+    std::vector<std::pair<std::string, Tensor>> groups;
+    for (const int64_t k : frequencies)
+      groups.emplace_back("k=" + std::to_string(k), members(neurons.group == k));
+    const auto rest = members(torch::logical_and(neurons.alive, neurons.group == 0));
+    if (rest.size(0) > 0) groups.emplace_back("no group", rest);
+    return groups;
+  }
+
+  static orrery::Figure scatter(const char* name, const char* title, const std::string& x_label,
+                                const std::string& y_label, const Tensor& x, const Tensor& y,
+                                const std::vector<std::pair<std::string, Tensor>>& groups) {
+    orrery::Figure figure{name, orrery::Figure::Kind::scatter, title, x_label, y_label, {}};
+    figure.equal_axes = true;
+    const auto of = [](const Tensor& values, const Tensor& group) {
+      return values.index_select(0, group).to(torch::kFloat32);
+    };
+    for (const auto& [group, neurons] : groups)
+      figure.traces.push_back({group, of(x, neurons), of(y, neurons), {}});
+    return figure;
   }
 
   Params params_;
@@ -286,5 +322,5 @@ class NeuronWaves final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(NeuronWaves, Params, "neuron_waves", "1.0.0",
+ORRERY_PROBE(NeuronWaves, Params, "neuron_waves", "1.1.0",
              "The waves that neurons read and write, grouped by frequency.")

@@ -272,13 +272,46 @@ TEST(NeuronWaves, OnlyTheLargestAreDrawn) {
       tensor(recorder, "drawn");  // 4 5 6 7 have k = 2 3 1 2 and phases 4 - 2 pi, ..., 7 - 2 pi
   EXPECT_TRUE(drawn.equal(torch::tensor({6, 4, 7, 5}, torch::kInt32)));
   const auto& figures = recorder.record().figures;
-  ASSERT_EQ(figures.size(), 4u);
+  ASSERT_EQ(figures.size(), 5u);
   for (const Figure& figure : figures) EXPECT_FALSE(figure.x_label.empty() || figure.y_label.empty());
   EXPECT_TRUE(figures[0].traces[0].z.equal(tensor(recorder, "input_waves")));
   EXPECT_TRUE(figures[1].traces[0].z.equal(tensor(recorder, "output_waves")));
   ASSERT_EQ(figures[2].traces.size(), 3u);
   EXPECT_EQ(figures[3].traces[2].name, "k=3");
   EXPECT_NEAR(figures[2].traces[2].x[1].item<double>(), 6 * std::cos(5), kRounding);  // neuron 5
+  for (const size_t heatmap : {0, 1})
+    EXPECT_EQ(figures[heatmap].y_ticks, (std::vector<std::string>{"k=1: 6", "k=2: 4", "k=2: 7", "k=3: 5"}));
+  for (const size_t scatter : {2, 3, 4}) EXPECT_TRUE(figures[scatter].equal_axes);
+}
+
+TEST(NeuronWaves, AngleDoublingIsDrawnOnTheDiagonal) {
+  std::vector<Neuron> neurons;
+  for (int64_t h = 0; h < 5; ++h) neurons.push_back({2, 1, double(h), double(h) + 1, 1, 2 * double(h) + 1});
+  neurons.push_back({3, 1, 2, 2, 1, 1});
+  Network network(addition(11));
+  build(network, neurons);
+  const auto recorder = measured(network.observe());
+  const auto& figure = recorder.record().figures[4];
+  EXPECT_EQ(figure.name, "angle_doubling");
+  ASSERT_EQ(figure.traces.size(), 2u);
+  EXPECT_TRUE(torch::allclose(figure.traces[0].x, figure.traces[0].y, 0, kRounding));
+  EXPECT_NEAR(figure.traces[0].x[4].item<double>(), 9 - 2 * M_PI, kRounding);
+  EXPECT_NEAR(figure.traces[1].x[0].item<double>(), 4 - 2 * M_PI, kRounding);
+  EXPECT_NEAR(figure.traces[1].y[0].item<double>(), 1, kRounding);
+}
+
+TEST(NeuronWaves, NeuronsInNoGroupAreDrawnApart) {
+  auto seen = random_mlp({.d_embed = 6, .d_mlp = 20}, 11);
+  const auto recorder = measured(seen.observe(), R"({"threshold": 1.0, "max_drawn": 3})");
+  const auto& figures = recorder.record().figures;
+  for (const size_t scatter : {2, 3, 4}) {
+    ASSERT_EQ(figures[scatter].traces.size(), 1u);
+    EXPECT_EQ(figures[scatter].traces[0].name, "no group");
+    EXPECT_EQ(figures[scatter].traces[0].x.size(0), 20);
+  }
+  EXPECT_TRUE(figures[2].traces[0].y.equal(tensor(recorder, "star/left").select(1, 1)));
+  const auto first = tensor(recorder, "drawn")[0].item<int64_t>();
+  EXPECT_EQ(figures[0].y_ticks.at(0), "no group: " + std::to_string(first));
 }
 
 TEST(NeuronWaves, SaysSomethingFiniteOfANetworkOfZeros) {

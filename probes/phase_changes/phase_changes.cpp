@@ -345,19 +345,21 @@ class PhaseChanges final : public orrery::Probe {
   // The curve, the fit, and an interval for each of its breakpoints at the height of the fit.
   orrery::Figure figure(const Fit& fit, const Phases& phases) const {
     const bool log = params_.axis == "log";
-    const auto x = [&](double step) { return log ? std::log10(1 + step) : step; };
+    const auto x = [&](double step) { return log ? 1 + step : step; };
     std::vector<double> steps;
     for (const double step : fit.points.steps) steps.push_back(x(step));
     orrery::Figure figure;
     figure.name = "phase_" + as_file_name(fit.name);
     figure.title = fit.name + ": " + title(phases);
-    figure.x_label = log ? "log10(1 + step)" : "step";
-    figure.y_label = "ln(" + fit.name + ") (nats)";
-    figure.traces.push_back({fit.name, column(steps), column(fit.points.y), {}});
-    figure.traces.push_back({"broken line", column(steps), column(fit.fitted), {}});
+    figure.x_label = log ? "1 + step" : "step";
+    figure.y_label = fit.name + " (nats)";
+    figure.x_log = log;
+    figure.y_log = true;
+    figure.traces.push_back({fit.name, column(steps), column(fit.points.y).exp(), {}});
+    figure.traces.push_back({"broken line", column(steps), column(fit.fitted).exp(), {}});
     for (size_t j = 1; j + 1 < fit.knots.size(); ++j) {
       const Boundary& at = fit.knots[j];
-      const double height = fit.line.heights[j];
+      const double height = std::exp(fit.line.heights[j]);
       figure.traces.push_back({label(fit, phases, j) + std::to_string(at.step),
                                column({x(double(at.low)), x(double(at.step)), x(double(at.high))}),
                                column({height, height, height}),
@@ -388,5 +390,5 @@ class PhaseChanges final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(PhaseChanges, Params, "phase_changes", "1.0.0",
+ORRERY_PROBE(PhaseChanges, Params, "phase_changes", "1.1.0",
              "When memorisation, circuit formation and cleanup end.")

@@ -23,6 +23,7 @@ struct Params {
   int64_t destination = -1;
   int64_t class_offset = 0;
   double copying_threshold = 0.8;
+  int64_t max_drawn = 64;
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("destination", &Params::destination,
@@ -31,6 +32,7 @@ struct Params {
     f.add("class_offset", &Params::class_offset, "class c has the input token c + class_offset");
     f.add("copying_threshold", &Params::copying_threshold, "copying score from which a head is said to copy")
         .between(-1, 1);
+    f.add("max_drawn", &Params::max_drawn, "tokens and classes in the heatmaps: the first").at_least(1);
   }
 };
 
@@ -236,6 +238,7 @@ class SkipTrigrams final : public orrery::Probe {
       const Tensor here = position[head];
       recorder.scalar(name(head, "position_range"), (here.max() - here.min()).item<double>());
       copying(head, circuits.ov[head], vocabulary, recorder);
+      full_qk(head, circuits.full_qk[head], vocabulary, recorder);
     }
     tables(circuits, vocabulary, row, position, recorder);
     figures(vocabulary, row, position, recorder);
@@ -300,14 +303,45 @@ class SkipTrigrams final : public orrery::Probe {
       recorder.finding(orrery::head_role_finding(0, head, "copying", score));
     by_class(head, "ov", diagonal_above_others(square), v, recorder);
 
-    recorder.figure({"ov_head_" + std::to_string(head),
-                     orrery::Figure::Kind::heatmap,
-                     "OV circuit of head 0." + std::to_string(head) +
-                         ": what attending to a class token adds to the logits, about the mean over classes",
-                     "class",
-                     "source token",
-                     {{"OV", v.classes, v.class_tokens,
-                       (square - square.mean(1, /*keepdim=*/true)).to(torch::kFloat32)}}});
+    const int64_t drawn = std::min(params_.max_drawn, square.size(0));
+    heatmap({"ov_head_" + std::to_string(head),
+             orrery::Figure::Kind::heatmap,
+             "OV circuit of head 0." + std::to_string(head) +
+                 ": what attending to a class token adds to the logits",
+             "class",
+             "source token",
+             {}},
+            "logit about the mean of the row",
+            (square - square.mean(1, /*keepdim=*/true)).narrow(0, 0, drawn).narrow(1, 0, drawn),
+            v.class_tokens.narrow(0, 0, drawn), v.classes.narrow(0, 0, drawn), recorder);
+  }
+
+  // Of the tokens that occur, destinations of every kind among them.
+  void full_qk(int64_t head, const Tensor& qk, const Vocabulary& v, orrery::Recorder& recorder) const {
+    const Tensor tokens = v.sources.slice(0, 0, params_.max_drawn);
+    const Tensor scores = qk.index_select(0, tokens).index_select(1, v.sources);
+    heatmap({"qk_head_" + std::to_string(head),
+             orrery::Figure::Kind::heatmap,
+             "QK circuit of head 0." + std::to_string(head) + ": which tokens each token attends to",
+             "source token",
+             "destination token",
+             {}},
+            "attention score about the mean of the row",
+            (scores - scores.mean(1, /*keepdim=*/true)).narrow(1, 0, tokens.size(0)), tokens, tokens,
+            recorder);
+  }
+
+  // `scale` says what the colours stand for; rows and columns: int64, their names.
+  static void heatmap(orrery::Figure figure, const std::string& scale, const Tensor& z, const Tensor& rows,
+                      const Tensor& columns, orrery::Recorder& recorder) {
+    const auto name = [](const Tensor& numbers, std::vector<std::string>& names) {
+      for (int64_t i = 0; i < numbers.size(0); ++i)
+        names.push_back(std::to_string(numbers[i].item<int64_t>()));
+      return torch::arange(numbers.size(0), torch::kInt64);
+    };
+    const Tensor x = name(columns, figure.x_ticks), y = name(rows, figure.y_ticks);
+    figure.traces.push_back({scale, x, y, z.to(torch::kFloat32)});
+    recorder.figure(std::move(figure));
   }
 
   static void by_class(int64_t head, const std::string& what, const Tensor& values, const Vocabulary& v,
@@ -335,16 +369,17 @@ class SkipTrigrams final : public orrery::Probe {
                       orrery::Recorder& recorder) {
     orrery::Figure by_token{"qk_row",
                             orrery::Figure::Kind::bar,
-                            "Which source tokens the destination attends to",
+                            "QK circuit: which source tokens the destination attends to",
                             "source token",
-                            "attention score about its mean (logits)",
+                            "attention score about its mean",
                             {}};
-    orrery::Figure by_position{"qk_position",
-                               orrery::Figure::Kind::line,
-                               "Which source positions the destination attends to, whatever stands there",
-                               "source position",
-                               "attention score about its mean (logits)",
-                               {}};
+    orrery::Figure by_position{
+        "qk_position",
+        orrery::Figure::Kind::line,
+        "QK circuit: which source positions the destination attends to, whatever stands there",
+        "source position",
+        "attention score about its mean",
+        {}};
     const Tensor tokens = v.sources, positions = torch::arange(position.size(1), torch::kInt64);
     for (int64_t head = 0; head < row.size(0); ++head) {
       const std::string label = "head 0." + std::to_string(head);
@@ -361,5 +396,5 @@ class SkipTrigrams final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(SkipTrigrams, Params, "skip_trigrams", "1.0.0",
+ORRERY_PROBE(SkipTrigrams, Params, "skip_trigrams", "1.1.0",
              "QK and OV circuits of a one-layer attention-only transformer.")

@@ -327,15 +327,35 @@ TEST(SkipTrigrams, FiguresAreWhatWasRecorded) {
   toy.build(small(2));
   const auto recorder = toy.measured();
   const auto& figures = recorder.record().figures;
-  ASSERT_EQ(figures.size(), 4u);
+  ASSERT_EQ(figures.size(), 6u);
   for (const Figure& figure : figures) EXPECT_FALSE(figure.x_label.empty() || figure.y_label.empty());
-  EXPECT_EQ(figures[1].name, "ov_head_1");
+  EXPECT_EQ(figures[2].name, "ov_head_1");
   const Tensor ov = tensor(recorder, "full_ov")[1].narrow(0, 5, 5).narrow(1, 5, 5);
-  EXPECT_TRUE(torch::allclose(figures[1].traces[0].z, ov - ov.mean(1, true), 1e-4, 1e-6));
-  for (const size_t i : {2, 3}) {
+  EXPECT_TRUE(torch::allclose(figures[2].traces[0].z, ov - ov.mean(1, true), 1e-4, 1e-6));
+  EXPECT_EQ(figures[2].y_ticks, (std::vector<std::string>{"5", "6", "7", "8", "9"}));
+  EXPECT_EQ(figures[2].x_ticks, figures[2].y_ticks);
+  EXPECT_EQ(figures[3].name, "qk_head_1");
+  const Tensor qk = tensor(recorder, "full_qk")[1];  // every token occurs
+  EXPECT_TRUE(torch::allclose(figures[3].traces[0].z, qk - qk.mean(1, true), 1e-4, 1e-6));
+  EXPECT_EQ(figures[3].x_ticks.size(), 12u);
+  EXPECT_EQ(figures[3].y_ticks.back(), "11");
+  for (const size_t i : {4, 5}) {
     const Tensor scores = tensor(recorder, figures[i].name)[1];
     EXPECT_TRUE(torch::allclose(figures[i].traces[1].y, scores - scores.mean(), 1e-4, 1e-6));
   }
+}
+
+TEST(SkipTrigrams, HeatmapsEndAtTheFirstTokens) {
+  Toy toy(5, 5);  // class 0 is token 5
+  toy.build(small(1));
+  const auto all = toy.measured(R"({"class_offset": 5})");
+  const auto few = toy.measured(R"({"class_offset": 5, "max_drawn": 3})");
+  for (const size_t i : {0, 1}) {
+    const Figure &full = all.record().figures[i], &part = few.record().figures[i];
+    EXPECT_TRUE(part.traces[0].z.equal(full.traces[0].z.narrow(0, 0, 3).narrow(1, 0, 3)));
+  }
+  EXPECT_EQ(few.record().figures[0].x_ticks, (std::vector<std::string>{"0", "1", "2"}));
+  EXPECT_EQ(few.record().figures[0].y_ticks, (std::vector<std::string>{"5", "6", "7"}));
 }
 
 TEST(SkipTrigrams, LeavesOutWhatWouldSayNothing) {

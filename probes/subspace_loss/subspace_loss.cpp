@@ -144,10 +144,12 @@ class SubspaceLoss final : public orrery::Probe {
     };
     const double plain = at(view.losses(view.logits()), params_.inputs);
     const orrery::Subspace subspace = make_subspace(view.order());
-    together(subspace, plain, losses_of(subspace), recorder);
+    const Losses losses = losses_of(subspace);
+    together(subspace, plain, losses, recorder);
     if (!params_.has_keys()) return;
     recorder.finding(orrery::key_frequencies_finding(view.order(), keys_.frequencies, keys_.shares));
-    if (params_.part == "remove") one_by_one(view.order(), plain, losses_of, recorder);
+    if (params_.part == "remove")
+      one_by_one(view.order(), plain, at(losses, params_.inputs), losses_of, recorder);
   }
 
  private:
@@ -184,26 +186,33 @@ class SubspaceLoss final : public orrery::Probe {
     record_ablation(name(), plain, at(losses, params_.inputs), recorder);
   }
 
-  // Each frequency removed alone.
+  // Each frequency removed alone, drawn between the plain loss and that without any of them.
   template <class LossesOf>
-  void one_by_one(int64_t n, double plain, const LossesOf& losses_of, orrery::Recorder& recorder) const {
-    std::vector<double> bars;
+  void one_by_one(int64_t n, double plain, double without_all, const LossesOf& losses_of,
+                  orrery::Recorder& recorder) const {
+    std::vector<double> bars{plain};
+    std::vector<std::string> removed{"nothing"};
     for (const int64_t k : keys_.frequencies) {
       const auto losses = losses_of(of_functions(orrery::wave_functions(n, {k})));
       for (const auto& [set, loss] : losses) recorder.scalar("k=" + std::to_string(k) + "/" + set, loss);
       bars.push_back(at(losses, params_.inputs));
+      removed.push_back("k=" + std::to_string(k));
       record_ablation("frequency " + std::to_string(k), plain, bars.back(), recorder);
     }
+    bars.push_back(without_all);
+    removed.push_back("all keys");
     orrery::Figure figure{"loss_without_each",
                           orrery::Figure::Kind::bar,
-                          "Loss without each key frequency alone",
-                          "frequency k",
+                          "Loss without each key frequency alone, and without all",
+                          "what is removed",
                           "cross-entropy, pairs: " + params_.inputs + " (nats)",
                           {}};
-    figure.traces.push_back({"without k",
-                             torch::tensor(keys_.frequencies, torch::kInt64),
+    figure.y_log = true;
+    figure.traces.push_back({params_.inputs,
+                             torch::arange(static_cast<int64_t>(bars.size()), torch::kInt64),
                              torch::tensor(bars, torch::kFloat64),
                              {}});
+    figure.x_ticks = std::move(removed);
     recorder.figure(std::move(figure));
   }
 
@@ -227,5 +236,5 @@ class SubspaceLoss final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(SubspaceLoss, Params, "subspace_loss", "1.0.0",
+ORRERY_PROBE(SubspaceLoss, Params, "subspace_loss", "1.1.0",
              "The loss with a subspace of the logits or activations alone, or without it.")

@@ -279,7 +279,11 @@ TEST(SubspaceLoss, SaysWhatWasTakenAwayAndWhatItCost) {
   EXPECT_EQ(std::get<std::string>(findings[2].fields.at("component")), "frequency 2");
   EXPECT_EQ(std::get<double>(findings[2].fields.at("loss_after")), scalar(recorder, "k=2/train"));
   const auto& figure = recorder.record().figures.at(0);
-  EXPECT_EQ(figure.traces[0].y[1].item<double>(), scalar(recorder, "k=5/train"));
+  EXPECT_EQ(figure.x_ticks, (std::vector<std::string>{"nothing", "k=2", "k=5", "all keys"}));
+  const auto& bars = figure.traces[0].y;
+  EXPECT_EQ(bars[0].item<double>(), std::get<double>(findings[0].fields.at("loss_before")));
+  EXPECT_EQ(bars[2].item<double>(), scalar(recorder, "k=5/train"));
+  EXPECT_EQ(bars[3].item<double>(), scalar(recorder, "loss/train"));
 }
 
 TEST(SubspaceLoss, AsksForWhatItReads) {

@@ -22,12 +22,15 @@ using torch::Tensor;
 struct Params {
   double live_share = 0.01;
   int64_t n_components = 6;
+  int64_t max_drawn = 64;
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("live_share", &Params::live_share,
           "a neuron is live if the product of its input and output norm is above this share of the largest")
         .between(0, 1);
     f.add("n_components", &Params::n_components, "principal components that have scalars of their own")
+        .at_least(1);
+    f.add("max_drawn", &Params::max_drawn, "neurons in the heatmap of the weights by input: the largest")
         .at_least(1);
   }
 };
@@ -64,13 +67,9 @@ Tensor numbered_from(int64_t first, int64_t count) {
 Tensor small(const Tensor& x) { return x.to(torch::kFloat32); }
 
 void sizes(const Observation& observation, Recorder& recorder) {
-  Figure figure{"sum_of_squares",
-                Figure::Kind::bar,
-                "Sum of squares of each weight matrix",
-                "weight matrix (in the order of the model)",
-                "sum of squares",
-                {}};
-  std::vector<Tensor> all;
+  Figure figure{"sum_of_squares", Figure::Kind::bar, "Sum of squares of each weight matrix",
+                "weight",         "sum of squares",  {}};
+  std::vector<Tensor> all, squares_of;
   const auto sparsity = [&](const std::string& name, const Tensor& x) {
     recorder.scalar("gini/" + name, orrery::gini(x.abs()));
     recorder.scalar("hoyer/" + name, hoyer(x));
@@ -80,10 +79,12 @@ void sizes(const Observation& observation, Recorder& recorder) {
     const Tensor squares = x.square().sum();
     recorder.scalar("sum_of_squares/" + named.name, squares.item<double>());
     sparsity(named.name, x);
-    figure.traces.push_back(
-        {named.name, numbered_from(static_cast<int64_t>(all.size()), 1), small(squares.unsqueeze(0)), {}});
+    figure.x_ticks.push_back(named.name);
+    squares_of.push_back(small(squares));
     all.push_back(x);
   }
+  figure.traces.push_back(
+      {"sum of squares", numbered_from(0, static_cast<int64_t>(all.size())), torch::stack(squares_of), {}});
   const Tensor together = torch::cat(all);
   recorder.scalar("norm/L1", together.abs().sum().item<double>());
   recorder.headline("norm/L2", together.square().sum().sqrt().item<double>());
@@ -129,20 +130,25 @@ std::vector<NeuronLayer> neuron_layers(const Observation& observation) {
   return layers;
 }
 
-void neurons(const Observation& observation, double live_share, Recorder& recorder) {
+void neurons(const std::vector<NeuronLayer>& layers, double live_share, Recorder& recorder) {
   Figure figure{"neurons",
                 Figure::Kind::line,
-                "Neurons by the product of their input and output norm",
+                "Live and dead neurons, by the product of their input and output norm",
                 "rank of the neuron",
                 "input norm x output norm",
                 {}};
-  for (const NeuronLayer& layer : neuron_layers(observation)) {
-    const Tensor live = layer.product > layer.product.max() * live_share;
+  figure.y_log = true;
+  for (const NeuronLayer& layer : layers) {
+    const Tensor least = layer.product.max() * live_share, live = layer.product > least;
     recorder.scalar("live_neurons/" + layer.name, live.sum().item<double>());
     recorder.tensor("neuron_norms/" + layer.name, small(layer.product));
     figure.traces.push_back({layer.name,
                              numbered_from(1, layer.product.size(0)),
                              small(std::get<0>(layer.product.sort(0, /*descending=*/true))),
+                             {}});
+    figure.traces.push_back({layer.name + ": live above",
+                             torch::tensor({int64_t{1}, layer.product.size(0)}, torch::kInt64),
+                             small(least).expand({2}).contiguous(),
                              {}});
   }
   if (!figure.traces.empty()) recorder.figure(std::move(figure));
@@ -159,7 +165,29 @@ Tensor bit_weights(const Observation& observation) {
   return rows == n_ctx || rows == n_ctx + 1 ? W_in : Tensor();
 }
 
-void inputs(const Observation& observation, Recorder& recorder) {
+// The weights of the largest neurons, relevant inputs first.
+void input_weights(const Tensor& W_in, const Tensor& relevant, const Tensor& distractors,
+                   const NeuronLayer& layer, int64_t max_drawn, Recorder& recorder) {
+  Figure figure{
+      "input_weights",  Figure::Kind::heatmap,   "Weights of the neurons by input, relevant inputs first",
+      "input position", "neuron, largest first", {}};
+  const int64_t n_ctx = relevant.size(0) + distractors.size(0);
+  const Tensor ones = numbered_from(n_ctx, W_in.size(0) - n_ctx);
+  const Tensor columns = torch::cat({relevant, distractors, ones});
+  const Tensor rows = layer.product.argsort(0, /*descending=*/true).slice(0, 0, max_drawn);
+  for (int64_t i = 0; i < columns.size(0); ++i) {
+    const std::string position = std::to_string(columns[i].item<int64_t>());
+    figure.x_ticks.push_back(i < relevant.size(0) ? position + " (relevant)" : i < n_ctx ? position : "ones");
+  }
+  for (int64_t i = 0; i < rows.size(0); ++i)
+    figure.y_ticks.push_back(std::to_string(rows[i].item<int64_t>()));
+  figure.traces.push_back({"weight", numbered_from(0, columns.size(0)), numbered_from(0, rows.size(0)),
+                           small(W_in.index_select(0, columns).t().index_select(0, rows))});
+  recorder.figure(std::move(figure));
+}
+
+void inputs(const Observation& observation, const std::vector<NeuronLayer>& layers, int64_t max_drawn,
+            Recorder& recorder) {
   const Tensor W_in = bit_weights(observation);
   if (!W_in.defined()) return;
   const int64_t n_ctx = observation.spec.n_ctx;
@@ -185,14 +213,17 @@ void inputs(const Observation& observation, Recorder& recorder) {
   Figure figure{"input_norms",
                 Figure::Kind::bar,
                 "What the hidden layer reads: norm of each input's weights",
-                "input (position; the last may be the column of ones)",
+                "input position",
                 "L2 norm of the row of W_in",
                 {}};
+  for (int64_t position = 0; position < n_ctx; ++position) figure.x_ticks.push_back(std::to_string(position));
+  if (norms.size(0) > n_ctx) figure.x_ticks.push_back("ones");
   figure.traces.push_back({"relevant", relevant, small(on_relevant), {}});
   figure.traces.push_back({"distractor", distractors, small(on_distractors), {}});
   if (norms.size(0) > n_ctx)
     figure.traces.push_back({"ones", numbered_from(n_ctx, 1), small(norms.narrow(0, n_ctx, 1)), {}});
   recorder.figure(std::move(figure));
+  if (!layers.empty()) input_weights(W_in, relevant, distractors, layers.front(), max_drawn, recorder);
 }
 
 // The embedding of the element with index i in row i: [n, d], about the mean row.
@@ -257,6 +288,44 @@ void principal_components(const Embedding& embedding, int64_t n_components, Figu
   }
 }
 
+constexpr int64_t kCircles = 5;        // drawn at most
+constexpr double kCircleShare = 0.05;  // of the variance, for one that is drawn beside the largest
+
+// x [d] as a vector of length 1; one that is shorter than `least`, rounding of float32, as 0.
+Tensor direction(const Tensor& x, double least) {
+  const Tensor length = x.square().sum().sqrt();
+  return length.item<double>() > least ? x / length : torch::zeros_like(x);
+}
+
+// The elements in the planes of the largest frequencies, which do not turn from one checkpoint to the next as
+// principal components would. pairs [frequencies, 2, d]: the parts of the
+// embedding along cosine and sine; energy [frequencies].
+void circles(const Embedding& embedding, const Tensor& pairs, const Tensor& energy, Recorder& recorder) {
+  Figure figure{
+      "circle_" + as_name(embedding.name),
+      Figure::Kind::scatter,
+      "Circles: " + embedding.name + " in the planes of its largest frequencies, one point for each number",
+      "along the cosine (units of the weights)",
+      "across it, towards the sine (units of the weights)",
+      {}};
+  figure.equal_axes = true;
+  const Tensor largest = energy.argsort(0, /*descending=*/true);
+  const double smallest = kCircleShare * embedding.rows.square().sum().item<double>();
+  for (int64_t i = 0; i < std::min(kCircles, largest.size(0)); ++i) {
+    const auto at = largest[i].item<int64_t>();
+    if (i > 0 && energy[at].item<double>() < smallest) break;
+    const Tensor cosine = pairs[at][0], sine = pairs[at][1];
+    const double least = 1e-5 * std::sqrt(energy[at].item<double>());
+    const Tensor along = direction(cosine, least);
+    const Tensor across = direction(sine - along * along.dot(sine), least);
+    figure.traces.push_back({"k=" + std::to_string(at + 1),
+                             small(embedding.rows.mv(along)),
+                             small(embedding.rows.mv(across)),
+                             {}});
+  }
+  recorder.figure(std::move(figure));
+}
+
 // The frequency k whose part, cos w_k i times a vector u plus sin w_k i times a vector v, holds most of the
 // variance: an ellipse in the plane of u and v. n/2 is left out, as it has no sine.
 void circle(const Embedding& embedding, bool first, Recorder& recorder) {
@@ -273,15 +342,7 @@ void circle(const Embedding& embedding, bool first, Recorder& recorder) {
   first ? recorder.headline("circularity/" + name, share) : recorder.scalar("circularity/" + name, share);
   recorder.scalar("circle_frequency/" + name, static_cast<double>(best + 1));
   recorder.scalar("roundness/" + name, share_of(short_axis, long_axis));
-  if (S.size(0) < 2) return;
-  const Tensor plane = embedding.rows.matmul(Vh.t());  // [n, 2]
-  recorder.figure({"circle_" + as_name(name),
-                   Figure::Kind::scatter,
-                   name + " in the plane of its largest frequency, " + std::to_string(best + 1) +
-                       ": one point for each number",
-                   "along the long axis (units of the weights)",
-                   "along the short axis (units of the weights)",
-                   {{name, small(plane.select(1, 0)), small(plane.select(1, 1)), {}}}});
+  if (S.size(0) > 1) circles(embedding, pairs, energy, recorder);
 }
 
 void cyclic_embeddings(const Observation& observation, int64_t n_components, Recorder& recorder) {
@@ -308,8 +369,9 @@ class WeightStructure final : public orrery::Probe {
 
   void measure(const Observation& observation, Recorder& recorder) override {
     sizes(observation, recorder);
-    neurons(observation, params_.live_share, recorder);
-    if (observation.structure.relevant_positions) inputs(observation, recorder);
+    const std::vector<NeuronLayer> layers = neuron_layers(observation);
+    neurons(layers, params_.live_share, recorder);
+    if (observation.structure.relevant_positions) inputs(observation, layers, params_.max_drawn, recorder);
     if (observation.structure.cyclic) cyclic_embeddings(observation, params_.n_components, recorder);
   }
 
@@ -319,5 +381,5 @@ class WeightStructure final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(WeightStructure, Params, "weight_structure", "1.0.0",
+ORRERY_PROBE(WeightStructure, Params, "weight_structure", "1.1.0",
              "Size, sparsity and geometry of the weights.")

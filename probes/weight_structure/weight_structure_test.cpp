@@ -61,11 +61,9 @@ TEST(WeightStructure, SizesOfKnownMatrices) {
   EXPECT_NEAR(scalar(recorder, "hoyer/all"), (std::sqrt(17) - 24 / std::sqrt(70)) / (std::sqrt(17) - 1),
               1e-12);
   EXPECT_EQ(recorder.record().headlines, std::vector<std::string>{"norm/L2"});
-  const auto& bars = figure(recorder, "sum_of_squares").traces;
-  ASSERT_EQ(bars.size(), 5u);
-  EXPECT_EQ(bars[2].name, "some");
-  EXPECT_EQ(bars[2].x[0].item<int64_t>(), 2);
-  EXPECT_EQ(bars[2].y[0].item<float>(), 14);
+  const Figure& bars = figure(recorder, "sum_of_squares");
+  EXPECT_EQ(bars.x_ticks, (std::vector<std::string>{"equal", "one", "some", "zero", "scalar"}));
+  EXPECT_TRUE(bars.traces.at(0).y.equal(torch::tensor({36.0f, 16.0f, 14.0f, 0.0f, 4.0f})));
 }
 
 // Of n normal numbers the Gini coefficient is that of the half-normal distribution, sqrt(2) - 1, and L1 / L2
@@ -97,7 +95,7 @@ TEST(WeightStructure, EveryModelHasSizesAndNeurons) {
   EXPECT_NEAR(scalar(recorder, "norm/L2"), std::sqrt(sum), 1e-9);
   EXPECT_EQ(scalar(recorder, "live_neurons/blocks.0.mlp"), 20);
   EXPECT_EQ(scalar(recorder, "live_neurons/blocks.1.mlp"), 20);
-  EXPECT_EQ(figure(recorder, "neurons").traces.size(), 2u);
+  EXPECT_EQ(figure(recorder, "neurons").traces.size(), 4u);  // two layers, and from where neurons are live
   EXPECT_FALSE(has_tensor(recorder, "input_norms"));
   config.attn_only = true;
   const auto without = measured(*make_transformer(config, spec, make_generator(1)), spec, {});
@@ -143,6 +141,33 @@ TEST(WeightStructure, TellsRelevantInputsFromDistractors) {
     ASSERT_EQ(traces.size(), ones ? 3u : 2u);
     EXPECT_TRUE(torch::equal(traces[0].x, torch::tensor({1, 4, 6}, torch::kInt64)));
     EXPECT_EQ(traces[1].y.size(0), 5);
+    EXPECT_EQ(figure(recorder, "input_norms").x_ticks.size(), ones ? 9u : 8u);
+    EXPECT_EQ(figure(recorder, "input_norms").x_ticks.back(), ones ? "ones" : "7");
+  }
+}
+
+TEST(WeightStructure, WeightsByInputShowRelevantInputsFirst) {
+  for (const bool ones : {true, false}) {
+    MlpConfig config;
+    config.bias_column = ones;
+    Parity parity(config);
+    parity.weight("mlp.W_out").narrow(0, 4, 1).mul_(100);
+    const auto recorder = parity.measured(R"({"max_drawn": 3})");
+    const Figure& drawn = figure(recorder, "input_weights");
+    std::vector<std::string> positions{
+        "1 (relevant)", "4 (relevant)", "6 (relevant)", "0", "2", "3", "5", "7"};
+    if (ones) positions.push_back("ones");
+    EXPECT_EQ(drawn.x_ticks, positions);
+    ASSERT_EQ(drawn.y_ticks.size(), 3u);
+    EXPECT_EQ(drawn.y_ticks[0], "4");
+    const Tensor z = drawn.traces.at(0).z, W_in = parity.weight("mlp.W_in");
+    ASSERT_EQ(z.sizes(), (std::vector<int64_t>{3, int64_t(positions.size())}));
+    for (int64_t row = 0; row < 3; ++row)
+      for (size_t column = 0; column < positions.size(); ++column) {
+        const int64_t input = positions[column] == "ones" ? 8 : std::stoll(positions[column]);
+        EXPECT_EQ(z[row][int64_t(column)].item<float>(),
+                  W_in[input][std::stoll(drawn.y_ticks[row])].item<float>());
+      }
   }
 }
 
@@ -165,7 +190,9 @@ TEST(WeightStructure, CountsLiveNeurons) {
   EXPECT_EQ(scalar(parity.measured(R"({"live_share": 0})"), "live_neurons/mlp"), 5);
   const Tensor products = tensor(recorder, "neuron_norms/mlp");
   for (int64_t i = 0; i < 6; ++i) EXPECT_NEAR(products[i].item<double>(), in[i] * out[i], 1e-5);
-  EXPECT_NEAR(figure(recorder, "neurons").traces[0].y[2].item<double>(), 4, 1e-6);
+  const auto& lines = figure(recorder, "neurons").traces;
+  EXPECT_NEAR(lines.at(0).y[2].item<double>(), 4, 1e-6);
+  EXPECT_NEAR(lines.at(1).y[1].item<double>(), 0.12, 1e-6);
   W_in.zero_();
   EXPECT_EQ(scalar(parity.measured(), "live_neurons/mlp"), 0);
 }
@@ -285,6 +312,18 @@ TEST(WeightStructure, SharesOfTwoEllipses) {
   EXPECT_NEAR(scalar(recorder, "circularity/embed.W_E"), 10.0 / 14, 1e-6);
   EXPECT_EQ(scalar(recorder, "circle_frequency/embed.W_E"), 5);
   EXPECT_NEAR(scalar(recorder, "roundness/embed.W_E"), 1.0 / 3, 1e-5);
+  const Figure& circles = figure(recorder, "circle_embed_w_e");
+  EXPECT_TRUE(circles.equal_axes);
+  ASSERT_EQ(circles.traces.size(), 2u);
+  for (const auto& [trace, name, length, width] : {std::tuple{0, "k=5", 3.0, 1.0}, {1, "k=2", 2.0, 0.0}}) {
+    const Trace& points = circles.traces[trace];
+    EXPECT_EQ(points.name, name);
+    // Whichever way it is turned: the sum of the squares of its axes, and their product.
+    const auto xx = points.x.dot(points.x).item<double>(), yy = points.y.dot(points.y).item<double>();
+    const auto xy = points.x.dot(points.y).item<double>();
+    EXPECT_NEAR(xx + yy, 17 * (length * length + width * width) / 2, 1e-3);
+    EXPECT_NEAR(xx * yy - xy * xy, std::pow(17 * length * width / 2, 2), 1e-2);
+  }
 }
 
 TEST(WeightStructure, ALineIsNotRoundAndAnAlternationIsNoCircle) {
