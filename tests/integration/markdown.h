@@ -21,7 +21,7 @@ inline std::string source_file(const std::string& path) {
 }
 
 /// The fenced blocks of one language, in order.
-inline std::vector<std::string> blocks(const std::string& page, const std::string& language) {
+inline std::vector<std::string> blocks_in(const std::string& page, const std::string& language) {
   std::vector<std::string> found;
   const std::string opening = "\n```" + language + "\n";
   for (size_t at = page.find(opening); at != std::string::npos; at = page.find(opening, at + 1)) {

@@ -13,7 +13,7 @@ namespace orrery {
 namespace {
 
 std::vector<std::string> blocks(const std::string& language) {
-  return blocks(source_file("README.md"), language);
+  return blocks_in(source_file("README.md"), language);
 }
 
 TEST(Readme, ItsPluginsTrainAndAreReadBack) {

@@ -43,31 +43,27 @@ class AttentionEntropy final : public orrery::Probe {
   }
 
  private:
-  // How much each head looks at each position, and which one it looks at most.
+  // How much each head looks at each position: the mean over inputs and read-out positions.
   static void where_it_looks(const orrery::Observation& seen, orrery::Recorder& recorder) {
     std::vector<torch::Tensor> layers;
     while (seen.cache.contains(hook_of(layers.size())))
       layers.push_back(
           seen.cache[hook_of(layers.size())].to(torch::kFloat64).mean(torch::IntArrayRef({0, 2})));
-    const auto share = torch::stack(layers);  // [n_layers, n_heads, n_ctx]
-    recorder.tensor("share", share);
-    orrery::Figure figure{.name = "share",
+    const auto shares = torch::stack(layers);  // [n_layers, n_heads, n_ctx]
+    orrery::Figure figure{.name = "attention",
                           .kind = orrery::Figure::Kind::heatmap,
-                          .title = "Attention from the read-out positions",
+                          .title = "Where each head looks",
                           .x_label = "position",
                           .y_label = "head",
-                          .traces = {{.name = "mean share", .z = share.flatten(0, 1)}}};
-    for (int64_t layer = 0; layer < share.size(0); ++layer)
-      for (int64_t head = 0; head < share.size(1); ++head) {
+                          .traces = {{"share of attention", {}, {}, shares.flatten(0, 1)}}};
+    for (int64_t layer = 0; layer < shares.size(0); ++layer)
+      for (int64_t head = 0; head < shares.size(1); ++head) {
         const std::string name = std::to_string(layer) + "." + std::to_string(head);
-        const auto position = share[layer][head].argmax().item<int64_t>();
         figure.y_ticks.push_back(name);
-        recorder.finding({"head " + name,
-                          "attention_target",
-                          {{"layer", layer},
-                           {"head", head},
-                           {"position", position},
-                           {"share", share[layer][head][position].item<double>()}}});
+        const auto row = shares[layer][head];
+        const std::vector<double> of_head(row.data_ptr<double>(), row.data_ptr<double>() + row.numel());
+        recorder.finding(
+            {"head_" + name, "attention_shares", {{"layer", layer}, {"head", head}, {"shares", of_head}}});
       }
     recorder.figure(figure);
   }

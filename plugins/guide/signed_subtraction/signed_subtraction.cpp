@@ -63,7 +63,8 @@ class SignedSubtraction final : public orrery::Task {
 
   // result[c] = left[a] + right[b] (mod p) for c = a - b: b counts as -b.
   orrery::CyclicStructure a_minus_b() const {
-    orrery::CyclicStructure cyclic{.order = params_.p};
+    orrery::CyclicStructure cyclic;
+    cyclic.order = params_.p;
     for (int64_t x = 0; x < params_.p; ++x) {
       cyclic.left.push_back(x);
       cyclic.right.push_back((params_.p - x) % params_.p);
