@@ -3,37 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <regex>
 #include <sstream>
 
+#include "markdown.h"
 #include "run_program.h"
 
 namespace orrery {
 namespace {
 
-std::string readme() {
-  std::ostringstream text;
-  text << std::ifstream(ORRERY_SOURCE_DIR "/README.md").rdbuf();
-  return text.str();
-}
-
-// The fenced blocks of one language, in order.
 std::vector<std::string> blocks(const std::string& language) {
-  std::vector<std::string> found;
-  const std::string text = readme(), opening = "```" + language + "\n";
-  for (size_t at = text.find(opening); at != std::string::npos; at = text.find(opening, at + 1)) {
-    const size_t begin = at + opening.size();
-    found.push_back(text.substr(begin, text.find("```", begin) - begin));
-  }
-  return found;
-}
-
-std::string python_with_pandas() {
-  for (const char* candidate : {"/usr/bin/python3", "python3"})
-    if (std::system((std::string(candidate) + " -c 'import pandas, numpy' 2>/dev/null").c_str()) == 0)
-      return candidate;
-  return "";
+  return blocks_in(source_file("README.md"), language);
 }
 
 TEST(Readme, ItsPluginsTrainAndAreReadBack) {
@@ -48,8 +28,7 @@ TEST(Readme, ItsPluginsTrainAndAreReadBack) {
   EXPECT_NE(done.err.find("logit_margin"), std::string::npos) << done.err;
 
   const std::string python = python_with_pandas();
-  ASSERT_NE(python, "")
-      << "no python3 with numpy and pandas; on Debian: apt-get install python3-numpy python3-pandas";
+  ASSERT_NE(python, "");
   ASSERT_EQ(blocks("python").size(), 1u);
   at.write("read.py", blocks("python")[0]);
   const std::string command =
