@@ -1,5 +1,7 @@
 #include "kernels/cross_entropy.h"
 
+#include <fmt/format.h>
+#include <orrery/error.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/simd/dispatch.h"
@@ -10,10 +12,19 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+void check_labels(const torch::Tensor& labels, int64_t n_classes) {
+  const int64_t* const label = labels.data_ptr<int64_t>();
+  for (int64_t i = 0; i < labels.numel(); ++i)
+    if (label[i] < 0 || label[i] >= n_classes)
+      throw Error(fmt::format("a label is {}; expected one of the {} classes", label[i], n_classes),
+                  "look at the task that made the batch");
+}
+
 class CrossEntropy final : public torch::autograd::Function<CrossEntropy> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& logits, const Batch& batch) {
     const torch::Tensor rows = logits.contiguous(), labels = batch.labels.contiguous();
+    check_labels(labels, rows.size(-1));
     const torch::Tensor counts = batch.scored.defined() ? batch.scored.contiguous() : torch::Tensor();
     const double n = counts.defined() ? static_cast<double>(counts.sum().item<int64_t>())
                                       : static_cast<double>(labels.numel());

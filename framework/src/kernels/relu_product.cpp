@@ -22,7 +22,7 @@ torch::Tensor padded_columns(const torch::Tensor& W) {
 
 ReluProduct product_of(const torch::Tensor& input, const torch::Tensor& W, const torch::Tensor& padded) {
   return {input.size(0),           W.size(0),     W.size(1),
-          input.data_ptr<float>(), input.size(1), padded.defined() ? padded.data_ptr<float>() : nullptr};
+          input.data_ptr<float>(), input.size(1), padded.data_ptr<float>()};
 }
 
 // Columns first..first+n of a matrix, sharing memory.
@@ -41,19 +41,26 @@ void gather_rows(const torch::Tensor& d_y, const int32_t* place, const torch::Te
   }
 }
 
+// Not a tensor to autograd, which has no use for one that is undefined.
+struct Place {
+  torch::Tensor rows;
+};
+
 class ReluProductFunction final : public torch::autograd::Function<ReluProductFunction> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& input, const torch::Tensor& W,
-                               bool direct, const torch::Tensor& place) {
+                               bool direct, const Place& place) {
     const torch::Tensor padded = padded_columns(W);
     const torch::Tensor output = torch::empty({input.size(0), W.size(1)});
     const float* const added = direct ? input.data_ptr<float>() + W.size(0) : nullptr;
     loops().relu_product(product_of(input, W, padded), added, input.size(1),
-                         place.defined() ? place.data_ptr<int32_t>() : nullptr, output.data_ptr<float>());
+                         place.rows.defined() ? place.rows.data_ptr<int32_t>() : nullptr,
+                         output.data_ptr<float>());
     context->save_for_backward({input, W});
     context->saved_data["padded"] = padded;
-    context->saved_data["place"] = place;
+    context->saved_data["place"] = place.rows;
     context->saved_data["direct"] = direct;
+    context->saved_data["input_matters"] = input.requires_grad();
     return output;
   }
 
@@ -66,7 +73,8 @@ class ReluProductFunction final : public torch::autograd::Function<ReluProductFu
     const torch::Tensor d_output = gradients[0].contiguous();
     const int32_t* const places = place.defined() ? place.data_ptr<int32_t>() : nullptr;
     const int64_t n_neurons = W.size(0), n_out = W.size(1);
-    const torch::Tensor d_input = torch::empty_like(input);
+    const bool input_matters = direct || context->saved_data["input_matters"].toBool();
+    const torch::Tensor d_input = input_matters ? torch::empty_like(input) : torch::Tensor();
     torch::Tensor d_rows = d_output;
     if (direct) {
       gather_rows(d_output, places, d_input, n_neurons);
@@ -76,12 +84,14 @@ class ReluProductFunction final : public torch::autograd::Function<ReluProductFu
       gather_rows(d_output, places, d_rows, 0);
     }
     const ReluProduct product = product_of(input, W, padded);
-    loops().relu_product_inputs(product, d_rows.data_ptr<float>(), d_rows.stride(0),
-                                d_input.data_ptr<float>());
-    const int64_t padding = input.size(1) - n_neurons;
-    if (!direct && padding > 0) columns(d_input, n_neurons, padding).zero_();
+    const float* const d = d_rows.data_ptr<float>();
+    if (input_matters) {
+      loops().relu_product_inputs(product, d, d_rows.stride(0), d_input.data_ptr<float>());
+      const int64_t padding = input.size(1) - n_neurons;
+      if (!direct && padding > 0) columns(d_input, n_neurons, padding).zero_();
+    }
     const torch::Tensor d_W = torch::empty({n_neurons, loops().padded(n_out)});
-    loops().relu_product_weights(product, d_rows.data_ptr<float>(), d_rows.stride(0), d_W.data_ptr<float>());
+    loops().relu_product_weights(product, d, d_rows.stride(0), d_W.data_ptr<float>());
     return {d_input, columns(d_W, 0, n_out), torch::Tensor(), torch::Tensor()};
   }
 };
@@ -90,7 +100,7 @@ class ReluProductFunction final : public torch::autograd::Function<ReluProductFu
 
 torch::Tensor relu_product(const torch::Tensor& input, const torch::Tensor& W, Direct direct,
                            const torch::Tensor& place) {
-  return ReluProductFunction::apply(input, W, direct == Direct::added, place);
+  return ReluProductFunction::apply(input, W, direct == Direct::added, Place{place});
 }
 
 torch::Tensor plain_relu_product(const torch::Tensor& input, const torch::Tensor& W, Direct direct,

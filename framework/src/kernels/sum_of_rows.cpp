@@ -1,5 +1,7 @@
 #include "kernels/sum_of_rows.h"
 
+#include <fmt/format.h>
+#include <orrery/error.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/simd/dispatch.h"
@@ -28,10 +30,19 @@ FoldedSum sum_of(const torch::Tensor& index, const float* table, int64_t n_rows,
           .ld_out = width};
 }
 
+void check_rows(const torch::Tensor& index, int64_t n_rows) {
+  const int32_t* const row = index.data_ptr<int32_t>();
+  for (int64_t i = 0; i < index.numel(); ++i)
+    if (row[i] < 0 || row[i] >= n_rows)
+      throw Error(fmt::format("a sum takes row {} of a table of {} rows", row[i], n_rows),
+                  "look at the tokens of the task that made the batch");
+}
+
 class SumOfRows final : public torch::autograd::Function<SumOfRows> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& table_,
                                const torch::Tensor& index) {
+    check_rows(index, table_.size(0));
     const torch::Tensor table = table_.contiguous(), out = torch::empty({index.size(0), table.size(1)});
     const torch::Tensor query = torch::zeros({index.size(0)}, torch::kInt32),
                         base = torch::zeros({table.size(1)});

@@ -1,6 +1,8 @@
 #include "model/attention_only_read_out.h"
 
 #include <ATen/Functions.h>
+#include <fmt/format.h>
+#include <orrery/error.h>
 
 #include "kernels/attention.h"
 #include "kernels/sum_of_rows.h"
@@ -25,6 +27,10 @@ class AttentionOnlyReadOut {
 AttentionOnlyReadOut::AttentionOnlyReadOut(const TransformerWeights& weights, const torch::Tensor& tokens,
                                            int64_t n_read)
     : weights_(weights), batch_(tokens.size(0)), n_ctx_(tokens.size(1)), n_read_(n_read) {
+  if (tokens.max().item<int64_t>() >= weights.W_E.size(0))  // it would be taken for a position
+    throw Error(fmt::format("a token is {}; the vocabulary has {}", tokens.max().item<int64_t>(),
+                            weights.W_E.size(0)),
+                "look at the task that made the batch");
   const torch::Tensor position = torch::arange(n_ctx_, torch::kInt64) + weights.W_E.size(0);
   const torch::Tensor rows = torch::stack({tokens, position.expand_as(tokens)}, 2).to(torch::kInt32);
   rows_ = rows.reshape({-1, 2});

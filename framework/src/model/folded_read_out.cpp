@@ -48,7 +48,9 @@ std::optional<int64_t> find_shared(const torch::Tensor& index) {
 Layout find_layout(const torch::Tensor& tokens, int64_t position) {
   const int64_t n_keys = position + 1;  // later ones are masked
   const DistinctInputs distinct = find_distinct(tokens.narrow(1, 0, n_keys));
-  Layout layout{.token = distinct.token, .position = distinct.position};
+  Layout layout;
+  layout.token = distinct.token;
+  layout.position = distinct.position;
   std::vector<int64_t> keys(n_keys);
   std::iota(keys.begin(), keys.end(), 0);
   layout.batch.n_rowed = n_keys;

@@ -37,6 +37,7 @@ class Mlp final : public Model {
   torch::Tensor fast_first_layer(const torch::Tensor& operands) const;
   bool operands_share_rows() const;
   bool kernels_fit(const torch::Tensor& tokens) const;
+  bool table_fits(const torch::Tensor& tokens) const;
   torch::Tensor first_layer_table() const;
   torch::Tensor first_layer_rows(const torch::Tensor& operands) const;
   std::function<torch::Tensor(const torch::Tensor& W)> hidden_layer(const torch::Tensor& fixed,

@@ -38,10 +38,14 @@ torch::Tensor Mlp::fast_first_layer(const torch::Tensor& operands) const {
   return term[0] + term[1];
 }
 
-// Whether the kernels can do what lies between the tables and the hidden layer's output.
 bool Mlp::kernels_fit(const torch::Tensor& tokens) const {
-  return !has_bits() && config_.act_fn == "relu" && !W_hidden_.defined() && tokens.device().is_cpu() &&
-         device().is_cpu() && W_out_.scalar_type() == torch::kFloat32 && d_vocab_ <= tokens.size(0);
+  return tokens.device().is_cpu() && device().is_cpu() && W_out_.scalar_type() == torch::kFloat32;
+}
+
+// Whether the kernels can do all that lies between the tables and the hidden layer's output.
+bool Mlp::table_fits(const torch::Tensor& tokens) const {
+  return kernels_fit(tokens) && !has_bits() && config_.act_fn == "relu" && !W_hidden_.defined() &&
+         d_vocab_ <= tokens.size(0);
 }
 
 // The first layer as a table whose rows are added, padded to whole vectors: a row per token for both operands
@@ -73,7 +77,11 @@ std::function<torch::Tensor(const torch::Tensor& W)> Mlp::hidden_layer(const tor
     return [pre = kernels::sum_of_rows(first_layer_table(), rows)](const torch::Tensor& W) {
       return kernels::relu_product(pre, W, kernels::Direct::none);
     };
-  const torch::Tensor pre = has_bits() ? fixed.mm(W_in_[0]) : fast_first_layer(fixed);
+  torch::Tensor pre;
+  if (has_bits() && config_.bit_values == "0,1" && kernels_fit(fixed))  // half of them are 0
+    pre = kernels::relu_product(fixed, W_in_[0], kernels::Direct::none);
+  else
+    pre = has_bits() ? fixed.mm(W_in_[0]) : fast_first_layer(fixed);
   torch::Tensor post = activate(plus(pre, b_in_));
   if (W_hidden_.defined()) post = activate(plus(post.mm(W_hidden_), b_hidden_));
   return [post](const torch::Tensor& W) { return post.mm(W); };
@@ -87,7 +95,7 @@ std::function<torch::Tensor()> Mlp::read_out(torch::Tensor tokens, std::vector<i
   // W_out W_U as one small matrix, where that saves multiplications.
   const bool joined = d_mlp * d_embed * d_vocab_out_ + batch * d_mlp * d_vocab_out_ <
                       batch * d_embed * (d_mlp + d_vocab_out_);
-  const torch::Tensor rows = kernels_fit(tokens) ? first_layer_rows(fixed) : torch::Tensor();
+  const torch::Tensor rows = table_fits(tokens) ? first_layer_rows(fixed) : torch::Tensor();
   return [this, fixed, rows, n_read, joined] {
     const auto onwards = hidden_layer(fixed, rows);
     torch::Tensor logits;
