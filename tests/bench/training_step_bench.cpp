@@ -1,60 +1,96 @@
-// One update of the mainline network: (a + b) mod p, full batch.
+// One update of the networks of the configs, by the kernels and by the plain forward pass.
+// tests/bench/table.py sets the same updates in eager PyTorch beside them.
 #include <benchmark/benchmark.h>
+#include <orrery/mlp.h>
 #include <orrery/transformer.h>
 
+#include "plugins/loader/registry.h"
 #include "train/trainer.h"
 
 namespace {
 
-orrery::Split addition(int64_t p, double train_fraction) {
-  const torch::Tensor row = torch::arange(p * p, torch::kInt64);
-  const torch::Tensor a = row.div(p, "floor"), b = row.remainder(p);
-  orrery::Batch grid{
-      torch::stack({a, b, torch::full_like(a, p)}, 1), (a + b).remainder(p).unsqueeze(1), {}, {}};
-  const torch::Tensor order = torch::randperm(p * p, orrery::make_generator(0), torch::kInt64);
-  const int64_t n_train = static_cast<int64_t>(train_fraction * p * p);
-  return orrery::Split::of_grid(grid, order.narrow(0, 0, n_train), order.narrow(0, n_train, p * p - n_train));
+using namespace orrery;
+
+// Full batches, or fresh examples at each step; the sizes of configs/*.toml.
+struct Work {
+  const char* task;
+  Values parameters;
+  std::function<std::unique_ptr<Model>(const TaskSpec&)> model;
+  int64_t batch_size = 0;
+};
+
+Work transformer(const char* task, Values parameters, TransformerConfig config, int64_t batch_size) {
+  return {task, std::move(parameters),
+          [config](const TaskSpec& spec) { return make_transformer(config, spec, make_generator(0)); },
+          batch_size};
+}
+
+Work mlp(const char* task, Values parameters, MlpConfig config) {
+  return {task, std::move(parameters),
+          [config](const TaskSpec& spec) { return make_mlp(config, spec, make_generator(0)); }};
+}
+
+Work mainline(int64_t p, double train_fraction) {
+  return transformer("modular_arithmetic", {{"p", p}, {"train_fraction", train_fraction}}, {}, 0);
+}
+Work induction() { return transformer("repeated_subsequence", {}, {.n_layers = 2, .attn_only = true}, 128); }
+Work digit_addition() { return transformer("digit_addition", {}, {}, 64); }
+Work sparse_parity() {
+  return mlp("sparse_parity", {{"n", int64_t{30}}, {"k", int64_t{3}}, {"n_train", int64_t{1000}}},
+             {.input = "bits", .d_mlp = 64, .bias_column = true, .init = "haiku"});
+}
+Work mlp_mod67() {
+  return mlp("modular_arithmetic",
+             {{"p", int64_t{67}}, {"pairs", std::string("a<=b")}, {"train_fraction", 0.4}},
+             {.init = "haiku"});
+}
+Work symmetric_group() {
+  return mlp("symmetric_group", {{"n", int64_t{5}}, {"train_fraction", 0.4}},
+             {.embedding = "untied", .hidden = "untied", .d_embed = 256, .d_mlp = 128});
 }
 
 struct Setting {
-  explicit Setting(int64_t p, double train_fraction)
-      : spec{p + 1, p, 3, {2}, {}},
-        split(addition(p, train_fraction)),
-        model(orrery::make_transformer({}, spec, orrery::make_generator(0))) {
-    orrery::use_threads(1);
+  Setting(const Work& work, const char* kernel) {
+    use_threads(1);
+    registry.load_folder(ORRERY_PLUGIN_DIR);
+    task.emplace(registry.make_task(registry.find(PluginKind::task, work.task), work.parameters));
+    spec = (*task)->spec();
+    model = work.model(spec);
+    TrainSettings settings;
+    settings.kernel = kernel;
+    settings.batch_size = work.batch_size;
+    trainer.emplace(*model, spec, (*task)->split(make_generator(0)), settings, 0,
+                    [this](int64_t n, torch::Generator rng) { return (*task)->sample(n, rng); });
   }
-  orrery::TaskSpec spec;
-  orrery::Split split;
-  std::unique_ptr<orrery::Model> model;
+  Registry registry;
+  std::optional<Instance<Task>> task;
+  TaskSpec spec;
+  std::unique_ptr<Model> model;
+  std::optional<Trainer> trainer;
 };
 
-void training_step(benchmark::State& state) {
-  Setting s(state.range(0), state.range(0) == 59 ? 0.4 : 0.3);
-  orrery::Trainer trainer(*s.model, s.spec, s.split, {}, 0);
-  for (int i = 0; i < 5; ++i) trainer.step();
-  for (auto _ : state) benchmark::DoNotOptimize(trainer.step());
+void training_step(benchmark::State& state, const Work& work, const char* kernel) {
+  Setting s(work, kernel);
+  for (int i = 0; i < 5; ++i) s.trainer->step();
+  for (auto _ : state) benchmark::DoNotOptimize(s.trainer->step());
 }
-BENCHMARK(training_step)->ArgName("p")->Arg(113)->Arg(59)->Unit(benchmark::kMillisecond);
 
-// The same update through the plain forward pass: all positions, every example for itself.
-void plain_training_step(benchmark::State& state) {
-  Setting s(state.range(0), 0.3);
-  orrery::Optimizer optimizer(*s.model, {});
-  const torch::Tensor positions = torch::tensor(s.spec.read_out);
-  for (auto _ : state) {
-    optimizer.zero_gradients();
-    const torch::Tensor logits = s.model->forward(s.split.train.tokens).index_select(1, positions);
-    orrery::mean_loss(s.spec.loss, logits, s.split.train, torch::kFloat64).backward();
-    optimizer.step(1e-3);
-  }
+void evaluate(benchmark::State& state, const Work& work, const char* kernel) {
+  Setting s(work, kernel);
+  for (auto _ : state) benchmark::DoNotOptimize(s.trainer->evaluate());
 }
-BENCHMARK(plain_training_step)->ArgName("p")->Arg(113)->Unit(benchmark::kMillisecond);
 
-void evaluate(benchmark::State& state) {
-  Setting s(113, 0.3);
-  orrery::Trainer trainer(*s.model, s.spec, s.split, {}, 0);
-  for (auto _ : state) benchmark::DoNotOptimize(trainer.evaluate());
-}
-BENCHMARK(evaluate)->Unit(benchmark::kMillisecond);
+#define ORRERY_BENCH(what, name, work)                                        \
+  BENCHMARK_CAPTURE(what, name, work, "auto")->Unit(benchmark::kMillisecond); \
+  BENCHMARK_CAPTURE(what, name##_plain, work, "plain")->Unit(benchmark::kMillisecond)
+
+ORRERY_BENCH(training_step, mainline, mainline(113, 0.3));
+ORRERY_BENCH(training_step, quickstart, mainline(59, 0.4));
+ORRERY_BENCH(training_step, induction, induction());
+ORRERY_BENCH(training_step, digit_addition, digit_addition());
+ORRERY_BENCH(training_step, sparse_parity, sparse_parity());
+ORRERY_BENCH(training_step, mlp_mod67, mlp_mod67());
+ORRERY_BENCH(training_step, symmetric_group, symmetric_group());
+ORRERY_BENCH(evaluate, mainline, mainline(113, 0.3));
 
 }  // namespace

@@ -127,6 +127,7 @@ struct Case {
   TransformerConfig config;
   int64_t d_vocab, n_ctx, batch;
   std::vector<int64_t> read_out;
+  bool same_end = false;  // whether all inputs end with the same token, as in a b =
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
@@ -147,8 +148,13 @@ TransformerConfig with(TransformerConfig config, const char* normalization_type,
   return config;
 }
 
+TransformerConfig wide(const char* biases) {
+  return {.d_model = 32, .n_heads = 2, .d_head = 8, .d_mlp = 64, .biases = biases};
+}
+
 // Between them they take every path of the read-out pass: table or dense rows, score pairs or products, few
-// keys or many, masked or not, last layer or not.
+// keys or many, masked or not, last layer or not; folded (the network is wide and inputs repeat) or not;
+// attention only, read at its first positions or elsewhere.
 const Case cases[] = {
     {"modular", config(1, 4, false), 8, 3, 64, {2}},
     {"middle_position", config(1, 2, false), 8, 3, 64, {1}},
@@ -164,6 +170,14 @@ const Case cases[] = {
     {"layer_norm_without_weights", with(config(2, 2, true), "LNPre", "none"), 6, 5, 30, {3, 4}},
     {"no_biases", with(config(1, 2, false), "none", "none"), 8, 3, 64, {2}},
     {"all_biases", with(config(1, 2, false), "none", "all"), 30, 3, 45, {0, 1, 2}},
+    {"folded", wide("mlp"), 8, 3, 300, {2}},
+    {"folded_middle_position", wide("mlp"), 8, 5, 300, {2}},
+    {"folded_all_biases", wide("all"), 6, 4, 300, {3}},
+    {"folded_same_end", wide("mlp"), 8, 3, 300, {2}, true},
+    {"folded_same_end_all_biases", wide("all"), 8, 3, 300, {2}, true},
+    {"folded_no_biases", wide("none"), 6, 3, 300, {1}},
+    {"first_positions", config(2, 4, true), 20, 10, 6, {0, 1, 2, 3, 4, 5, 6, 7, 8}},
+    {"first_positions_three_layers", config(3, 4, true), 20, 6, 6, {0, 1, 2, 3, 4, 5}},
 };
 
 class TransformerTest : public ::testing::TestWithParam<Case> {
@@ -177,6 +191,7 @@ class TransformerTest : public ::testing::TestWithParam<Case> {
       if (w.value.dim() == 1 || w.name.find(".b_") != std::string::npos)
         w.value.data().add_(torch::randn(w.value.sizes(), rng), 0.3);
     tokens = torch::randint(c.d_vocab, {c.batch, c.n_ctx}, rng, torch::kInt64);
+    if (c.same_end) tokens.select(1, c.n_ctx - 1).fill_(c.d_vocab - 1);
     labels =
         torch::randint(c.d_vocab - 1, {c.batch, static_cast<int64_t>(c.read_out.size())}, rng, torch::kInt64);
   }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/mlp_model.h"
+#include "model/plus.h"
 
 namespace orrery {
 
@@ -82,8 +83,6 @@ torch::Tensor truncated_normal(const std::vector<int64_t>& shape, torch::Generat
   return torch::erfinv(uniform * std::erf(std::sqrt(2.0))) * std::sqrt(2.0);
 }
 constexpr double truncated_deviation = 0.87962566103423978;  // the standard deviation of the above
-
-torch::Tensor plus(torch::Tensor x, const torch::Tensor& bias) { return bias.defined() ? x + bias : x; }
 
 }  // namespace
 
@@ -200,55 +199,6 @@ torch::Tensor Mlp::forward(const torch::Tensor& tokens) {
   torch::Tensor out = plus(post.matmul(W_out_), b_out_);
   if (!writes_logits()) out = (*hook_mlp_out_)(out).matmul(unembedding());
   return out.unsqueeze(1).expand({-1, tokens.size(1), -1});
-}
-
-// The first layer is a sum of one function of each operand. Where there are fewer tokens than examples, that
-// function is computed once per token: a table [d_vocab, d_mlp], whose rows are then looked up.
-torch::Tensor Mlp::fast_first_layer(const torch::Tensor& operands) const {
-  std::array<torch::Tensor, 2> term;
-  const bool by_token = d_vocab_ <= operands.size(0);
-  const bool shared = config_.input == "one_hot_sum" ||
-                      (W_in_[0].is_same(W_in_[1]) && (circle_.defined() || W_E_[0].is_same(W_E_[1])));
-  if (shared) {
-    const torch::Tensor& W_in = W_in_[0];
-    if (reads_tokens()) return torch::embedding(W_in, operands).sum(1);
-    if (by_token) return torch::embedding(embedding_of(0).mm(W_in), operands).sum(1);
-    return torch::embedding(embedding_of(0), operands).sum(1).mm(W_in);
-  }
-  for (size_t i = 0; i < 2; ++i) {
-    const torch::Tensor tokens = operands.select(1, static_cast<int64_t>(i));
-    if (reads_tokens())
-      term[i] = torch::embedding(W_in_[i], tokens);
-    else if (by_token)
-      term[i] = torch::embedding(embedding_of(i).mm(W_in_[i]), tokens);
-    else
-      term[i] = torch::embedding(embedding_of(i), tokens).mm(W_in_[i]);
-  }
-  return term[0] + term[1];
-}
-
-std::function<torch::Tensor()> Mlp::read_out(torch::Tensor tokens, std::vector<int64_t> positions) {
-  // What the weights do not change is made once.
-  const torch::Tensor fixed = has_bits() ? bits(tokens) : tokens.narrow(1, 0, 2).contiguous();
-  const auto n_read = static_cast<int64_t>(positions.size());
-  const int64_t batch = tokens.size(0), d_mlp = W_out_.size(0), d_embed = W_out_.size(1);
-  // W_out W_U as one small matrix, where that saves multiplications.
-  const bool joined = d_mlp * d_embed * d_vocab_out_ + batch * d_mlp * d_vocab_out_ <
-                      batch * d_embed * (d_mlp + d_vocab_out_);
-  return [this, fixed, n_read, joined] {
-    const torch::Tensor pre = has_bits() ? fixed.mm(W_in_[0]) : fast_first_layer(fixed);
-    torch::Tensor post = activate(plus(pre, b_in_));
-    if (W_hidden_.defined()) post = activate(plus(post.mm(W_hidden_), b_hidden_));
-    torch::Tensor logits;
-    if (writes_logits()) {
-      logits = plus(post.mm(W_out_), b_out_);
-    } else if (const torch::Tensor W_U = unembedding(); joined) {
-      logits = plus(post.mm(W_out_.mm(W_U)), b_out_.defined() ? b_out_.matmul(W_U) : b_out_);
-    } else {
-      logits = plus(post.mm(W_out_), b_out_).mm(W_U);
-    }
-    return logits.unsqueeze(1).expand({-1, n_read, -1});
-  };
 }
 
 std::unique_ptr<Model> make_mlp(const MlpConfig& config, const TaskSpec& spec, torch::Generator rng) {

@@ -35,6 +35,13 @@ class Mlp final : public Model {
   torch::Tensor one_hot_sum(const torch::Tensor& tokens) const;  // [batch, d_vocab]
   torch::Tensor first_layer(const torch::Tensor& tokens);        // [batch, d_mlp], without b_in
   torch::Tensor fast_first_layer(const torch::Tensor& operands) const;
+  bool operands_share_rows() const;
+  bool kernels_fit(const torch::Tensor& tokens) const;
+  bool table_fits(const torch::Tensor& tokens) const;
+  torch::Tensor first_layer_table() const;
+  torch::Tensor first_layer_rows(const torch::Tensor& operands) const;
+  std::function<torch::Tensor(const torch::Tensor& W)> hidden_layer(const torch::Tensor& fixed,
+                                                                    const torch::Tensor& rows) const;
   torch::Tensor activate(const torch::Tensor& pre) const;
 
   MlpConfig config_;

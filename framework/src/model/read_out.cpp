@@ -9,17 +9,13 @@
 #include <numeric>
 #include <optional>
 
+#include "kernels/attention.h"
+#include "model/attention_only_read_out.h"
+#include "model/distinct_inputs.h"
+#include "model/folded_read_out.h"
 #include "model/transformer_weights.h"
 
 namespace orrery {
-namespace {
-
-// The distinct (token, position) pairs of a batch.
-struct DistinctInputs {
-  torch::Tensor token, position;  // [n_distinct]
-  torch::Tensor index;            // [batch, n_ctx]: which distinct pair stands there
-  int64_t count() const { return token.size(0); }
-};
 
 DistinctInputs find_distinct(const torch::Tensor& tokens) {
   const int64_t n_ctx = tokens.size(1);
@@ -27,6 +23,8 @@ DistinctInputs find_distinct(const torch::Tensor& tokens) {
   const auto [key, index] = at::_unique(tokens * n_ctx + position, /*sorted=*/true, /*return_inverse=*/true);
   return {key.div(n_ctx, "floor"), key.remainder(n_ctx), index};
 }
+
+namespace {
 
 // A residual stream: rows of a table where it depends on (token, position) alone, dense afterwards.
 struct Stream {
@@ -70,13 +68,15 @@ class ReadOut {
  private:
   Stream embed() const;
   torch::Tensor block(const Stream& stream, const BlockWeights& w, bool last) const;
-  torch::Tensor scores(const Stream& stream, const BlockWeights& w, bool last) const;
+  torch::Tensor paired_attention(const Stream& stream, const torch::Tensor& k, const torch::Tensor& v,
+                                 const BlockWeights& w) const;
   torch::Tensor mlp(const torch::Tensor& x, const BlockWeights& w) const;
 
   const TransformerWeights& weights_;
   torch::Tensor tokens_;
-  torch::Tensor positions_, all_positions_;
-  torch::Tensor future_, future_all_;  // [n_read, 1, n_ctx] bool; undefined where nothing is masked
+  std::vector<int64_t> read_, all_;  // positions: those that are read, and all
+  torch::Tensor positions_;          // those that are read
+  torch::Tensor future_;             // [n_read, 1, n_ctx] bool; undefined where nothing is masked
   std::optional<DistinctInputs> distinct_;
   std::optional<ScorePairs> pairs_;  // only for one layer: the last is then the first
 };
@@ -90,12 +90,11 @@ torch::Tensor future_of(const torch::Tensor& queries, int64_t n_ctx) {
 
 ReadOut::ReadOut(const TransformerWeights& weights, const torch::Tensor& tokens,
                  const std::vector<int64_t>& positions)
-    : weights_(weights), tokens_(tokens) {
+    : weights_(weights), tokens_(tokens), read_(positions), all_(tokens.size(1)) {
   const int64_t n_ctx = tokens.size(1);
+  std::iota(all_.begin(), all_.end(), 0);
   positions_ = torch::tensor(positions, torch::kInt64).to(tokens.device());
-  all_positions_ = torch::arange(n_ctx, tokens.options());
   future_ = future_of(positions_, n_ctx);
-  future_all_ = future_of(all_positions_, n_ctx);
   DistinctInputs distinct = find_distinct(tokens);
   if (2 * distinct.count() > tokens.numel()) return;  // too few repeats for a table to pay
   if (weights.config.n_layers == 1) {
@@ -123,37 +122,38 @@ Stream ReadOut::embed() const {
 // The residual stream after the block, at the positions it is asked for: [batch, queries, d_model].
 torch::Tensor ReadOut::block(const Stream& stream, const BlockWeights& w, bool last) const {
   const Stream input = {normalise(stream.rows, w.ln1), stream.index};
-  torch::Tensor score = scores(input, w, last);  // [batch, queries, head, key]
-  const torch::Tensor& future = last ? future_ : future_all_;
-  if (future.defined()) score = score.masked_fill(future, -std::numeric_limits<double>::infinity());
-  const torch::Tensor pattern = torch::softmax(score, -1);
+  const torch::Tensor k = plus(project_heads(input.rows, w.W_K), w.b_K);
   const torch::Tensor v =
       input.spread(plus(project_heads(input.rows, w.W_V), w.b_V));  // [batch, key, head, d_head]
   torch::Tensor z;                                                  // [batch, queries, head, d_head]
-  if (pattern.size(1) == 1 && pattern.size(3) <= 8)  // few keys: cheaper than one small product per head
-    z = (pattern.squeeze(1).transpose(1, 2).unsqueeze(-1) * v).sum(1, /*keepdim=*/true);
-  else
-    z = torch::matmul(pattern.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2);
+  if (pairs_) {
+    z = paired_attention(input, k, v, w);
+  } else {
+    const Stream asking = last ? input.at(positions_) : input;
+    const torch::Tensor q = asking.spread(plus(project_heads(asking.rows, w.W_Q), w.b_Q));
+    z = kernels::causal_attention(q, input.spread(k), v, last ? read_ : all_);
+  }
   const Stream here = last ? stream.at(positions_) : stream;
   const torch::Tensor resid = here.spread(here.rows) + plus(join_heads(z, w.W_O), w.b_O);
   return w.W_in.defined() ? resid + mlp(normalise(resid, w.ln2), w) : resid;
 }
 
-// Attention scores before the mask: [batch, queries, head, key].
-torch::Tensor ReadOut::scores(const Stream& stream, const BlockWeights& w, bool last) const {
-  const double scale = 1 / std::sqrt(static_cast<double>(w.W_Q.size(2)));
-  const torch::Tensor k = plus(project_heads(stream.rows, w.W_K), w.b_K);
-  if (pairs_) {
-    const torch::Tensor asking = stream.rows.index_select(0, pairs_->query_rows);
-    const torch::Tensor q = plus(project_heads(asking, w.W_Q), w.b_Q) * scale;
-    // [n_query_rows, n_distinct, head]
-    const torch::Tensor table = torch::einsum("qhd,khd->qkh", {q, k}).reshape({-1, w.W_Q.size(0)});
-    return torch::embedding(table, pairs_->index).transpose(2, 3);
-  }
-  const Stream asking = last ? stream.at(positions_) : stream;
-  const torch::Tensor q = asking.spread(plus(project_heads(asking.rows, w.W_Q), w.b_Q) * scale);
-  const torch::Tensor keys = stream.spread(k);
-  return torch::matmul(q.transpose(1, 2), keys.permute({0, 2, 3, 1})).transpose(1, 2);
+// What the heads bring to the positions that are read, by looking up scores in a table of all pairs of rows.
+// k: [n_distinct, head, d_head]; v: [batch, key, head, d_head].
+torch::Tensor ReadOut::paired_attention(const Stream& stream, const torch::Tensor& k, const torch::Tensor& v,
+                                        const BlockWeights& w) const {
+  const torch::Tensor asking = stream.rows.index_select(0, pairs_->query_rows);
+  const torch::Tensor q =
+      plus(project_heads(asking, w.W_Q), w.b_Q) / std::sqrt(static_cast<double>(k.size(2)));
+  // [n_query_rows, n_distinct, head]
+  const torch::Tensor table = torch::einsum("qhd,khd->qkh", {q, k}).reshape({-1, w.W_Q.size(0)});
+  torch::Tensor scores =
+      torch::embedding(table, pairs_->index).transpose(2, 3);  // [batch, queries, head, key]
+  if (future_.defined()) scores = scores.masked_fill(future_, -std::numeric_limits<double>::infinity());
+  const torch::Tensor pattern = torch::softmax(scores, -1);
+  if (pattern.size(1) == 1 && pattern.size(3) <= 8)  // few keys: cheaper than one small product per head
+    return (pattern.squeeze(1).transpose(1, 2).unsqueeze(-1) * v).sum(1, /*keepdim=*/true);
+  return torch::matmul(pattern.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2);
 }
 
 // x w + b, by the one call that does both where there is a bias.
@@ -172,6 +172,8 @@ torch::Tensor ReadOut::mlp(const torch::Tensor& x, const BlockWeights& w) const 
 
 std::function<torch::Tensor()> make_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
                                              const std::vector<int64_t>& positions) {
+  if (auto folded = make_folded_read_out(weights, tokens, positions)) return folded;
+  if (auto additive = make_attention_only_read_out(weights, tokens, positions)) return additive;
   return [read_out = std::make_shared<ReadOut>(weights, tokens, positions)] { return (*read_out)(); };
 }
 

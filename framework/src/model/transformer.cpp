@@ -40,8 +40,6 @@ torch::Tensor join_heads(const torch::Tensor& z, const torch::Tensor& W_O) {
   return z.reshape({-1, joined}).mm(W_O.reshape({joined, W_O.size(2)})).view(shape);
 }
 
-torch::Tensor plus(const torch::Tensor& x, const torch::Tensor& b) { return b.defined() ? x + b : x; }
-
 torch::Tensor normalise(const torch::Tensor& x, const LayerNorm& norm) {
   if (!norm.on) return x;
   return torch::layer_norm(x, {x.size(-1)}, norm.w, norm.b, /*eps=*/1e-5);

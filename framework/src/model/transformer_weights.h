@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "model/plus.h"
+
 namespace orrery {
 
 /// What a LayerNorm does; weights are undefined for LNPre.
@@ -29,8 +31,6 @@ struct TransformerWeights {
   std::vector<BlockWeights> blocks;
 };
 
-/// x + b, or x where there is no bias.
-torch::Tensor plus(const torch::Tensor& x, const torch::Tensor& b);
 /// x [..., d_model], normalised along its last dimension where `norm` is on.
 torch::Tensor normalise(const torch::Tensor& x, const LayerNorm& norm);
 /// x [..., d_model] times W [n_heads, d_model, d_head], as one matrix product: [..., n_heads, d_head].

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "kernels/simd/dispatch.h"
 #include "train/named_tensors.h"
 
 namespace orrery {
@@ -45,6 +46,8 @@ void Optimizer::step(double lr) {
   penalise();
   if (settings_.optimizer == "sgd")
     sgd_step(lr);
+  else if (settings_.kernel == "auto" && flat_.values().device().is_cpu())
+    fused_adam_step(lr);
   else
     adam_step(lr);
 }
@@ -68,6 +71,23 @@ void Optimizer::adam_step(double lr) {
   const double correction2 = 1 - std::pow(beta2, static_cast<double>(updates_));
   const torch::Tensor denominator = exp_avg_sq_.sqrt().div_(std::sqrt(correction2)).add_(settings_.eps);
   values.addcdiv_(exp_avg_, denominator, -lr / correction1);
+}
+
+void Optimizer::fused_adam_step(double lr) {
+  const double beta1 = settings_.betas.at(0), beta2 = settings_.betas.at(1);
+  const double t = static_cast<double>(updates_);
+  const double decay = settings_.optimizer == "adamw" ? 1 - lr * settings_.weight_decay : 1;
+  const kernels::AdamUpdate update = {.decay = static_cast<float>(decay),
+                                      .beta1 = static_cast<float>(beta1),
+                                      .new1 = static_cast<float>(1 - beta1),
+                                      .beta2 = static_cast<float>(beta2),
+                                      .new2 = static_cast<float>(1 - beta2),
+                                      .eps = static_cast<float>(settings_.eps),
+                                      .rate = static_cast<float>(lr / (1 - std::pow(beta1, t))),
+                                      .correction = static_cast<float>(std::sqrt(1 - std::pow(beta2, t)))};
+  const torch::Tensor values = flat_.values();
+  kernels::loops().adam(values.numel(), update, flat_.gradients().data_ptr<float>(), values.data_ptr<float>(),
+                        exp_avg_.data_ptr<float>(), exp_avg_sq_.data_ptr<float>());
 }
 
 void Optimizer::sgd_step(double lr) {

@@ -48,6 +48,7 @@ class ORRERY_API Optimizer {
   FlatWeights flat_;
   void penalise();
   void adam_step(double lr);
+  void fused_adam_step(double lr);
   void sgd_step(double lr);
   std::vector<std::pair<std::string, torch::Tensor>> moments() const;
 

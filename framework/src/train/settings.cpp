@@ -27,6 +27,9 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
   f.add("device", &S::device, "where to train").one_of({"cpu", "cuda", "auto"});
   f.add("threads", &S::threads, "threads of LibTorch and BLAS; small matrices are slower with more")
       .at_least(1);
+  f.add("kernel", &S::kernel,
+        "auto: rearranged products and fused loops where they fit; plain: the forward pass that probes see")
+      .one_of({"auto", "plain"});
 }
 
 void SeedSettings::fields(Fields<SeedSettings>& f) {

@@ -28,6 +28,7 @@ struct ORRERY_API TrainSettings {
   std::string stop_when;
   std::string device = "cpu";
   int64_t threads = 1;
+  std::string kernel = "auto";
   static void fields(Fields<TrainSettings>& f);
 };
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cross_entropy.h"
+
 namespace orrery {
 namespace {
 
@@ -29,11 +31,12 @@ void check_settings(const TrainSettings& settings, const TaskSpec& spec, const S
 
 }  // namespace
 
-ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples) : spec_(spec) {
+ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, const ReadOutOf& read_out_of)
+    : spec_(spec) {
   for (int64_t start = 0; start < examples.size(); start += piece_size) {
     const int64_t end = std::min(start + piece_size, examples.size());
     Batch batch = examples.rows(torch::arange(start, end)).to(model.device());
-    auto read_out = model.read_out(batch.tokens, spec.read_out);
+    auto read_out = read_out_of ? read_out_of(batch.tokens) : model.read_out(batch.tokens, spec.read_out);
     pieces_.push_back({std::move(batch), std::move(read_out)});
   }
 }
@@ -55,8 +58,8 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
       optimizer_(model, settings),
       sample_rng_(make_generator(batch_seed)),
       dropout_(Dropout::from(settings, model, batch_seed)),
-      train_set_(model, spec, split.train),
-      test_set_(model, spec, split.test) {
+      train_set_(model, spec, split.train, [this](const torch::Tensor& t) { return make_read_out(t); }),
+      test_set_(model, spec, split.test, [this](const torch::Tensor& t) { return make_read_out(t); }) {
   if (spec.endless) {
     sample_ = std::move(sample);
     return;
@@ -65,7 +68,7 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
   if (full && dropout_)
     full_batch_ = [this] { return read_out(train_.tokens); };
   else if (full)
-    full_batch_ = model.read_out(train_.tokens, spec.read_out);
+    full_batch_ = make_read_out(train_.tokens);
   else
     order_.emplace(split.train.size(), settings.batch_size, batch_seed);
 }
@@ -82,9 +85,14 @@ std::pair<torch::Tensor, const Batch*> Trainer::next_logits() {
   return {read_out(batch_.tokens), &batch_};
 }
 
+std::function<torch::Tensor()> Trainer::make_read_out(const torch::Tensor& tokens) {
+  if (settings_.kernel == "plain") return model_.Model::read_out(tokens, spec_.read_out);
+  return model_.read_out(tokens, spec_.read_out);
+}
+
 // Dropout draws anew for each example, so it has no use for what the read-out pass shares between them.
 torch::Tensor Trainer::read_out(const torch::Tensor& tokens) {
-  if (!dropout_) return model_.read_out(tokens, spec_.read_out)();
+  if (!dropout_) return make_read_out(tokens)();
   const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(tokens.device());
   return run_with_hooks(model_, tokens, dropout_->hooks()).index_select(1, positions);
 }
@@ -92,7 +100,10 @@ torch::Tensor Trainer::read_out(const torch::Tensor& tokens) {
 double Trainer::step() {
   optimizer_.zero_gradients();
   const auto [logits, batch] = next_logits();
-  const torch::Tensor loss = mean_loss(spec_.loss, logits, *batch, loss_dtype_);
+  const bool fused =
+      settings_.kernel == "auto" && kernels::cross_entropy_fits(spec_.loss, logits, loss_dtype_);
+  const torch::Tensor loss =
+      fused ? kernels::cross_entropy(logits, *batch) : mean_loss(spec_.loss, logits, *batch, loss_dtype_);
   const double value = loss.item<double>();
   if (!std::isfinite(value)) return value;
   const torch::Tensor penalty = model_.penalty();

@@ -22,7 +22,10 @@ namespace orrery {
 /// A set of examples, made ready to be scored again and again.
 class ORRERY_API ScoredSet {
  public:
-  ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples);
+  /// What Model::read_out returns for tokens, at the positions of the task; null: just that.
+  using ReadOutOf = std::function<std::function<torch::Tensor()>(const torch::Tensor& tokens)>;
+  ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples,
+            const ReadOutOf& read_out_of = nullptr);
   Metrics score(const std::string& prefix) const;
 
  private:
@@ -59,6 +62,7 @@ class ORRERY_API Trainer {
  private:
   double learning_rate() const;
   std::pair<torch::Tensor, const Batch*> next_logits();
+  std::function<torch::Tensor()> make_read_out(const torch::Tensor& tokens);
   torch::Tensor read_out(const torch::Tensor& tokens);
 
   Model& model_;

@@ -1,0 +1,87 @@
+// The loops that take the time in training, over plain arrays: compiled once for each instruction set, chosen
+// when the program runs. All are deterministic: sums are taken in one order, whatever the input. Matrices are
+// row-major; `ld_x` is the distance between two rows of x, in numbers.
+#pragma once
+
+#include <cstdint>
+
+namespace orrery::kernels {
+
+/// What folded_forward and folded_backward add up. Output row i is
+///     base[query[i]] + sum over heads h and keys k < n_rowed of pattern[i, h, k] table[h, index[i, k]].
+struct FoldedSum {
+  int64_t n_examples, n_heads, n_keys, n_rowed, n_distinct, n_queries;
+  int64_t width;         // a multiple of Loops::vector
+  const int32_t* index;  // [n_examples, n_keys]
+  const int32_t* query;  // [n_examples]
+  const float* pattern;  // [n_examples, n_heads, n_keys]; null: all 1
+  const float* table;    // [n_heads, n_distinct, width]
+  const float* base;     // [n_queries, width]
+  int64_t ld_out;
+};
+
+/// y[i] = y_in[i] + sum over m of relu(x[i, m]) w[m]; neurons that are off are skipped.
+struct ReluProduct {
+  int64_t n_examples, n_neurons, n_out;
+  const float* x;  // [n_examples, n_neurons]
+  int64_t ld_x;
+  const float* w;  // [n_neurons, padded(n_out)], the padding 0
+};
+
+/// Causal attention: pattern[b, h, i] is the softmax over keys k < seen[i] of scale q[b, i, h] k[b, k, h],
+/// and z[b, i, h] the sum of pattern[b, h, i, k] v[b, k, h].
+struct Attention {
+  int64_t n_examples, n_heads, d_head, n_queries, n_keys;
+  const int32_t* seen;  // [n_queries], ascending, from 1 to n_keys
+  float scale;
+  // [n_examples, n_queries or n_keys, n_heads, d_head]; ld_ is the distance between two positions
+  const float *q, *k, *v;
+  int64_t ld_q, ld_k, ld_v, ld_z;
+  int64_t q_rows;         // rows of q per example, of which the first n_queries ask
+  int64_t pattern_width;  // n_keys, rounded up to a whole number of vectors
+};
+
+struct AdamUpdate {
+  float decay;        // what values are multiplied with first: 1 - lr * weight decay
+  float beta1, new1;  // the share of the old moment, and that of the new gradient
+  float beta2, new2;
+  float eps;
+  float rate;        // lr / (1 - beta1^t)
+  float correction;  // sqrt(1 - beta2^t)
+};
+
+struct Loops {
+  const char* name;
+  int64_t vector;  // floats in a vector; padded(n) is n rounded up to a multiple of it
+
+  /// The summed cross-entropy of rows of logits [n, n_classes], in double. counts [n]: which rows count;
+  /// null: all. gradient [n, n_classes], unless null: that of the sum, times `scale`.
+  double (*cross_entropy)(int64_t n, int64_t n_classes, const float* logits, const int64_t* labels,
+                          const bool* counts, double scale, float* gradient);
+  void (*adam)(int64_t n, const AdamUpdate& update, const float* gradient, float* values, float* exp_avg,
+               float* exp_avg_sq);
+  void (*folded_forward)(const FoldedSum& sum, float* out);  ///< out: [n_examples, ld_out]
+  /// From d_out [n_examples, ld_out]: d_pattern (unless null), d_table and d_base, overwritten.
+  void (*folded_backward)(const FoldedSum& sum, const float* d_out, float* d_pattern, float* d_table,
+                          float* d_base);
+  /// y_in: [n_examples, n_out] with ld_in, or one row where ld_in is 0; null: 0. y: [n_examples, n_out]; that
+  /// of example i becomes row `place[i]`, or row i where place is null.
+  void (*relu_product)(const ReluProduct& product, const float* y_in, int64_t ld_in, const int32_t* place,
+                       float* y);
+  /// d_w [n_neurons, padded(n_out)] from d_y [n_examples, n_out], overwritten.
+  void (*relu_product_weights)(const ReluProduct& product, const float* d_y, int64_t ld_d, float* d_w);
+  /// d_x [n_examples, n_neurons], with ld_x, from d_y [n_examples, n_out].
+  void (*relu_product_inputs)(const ReluProduct& product, const float* d_y, int64_t ld_d, float* d_x);
+  /// pattern: room for n_examples * n_heads * (n_queries rounded up to a multiple of 4) * pattern_width. Its
+  /// numbers must be finite or 0 beforehand.
+  void (*attention_forward)(const Attention& attention, float* pattern, float* z);
+  /// d_q, d_k, d_v, laid out as q, k, v, from d_z; overwritten.
+  void (*attention_backward)(const Attention& attention, const float* pattern, const float* d_z, float* d_q,
+                             float* d_k, float* d_v);
+
+  int64_t padded(int64_t n) const { return (n + vector - 1) / vector * vector; }
+};
+
+constexpr int64_t most_terms = 64;  // n_heads * n_rowed of a FoldedSum
+
+}  // namespace orrery::kernels

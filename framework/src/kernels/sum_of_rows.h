@@ -1,0 +1,16 @@
+// Sums of rows of a table: what a linear layer makes of one-hot vectors and their sums.
+#pragma once
+
+#include <orrery/export.h>
+#include <torch/types.h>
+
+namespace orrery::kernels {
+
+/// [n_examples, width], row i being the sum of table[index[i, k]] over k.
+/// table: [n_rows, width] float32 on the CPU, width a multiple of 16; index: int32 [n_examples, n_terms],
+/// with n_terms <= 64.
+ORRERY_API torch::Tensor sum_of_rows(const torch::Tensor& table, const torch::Tensor& index);
+/// The same by plain tensor operations.
+ORRERY_API torch::Tensor plain_sum_of_rows(const torch::Tensor& table, const torch::Tensor& index);
+
+}  // namespace orrery::kernels
