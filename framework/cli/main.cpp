@@ -24,7 +24,8 @@ constexpr const char* examples = R"(Examples:
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
   orrery plugins                               which tasks and probes there are
   orrery describe modular_arithmetic           what one does, and its parameters
-  orrery new task NAME                         write one of your own)";
+  orrery new task NAME                         write one of your own
+  orrery check build/plugins/task_mine.so      does it keep its side of the contract?)";
 
 // CLI11 would only say that a command is missing.
 void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
@@ -46,7 +47,8 @@ int run(int argc, char** argv) {
                                               cli::add_verify(program),   cli::add_ablate(program),
                                               cli::add_patch(program),    cli::add_import(program),
                                               cli::add_export(program),   cli::add_plugins(program),
-                                              cli::add_describe(program), cli::add_new(program)};
+                                              cli::add_describe(program), cli::add_new(program),
+                                              cli::add_check(program)};
   refuse_unknown_command(program, argc, argv);
   try {
     program.parse(argc, argv);

@@ -33,6 +33,15 @@ void check_tensor(const std::string& name, const torch::Tensor& tensor, torch::D
                             fmt::join(shape, ", "), toString(dtype)));
 }
 
+void check_ranges(const TaskSpec& spec, const std::string& name, const Batch& batch) {
+  check_range(name + ".tokens", batch.tokens, spec.d_vocab);
+  check_range(name + ".labels", batch.labels, spec.loss == Loss::hinge ? 2 : spec.d_vocab_out);
+  if (!spec.groups.empty())
+    check_range(name + ".groups", batch.groups, static_cast<int64_t>(spec.groups.size()));
+}
+
+}  // namespace
+
 void check_range(const std::string& name, const torch::Tensor& tensor, int64_t end) {
   if (tensor.numel() == 0) return;
   const int64_t low = tensor.min().item<int64_t>(), high = tensor.max().item<int64_t>();
@@ -41,30 +50,37 @@ void check_range(const std::string& name, const torch::Tensor& tensor, int64_t e
         fmt::format("the task's split() gives {} from {} to {}; expected 0 to {}", name, low, high, end - 1));
 }
 
-}  // namespace
-
-void check_batch(const TaskSpec& spec, const std::string& name, const Batch& batch) {
+void check_shapes(const TaskSpec& spec, const std::string& name, const Batch& batch) {
   const int64_t n = batch.size(), n_read = static_cast<int64_t>(spec.read_out.size());
   check_tensor(name + ".tokens", batch.tokens, torch::kInt64, {n, spec.n_ctx});
   check_tensor(name + ".labels", batch.labels, torch::kInt64, {n, n_read});
-  check_range(name + ".tokens", batch.tokens, spec.d_vocab);
-  check_range(name + ".labels", batch.labels, spec.loss == Loss::hinge ? 2 : spec.d_vocab_out);
   if (batch.scored.defined()) check_tensor(name + ".scored", batch.scored, torch::kBool, {n, n_read});
   if (batch.repeat_of.defined())
     check_tensor(name + ".repeat_of", batch.repeat_of, torch::kInt64, {n, spec.n_ctx});
-  if (spec.groups.empty()) return;
-  check_tensor(name + ".groups", batch.groups, torch::kInt64, {n, n_read});
-  check_range(name + ".groups", batch.groups, static_cast<int64_t>(spec.groups.size()));
+  if (!spec.groups.empty()) check_tensor(name + ".groups", batch.groups, torch::kInt64, {n, n_read});
+}
+
+void check_shapes(const TaskSpec& spec, const Split& split) {
+  check_spec(spec);
+  check_shapes(spec, "train", split.train);
+  check_shapes(spec, "test", split.test);
+  if (!split.grid) return;
+  check_shapes(spec, "grid", *split.grid);
+  check_tensor("train_rows", split.train_rows, torch::kInt64, {split.train.size()});
+  check_tensor("test_rows", split.test_rows, torch::kInt64, {split.test.size()});
+}
+
+void check_batch(const TaskSpec& spec, const std::string& name, const Batch& batch) {
+  check_shapes(spec, name, batch);
+  check_ranges(spec, name, batch);
 }
 
 void check_split(const TaskSpec& spec, const Split& split) {
-  check_spec(spec);
-  check_batch(spec, "train", split.train);
-  check_batch(spec, "test", split.test);
+  check_shapes(spec, split);
+  check_ranges(spec, "train", split.train);
+  check_ranges(spec, "test", split.test);
   if (!split.grid) return;
-  check_batch(spec, "grid", *split.grid);
-  check_tensor("train_rows", split.train_rows, torch::kInt64, {split.train.size()});
-  check_tensor("test_rows", split.test_rows, torch::kInt64, {split.test.size()});
+  check_ranges(spec, "grid", *split.grid);
   check_range("train_rows", split.train_rows, split.grid->size());
   check_range("test_rows", split.test_rows, split.grid->size());
 }

@@ -14,4 +14,10 @@ ORRERY_API void check_split(const TaskSpec& spec, const Split& split);
 /// Likewise for one batch; `name` opens the names of its tensors.
 ORRERY_API void check_batch(const TaskSpec& spec, const std::string& name, const Batch& batch);
 
+/// The parts of it. Shapes and dtypes:
+ORRERY_API void check_shapes(const TaskSpec& spec, const Split& split);
+ORRERY_API void check_shapes(const TaskSpec& spec, const std::string& name, const Batch& batch);
+/// That the indices in `tensor` (int64) are 0 to end - 1.
+ORRERY_API void check_range(const std::string& name, const torch::Tensor& tensor, int64_t end);
+
 }  // namespace orrery
