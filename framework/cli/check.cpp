@@ -123,26 +123,39 @@ std::string plugin_json(const CheckedPlugin& plugin, const std::string& argument
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
+CheckedPlugin check_one(const Options& options, Registry& registry, const std::string& argument,
+                        Progress& progress, int64_t number) {
+  return run_checks({
+      .make =
+          [&](const checks::Note& note) {
+            return make_suite(registry, find_plugin(registry, argument), options.how, note);
+          },
+      .argument = argument,
+      .limit = options.limit,
+      .progress =
+          [&](const std::string& check, size_t, size_t) {
+            if (progress.due())
+              progress.show(number, fmt::format("{}: {}", fs::path(argument).stem().string(), check));
+          },
+  });
+}
+
 int check(const Options& options) {
   const auto registry = load_plugins(options.files);
   const std::vector<std::string> arguments = arguments_of(options, *registry);
+  std::string text;
   bool good = true;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
-    Progress progress(0, "");
-    CheckedPlugin plugin = run_checks({
-        .make =
-            [&](const checks::Note& note) {
-              return make_suite(*registry, find_plugin(*registry, argument), options.how, note);
-            },
-        .argument = argument,
-        .limit = options.limit,
-    });
-    good = good && plugin.passed();
-    std::cout << (options.json ? plugin_json(plugin, argument)
-                               : plugin_text(plugin, argument, arguments.size() > 1))
-              << std::flush;
+  {
+    Progress progress(static_cast<int64_t>(arguments.size()), "plugins");
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      const CheckedPlugin plugin =
+          check_one(options, *registry, arguments[i], progress, static_cast<int64_t>(i));
+      good = good && plugin.passed();
+      text += options.json ? plugin_json(plugin, arguments[i])
+                           : plugin_text(plugin, arguments[i], /*brief=*/arguments.size() > 1);
+    }
   }
+  std::cout << text;
   return good ? 0 : 1;
 }
 

@@ -23,9 +23,9 @@ using checks::Result;
 using checks::Verdict;
 using Clock = std::chrono::steady_clock;
 
-// What the child tells: whose checks there are, that one begins, what it does, how it went, or that the
-// plugin could not be loaded.
-enum class Tell : uint64_t { about, begins, note, result, unloaded, done };
+// What the child tells: whose checks there are, that one begins, what it does, how it went; or that the
+// plugin could not be loaded, or the request was wrong.
+enum class Tell : uint64_t { about, begins, note, result, unloaded, refused, done };
 
 using Verdicts = std::map<std::string, Verdict>;
 
@@ -38,6 +38,9 @@ void work(const CheckRun& run, size_t first, Verdicts so_far, int socket) {
   CheckSuite suite;
   try {
     suite = run.make(note);
+  } catch (const UsageError& error) {
+    send(socket, Message().add(Tell::refused).add(std::string(error.what())).add(error.hint()));
+    return;
   } catch (const Error& error) {
     send(socket, Message().add(Tell::unloaded).add(std::string(error.what())).add(error.hint()));
     return;
@@ -73,6 +76,7 @@ class Overseer {
       running_.reset();
       listen();
     }
+    if (refusal_) throw *refusal_;
     return std::move(plugin_);
   }
 
@@ -92,6 +96,7 @@ class Overseer {
   std::optional<size_t> running_;
   std::string note_;
   Clock::time_point since_;
+  std::optional<UsageError> refusal_;
   bool finished_ = false;
 };
 
@@ -130,6 +135,11 @@ bool Overseer::hear(const std::string& text) {
       const std::string what = message.text();
       unloaded(what, message.text());
       return false;
+    }
+    case Tell::refused: {
+      const std::string what = message.text();
+      refusal_.emplace(what, message.text());
+      break;
     }
     case Tell::done:
       break;

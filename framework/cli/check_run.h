@@ -25,14 +25,14 @@ struct CheckedPlugin {
 
 struct CheckRun {
   /// Loads the plugin; runs in the other process, and again in a new one after a crash. What the checks do is
-  /// told to `note`. What it throws is the failure of a check called "loads".
+  /// told to `note`. An orrery::Error that it throws is the failure of a check called "loads".
   std::function<CheckSuite(const checks::Note& note)> make;
   std::string argument;  ///< what the plugin was called on the command line
   int64_t limit = 120;   ///< seconds that one check may take
   std::function<void(const std::string& check, size_t done, size_t total)> progress;
 };
 
-/// Runs every check.
+/// Runs every check. Throws orrery::UsageError where `make` does: then it is the request that was wrong.
 CheckedPlugin run_checks(const CheckRun& run);
 
 }  // namespace orrery::cli

@@ -60,10 +60,16 @@ Result documented(const DeclaredParameters& declared) {
 
 // With nothing given, and with every default given, as a run's record does.
 Result defaults(const DeclaredParameters& declared) {
-  check_declaration(declared.fields);
-  declared.make({});
   Values all;
-  for (const Field& field : declared.fields) all[field.name] = field.fallback;
+  for (const Field& field : declared.fields) {
+    Value fallback = field.fallback;
+    if (const auto wrong = conform(field, fallback))
+      return failed(fmt::format("the default of {}: {}", field.name, *wrong),
+                    "change the member initialiser, or the bounds");
+    if (!all.emplace(field.name, fallback).second)
+      return failed(fmt::format("parameter \"{}\" is declared twice", field.name), "declare it once");
+  }
+  declared.make({});
   declared.make(all);
   return ok();
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "check/compare.h"
 #include "check/probe_checks.h"
 
 namespace orrery::checks {
@@ -44,7 +45,8 @@ std::optional<Error> failure(ProbeUnderCheck& under_check, const Setting& settin
   const auto model = setting.fresh();
   std::erase_if(model->weights(),
                 [&](const NamedWeight& weight) { return weight.name == rest.hidden_weight; });
-  const Observer observer(setting.spec(), rest.structure, rest.split, *model);
+  const Split split = copy(rest.split);
+  const Observer observer(setting.spec(), rest.structure, split, *model);
   under_check.note(setting.name() + rest.without);
   try {
     record_of(observer.measure(0, {&in_run}, /*fit_first=*/true)[0], *probe);

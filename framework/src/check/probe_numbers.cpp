@@ -31,7 +31,8 @@ std::vector<Record> online(ProbeUnderCheck& under_check, const Setting& setting)
   for (const ProbeInRun& run : runs) together.push_back(&run);
   together.insert(together.begin() + 1, &in_run);
   const auto model = setting.fresh();
-  const Observer observer(setting.spec(), setting.structure(), setting.split(), *model);
+  const Split split = copy(setting.split());
+  const Observer observer(setting.spec(), setting.structure(), split, *model);
   const auto pass = [&](bool provisional) {
     std::vector<Record> records;
     for (const KeptWeights& checkpoint : setting.checkpoints()) {

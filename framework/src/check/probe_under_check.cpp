@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "check/compare.h"
 #include "check/small_task.h"
 
 namespace orrery::checks {
@@ -115,7 +116,8 @@ void ProbeUnderCheck::try_setting(const Variant& task, const std::string& task_n
   Companion companion(all);
   const ProbeInRun beside = this->in_run(companion);
   const auto model = setting.fresh();
-  const Observer observer(setting.spec(), setting.structure(), setting.split(), *model);
+  const Split split = copy(setting.split());
+  const Observer observer(setting.spec(), setting.structure(), split, *model);
   const Outcome outcome = observer.measure(0, {&beside, &in_run}, /*fit_first=*/true)[1];
   const auto how = outcome.ok()       ? Trial::Outcome::measured
                    : probe->refused() ? Trial::Outcome::refused
@@ -170,14 +172,14 @@ std::string ProbeUnderCheck::settings_text() {
 Record ProbeUnderCheck::measure(const Setting& setting, Model& model, int64_t step) const {
   const auto probe = make();
   const ProbeInRun in_run = this->in_run(*probe);
+  const Split split = copy(setting.split());  // whatever the probe does to it
   if (in_run.waits()) {
     const KeptWeights& last = setting.checkpoints().back();
     const auto reference = setting.at(last);
-    record_of(Observer(setting.spec(), setting.structure(), setting.split(), *reference)
-                  .fit(last.step, {&in_run})[0],
-              *probe);
+    const Observer at_reference(setting.spec(), setting.structure(), split, *reference);
+    record_of(at_reference.fit(last.step, {&in_run})[0], *probe);
   }
-  const Observer observer(setting.spec(), setting.structure(), setting.split(), model);
+  const Observer observer(setting.spec(), setting.structure(), split, model);
   return record_of(observer.measure(step, {&in_run}, false)[0], *probe);
 }
 

@@ -10,6 +10,7 @@
 #include "check/small_models.h"
 #include "check/task_checks.h"
 #include "model/catalog.h"
+#include "run/tensors.h"
 #include "train/loss.h"
 
 namespace orrery::checks {
@@ -27,7 +28,7 @@ std::string loss_fault(Model& model, const Variant& variant, const std::string& 
   if (some.size() == 0) return "";
   if (some.scored.defined() && !some.scored.any().item<bool>())
     return fmt::format("no label of {} counts", name);
-  for (NamedWeight& weight : model.weights()) weight.value.mutable_grad() = {};
+  for (NamedWeight& weight : model.weights()) weight.value.mutable_grad() = torch::Tensor();
   const torch::Tensor logits = model.read_out(some.tokens, variant.spec.read_out)();
   torch::Tensor loss = mean_loss(variant.spec.loss, logits, some, torch::kFloat64);
   if (const torch::Tensor penalty = model.penalty(); penalty.defined()) loss = loss + penalty;
