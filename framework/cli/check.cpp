@@ -75,8 +75,10 @@ std::string indented(const std::string& text, const std::string& by) {
 // A line for each check; what failed with what was seen, and what to do.
 std::string result_text(const std::string& name, const Result& result) {
   const std::string verdict = result.verdict == Verdict::failed ? "FAILED" : to_string(result.verdict);
-  const std::string behind = result.seen.empty() ? "" : "  " + result.seen;
-  if (result.verdict != Verdict::failed) return fmt::format("  {:<14}  {:<44}{}\n", verdict, name, behind);
+  if (result.verdict != Verdict::failed) {
+    std::string line = fmt::format("  {:<14}  {:<46}{}", verdict, name, result.seen);
+    return line.erase(line.find_last_not_of(' ') + 1) + "\n";
+  }
   const std::string margin(18, ' ');
   std::string text =
       fmt::format("  {:<14}  {}\n{}{}\n", verdict, name, margin, indented(result.seen, margin));

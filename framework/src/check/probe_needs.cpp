@@ -5,6 +5,7 @@
 #include <orrery/hooks.h>
 
 #include <algorithm>
+#include <map>
 
 #include "check/compare.h"
 #include "check/probe_checks.h"
@@ -33,7 +34,7 @@ bool declared(const std::vector<std::string>& globs, const std::string& name) {
 // What a probe is left with that does not declare the rest.
 struct Rest {
   std::string without;  // ", without ..."
-  std::string hidden_weight = {};
+  std::vector<std::string> hidden_weights = {};
   Structure structure = {};
   Split split = {};
 };
@@ -43,8 +44,10 @@ std::optional<Error> failure(ProbeUnderCheck& under_check, const Setting& settin
   const auto probe = under_check.make();
   const ProbeInRun in_run = under_check.in_run(*probe);
   const auto model = setting.fresh();
-  std::erase_if(model->weights(),
-                [&](const NamedWeight& weight) { return weight.name == rest.hidden_weight; });
+  std::erase_if(model->weights(), [&](const NamedWeight& weight) {
+    return std::find(rest.hidden_weights.begin(), rest.hidden_weights.end(), weight.name) !=
+           rest.hidden_weights.end();
+  });
   const Split split = copy(rest.split);
   const Observer observer(setting.spec(), rest.structure, split, *model);
   under_check.note(setting.name() + rest.without);
@@ -78,32 +81,44 @@ Split split_asked_for(const Needs& needs, const Split& all) {
   return {all.train, all.test, {}, {}, {}};
 }
 
+// By module, "blocks.0.attn": a model may be without one as a whole.
+std::map<std::string, std::vector<std::string>> undeclared_weights(const Needs& needs,
+                                                                   const Setting& setting) {
+  std::map<std::string, std::vector<std::string>> modules;
+  const auto model = setting.fresh();
+  for (const NamedWeight& weight : model->weights())
+    if (!declared(needs.weights, weight.name))
+      modules[weight.name.substr(0, weight.name.find_last_of('.'))].push_back(weight.name);
+  return modules;
+}
+
 Result undeclared(const Setting& setting, const Rest& rest, const Error& error, const std::string& advice) {
   return failed(fmt::format("{}{}: {}", setting.name(), rest.without, error.what()), advice);
 }
 
 // Ok where `setting` is enough with nothing in it but what is declared.
 Result enough(ProbeUnderCheck& probe, const Needs& needs, const Setting& setting) {
-  Rest rest{", with what it declares alone", "", setting.structure(), setting.split()};
+  Rest rest{", with what it declares alone", {}, setting.structure(), setting.split()};
   if (const auto error = failure(probe, setting, rest))
     return undeclared(setting, rest, *error, "name in needs().activations what it reads from the cache");
-  rest = {", without a grid", "", setting.structure(), split_asked_for(needs, setting.split())};
+  rest = {", without a grid", {}, setting.structure(), split_asked_for(needs, setting.split())};
   if (const auto error = failure(probe, setting, rest))
     return undeclared(setting, rest, *error,
                       "set needs().inputs = Inputs::grid, or look at split.grid only where it is there");
-  rest = {", without structure that it does not ask for", "", structure_asked_for(needs, setting.structure()),
+  rest = {", without structure that it does not ask for",
+          {},
+          structure_asked_for(needs, setting.structure()),
           setting.split()};
   if (const auto error = failure(probe, setting, rest))
     return undeclared(setting, rest, *error,
                       "name it in needs().structure, or use it only where it is there");
-  const auto model = setting.fresh();
-  for (const NamedWeight& weight : model->weights()) {
-    if (declared(needs.weights, weight.name)) continue;
-    rest = {fmt::format(", without {}", weight.name), weight.name, setting.structure(), setting.split()};
+  for (const auto& [module, names] : undeclared_weights(needs, setting)) {
+    const std::string list = fmt::format("{}", fmt::join(names, ", "));
+    rest = {", without " + list, names, setting.structure(), setting.split()};
     if (const auto error = failure(probe, setting, rest))
       return undeclared(
           setting, rest, *error,
-          fmt::format("add \"{}\" to needs().weights, or read it only where the model has it", weight.name));
+          "name in needs().weights, by glob, what it reads of these, or read it only where the model has it");
   }
   return ok();
 }

@@ -129,7 +129,6 @@ std::string figure_fault(const Figure& figure) {
     return fmt::format("the name \"{}\" is not of lower case letters, digits and underscores", figure.name);
   if (figure.title.empty() || figure.x_label.empty() || figure.y_label.empty())
     return fmt::format("\"{}\" has no title, or an axis has no label", figure.name);
-  if (figure.traces.empty()) return fmt::format("\"{}\" has no trace", figure.name);
   for (const Trace& trace : figure.traces) {
     const bool heatmap = figure.kind == Figure::Kind::heatmap;
     const std::string fault = heatmap ? heatmap_fault(figure, trace) : curve_fault(figure, trace);

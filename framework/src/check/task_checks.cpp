@@ -53,8 +53,8 @@ const std::vector<Variant>& TaskUnderCheck::variants() {
       note_("its data, where " + name);
       try {
         made.push_back(make_variant(source_, values, name));
-      } catch (const UsageError& error) {
-        refused_.push_back(fmt::format("{} ({})", name, error.what()));
+      } catch (const UsageError&) {
+        refused_.push_back(name);
       }
     }
   }

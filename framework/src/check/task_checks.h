@@ -54,7 +54,7 @@ class ORRERY_API TaskUnderCheck {
   const Values& given() const { return given_; }
   /// Throws what the task throws, except that choices it refuses with an orrery::UsageError are left out.
   const std::vector<Variant>& variants();
-  /// The choices left out, with what the task says.
+  /// The choices left out.
   const std::vector<std::string>& refused() const { return refused_; }
   void note(const std::string& what) const { note_(what); }
 

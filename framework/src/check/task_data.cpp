@@ -103,7 +103,7 @@ std::string group_fault(const Variant& variant) {
 Result makes_its_data(TaskUnderCheck& task) {
   const auto n = static_cast<int64_t>(task.variants().size());
   std::string text = n > 1 ? fmt::format("as given and with {}", counted(n - 1, "other choice")) : "";
-  if (!task.refused().empty()) text += fmt::format("; it refuses {}", fmt::join(task.refused(), "; "));
+  if (!task.refused().empty()) text += fmt::format("; it refuses {}", fmt::join(task.refused(), ", "));
   return ok(text);
 }
 
