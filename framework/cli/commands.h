@@ -25,6 +25,7 @@ Command add_export(CLI::App& program);
 Command add_plugins(CLI::App& program);
 Command add_describe(CLI::App& program);
 Command add_new(CLI::App& program);
+Command add_check(CLI::App& program);
 
 /// `--plugin FILE`, for every command that uses plugins.
 void add_plugin_option(CLI::App& command, std::vector<std::string>& files);

@@ -25,7 +25,8 @@ constexpr const char* examples = R"(Examples:
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
   orrery plugins                               which tasks and probes there are
   orrery describe modular_arithmetic           what one does, and its parameters
-  orrery new task NAME                         write one of your own)";
+  orrery new task NAME                         write one of your own
+  orrery check build/plugins/task_mine.so      does it keep its side of the contract?)";
 
 // CLI11 would only say that a command is missing.
 void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
@@ -54,11 +55,11 @@ int run(int argc, char** argv) {
   program.set_version_flag("--version", "orrery " + version() + " (LibTorch " + torch_version() + ")");
   program.require_subcommand(1);
   program.option_defaults()->always_capture_default();
-  const std::vector<cli::Command> commands = {cli::add_train(program),    cli::add_probe(program),
-                                              cli::add_verify(program),   cli::add_ablate(program),
-                                              cli::add_patch(program),    cli::add_import(program),
-                                              cli::add_export(program),   cli::add_plugins(program),
-                                              cli::add_describe(program), cli::add_new(program)};
+  const std::vector<cli::Command> commands = {
+      cli::add_train(program),  cli::add_probe(program),   cli::add_verify(program),
+      cli::add_ablate(program), cli::add_patch(program),   cli::add_import(program),
+      cli::add_export(program), cli::add_plugins(program), cli::add_describe(program),
+      cli::add_new(program),    cli::add_check(program)};
   if (argc == 2 && argv[1] == std::string_view("--help-texts")) return print_help_texts(program), 0;
   refuse_unknown_command(program, argc, argv);
   try {

@@ -4,19 +4,15 @@
 #include <orrery/error.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <cstring>
 #include <optional>
 #include <set>
 
-#include "crash.h"
+#include "child.h"
 #include "messages.h"
 #include "plugins/loader/ending.h"
 #include "run/atomic_file.h"
@@ -125,32 +121,11 @@ class Crew {
 };
 
 Worker Crew::hire() {
-  int pair[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-    throw Error(fmt::format("cannot talk to a worker process: {}", strerror(errno)));
-  Descriptor here(pair[0]), there(pair[1]);
-  const pid_t parent = ::getpid();
-  std::fflush(nullptr);  // or the worker would have what waits to be written, too
-  const pid_t pid = ::fork();
-  if (pid < 0)
-    throw Error(fmt::format("cannot start a worker process: {}", strerror(errno)), "try fewer --jobs");
-  if (pid > 0) return {pid, std::move(here), no_job, nullptr, {}};
-  // Ctrl-C reaches the whole group; it is the parent that decides. Without it there is nothing to live for.
-  ::signal(SIGINT, SIG_IGN);
-  ::signal(SIGTERM, SIG_IGN);
-  leave_crashes_to_parent();
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(1);
-  here = Descriptor();
-  for (Worker& other : workers_) other.socket = Descriptor();
-  int code = 0;
-  try {
-    work_off(plan_, there.get());
-  } catch (...) {
-    code = 1;  // the parent is gone
-  }
-  std::fflush(nullptr);
-  ::_exit(code);
+  Child child = start_child([this](int socket) {
+    for (Worker& other : workers_) other.socket = Descriptor();
+    work_off(plan_, socket);
+  });
+  return {child.pid, std::move(child.socket), no_job, nullptr, {}};
 }
 
 // Whether there was a worker to give it to.
@@ -259,7 +234,7 @@ void Crew::listen() {
   for (const Worker& worker : workers_) waiting.push_back({worker.socket.get(), POLLIN, 0});
   if (::poll(waiting.data(), waiting.size(), 200) < 0) {
     if (errno == EINTR) return;
-    throw Error(fmt::format("cannot listen to worker processes: {}", strerror(errno)));
+    throw Error(fmt::format("cannot listen to worker processes: {}", std::strerror(errno)));
   }
   for (size_t i = 0; i < waiting.size(); ++i) {
     if (waiting[i].revents == 0) continue;

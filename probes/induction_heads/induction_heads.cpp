@@ -128,8 +128,8 @@ class InductionHeads final : public orrery::Probe {
     orrery::Needs needs;
     needs.inputs = orrery::Inputs::none;
     needs.activations = {"blocks.*.attn.hook_pattern", "blocks.*.attn.hook_z"};
-    needs.weights = {"embed.W_E",         "unembed.W_U",       "blocks.0.attn.W_Q",
-                     "blocks.0.attn.W_K", "blocks.0.attn.W_V", "blocks.0.attn.W_O"};
+    needs.weights = {"embed.W_E",         "unembed.W_U",       "blocks.*.attn.W_Q",
+                     "blocks.*.attn.W_K", "blocks.*.attn.W_V", "blocks.*.attn.W_O"};
     return needs;
   }
 

@@ -235,11 +235,11 @@ class NeuronWaves final : public orrery::Probe {
 
   static void contributions(const Contributions& logits, const std::vector<int64_t>& frequencies,
                             const Neurons& neurons, orrery::Recorder& recorder) {
-    const double margin = logits.margin(logits.all());
+    const double margin = logits.margin(logits.all()), nan = std::numeric_limits<double>::quiet_NaN();
     const auto record = [&](const std::string& name, const Tensor& part) {
       recorder.scalar(name + "/logit_share", logits.share(part));
       recorder.scalar(name + "/margin", logits.margin(part));
-      if (margin > 0) recorder.scalar(name + "/margin_share", logits.margin(part) / margin);
+      recorder.scalar(name + "/margin_share", margin > 0 ? logits.margin(part) / margin : nan);
     };
     auto rest = logits.all();
     for (const int64_t k : frequencies) {

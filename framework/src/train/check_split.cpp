@@ -78,50 +78,69 @@ void check_range(const Named& named, int64_t end, const std::string& bound) {
               fmt::format("{} is {}; mend that, or what makes the numbers", bound, end));
 }
 
-void check_batch(const TaskSpec& spec, const Source& of, const Batch& batch) {
+void check_shapes(const TaskSpec& spec, const Source& of, const Batch& batch) {
   const int64_t n = batch.size(), n_read = static_cast<int64_t>(spec.read_out.size());
   const std::string whole = "[batch, n_ctx]",
                     read = "[batch, n_read], a column for each position in read_out";
   check_tensor(of("tokens", batch.tokens), torch::kInt64, {n, spec.n_ctx}, whole);
   check_tensor(of("labels", batch.labels), torch::kInt64, {n, n_read}, read);
+  if (batch.scored.defined()) check_tensor(of("scored", batch.scored), torch::kBool, {n, n_read}, read);
+  if (batch.repeat_of.defined())
+    check_tensor(of("repeat_of", batch.repeat_of), torch::kInt64, {n, spec.n_ctx}, whole);
+  if (!spec.groups.empty()) check_tensor(of("groups", batch.groups), torch::kInt64, {n, n_read}, read);
+}
+
+void check_ranges(const TaskSpec& spec, const Source& of, const Batch& batch) {
   check_range(of("tokens", batch.tokens), spec.d_vocab, "d_vocab in spec()");
   if (spec.loss == Loss::hinge)
     check_range(of("labels", batch.labels), 2, "the number of labels of a hinge loss");
   else
     check_range(of("labels", batch.labels), spec.d_vocab_out, "d_vocab_out in spec()");
-  if (batch.scored.defined()) check_tensor(of("scored", batch.scored), torch::kBool, {n, n_read}, read);
-  if (batch.repeat_of.defined())
-    check_tensor(of("repeat_of", batch.repeat_of), torch::kInt64, {n, spec.n_ctx}, whole);
-  if (spec.groups.empty()) return;
-  check_tensor(of("groups", batch.groups), torch::kInt64, {n, n_read}, read);
-  check_range(of("groups", batch.groups), static_cast<int64_t>(spec.groups.size()),
-              "the number of groups in spec()");
+  if (!spec.groups.empty())
+    check_range(of("groups", batch.groups), static_cast<int64_t>(spec.groups.size()),
+                "the number of groups in spec()");
 }
 
-void check_rows(const std::string& name, const torch::Tensor& rows, const Batch& part, const Batch& grid) {
-  const Named named{"split()", name, rows};
-  check_tensor(named, torch::kInt64, {part.size()}, "[n], a row of the grid for each example");
-  check_range(named, grid.size(), "the number of examples in the grid");
-}
+const char* const rows_meaning = "[n], a row of the grid for each example";
 
 }  // namespace
 
-void check_split(const TaskSpec& spec, const Split& split) {
+void check_shapes(const TaskSpec& spec, const Split& split) {
   check_spec(spec);
-  check_batch(spec, {"split()", "train."}, split.train);
-  check_batch(spec, {"split()", "test."}, split.test);
+  check_shapes(spec, {"split()", "train."}, split.train);
+  check_shapes(spec, {"split()", "test."}, split.test);
   if (!split.grid) return;
-  check_batch(spec, {"split()", "grid."}, *split.grid);
-  check_rows("train_rows", split.train_rows, split.train, *split.grid);
-  check_rows("test_rows", split.test_rows, split.test, *split.grid);
+  check_shapes(spec, {"split()", "grid."}, *split.grid);
+  check_tensor({"split()", "train_rows", split.train_rows}, torch::kInt64, {split.train.size()},
+               rows_meaning);
+  check_tensor({"split()", "test_rows", split.test_rows}, torch::kInt64, {split.test.size()}, rows_meaning);
 }
 
-void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch) {
-  check_batch(spec, {"sample()", ""}, batch);
+void check_rows(const std::string& name, const torch::Tensor& rows, const Batch& grid) {
+  check_range({"split()", name, rows}, grid.size(), "the number of examples in the grid");
+}
+
+void check_split(const TaskSpec& spec, const Split& split) {
+  check_shapes(spec, split);
+  check_ranges(spec, {"split()", "train."}, split.train);
+  check_ranges(spec, {"split()", "test."}, split.test);
+  if (!split.grid) return;
+  check_ranges(spec, {"split()", "grid."}, *split.grid);
+  check_rows("train_rows", split.train_rows, *split.grid);
+  check_rows("test_rows", split.test_rows, *split.grid);
+}
+
+void check_sample_shapes(const TaskSpec& spec, int64_t batch_size, const Batch& batch) {
+  check_shapes(spec, {"sample()", ""}, batch);
   if (batch.size() != batch_size)
     throw Error(
         fmt::format("the task's sample() gives {} examples; it was asked for {}", batch.size(), batch_size),
         "make as many as its argument batch_size says");
+}
+
+void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch) {
+  check_sample_shapes(spec, batch_size, batch);
+  check_ranges(spec, {"sample()", ""}, batch);
 }
 
 }  // namespace orrery

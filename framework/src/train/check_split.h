@@ -13,6 +13,13 @@ namespace orrery {
 ORRERY_API void check_split(const TaskSpec& spec, const Split& split);
 /// Likewise for one batch that sample() made, which was asked for `batch_size` examples.
 ORRERY_API void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch);
+
+/// The parts of it that `orrery check` tells apart: shapes and dtypes without ranges, and that the indices in
+/// `rows` are of the grid.
+ORRERY_API void check_shapes(const TaskSpec& spec, const Split& split);
+ORRERY_API void check_sample_shapes(const TaskSpec& spec, int64_t batch_size, const Batch& batch);
+ORRERY_API void check_rows(const std::string& name, const torch::Tensor& rows, const Batch& grid);
+
 /// Likewise for a model of the task's own: does it have weights, does its forward pass give logits of the
 /// right shape that depend on them, and does read_out() give the same? Tries it on the first inputs of
 /// `batch`.

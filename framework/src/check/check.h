@@ -1,0 +1,43 @@
+// One check of a plugin, and its verdict: what `orrery check` is made of.
+#pragma once
+
+#include <orrery/export.h>
+#include <orrery/fields.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace orrery::checks {
+
+enum class Verdict { ok, failed, not_applicable };
+using orrery::to_string;
+/// "ok", "failed", "not applicable".
+ORRERY_API std::string to_string(Verdict verdict);
+
+struct Result {
+  Verdict verdict = Verdict::ok;
+  std::string seen = {};    ///< ok: on what, may be empty; failed: what and where; not applicable: why
+  std::string advice = {};  ///< failed: what to do about it
+};
+ORRERY_API Result ok(std::string on_what = "");
+ORRERY_API Result failed(std::string seen, std::string advice);
+ORRERY_API Result not_applicable(std::string why);
+
+/// Told what is about to be done, for whoever must know what was going on when it does not come back.
+using Note = std::function<void(const std::string&)>;
+
+struct Check {
+  std::string name;
+  std::vector<std::string> after;  ///< checks that must not have failed for this one to say anything
+  std::function<Result()> run;
+};
+
+/// Runs it, unless what it comes after has failed according to `so_far`. What it throws is a failure.
+ORRERY_API Result run_check(const Check& check, const std::map<std::string, Verdict>& so_far);
+
+/// "3 labels", "1 label": with an s behind the word unless there is one.
+ORRERY_API std::string counted(int64_t n, const std::string& word);
+
+}  // namespace orrery::checks

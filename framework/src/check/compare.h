@@ -1,0 +1,27 @@
+// Whether two things are the same bit for bit, and where they first differ.
+#pragma once
+
+#include <orrery/export.h>
+#include <orrery/recorder.h>
+#include <orrery/task.h>
+
+#include <string>
+
+namespace orrery::checks {
+
+/// Same dtype, shape and bytes, or both undefined.
+ORRERY_API bool same(const torch::Tensor& a, const torch::Tensor& b);
+/// NaN is the same as NaN.
+ORRERY_API bool same(double a, double b);
+
+/// Where the second differs from the first: "train.labels, at row 3", `scalar "loss" is 1.5, then 1.6`; ""
+/// where they are the same.
+ORRERY_API std::string difference(const std::string& name, const Batch& a, const Batch& b);
+ORRERY_API std::string difference(const Split& a, const Split& b);
+ORRERY_API std::string difference(const Record& a, const Record& b);
+
+/// With tensors of their own.
+ORRERY_API Batch copy(const Batch& batch);
+ORRERY_API Split copy(const Split& split);
+
+}  // namespace orrery::checks

@@ -1,0 +1,35 @@
+// Checks of what a plugin declares about its parameters.
+#pragma once
+
+#include <orrery/export.h>
+#include <orrery/fields.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "check/check.h"
+
+namespace orrery::checks {
+
+struct DeclaredParameters {
+  std::string summary;
+  std::vector<Field> fields;
+  /// Makes an instance as the program does, and destroys it.
+  std::function<void(const Values&)> make;
+  /// Likewise, but asks the plugin's own `create` without looking at the values first.
+  std::function<void(const Values&)> create;
+  /// Makes an instance, and has it do what it is first asked for: a task's data, a probe's needs.
+  std::function<void(const Values&)> use;
+};
+
+/// Values that are outside of what is declared, one at a time, the parameter's name with them.
+ORRERY_API std::vector<std::pair<std::string, Value>> values_out_of_bounds(const std::vector<Field>& fields);
+ORRERY_API std::vector<std::pair<std::string, Value>> values_of_another_type(
+    const std::vector<Field>& fields);
+/// -1, 0, 1 and what is least, where the declaration allows them.
+ORRERY_API std::vector<std::pair<std::string, Value>> small_values(const std::vector<Field>& fields);
+
+ORRERY_API std::vector<Check> parameter_checks(const DeclaredParameters& declared);
+
+}  // namespace orrery::checks
