@@ -5,6 +5,7 @@
 #include <orrery/error.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -30,20 +31,36 @@ std::string host() {
 }
 
 // Names sort by time, and so do the sessions of a run: readers go through the files in this order.
-std::pair<Descriptor, fs::path> create(const fs::path& folder) {
+std::string file_name(int number, const std::string& ending) {
+  return fmt::format("{}{:010}.{}.{}{}{}", stem, static_cast<int64_t>(now()), host(), number,
+                     ending.empty() ? "" : ".", ending);
+}
+
+void make_folder(const fs::path& folder) {
   std::error_code failure;
   fs::create_directories(folder, failure);
   if (failure)
     throw Error(fmt::format("{}: cannot make this folder: {}", folder.string(), failure.message()));
+}
+
+std::pair<Descriptor, fs::path> create(const fs::path& folder) {
+  make_folder(folder);
   for (int number = 0;; ++number) {
-    const fs::path path =
-        folder / fmt::format("{}{:010}.{}.{}", stem, static_cast<int64_t>(now()), host(), number);
+    const fs::path path = folder / file_name(number, "");
     Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
     if (file.is_open()) return {std::move(file), path};
     if (errno != EEXIST)
       throw Error(fmt::format("{}: cannot write here: {}", path.string(), std::strerror(errno)),
                   "check the permissions of the folder, or leave [log] tensorboard off");
   }
+}
+
+std::vector<fs::path> event_files(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code failure;
+  for (fs::directory_iterator at(folder, failure), end; !failure && at != end; at.increment(failure))
+    if (at->path().filename().string().starts_with(stem)) found.push_back(at->path());
+  return found;
 }
 
 }  // namespace
@@ -70,11 +87,18 @@ std::string event_file_of(const std::map<int64_t, Scalars>& by_step,
   return bytes;
 }
 
-bool has_event_files(const fs::path& folder) {
-  std::error_code failure;
-  for (fs::directory_iterator at(folder, failure), end; !failure && at != end; at.increment(failure))
-    if (at->path().filename().string().starts_with(stem)) return true;
-  return false;
+void replace_event_file(const fs::path& folder, const std::string& ending, const std::string& bytes) {
+  make_folder(folder);
+  const std::vector<fs::path> before = event_files(folder);
+  fs::path path = folder / file_name(0, ending);
+  for (int number = 1; std::find(before.begin(), before.end(), path) != before.end(); ++number)
+    path = folder / file_name(number, ending);
+  write_file(path, bytes);
+  std::error_code ignored;  // one that stays shows its points twice; no reason to fail
+  for (const fs::path& other : before)
+    if (other.extension() == "." + ending) fs::remove(other, ignored);
 }
+
+bool has_event_files(const fs::path& folder) { return !event_files(folder).empty(); }
 
 }  // namespace orrery::tensorboard

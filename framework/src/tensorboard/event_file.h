@@ -42,7 +42,12 @@ using Scalars = std::vector<std::pair<std::string, double>>;
 ORRERY_API std::string event_file_of(const std::map<int64_t, Scalars>& by_step,
                                      const std::function<double(int64_t step)>& wall_time);
 
-/// Whether a file in `folder` is an event file. Not those that are hidden.
+/// Writes such a file as "events.out.tfevents.SECONDS.HOST.N.ENDING", then deletes those of this ending that
+/// were there before. Throws orrery::Error.
+ORRERY_API void replace_event_file(const std::filesystem::path& folder, const std::string& ending,
+                                   const std::string& bytes);
+
+/// Whether a file in `folder` is an event file.
 ORRERY_API bool has_event_files(const std::filesystem::path& folder);
 
 }  // namespace orrery::tensorboard
