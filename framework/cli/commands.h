@@ -17,6 +17,8 @@ struct Command {
 
 Command add_train(CLI::App& program);
 Command add_probe(CLI::App& program);
+Command add_show(CLI::App& program);
+Command add_runs(CLI::App& program);
 Command add_verify(CLI::App& program);
 Command add_ablate(CLI::App& program);
 Command add_patch(CLI::App& program);

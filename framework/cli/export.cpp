@@ -1,4 +1,4 @@
-// orrery export RUN: a checkpoint as others read it.
+// orrery export RUN: a checkpoint, or the curves, as others read them.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -6,9 +6,11 @@
 #include <memory>
 
 #include "commands.h"
+#include "curve_events.h"
 #include "import/weights_file.h"
 #include "run/safetensors.h"
 #include "run_files.h"
+#include "tensorboard/event_file.h"
 #include "terminal.h"
 
 namespace orrery::cli {
@@ -20,7 +22,7 @@ using safetensors::TensorView;
 struct Options {
   std::string run, format, out;
   int64_t step = -1;
-  bool all_outputs = false;
+  bool all_outputs = false, tensorboard = false;
 };
 
 std::string choose_format(const Options& options) {
@@ -74,7 +76,29 @@ void add_outputs(std::vector<TensorView>& tensors, const fs::path& file,
     }
 }
 
+// Whole runs and runs that are still trained: what there is.
+int export_curves(const Options& options) {
+  if (!options.format.empty() || options.step >= 0 || options.all_outputs)
+    throw UsageError("--tensorboard cannot be used with --format, --step or --all-outputs",
+                     "it writes the curves of the whole run");
+  const RunDirectory run = RunDirectory::open(options.run, RunDirectory::Access::read);
+  const fs::path folder = options.out.empty() ? events_folder(run) : fs::path(options.out);
+  if (tensorboard::has_event_files(folder))
+    throw UsageError(
+        folder.string() + ": there are event files here already, and TensorBoard would show points twice",
+        "choose another --out, or delete them first");
+  const std::string events = curve_events(run, [](const std::string&) { return true; });
+  tensorboard::replace_event_file(folder, "export", events);
+  note(fmt::format("the curves of {}; look at them with: tensorboard --logdir {}", options.run,
+                   folder.string()));
+  return 0;
+}
+
 int export_run(const Options& options) {
+  if (options.tensorboard) return export_curves(options);
+  if (options.out.empty())
+    throw UsageError("--out is missing: the file to write",
+                     "name it .pth or .safetensors; or ask for the curves by --tensorboard");
   const std::string format = choose_format(options);
   const RunDirectory run = RunDirectory::open(options.run, RunDirectory::Access::read);
   const CheckpointFile checkpoint = choose_checkpoint(run, options.step);
@@ -106,9 +130,13 @@ int export_run(const Options& options) {
 
 Command add_export(CLI::App& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = program.add_subcommand("export", "Write a checkpoint for PyTorch or as safetensors");
+  CLI::App* command = program.add_subcommand(
+      "export", "Write a checkpoint for PyTorch or as safetensors, or the curves for TensorBoard");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
-  command->add_option("--out", options->out, "The file to write")->required()->type_name("FILE");
+  command
+      ->add_option("--out", options->out,
+                   "The file to write; with --tensorboard a folder, by default tensorboard/ in the run")
+      ->type_name("FILE");
   command->add_option("--format", options->format, "By default as the file's ending says")
       ->check(CLI::IsMember({"pytorch", "safetensors"}));
   command->add_option("--step", options->step, "Which checkpoint; by default the last")
@@ -116,9 +144,12 @@ Command add_export(CLI::App& program) {
       ->default_str("");
   command->add_flag("--all-outputs", options->all_outputs,
                     "Also the output columns that an import set aside, of tokens that are no classes");
+  command->add_flag("--tensorboard", options->tensorboard,
+                    "Write an event file with every metric and every scalar of probes instead");
   command->footer(R"(Weights have TransformerLens's names and shapes.
 Examples:
   orrery export runs/quickstart-... --out quickstart.pth
+  orrery export runs/quickstart-... --tensorboard
   orrery export runs/quickstart-... --step 1000 --format safetensors --out early.safetensors
 In Python:
   torch.load("quickstart.pth")                        a dict of tensors by name

@@ -18,6 +18,8 @@ using namespace orrery;
 constexpr const char* examples = R"(Examples:
   orrery train configs/quickstart.toml         train a network until it groks
   orrery train --resume runs/quickstart-...    go on after an interruption
+  orrery show runs/quickstart-...              its state and curves, and what probes found
+  orrery runs                                  every run: what differs, how it ended
   orrery probe runs/quickstart-... --json      probe every checkpoint, as JSON lines
   orrery verify --tier quick                   do published results reproduce?
   orrery ablate runs/quickstart-...            what a network loses without each of its parts
@@ -55,11 +57,11 @@ int run(int argc, char** argv) {
   program.set_version_flag("--version", "orrery " + version() + " (LibTorch " + torch_version() + ")");
   program.require_subcommand(1);
   program.option_defaults()->always_capture_default();
-  const std::vector<cli::Command> commands = {
-      cli::add_train(program),  cli::add_probe(program),   cli::add_verify(program),
-      cli::add_ablate(program), cli::add_patch(program),   cli::add_import(program),
-      cli::add_export(program), cli::add_plugins(program), cli::add_describe(program),
-      cli::add_new(program),    cli::add_check(program)};
+  std::vector<cli::Command> commands;
+  for (const auto add : {cli::add_train, cli::add_probe, cli::add_show, cli::add_runs, cli::add_report, cli::add_compare,
+                         cli::add_verify, cli::add_ablate, cli::add_patch, cli::add_import, cli::add_export,
+                         cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
+    commands.push_back(add(program));
   if (argc == 2 && argv[1] == std::string_view("--help-texts")) return print_help_texts(program), 0;
   refuse_unknown_command(program, argc, argv);
   try {

@@ -38,11 +38,6 @@ Settings read_settings(const RunDirectory& run, const Registry& registry,
                  parameters_from(registry));
 }
 
-std::string last_session_ended(const RunDirectory& run) {
-  const json sessions = read_run_object(run).value("sessions", json::array());
-  return sessions.empty() ? "running" : sessions.back().value("ended", "running");
-}
-
 RunRecord::RunRecord(RunDirectory& run, const Experiment& experiment, int64_t step) : run_(run) {
   json object = json::parse(experiment.describe());
   object["sessions"] = step > 0 ? read_run_object(run).value("sessions", json::array()) : json::array();

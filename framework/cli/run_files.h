@@ -15,10 +15,6 @@ namespace orrery::cli {
 Settings read_settings(const RunDirectory& run, const Registry& registry,
                        const std::vector<std::string>& overrides);
 
-/// How the run's last session ended: "finished", "condition", "stopped", "diverged", "imported", or "running"
-/// where it was killed.
-std::string last_session_ended(const RunDirectory& run);
-
 /// Writes run.json: what the experiment is, and its sessions: {"from": 0, "to": 400, "ended": "stopped",
 /// "seconds": 3.1, "started": "2026-01-31T12:00:00Z", "device": "cpu", "threads": 1, "blas_core":
 /// "SkylakeX"}.

@@ -11,12 +11,14 @@
 #include "checkpoint_pass.h"
 #include "config/condition.h"
 #include "crash.h"
+#include "curve_events.h"
 #include "plan.h"
 #include "run/curves.h"
 #include "run/schedule.h"
 #include "run_files.h"
 #include "summary.h"
 #include "tables.h"
+#include "tensorboard/event_file.h"
 #include "terminal.h"
 #include "train/loop.h"
 
@@ -61,7 +63,9 @@ class Session {
         schedule_(experiment.settings().checkpoints, experiment.settings().train.steps),
         stop_when_(Condition::parse(experiment.settings().train.stop_when)),
         progress_(experiment.settings().train.steps, "steps"),
-        resumed_at_(trainer.steps_done()) {}
+        resumed_at_(trainer.steps_done()) {
+    if (experiment.settings().log.tensorboard) events_.emplace(events_folder(run), resumed_at_);
+  }
 
   Ending run();
 
@@ -79,6 +83,7 @@ class Session {
   int64_t resumed_at_;
   Metrics metrics_;
   std::string headlines_;
+  std::optional<tensorboard::EventFile> events_;
 };
 
 Ending Session::run() {
@@ -95,6 +100,7 @@ Ending Session::run() {
 
 void Session::evaluated(int64_t step, const Metrics& metrics) {
   run_.metrics().append(metrics_line(step, metrics));
+  if (events_) events_->add(step, metrics);
   metrics_ = metrics;
   show(step, step == 0);
 }
@@ -122,10 +128,12 @@ void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
   const std::vector<Outcome> outcomes = experiment_.observer().measure(step, due, /*provisional=*/true);
   report_failures(outcomes);
   Origins origins(experiment_, run_);
-  for (const Outcome& outcome : outcomes)
-    if (outcome.ok() && !outcome.probe->waits())
-      run_.save_probe_result(outcome.probe->label, step, RunDirectory::checkpoint_name(step), outcome.record,
-                             origins.of(*outcome.probe, step));
+  for (const Outcome& outcome : outcomes) {
+    if (!outcome.ok() || outcome.probe->waits()) continue;
+    run_.save_probe_result(outcome.probe->label, step, RunDirectory::checkpoint_name(step), outcome.record,
+                           origins.of(*outcome.probe, step));
+    if (events_) events_->add(step, outcome.record.scalars, fmt::format("probe/{}/", outcome.probe->label));
+  }
   headlines_ = headline_text(outcomes);
 }
 
@@ -140,6 +148,7 @@ class Afterwards {
   bool run() {
     advise_on_crash_of_probes(run_, std::nullopt);
     waiting();
+    if (experiment_.settings().log.tensorboard) log_waiting();
     if (!interrupted()) nulls();
     if (!interrupted()) conclusions();
     return !interrupted();
@@ -147,6 +156,7 @@ class Afterwards {
 
  private:
   void waiting();
+  void log_waiting();
   void nulls();
   void conclusions();
   void save(Aside aside, const std::vector<Outcome>& outcomes,
@@ -177,6 +187,19 @@ void Afterwards::waiting() {
                                origins_.of(*outcome.probe, checkpoint.step));
     progress.show(static_cast<int64_t>(i + 1), headline_text(outcomes));
   }
+}
+
+// In a file of their own, made anew each time: where a run is made longer, all of these results change.
+void Afterwards::log_waiting() {
+  std::vector<std::string> prefixes;
+  for (const ProbeInRun& probe : experiment_.probes())
+    if (probe.waits()) prefixes.push_back(fmt::format("probe/{}/", probe.label));
+  if (prefixes.empty()) return;
+  const std::string events = curve_events(run_, [&](const std::string& name) {
+    return std::any_of(prefixes.begin(), prefixes.end(),
+                       [&](auto& prefix) { return name.starts_with(prefix); });
+  });
+  tensorboard::replace_event_file(events_folder(run_), "waiting", events);
 }
 
 void Afterwards::save(Aside aside, const std::vector<Outcome>& outcomes,
@@ -233,7 +256,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   TrainedRun trained{ending, trainer.steps_done(), false, ""};
   if (ending != Ending::finished && ending != Ending::condition) return trained;
   trained.probed = Afterwards(experiment, run).run();
-  if (trained.probed) trained.summary = summary_text(experiment, run, ending);
+  if (trained.probed) trained.summary = summary_text(look_at(run.root()), ending);
   return trained;
 }
 

@@ -68,6 +68,13 @@ std::string finding_text(const Finding& finding) {
   return fmt::format("{}: {}", finding.name, fmt::join(parts, ", "));
 }
 
+std::string finding_words(const Finding& finding) {
+  const auto frequencies = finding.fields.find("frequencies");
+  if (finding.kind != "key_frequencies" || frequencies == finding.fields.end()) return finding_text(finding);
+  const auto& keys = std::get<std::vector<int64_t>>(frequencies->second);
+  return keys.empty() ? "no key frequencies" : fmt::format("key frequencies {}", fmt::join(keys, ", "));
+}
+
 std::string null_text(const Record* null, const std::string& scalar) {
   if (null)
     for (const auto& [known, value] : null->scalars)

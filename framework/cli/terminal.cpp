@@ -5,6 +5,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -17,18 +19,24 @@ bool is_terminal() {
   return yes;
 }
 
-bool takes_colour() {
-  static const bool yes = [] {
+bool takes_colour(Stream stream) {
+  static const bool wanted = [] {
     const char* no_color = std::getenv("NO_COLOR");
     const char* term = std::getenv("TERM");
-    return is_terminal() && !(no_color && *no_color) && !(term && std::string(term) == "dumb");
+    return !(no_color && *no_color) && !(term && std::string(term) == "dumb");
   }();
-  return yes;
+  return wanted && (stream == Stream::err ? is_terminal() : output_is_terminal());
+}
+
+// Of the terminal behind a file descriptor; 0 where there is none.
+size_t columns(int file) {
+  winsize size{};
+  return ioctl(file, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 size_t width() {
-  winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  const size_t known = columns(STDERR_FILENO);
+  return known > 0 ? known : 80;
 }
 
 bool line_is_open = false;  // a moving line is on the screen, without a newline
@@ -60,8 +68,44 @@ extern "C" void on_interrupt(int signal_number) {
 
 }  // namespace
 
-std::string styled(Style style, const std::string& text) {
-  if (!takes_colour()) return text;
+bool output_is_terminal() {
+  static const bool yes = isatty(STDOUT_FILENO) != 0;
+  return yes;
+}
+
+size_t output_width() {
+  if (const size_t known = columns(STDOUT_FILENO); known > 0) return known;
+  const char* text = std::getenv("COLUMNS");
+  const long number = text ? std::strtol(text, nullptr, 10) : 0;
+  return number > 0 && number < 10000 ? static_cast<size_t>(number) : 80;
+}
+
+bool locale_has_utf8() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"})
+    if (const char* value = std::getenv(name); value && *value) {
+      std::string charset = value;
+      for (char& c : charset) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      return charset.find("utf-8") != std::string::npos || charset.find("utf8") != std::string::npos;
+    }
+  return false;
+}
+
+size_t width_of(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string cut(const std::string& text, size_t width) {
+  if (width_of(text) <= width) return text;
+  const std::string dots(std::min<size_t>(3, width), '.');
+  size_t end = 0;
+  for (size_t left = width - dots.size() + 1; end < text.size(); ++end)
+    if ((text[end] & 0xc0) != 0x80 && --left == 0) break;
+  return text.substr(0, end) + dots;
+}
+
+std::string styled(Style style, const std::string& text, Stream stream) {
+  if (!takes_colour(stream)) return text;
   static constexpr const char* codes[] = {"1", "2", "31", "32", "33"};
   return fmt::format("\033[{}m{}\033[0m", codes[static_cast<int>(style)], text);
 }
@@ -119,6 +163,15 @@ std::string thousands(int64_t number) {
   for (int64_t i = static_cast<int64_t>(digits.size()) - 3; i > (number < 0 ? 1 : 0); i -= 3)
     digits.insert(i, ",");
   return digits;
+}
+
+std::string bytes_text(uint64_t bytes) {
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  double size = static_cast<double>(bytes) / 1e3;
+  const char* unit = "kB";
+  for (const char* larger : {"MB", "GB", "TB"})
+    if (size >= 999.5) size /= 1e3, unit = larger;
+  return fmt::format("{:.3g} {}", size, unit);
 }
 
 std::string compact(double value) {

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "commands.h"
+#include "overview/run_state.h"
 #include "run/verdict.h"
 #include "run_files.h"
 #include "session.h"
@@ -48,15 +49,15 @@ enum class Found { nothing, unfinished, finished };
 Found look(const fs::path& path, const Settings& settings, const Registry& registry) {
   if (!fs::exists(path / "run.json")) return Found::nothing;
   const RunDirectory run = RunDirectory::open(path, RunDirectory::Access::read);
-  const std::string ended = last_session_ended(run);
   Settings stored = read_settings(run, registry, {});
-  // What is expected of a run is not part of it.
+  // What is expected of a run, and where else its curves go, is not part of it.
   stored.expectations = settings.expectations;
   stored.verify = settings.verify;
+  stored.log = settings.log;
   if (to_json(stored) != to_json(settings))
     throw UsageError(fmt::format("{}: this run was made with another config", path.string()),
                      "delete it, or keep runs elsewhere with --runs DIR");
-  return ended == "finished" || ended == "condition" ? Found::finished : Found::unfinished;
+  return state_of(read_run_info(path), false) == RunState::finished ? Found::finished : Found::unfinished;
 }
 
 // Trains the config unless its run is there, and judges it. Nothing where the user stopped it.

@@ -190,7 +190,7 @@ TEST(LineLog, a_full_disk_leaves_whole_lines) {
     const FullDisk full(4096);
     message = error_of([&] { log.append(std::string(10000, 'n')); });
   }
-  expect_holds(message, "x: cannot append a line: ");
+  expect_holds(message, "x: cannot append: ");
   EXPECT_EQ(read_file(folder / "x"), "first\n");
   log.append("second");
   EXPECT_EQ(read_file(folder / "x"), "first\nsecond\n");

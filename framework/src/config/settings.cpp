@@ -129,6 +129,8 @@ const std::vector<Section>& sections() {
          s.checkpoints = read_struct<CheckpointSettings>(root, "checkpoints");
        },
        [](const Settings& s) { return write_struct(s.checkpoints); }},
+      {"log", [](const Table& root, P, Settings& s) { s.log = read_struct<LogSettings>(root, "log"); },
+       [](const Settings& s) { return write_struct(s.log); }},
       {"probe",
        [](const Table& root, P of, Settings& s) { s.probes = resolve_probes(root.tables("probe"), of); },
        write_probes},

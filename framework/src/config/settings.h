@@ -41,6 +41,7 @@ struct Settings {
   SeedSettings seeds;
   InitSettings init;
   CheckpointSettings checkpoints;
+  LogSettings log;
   std::vector<ProbeChoice> probes;
   VerifySettings verify;
   std::vector<Expectation> expectations;

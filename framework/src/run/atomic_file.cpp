@@ -81,6 +81,20 @@ std::pair<Descriptor, fs::path> create_temporary(const fs::path& path) {
   }
 }
 
+// Where the first `end` bytes of a file have their last whole line behind them: after its newline.
+off_t after_last_newline(const Descriptor& file, off_t end, const fs::path& path) {
+  std::array<char, 4096> block;
+  while (end > 0) {
+    const off_t begin = std::max<off_t>(0, end - static_cast<off_t>(block.size()));
+    const ssize_t got = ::pread(file.get(), block.data(), static_cast<size_t>(end - begin), begin);
+    if (got != end - begin) fail(path, "read", got < 0 ? errno : EIO);
+    const size_t newline = std::string_view(block.data(), static_cast<size_t>(got)).rfind('\n');
+    if (newline != std::string_view::npos) return begin + static_cast<off_t>(newline) + 1;
+    end = begin;
+  }
+  return 0;
+}
+
 }  // namespace
 
 Descriptor::Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
@@ -140,6 +154,29 @@ std::vector<std::string> read_lines(const fs::path& path) {
   return lines;
 }
 
+std::string read_last_line(const fs::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status;
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0) fail(path, "read", errno);
+  const off_t end = after_last_newline(file, status.st_size, path);
+  if (end == 0) return "";
+  const off_t begin = after_last_newline(file, end - 1, path);
+  std::string line(static_cast<size_t>(end - 1 - begin), '\0');
+  const ssize_t got = ::pread(file.get(), line.data(), line.size(), begin);
+  if (got != static_cast<ssize_t>(line.size())) fail(path, "read", got < 0 ? errno : EIO);
+  return line;
+}
+
+void append_bytes(const Descriptor& file, std::string_view bytes, const fs::path& path) {
+  struct stat before;
+  if (::fstat(file.get(), &before) != 0) fail(path, "append", errno);
+  const int code = write_all(file.get(), bytes.data(), bytes.size());
+  if (code == 0) return;
+  // If even this fails, a line log's next opening cuts the half line off.
+  [[maybe_unused]] const int cut = ::ftruncate(file.get(), before.st_size);
+  fail(path, "append", code);
+}
+
 LineLog::LineLog(fs::path path) : path_(std::move(path)) {
   open();
   sync_folder(folder_of(path_));
@@ -151,16 +188,7 @@ void LineLog::open() {
   struct stat status;
   if (::fstat(file_.get(), &status) != 0) fail(path_, "open", errno);
   if (!S_ISREG(status.st_mode)) throw Error(path_.string() + ": expected a file, found a folder or device");
-  off_t whole = status.st_size;  // the end of the last whole line
-  std::array<char, 4096> block;
-  while (whole > 0) {
-    const off_t begin = std::max<off_t>(0, whole - static_cast<off_t>(block.size()));
-    const ssize_t got = ::pread(file_.get(), block.data(), static_cast<size_t>(whole - begin), begin);
-    if (got != whole - begin) fail(path_, "read", got < 0 ? errno : EIO);
-    const size_t newline = std::string_view(block.data(), static_cast<size_t>(got)).rfind('\n');
-    whole = newline == std::string_view::npos ? begin : begin + static_cast<off_t>(newline) + 1;
-    if (newline != std::string_view::npos) break;
-  }
+  const off_t whole = after_last_newline(file_, status.st_size, path_);
   if (whole < status.st_size && ::ftruncate(file_.get(), whole) != 0)
     fail(path_, "cut a half-written line", errno);
 }
@@ -168,14 +196,7 @@ void LineLog::open() {
 void LineLog::append(std::string_view line) {
   if (line.find('\n') != std::string_view::npos)
     throw Error(path_.string() + ": a line may not hold a newline");
-  struct stat before;
-  if (::fstat(file_.get(), &before) != 0) fail(path_, "append", errno);
-  const std::string whole = std::string(line) + '\n';
-  const int code = write_all(file_.get(), whole.data(), whole.size());
-  if (code == 0) return;
-  // If even this fails, the next opening cuts the half line off.
-  [[maybe_unused]] const int cut = ::ftruncate(file_.get(), before.st_size);
-  fail(path_, "append a line", code);
+  append_bytes(file_, std::string(line) + '\n', path_);
 }
 
 void LineLog::sync() {

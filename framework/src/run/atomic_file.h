@@ -43,6 +43,15 @@ ORRERY_API std::string read_file(const std::filesystem::path& path);
 /// The lines of a file, without their newlines. A last line without one, still being written, is left out.
 ORRERY_API std::vector<std::string> read_lines(const std::filesystem::path& path);
 
+/// The last whole line of a file, without its newline; "" where there is none. Reads the end of the file
+/// only.
+ORRERY_API std::string read_last_line(const std::filesystem::path& path);
+
+/// Adds `bytes` at the end of an open file, in one write(2) where the system takes them at once. If the disk
+/// is full the file is cut back to what it was, and orrery::Error, naming `path`, thrown.
+ORRERY_API void append_bytes(const Descriptor& file, std::string_view bytes,
+                             const std::filesystem::path& path);
+
 /// An append-only file of whole lines. Readers may follow it while it grows; it has one writer.
 class ORRERY_API LineLog {
  public:

@@ -1,15 +1,10 @@
 #include "run/run_directory.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <orrery/error.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 
 #include "run/json_read.h"
 
@@ -18,7 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* lock_name = ".lock";
 constexpr const char* weights_extension = ".safetensors";
 constexpr const char* state_extension = ".state.safetensors";
 
@@ -55,7 +49,20 @@ std::vector<fs::path> entries(const fs::path& folder) {
 bool holds_anything(const fs::path& folder) {
   const std::vector<fs::path> found = entries(folder);
   return std::any_of(found.begin(), found.end(),
-                     [](const fs::path& path) { return path.filename() != lock_name; });
+                     [](const fs::path& path) { return path.filename() != RunLock::file_name; });
+}
+
+void refuse_no_folder(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored))
+    throw UsageError(path.string() + ": no such folder", "check the path of the run");
+  if (!fs::is_directory(path, ignored))
+    throw UsageError(path.string() + ": expected the folder of a run, found a file");
+}
+
+[[noreturn]] void refuse_no_run(const fs::path& path) {
+  throw UsageError(path.string() + ": no run: there is no run.json in this folder",
+                   "give the folder that `orrery train` printed at its end");
 }
 
 void refuse_occupied(const fs::path& path) {
@@ -75,6 +82,20 @@ std::string place(const fs::path& file, size_t line_index) {
 std::vector<std::string> lines_if_any(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored) ? read_lines(path) : std::vector<std::string>{};
+}
+
+// What `parse` makes of each line; it is given where the line stands.
+template <class Parse>
+auto parse_lines(const fs::path& path, const OnDamage& damage, const Parse& parse) {
+  std::vector<decltype(parse(std::string(), std::string()))> all;
+  size_t index = 0;
+  for (const std::string& line : lines_if_any(path)) try {
+      all.push_back(parse(line, place(path, index++)));
+    } catch (const Error& error) {
+      if (!damage) throw;
+      damage(error);
+    }
+  return all;
 }
 
 // The label names a folder inside the run, and must not lead out of it.
@@ -125,7 +146,7 @@ RunDirectory RunDirectory::create(const fs::path& path) {
   refuse_occupied(path);
   make_folders(path);
   RunDirectory run(path, Access::write);
-  run.lock();
+  run.lock_ = RunLock(path);
   refuse_occupied(path);  // it may have been filled before we held the lock
   make_folders(path / "checkpoints");
   make_folders(path / "probes");
@@ -134,40 +155,24 @@ RunDirectory RunDirectory::create(const fs::path& path) {
 
 RunDirectory RunDirectory::open(const fs::path& path, Access access) {
   std::error_code ignored;
-  if (!fs::exists(path, ignored))
-    throw UsageError(path.string() + ": no such folder", "check the path of the run");
-  if (!fs::is_directory(path, ignored))
-    throw UsageError(path.string() + ": expected the folder of a run, found a file");
-  if (!fs::exists(path / "run.json", ignored))
-    throw UsageError(path.string() + ": no run: there is no run.json in this folder",
-                     "give the folder that `orrery train` printed at its end");
+  refuse_no_folder(path);
+  if (!fs::exists(path / "run.json", ignored)) refuse_no_run(path);
   RunDirectory run(path, access);
   run.read_run_json();
   if (access == Access::write) {
-    run.lock();
+    run.lock_ = RunLock(path);
     run.sweep();
   }
   return run;
 }
 
-void RunDirectory::lock() {
-  const fs::path path = root_ / lock_name;
-  lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!lock_.is_open())
-    throw Error(fmt::format("{}: cannot write to this run: {}", root_.string(), std::strerror(errno)),
-                "check the permissions of the folder");
-  // The kernel drops the lock with the process, however it ends. A file system without locks gives another
-  // error, and is no reason to refuse work.
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    const std::string holder = read_file(path);
-    throw Error(fmt::format("{}: another process{} is writing to this run", root_.string(),
-                            holder.empty() ? "" : " (" + holder + ")"),
-                "wait until it is done, or stop it");
-  }
-  const std::string holder = fmt::format("process {}", ::getpid());
-  // The holder's number only helps to word an error: not worth failing over.
-  [[maybe_unused]] const bool noted =
-      ::ftruncate(lock_.get(), 0) == 0 && ::pwrite(lock_.get(), holder.data(), holder.size(), 0) > 0;
+RunDirectory RunDirectory::inspect(const fs::path& path) {
+  refuse_no_folder(path);
+  std::error_code ignored;
+  const bool some = fs::exists(path / "run.json", ignored) || fs::exists(path / "metrics.jsonl", ignored) ||
+                    fs::exists(path / "checkpoints", ignored);
+  if (!some) refuse_no_run(path);
+  return RunDirectory(path, Access::read);
 }
 
 // Removes the temporary files of a killed process. Nobody else writes here: we hold the lock.
@@ -238,12 +243,8 @@ LineLog& RunDirectory::metrics() {
   return *metrics_;
 }
 
-std::vector<MetricsRow> RunDirectory::read_metrics() const {
-  const fs::path path = root_ / "metrics.jsonl";
-  std::vector<MetricsRow> rows;
-  for (const std::string& line : lines_if_any(path))
-    rows.push_back(parse_metrics_line(line, place(path, rows.size())));
-  return rows;
+std::vector<MetricsRow> RunDirectory::read_metrics(const OnDamage& damage) const {
+  return parse_lines(root_ / "metrics.jsonl", damage, parse_metrics_line);
 }
 
 fs::path RunDirectory::probe_folder(const std::string& label) const {
@@ -296,17 +297,16 @@ void RunDirectory::save_probe_result(const std::string& label, int64_t step, con
   log.steps.insert(at, step);
 }
 
-std::vector<ProbeResult> RunDirectory::read_probe_results(const std::string& label, ProbeData data) const {
-  const fs::path folder = probe_folder(label), path = folder / "results.jsonl";
+std::vector<ProbeResult> RunDirectory::read_probe_results(const std::string& label, ProbeData data,
+                                                          const OnDamage& damage) const {
+  const fs::path folder = probe_folder(label);
   const auto load = [&](int64_t step) {
     return read_tensors(folder / step_name(step, weights_extension)).tensors;
   };
-  std::vector<ProbeResult> results;
-  for (const std::string& line : lines_if_any(path)) {
-    const std::string where = place(path, results.size());
-    results.push_back(data == ProbeData::load ? parse_result(line, label, where, load)
-                                              : parse_result(line, label, where));
-  }
+  auto results = parse_lines(folder / "results.jsonl", damage, [&](const auto& line, const auto& where) {
+    return data == ProbeData::load ? parse_result(line, label, where, load)
+                                   : parse_result(line, label, where);
+  });
   std::stable_sort(results.begin(), results.end(), [](auto& a, auto& b) { return a.step < b.step; });
   return results;
 }

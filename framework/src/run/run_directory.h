@@ -9,10 +9,12 @@
 //                                               null.safetensors, conclusion.safetensors: the data
 #pragma once
 
+#include <orrery/error.h>
 #include <orrery/export.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,6 +23,7 @@
 #include "run/atomic_file.h"
 #include "run/json_line.h"
 #include "run/results.h"
+#include "run/run_lock.h"
 
 namespace orrery {
 
@@ -28,6 +31,9 @@ struct CheckpointFile {
   int64_t step;
   std::filesystem::path path;
 };
+
+/// Told of each line that cannot be read; it is passed over then. Empty: the error is thrown instead.
+using OnDamage = std::function<void(const Error&)>;
 
 class ORRERY_API RunDirectory {
  public:
@@ -41,6 +47,10 @@ class ORRERY_API RunDirectory {
   /// Throws orrery::UsageError if there is no run, orrery::Error if its run.json is not JSON, or if another
   /// process is writing to it and Access::write was asked for.
   static RunDirectory open(const std::filesystem::path& path, Access access = Access::write);
+
+  /// For reading what is left of a run, whatever its run.json says. Throws orrery::UsageError if there is
+  /// none.
+  static RunDirectory inspect(const std::filesystem::path& path);
 
   const std::filesystem::path& root() const { return root_; }
   void write_run_json(const std::string& text);
@@ -58,7 +68,7 @@ class ORRERY_API RunDirectory {
   void drop_states_but(int64_t step);
 
   LineLog& metrics();
-  std::vector<MetricsRow> read_metrics() const;
+  std::vector<MetricsRow> read_metrics(const OnDamage& damage = nullptr) const;
 
   std::filesystem::path probe_folder(const std::string& label) const;
   /// The labels that have results, in alphabetical order.
@@ -68,8 +78,8 @@ class ORRERY_API RunDirectory {
   void save_probe_result(const std::string& label, int64_t step, const std::string& checkpoint,
                          const Record& record, const std::string& origin = "");
   /// Ascending by step. Nothing if the probe has no results.
-  std::vector<ProbeResult> read_probe_results(const std::string& label,
-                                              ProbeData data = ProbeData::load) const;
+  std::vector<ProbeResult> read_probe_results(const std::string& label, ProbeData data = ProbeData::load,
+                                              const OnDamage& damage = nullptr) const;
   /// What the probe's results were computed from, by step; "" where that is not known.
   std::map<int64_t, std::string> probe_origins(const std::string& label) const;
   /// Results and asides.
@@ -93,7 +103,6 @@ class ORRERY_API RunDirectory {
   };
 
   RunDirectory(std::filesystem::path root, Access access);
-  void lock();
   void sweep() const;
   void require_write() const;
   ProbeLog& probe_log(const std::string& label);
@@ -102,7 +111,7 @@ class ORRERY_API RunDirectory {
 
   std::filesystem::path root_;
   Access access_;
-  Descriptor lock_;
+  RunLock lock_;
   std::optional<LineLog> metrics_;
   std::map<std::string, ProbeLog> probe_logs_;
 };

@@ -331,7 +331,15 @@ Contents parse(std::span<const std::byte> bytes, const std::string& where) {
   return contents_of(parse_header(bytes.subspan(prefix, length), data.size(), where), data);
 }
 
-File::File(const std::filesystem::path& path) {
+namespace {
+
+struct Opened {
+  std::ifstream stream;  // at the data
+  uint64_t data_size;
+  Header header;
+};
+
+Opened open_file(const std::filesystem::path& path) {
   const std::string where = path.string();
   std::error_code failure;
   if (!std::filesystem::exists(path, failure)) throw Error(where + ": no such file");
@@ -345,15 +353,24 @@ File::File(const std::filesystem::path& path) {
   bytes.resize(header_length(bytes, size, where));
   read_exactly(stream, bytes, where);
   const uint64_t data_size = size - prefix - bytes.size();
-  Header header = parse_header(bytes, data_size, where);
-  try {
-    data_.resize(data_size);
-  } catch (const std::exception&) {  // bad_alloc or length_error
-    throw Error(fmt::format("{}: its {} bytes of data do not fit into memory", where, data_size));
-  }
-  read_exactly(stream, data_, where);
-  contents_ = contents_of(std::move(header), data_);
+  return {std::move(stream), data_size, parse_header(bytes, data_size, where)};
 }
+
+}  // namespace
+
+File::File(const std::filesystem::path& path) {
+  const std::string where = path.string();
+  Opened opened = open_file(path);
+  try {
+    data_.resize(opened.data_size);
+  } catch (const std::exception&) {  // bad_alloc or length_error
+    throw Error(fmt::format("{}: its {} bytes of data do not fit into memory", where, opened.data_size));
+  }
+  read_exactly(opened.stream, data_, where);
+  contents_ = contents_of(std::move(opened.header), data_);
+}
+
+void check_header(const std::filesystem::path& path) { open_file(path); }
 
 std::vector<std::byte> serialise(std::vector<TensorView> tensors, const Metadata& metadata,
                                  const std::string& where) {

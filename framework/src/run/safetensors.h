@@ -60,6 +60,9 @@ class ORRERY_API File {
   Contents contents_;
 };
 
+/// Throws as File does where the header does not describe exactly a file of this size; the data are not read.
+ORRERY_API void check_header(const std::filesystem::path& path);
+
 /// The bytes of a file with these tensors: widest dtype first, then by name, so that every tensor is aligned
 /// to its dtype and the same tensors give the same bytes. Throws orrery::Error, opening with `where`, on a
 /// repeated or reserved name, on data that do not fit their shape, and on text that is not UTF-8.

@@ -52,4 +52,9 @@ void CheckpointSettings::fields(Fields<CheckpointSettings>& f) {
       .between(0, 1000);
 }
 
+void LogSettings::fields(Fields<LogSettings>& f) {
+  f.add("tensorboard", &LogSettings::tensorboard,
+        "whether the curves are also written for TensorBoard, into the run's folder tensorboard/");
+}
+
 }  // namespace orrery

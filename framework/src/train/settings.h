@@ -1,4 +1,4 @@
-// The [train], [seeds], [init] and [checkpoints] tables of a config.
+// The [train], [seeds], [init], [checkpoints] and [log] tables of a config.
 #pragma once
 
 #include <orrery/export.h>
@@ -48,6 +48,11 @@ struct ORRERY_API CheckpointSettings {
   int64_t every = 100;
   int64_t per_decade = 0;
   static void fields(Fields<CheckpointSettings>& f);
+};
+
+struct ORRERY_API LogSettings {
+  bool tensorboard = false;
+  static void fields(Fields<LogSettings>& f);
 };
 
 }  // namespace orrery

@@ -1,0 +1,204 @@
+// orrery runs DIR...: the runs below folders, a line each.
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <memory>
+#include <set>
+
+#include "commands.h"
+#include "overview/changes.h"
+#include "overview/listing.h"
+#include "terminal.h"
+
+namespace orrery::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> folders, filters;
+  std::string sort = "name";
+  bool json = false;
+};
+
+enum class Align { left, right };
+struct Column {
+  std::string title;
+  Align align;
+  size_t least;  // how far it may be narrowed where the terminal is; 0: not at all
+};
+
+const std::vector<Column> columns = {
+    {"run", Align::left, 0},        {"task", Align::left, 10},       {"differs", Align::left, 10},
+    {"steps", Align::right, 0},     {"train loss", Align::right, 0}, {"test loss", Align::right, 0},
+    {"train acc", Align::right, 0}, {"test acc", Align::right, 0},   {"state", Align::left, 11}};
+
+// Of an accuracy, which is not to read 1 where it is not.
+std::string share_text(std::optional<double> value) {
+  if (!value) return "";
+  return *value == 1 ? "1" : fmt::format("{:.3f}", std::floor(*value * 1e3) / 1e3);
+}
+
+std::string loss_text(std::optional<double> value) { return value ? compact(*value) : ""; }
+
+std::string steps_text(const ListedRun& run) {
+  if (!run.info) return "";
+  const int64_t asked = run.info->steps();
+  const bool all = run.step == asked || run.state == RunState::imported;
+  return all ? thousands(run.step) : fmt::format("{}/{}", thousands(run.step), thousands(asked));
+}
+
+std::vector<std::string> cells_of(const ListedRun& run) {
+  const auto& differences = run.differences;
+  return {run.path.string(),
+          run.info ? run.info->task() : "",
+          keys_text({differences.begin(), differences.end()}),
+          steps_text(run),
+          loss_text(run.metric("train/loss")),
+          loss_text(run.metric("test/loss")),
+          share_text(run.metric("train/accuracy")),
+          share_text(run.metric("test/accuracy")),
+          run.damage.empty() ? to_string(run.state) : "damaged: " + run.damage};
+}
+
+using Rows = std::vector<std::vector<std::string>>;
+
+// Columns without anything in them are left out.
+std::vector<size_t> widths_of(const Rows& rows) {
+  std::vector<size_t> widths(columns.size());
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+  for (size_t i = 0; i < widths.size(); ++i)
+    if (widths[i] > 0) widths[i] = std::max(widths[i], columns[i].title.size());
+  return widths;
+}
+
+// On a terminal, takes from the widest column that may be narrowed until a line fits.
+void fit(std::vector<size_t>& widths, size_t available) {
+  const auto total = [&] {
+    size_t sum = 0;
+    for (const size_t width : widths) sum += width > 0 ? width + 2 : 0;
+    return sum > 2 ? sum - 2 : 0;
+  };
+  while (total() > available) {
+    size_t widest = columns.size();
+    for (size_t i = 0; i < columns.size(); ++i)
+      if (columns[i].least > 0 && widths[i] > columns[i].least &&
+          (widest == columns.size() || widths[i] > widths[widest]))
+        widest = i;
+    if (widest == columns.size()) return;
+    --widths[widest];
+  }
+}
+
+std::string line_of(const std::vector<std::string>& cells, const std::vector<size_t>& widths) {
+  std::string line;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    if (widths[i] == 0) continue;
+    const std::string text = cut(cells[i], widths[i]), pad(widths[i] - width_of(text), ' ');
+    line += (columns[i].align == Align::left ? text + pad : pad + text) + "  ";
+  }
+  return line.substr(0, line.find_last_not_of(' ') + 1);
+}
+
+std::string table_text(const std::vector<ListedRun>& runs) {
+  Rows rows;
+  for (const ListedRun& run : runs) rows.push_back(cells_of(run));
+  std::vector<size_t> widths = widths_of(rows);
+  if (output_is_terminal()) fit(widths, output_width());
+  std::vector<std::string> titles;
+  for (const Column& column : columns) titles.push_back(column.title);
+  std::string out = styled(Style::dim, line_of(titles, widths), Stream::out) + "\n";
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::string line = line_of(rows[i], widths);
+    out += (runs[i].state == RunState::damaged ? styled(Style::red, line, Stream::out) : line) + "\n";
+  }
+  return out;
+}
+
+std::string json_line(const ListedRun& run) {
+  Json object = {{"run", run.path.string()}, {"state", to_string(run.state)}};
+  if (run.info) {
+    object["name"] = run.info->name();
+    object["task"] = run.info->task();
+    object["model"] = run.info->model();
+    object["n_parameters"] = run.info->n_parameters ? Json(*run.info->n_parameters) : Json(nullptr);
+    object["started"] = run.info->sessions.empty() ? "" : run.info->sessions.back().started;
+    object["ended"] = run.info->ended();
+    object["step"] = run.step;
+    object["steps"] = run.info->steps();
+  }
+  object["differs"] = Json::object();
+  for (const auto& [key, value] : run.differences) object["differs"][key] = value;
+  object["metrics"] = Json::object();
+  if (run.last)
+    for (const auto& [name, value] : run.last->values)
+      object["metrics"][name] = Json::parse(json_number(value));
+  object["damage"] = run.damage.empty() ? Json(nullptr) : Json(run.damage);
+  return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::vector<ListedRun> runs_in(const std::vector<std::string>& folders) {
+  std::set<std::filesystem::path> paths;  // each once, even where folders lie in each other
+  for (const std::string& folder : folders)
+    for (const auto& path : find_runs(folder)) paths.insert(path.lexically_normal());
+  std::vector<ListedRun> all;
+  for (const auto& path : paths) all.push_back(list_run(path));
+  return all;
+}
+
+int runs(const Options& options) {
+  const std::vector<std::string> folders =
+      options.folders.empty() ? std::vector<std::string>{"runs"} : options.folders;
+  const std::vector<ListedRun> found = runs_in(folders);
+  std::vector<ListedRun> chosen = filtered(found, options.filters);
+  sort_runs(chosen, options.sort);
+  compare_configs(chosen);
+  if (chosen.empty()) {
+    note(found.empty() ? "there are no runs here"
+                       : fmt::format("none of the {} runs here is one of these", found.size()));
+    return 0;
+  }
+  if (!options.json) {
+    std::cout << table_text(chosen) << std::flush;
+    return 0;
+  }
+  for (const ListedRun& run : chosen) std::cout << json_line(run);
+  std::cout << std::flush;
+  return 0;
+}
+
+}  // namespace
+
+Command add_runs(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      program.add_subcommand("runs", "List runs: task, what differs in their configs, metrics");
+  command->add_option("folders", options->folders, "Folders with runs in or below them; by default runs")
+      ->type_name("DIR");
+  command
+      ->add_option("--filter", options->filters,
+                   "Only runs whose config has this, e.g. task=modular_arithmetic, p=97, train.lr=0.01, "
+                   "state=finished")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--sort", options->sort, "name; time, the newest first; or a metric, the best first")
+      ->type_name("KEY");
+  command->add_flag("--json", options->json, "Print a line of JSON per run");
+  command->footer(
+      R"(The column "differs" has the keys of the config that not all of the listed runs agree on; parameters of tasks
+and models are compared among runs of the same one; probes, expectations and logs are not. Losses and accuracies
+are those of the last evaluation. Lines are cut to the width of the terminal, and not where stdout is none.
+
+JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value},
+metrics {name: value}, damage (null, or what cannot be read).
+
+Examples:
+  orrery runs
+  orrery runs runs/seeds runs/verify --sort test/loss
+  orrery runs --filter task=modular_arithmetic --filter p=113 --json)");
+  return {command, [options] { return runs(*options); }};
+}
+
+}  // namespace orrery::cli

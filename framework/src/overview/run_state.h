@@ -1,0 +1,27 @@
+// How far a run has come, as its files and its lock say. Free of LibTorch.
+#pragma once
+
+#include <orrery/export.h>
+
+#include <string>
+
+#include "overview/run_info.h"
+
+namespace orrery {
+
+enum class RunState {
+  finished,     ///< all steps were made, or train.stop_when held
+  training,     ///< a process is at it now
+  interrupted,  ///< stopped, or killed
+  diverged,     ///< the loss was NaN or infinite
+  imported,     ///< a published network
+  damaged       ///< run.json cannot be read
+};
+/// "finished", "training", ...
+ORRERY_API std::string to_string(RunState state);
+
+/// `held`: whether a process holds the run's lock. A session that says it runs, and does not hold it, was
+/// killed.
+ORRERY_API RunState state_of(const RunInfo& info, bool held);
+
+}  // namespace orrery

@@ -1,0 +1,18 @@
+// CRC-32C (Castagnoli): the checksum of event files. Free of LibTorch.
+#pragma once
+
+#include <orrery/export.h>
+
+#include <cstdint>
+#include <string_view>
+
+namespace orrery::tensorboard {
+
+/// As RFC 3720, appendix B.4, defines it.
+ORRERY_API uint32_t crc32c(std::string_view bytes);
+
+/// As TFRecord stores it: rotated right by 15 bits, plus 0xa282ead8, since the checksum of data that hold
+/// their own checksum says little.
+ORRERY_API uint32_t masked_crc32c(std::string_view bytes);
+
+}  // namespace orrery::tensorboard

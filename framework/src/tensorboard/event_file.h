@@ -1,0 +1,53 @@
+// The event files in a run's folder tensorboard/: its curves, for those who leave TensorBoard open. Free of
+// LibTorch.
+#pragma once
+
+#include <orrery/export.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "run/atomic_file.h"
+
+namespace orrery::tensorboard {
+
+/// A file that grows while a network is trained. TensorBoard may follow it.
+class ORRERY_API EventFile {
+ public:
+  /// Makes a new file in `folder` (made too), "events.out.tfevents.SECONDS.HOST.N". Where training goes on
+  /// after `resumed_at` > 0 steps, it tells readers to drop what earlier files have beyond. Throws
+  /// orrery::Error.
+  EventFile(const std::filesystem::path& folder, int64_t resumed_at);
+
+  /// Adds the scalars of a step, with `prefix` before their names. Whole records only.
+  void add(int64_t step, const std::vector<std::pair<std::string, double>>& scalars,
+           const std::string& prefix = "");
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  Descriptor file_;
+};
+
+using Scalars = std::vector<std::pair<std::string, double>>;
+
+/// The bytes of a whole file with these scalars by step, an event for each. `wall_time` says, in seconds
+/// since 1970, when a step was made.
+ORRERY_API std::string event_file_of(const std::map<int64_t, Scalars>& by_step,
+                                     const std::function<double(int64_t step)>& wall_time);
+
+/// Writes such a file as "events.out.tfevents.SECONDS.HOST.N.ENDING", then deletes those of this ending that
+/// were there before. Throws orrery::Error.
+ORRERY_API void replace_event_file(const std::filesystem::path& folder, const std::string& ending,
+                                   const std::string& bytes);
+
+/// Whether a file in `folder` is an event file.
+ORRERY_API bool has_event_files(const std::filesystem::path& folder);
+
+}  // namespace orrery::tensorboard

@@ -1,0 +1,71 @@
+// Reads event files back, by other means than they are written: records with a bitwise checksum, messages by
+// protoc.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace orrery::testing {
+
+inline uint32_t bitwise_crc32c(const std::string& bytes) {
+  uint32_t crc = 0xffffffff;
+  for (const unsigned char byte : bytes)
+    for (int bit = 0; bit < 8; ++bit) {
+      const bool one = ((crc ^ (byte >> bit)) & 1) != 0;
+      crc = (crc >> 1) ^ (one ? 0x82f63b78 : 0);
+    }
+  return ~crc;
+}
+
+/// The data of each record. Throws std::runtime_error where a length or checksum is wrong or bytes are left.
+inline std::vector<std::string> read_records(const std::string& file) {
+  const auto number = [&](size_t at, size_t size) {
+    if (at + size > file.size()) throw std::runtime_error("the file ends within a record");
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; ++i)
+      value |= static_cast<uint64_t>(static_cast<unsigned char>(file[at + i])) << (8 * i);
+    return value;
+  };
+  const auto check = [&](const std::string& bytes, size_t at) {
+    const auto rotated = static_cast<uint32_t>(number(at, 4)) - 0xa282ead8;
+    if ((rotated >> 17 | rotated << 15) != bitwise_crc32c(bytes)) throw std::runtime_error("wrong checksum");
+  };
+  std::vector<std::string> records;
+  for (size_t at = 0; at < file.size();) {
+    const uint64_t length = number(at, 8);
+    check(file.substr(at, 8), at + 8);
+    number(at + 12, length + 4);
+    records.push_back(file.substr(at + 12, length));
+    check(records.back(), at + 12 + length);
+    at += length + 16;
+  }
+  return records;
+}
+
+inline bool has_protoc() { return std::system("protoc --version >/dev/null 2>&1") == 0; }
+inline constexpr const char* no_protoc = "no protoc; on Debian: apt-get install protobuf-compiler";
+
+/// What `protoc --decode` prints of one Event; "" where it refuses it. Fields that the layout does not know
+/// come as numbers.
+inline std::string decode_event(const std::string& message) {
+  std::string folder = (std::filesystem::temp_directory_path() / "orrery_test_XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no temporary folder " + folder);
+  std::ofstream(folder + "/in", std::ios::binary) << message;
+  const std::string command = "protoc --decode=tensorflow.Event --proto_path=" ORRERY_SOURCE_DIR
+                              "/tests/fixtures event.proto <" +
+                              folder + "/in >" + folder + "/out 2>/dev/null";
+  std::ostringstream text;
+  if (std::system(command.c_str()) == 0) text << std::ifstream(folder + "/out").rdbuf();
+  std::filesystem::remove_all(folder);
+  return text.str();
+}
+
+}  // namespace orrery::testing
