@@ -1,0 +1,2 @@
+"use strict";
+document.getElementById("page").append(masthead(pageData.title, pageData.facts || ""));

@@ -1,0 +1,87 @@
+"use strict";
+// Figures drawn by Plotly, in the style of the page, when they come into view.
+
+const figures = new Map();  // element -> {make, inView, stale, height}
+const fontStack = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif';
+const figureConfig = {
+  displaylogo: false, responsive: true, showTips: false, doubleClick: "reset",
+  modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+  toImageButtonOptions: {format: "svg"},
+};
+
+// An axis as every figure has it. `ticks` names the positions 0, 1, ...
+function axisStyle(title, {log = false, ticks = null, ...more} = {}) {
+  const colours = theme();
+  const axis = {
+    title: {text: title, font: {size: 11.5, color: colours.soft}, standoff: 8}, type: log ? "log" : "linear",
+    gridcolor: colours.grid, linecolor: colours.axis, tickcolor: colours.axis, tickfont: {size: 11, color: colours.soft},
+    zeroline: false, showline: true, ticks: "outside", ticklen: 4, automargin: true,
+    exponentformat: log ? "power" : "e", minexponent: 4, separatethousands: true, ...more,
+  };
+  if (log) axis.nticks = axis.nticks || 6;
+  if (ticks) Object.assign(axis, namedTicks(ticks));
+  return axis;
+}
+
+// At most about 30 names: the eye has no use for more.
+function namedTicks(names) {
+  const every = Math.ceil(names.length / 30);
+  const positions = names.map((_, i) => i).filter((i) => i % every === 0);
+  return {type: "linear", tickmode: "array", tickvals: positions, ticktext: positions.map((i) => names[i])};
+}
+
+function styledLayout(layout) {
+  const colours = theme();
+  return {
+    font: {family: fontStack, size: 12, color: colours.ink},
+    paper_bgcolor: colours.paper, plot_bgcolor: colours.paper, colorway: colours.lines,
+    margin: {l: 60, r: 16, t: 34, b: 44}, hovermode: "closest", dragmode: "zoom",
+    legend: {orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: {size: 11.5, color: colours.soft},
+      bgcolor: "rgba(0,0,0,0)"},
+    hoverlabel: {bgcolor: colours.paper, bordercolor: colours.axis, font: {family: fontStack, size: 12, color: colours.ink}},
+    modebar: {bgcolor: "rgba(0,0,0,0)", color: colours.axis, activecolor: colours.ink},
+    ...layout,
+  };
+}
+
+async function drawFigure(target) {
+  const figure = figures.get(target);
+  figure.stale = false;
+  const {data, layout, file} = figure.make();
+  const config = {...figureConfig, toImageButtonOptions: {format: "svg", filename: file || "figure"}};
+  await Plotly.react(target, data, styledLayout(layout), config);
+  target.dataset.drawn = "yes";
+  target.dispatchEvent(new CustomEvent("drawn"));
+}
+
+const figureWatcher = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    const figure = figures.get(entry.target);
+    figure.inView = entry.isIntersecting;
+    if (figure.inView && figure.stale) drawFigure(entry.target);
+  }
+}, {rootMargin: "150px 0px"});
+
+// Draws what make() returns, {data, layout, file}, now or as soon as `target` is in view. `file` names a download.
+function addFigure(target, make) {
+  target.classList.add("plot");
+  figures.set(target, {make, inView: false, stale: true});
+  figureWatcher.observe(target);
+}
+
+function updateFigure(target) {
+  const figure = figures.get(target);
+  figure.stale = true;
+  if (figure.inView) drawFigure(target);
+}
+
+onThemeChange(() => { for (const target of figures.keys()) updateFigure(target); });
+window.addEventListener("beforeprint", () => { for (const target of figures.keys()) drawFigure(target); });
+
+// The head of a page: a title, a line of facts below it, and the switch between light and dark.
+function masthead(title, facts) {
+  return element("header", {className: "masthead"},
+    element("div", {}, element("p", {className: "brand"}, "Orrery"), element("h1", {}, title),
+      element("p", {className: "facts"}, facts)),
+    themeButton());
+}
