@@ -14,6 +14,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "typed arrays in the page are little-endian");
 
+constexpr const char* nothing_from_outside =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
+
 template <class T, class From>
 std::string add_as(Numbers& numbers, const std::string& type, std::span<const From> values) {
   const std::vector<T> converted(values.begin(), values.end());
@@ -55,8 +58,26 @@ std::string_view page_file(std::string_view name) {
   return {};
 }
 
-bool belongs(std::string_view name, const std::string& view, std::string_view ending) {
-  return name.ends_with(ending) && (name.starts_with("shared_") || name.starts_with(view));
+// The files of a page with this ending, each wrapped in `element`: those of all pages, then those of the
+// view.
+std::string elements(const char* element, std::string_view ending, const std::string& view) {
+  std::string html;
+  for (const std::string& whose : {std::string("shared_"), view})
+    for (const auto& [name, content] : page_files())
+      if (name.starts_with(whose) && name.ends_with(ending))
+        html += fmt::format("<{0}>\n{1}</{0}>\n", element, content);
+  return html;
+}
+
+// In pieces, each unpacked on its own when something in it is needed. No number crosses from one to the next,
+// and no piece but the last ends with padding.
+std::string numbers_elements(std::span<const std::byte> all) {
+  constexpr size_t piece = 3 * 8 * 16384;
+  std::string html;
+  for (size_t at = 0; at < all.size(); at += piece)
+    html += fmt::format("<script type=\"text/plain\" class=\"numbers\">{}</script>\n",
+                        to_base64(all.subspan(at, std::min(piece, all.size() - at))));
+  return html;
 }
 
 }  // namespace
@@ -97,27 +118,17 @@ std::string html_page(const std::string& title, const std::string& view, const s
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
+<meta http-equiv="Content-Security-Policy" content="{}">
 <title>{}</title>
 <link rel="icon" href="data:,">
-)",
-                                 escaped(title));
-  for (const auto& [name, content] : page_files())
-    if (belongs(name, view, ".css")) html += fmt::format("<style>\n{}</style>\n", content);
-  html += fmt::format(
-      "</head>\n<body>\n<main id=\"page\"></main>\n<script type=\"application/json\" "
-      "id=\"data\">{}</script>\n",
-      for_script(json));
-  // In pieces that are each unpacked on their own when something in them is needed.
-  const std::span<const std::byte> all = numbers.bytes();
-  constexpr size_t piece = 3 * 8 * 16384;
-  for (size_t at = 0; at < all.size(); at += piece)
-    html += fmt::format("<script type=\"text/plain\" class=\"numbers\">{}</script>\n",
-                        to_base64(all.subspan(at, std::min(piece, all.size() - at))));
+{}</head>
+<body>
+<main id="page"></main>
+<script type="application/json" id="data">)",
+                                 nothing_from_outside, escaped(title), elements("style", ".css", view));
+  html += for_script(json) + "</script>\n" + numbers_elements(numbers.bytes());
   html += fmt::format("<script>{}</script>\n", page_file("plotly.js"));
-  for (const auto& [name, content] : page_files())
-    if (belongs(name, view, ".js")) html += fmt::format("<script>\n{}</script>\n", content);
-  return html + "</body>\n</html>\n";
+  return html + elements("script", ".js", view) + "</body>\n</html>\n";
 }
 
 }  // namespace orrery

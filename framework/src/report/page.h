@@ -2,16 +2,19 @@
 // scripts and the data in one file that asks nothing of any network.
 //
 // The scripts lie in page/, plain and unbundled; each is a script element of its own, in alphabetical order:
-//   page/shared_*.js  page/shared_*.css    on every page
+//   page/shared_*.js  page/shared_*.css    on every page, first
 //   page/VIEW*.js     page/VIEW*.css       on the pages of that view: compare.js, compare_table.js
-// They run after the whole page is there, and share one scope. A view fills <main id="page">. It has:
-//   pageData                   the JSON that the page was made with
-//   numbers(reference)         what Numbers::add() gave a name to, as a typed array (unpacked on first use)
-//   element(tag, props, ...children)   makes a DOM element; children are elements or text
-//   addFigure(element, make)   draws make() -> {data, layout} of Plotly, once it comes into view, in the
-//   page's style updateFigure(element)      draws it again if it is in view, or as soon as it is
-//   lineColour(i), divergingScale()    colours of the present theme, from inside make()
-//   masthead(title, facts)     the head of the page, with the switch between light and dark
+// They share one scope. A view begins on DOMContentLoaded, when all scripts are there, and fills
+// <main id="page">. It has:
+//   pageData                     the JSON that the page was made with
+//   numbers(reference)           what Numbers::add() gave a name to, as a typed array (unpacked on first use)
+//   element(tag, {}, ...)        makes a DOM element with these properties, and children: elements or text
+//   addFigure(element, make)     draws make() -> {data, layout, title, file} for Plotly, in the page's style,
+//                                once it comes into view; `title` and `file` are for an image saved from it
+//   updateFigure(element)        draws it again now, or once it comes into view
+//   axisStyle(title, {log, ticks})       an axis as all figures have it
+//   lineColour(i), divergingScale()      colours of the present theme, to be asked for inside make()
+//   masthead(title, facts)       the head of the page, with the switch between light and dark
 #pragma once
 
 #include <orrery/export.h>

@@ -1,12 +1,10 @@
 "use strict";
 // Figures drawn by Plotly, in the style of the page, when they come into view.
 
-const figures = new Map();  // element -> {make, inView, stale, height}
+const figures = new Map();  // element -> {make, inView, stale, drawing}
 const fontStack = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif';
 const figureConfig = {
   displaylogo: false, responsive: true, showTips: false, doubleClick: "reset",
-  modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
-  toImageButtonOptions: {format: "svg"},
 };
 
 // An axis as every figure has it. `ticks` names the positions 0, 1, ...
@@ -47,32 +45,66 @@ function styledLayout(layout) {
 async function drawFigure(target) {
   const figure = figures.get(target);
   figure.stale = false;
+  figure.drawing = true;
   const {data, layout, file} = figure.make();
-  const config = {...figureConfig, toImageButtonOptions: {format: "svg", filename: file || "figure"}};
-  await Plotly.react(target, data, styledLayout(layout), config);
-  target.dataset.drawn = "yes";
+  const camera = {name: "toImage", title: "Save as SVG", icon: Plotly.Icons.camera, click: () => saveFigure(target, file)};
+  await Plotly.react(target, data, styledLayout(layout), {...figureConfig, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", camera]]});
+  figure.drawing = false;
+  target.dataset.drawn = String(Number(target.dataset.drawn || 0) + 1);
   target.dispatchEvent(new CustomEvent("drawn"));
+  if (figure.stale && figure.inView) drawFigure(target);
+}
+
+// The figure as an image of its own, with its title, on white paper: a data URI.
+async function figureImage(make, format, width, height) {
+  const shownTheme = document.documentElement.dataset.theme || "";
+  document.documentElement.dataset.theme = "light";
+  const {data, layout, title} = make();
+  const styled = styledLayout({...layout, width, height,
+    title: {text: brokenTitle(title, width / 7.5), x: 0.02, xanchor: "left", y: 1, yanchor: "top", pad: {t: 12}, font: {size: 14}}});
+  document.documentElement.dataset.theme = shownTheme;
+  const lines = brokenTitle(title, width / 7.5).split("<br>").length;
+  styled.margin = {...styled.margin, t: (data.length > 1 ? 52 : 30) + 18 * lines, b: 54};
+  if (styled.legend) styled.legend = {...styled.legend, y: 1.01};
+  return Plotly.toImage({data, layout: styled}, {format, width, height, scale: format === "png" ? 2 : 1});
+}
+
+// In lines of at most so many letters.
+function brokenTitle(title, most) {
+  const lines = [""];
+  for (const word of title.split(" ")) {
+    if (lines.at(-1) && (lines.at(-1) + " " + word).length > most) lines.push(word);
+    else lines.push((lines.pop() + " " + word).trim());
+  }
+  return lines.join("<br>");
+}
+
+async function saveFigure(target, file) {
+  const size = target.getBoundingClientRect();
+  const image = await figureImage(figures.get(target).make, "svg", Math.round(size.width), Math.round(size.height) + 60);
+  element("a", {href: image, download: `${file || "figure"}.svg`}).click();
 }
 
 const figureWatcher = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     const figure = figures.get(entry.target);
     figure.inView = entry.isIntersecting;
-    if (figure.inView && figure.stale) drawFigure(entry.target);
+    if (figure.inView && figure.stale && !figure.drawing) drawFigure(entry.target);
   }
 }, {rootMargin: "150px 0px"});
 
-// Draws what make() returns, {data, layout, file}, now or as soon as `target` is in view. `file` names a download.
+// Draws what make() returns, {data, layout, title, file}, now or as soon as `target` is in view. `title` and `file` are for
+// images of it.
 function addFigure(target, make) {
   target.classList.add("plot");
-  figures.set(target, {make, inView: false, stale: true});
+  figures.set(target, {make, inView: false, stale: true, drawing: false});
   figureWatcher.observe(target);
 }
 
 function updateFigure(target) {
   const figure = figures.get(target);
   figure.stale = true;
-  if (figure.inView) drawFigure(target);
+  if (figure.inView && !figure.drawing) drawFigure(target);
 }
 
 onThemeChange(() => { for (const target of figures.keys()) updateFigure(target); });
