@@ -1,6 +1,7 @@
 // Inside the report room only: one figure over all steps of a run, and how it is packed into a page.
 #pragma once
 
+#include <orrery/export.h>
 #include <orrery/recorder.h>
 
 #include <cstddef>
@@ -32,16 +33,16 @@ struct Packing {
 
 /// The most that fits into `budget` bytes. The same number of bytes is the limit of every figure; at least
 /// the first and the last frame are kept.
-Packing choose_packing(const std::vector<FigureFrames>& figures, size_t budget);
+ORRERY_API Packing choose_packing(const std::vector<FigureFrames>& figures, size_t budget);
 
 /// `count` of 0 .. n - 1, evenly spread, the first and the last among them.
-std::vector<size_t> spread(size_t n, size_t count);
+ORRERY_API std::vector<size_t> spread(size_t n, size_t count);
 
 /// {"name": .., "range": {"x": [low, high], "y": .., "z": [low, high]}, "of": frames there are,
 ///  "heads": [{"kind": .., "title": .., "x_label": .., "traces": [name, ..], ..}],
 ///  "frames": [[step, index of its head, [[x, y, z], ..]]], "null": [-1, ..]}
 /// x and y are references into `numbers` or null; z is [reference, rows, columns, scale]. Ranges are those of
 /// all frames, kept or not.
-Json pack_figure(const FigureFrames& figure, size_t n_frames, Precision precision, Numbers& numbers);
+ORRERY_API Json pack_figure(const FigureFrames& figure, size_t n_frames, Precision precision, Numbers& numbers);
 
 }  // namespace orrery

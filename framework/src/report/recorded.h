@@ -1,6 +1,8 @@
 // Inside the report room only: what one probe left in a run, read for a page.
 #pragma once
 
+#include <orrery/probe.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -138,17 +138,19 @@ Report make_report(const RunDirectory& run, const ReportChoices& choices) {
     for (FigureFrames& figure : probe.figures) figures.push_back(std::move(figure));
   const Packing packing = choose_packing(figures, choices.byte_budget);
   note_packing(figures, packing, report.notes);
+  // Curves lie together, before the figures: the page unpacks them at once, and figures when they are seen.
   data["probes"] = Json::array();
+  for (const Recorded& probe : probes)
+    data["probes"].push_back(pack_probe(probe, choices, report.numbers, thinned));
   size_t next = 0;
-  for (const Recorded& probe : probes) {
-    Json packed = pack_probe(probe, choices, report.numbers, thinned);
-    for (size_t i = 0; i < probe.figures.size(); ++i, ++next)
+  for (size_t i = 0; i < probes.size(); ++i) {
+    Json& packed = data["probes"][i];
+    for (size_t j = 0; j < probes[i].figures.size(); ++j, ++next)
       packed["figures"].push_back(
           pack_figure(figures[next], packing.n_frames[next], packing.precision, report.numbers));
-    for (const FigureFrames& figure : probe.concluding)
+    for (const FigureFrames& figure : probes[i].concluding)
       packed["concluding"].push_back(pack_figure(figure, 1, Precision::full, report.numbers));
-    report.n_figures += probe.figures.size() + probe.concluding.size();
-    data["probes"].push_back(std::move(packed));
+    report.n_figures += probes[i].figures.size() + probes[i].concluding.size();
   }
   if (thinned)
     report.notes.push_back(

@@ -73,10 +73,16 @@ function buildPage() {
   if (pageData.notes.length > 0) page.append(element("footer", {className: "note", id: "notes"}, ...pageData.notes.map((text) => element("p", {}, text))));
   const hasNull = pageData.probes.some((probe) => probe.figures.some((figure) => figure.null));
   page.append(scrubberBar(hasNull));
+  onStep(() => panels.forEach(placeCursor));
   announceStep();
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  const format = new URLSearchParams(location.hash.slice(1)).get("export");
+  if (format) {
+    exportFigures(format).catch((error) => { document.documentElement.dataset.failed = String(error); });
+    return;
+  }
   buildPage();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 });

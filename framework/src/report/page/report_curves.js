@@ -30,7 +30,7 @@ function curveTrace(curve, index, panel) {
   const steps = numbers(curve.steps);
   return {type: "scatter", mode: steps.length <= 40 ? "lines+markers" : "lines", name: curve.label || curve.name, x: steps,
     y: numbers(curve.values), line: {color: colour, width: 1.6, dash}, marker: {size: 4, color: colour},
-    hovertemplate: "%{y:.4g}", connectgaps: false, showlegend: panel.curves.length > 1 || curve.null !== undefined};
+    hovertemplate: "%{y:.4g}", connectgaps: false, showlegend: panel.curves.length > 1};
 }
 
 // What the probe says of random weights: a dashed line over the whole axis.
@@ -54,7 +54,7 @@ function phaseLabels() {
   return pageData.phases.map((phase, i) => {
     const from = i > 0 ? edges[i - 1] : 0, middle = timeAxis.log
       ? Math.log10(Math.sqrt(Math.max(from, 1) * Math.max(phase.step, 1))) : (from + phase.step) / 2;
-    return {x: middle, y: 1, xref: "x", yref: "paper", yanchor: "top", showarrow: false,
+    return {x: middle, y: 1, xref: "x", yref: "paper", yanchor: "bottom", showarrow: false,
       text: phase.boundary === "fall" ? "before the fall" : phase.boundary, font: {size: 11, color: theme().soft}};
   });
 }
@@ -62,7 +62,7 @@ function phaseLabels() {
 function panelFigure(panel) {
   const data = panel.curves.map((curve, i) => curveTrace(curve, i, panel));
   panel.curves.forEach((curve, i) => { if (Number.isFinite(curve.null)) data.push(nullTrace(curve, i)); });
-  const many = panel.curves.length > 8;
+  const many = panel.curves.length > 8, labelled = panel.labelled && pageData.phases.length > 0;
   const xaxis = axisStyle("step", {log: timeAxis.log, hoverformat: ",d", showspikes: !many, spikethickness: 1,
     spikedash: "dot", spikecolor: theme().axis, spikemode: "across"});
   if (timeAxis.log) xaxis.dtick = 1;
@@ -71,9 +71,10 @@ function panelFigure(panel) {
   return {
     data, title: panel.title, file: panel.file,
     layout: {
-      height: panel.height, xaxis, yaxis: axisStyle(panel.unit || "", {log: panel.log}),
-      margin: {l: 62, r: 14, t: data.length > 1 ? 30 : 10, b: 40}, hovermode: many ? "closest" : "x unified",
-      shapes: phaseShapes(), annotations: panel.labelled ? phaseLabels() : [],
+      height: panel.height, xaxis, yaxis: axisStyle(panel.unit || "", {log: panel.log, automargin: false}),
+      margin: {l: 64, r: 14, t: (panel.curves.length > 1 ? 28 : 8) + (labelled ? 16 : 0), b: 40},
+      legend: {...legendStyle(), y: labelled ? 1.09 : 1.02}, hovermode: many ? "closest" : "x unified",
+      shapes: phaseShapes(), annotations: labelled ? phaseLabels() : [],
     },
   };
 }
@@ -103,9 +104,12 @@ function follow(panel) {
 }
 
 // panel: {title, unit, curves: [{name, label, steps, values, null}], height, file, labelled}
+function preparePanel(panel) {
+  return Object.assign(panel, {height: panel.height || 200, log: wantsLog(panel)});
+}
+
 function curvePanel(panel) {
-  Object.assign(panel, {height: panel.height || 190, plot: element("div"), cursor: element("div", {className: "cursor"})});
-  panel.log = wantsLog(panel);
+  Object.assign(preparePanel(panel), {plot: element("div"), cursor: element("div", {className: "cursor"})});
   const scale = element("button", {type: "button", className: "scale", title: "Logarithmic or linear axis"});
   const label = () => { scale.textContent = panel.log ? "log" : "linear"; scale.setAttribute("aria-label", `${panel.title}: ${scale.textContent} axis; switch`); };
   scale.onclick = () => { panel.log = !panel.log; label(); updateFigure(panel.plot); };
@@ -142,7 +146,7 @@ function metricPanels() {
     {title: "Accuracy", unit: "share right", like: /^[^/]+\/accuracy$/},
     {title: "Loss by group", unit: "cross-entropy (nats)", like: /\/loss\//},
     {title: "Accuracy by group", unit: "share right", like: /\/accuracy\//},
-    {title: "Weight norm", unit: "L2 norm of all weights", like: /^weights\//},
+    {title: "Weight norm", unit: "L2 norm", like: /^weights\//},
     {title: "Other metrics", unit: "", like: /./},
   ];
   const left = pageData.metrics.filter((curve) => numbers(curve.values).some(Number.isFinite));
@@ -168,17 +172,21 @@ function progressPanels() {
   return [...(losses.curves.length > 0 ? [losses] : []), ...rest];
 }
 
-// All scalars of a probe, those of one group ("loss/train", "loss/test") in one panel.
+// "loss/train" belongs to the panel "loss"; "k=14/margin" to the panel "margin", beside that of the other k.
+function panelOf(name) {
+  const slash = name.indexOf("/");
+  if (slash < 0) return [name, name];
+  const [first, rest] = [name.slice(0, slash), name.slice(slash + 1)];
+  return /[=0-9]/.test(first) ? [rest, first] : [first, rest];
+}
+
+// All scalars of a probe, those of one kind in one panel.
 function scalarPanels(probe) {
   const groups = new Map();
   for (const curve of probe.curves) {
-    const group = curve.name.includes("/") ? curve.name.slice(0, curve.name.indexOf("/")) : "";
-    const own = {...curve, null: probe.null?.[curve.name] ?? undefined, label: group ? curve.name.slice(group.length + 1) : curve.name};
-    const key = group || curve.name;
-    groups.set(key, [...(groups.get(key) || []), own]);
+    const [group, label] = panelOf(curve.name);
+    groups.set(group, [...(groups.get(group) || []), {...curve, label, null: probe.null?.[curve.name] ?? undefined}]);
   }
-  return [...groups].map(([title, curves]) => ({title: title.replaceAll("_", " "), curves, height: 200,
+  return [...groups].map(([title, curves]) => ({title: readable(title), curves, height: 200,
     file: `${probe.label}_${title.replaceAll("/", "_")}`}));
 }
-
-onStep(() => panels.forEach(placeCursor));

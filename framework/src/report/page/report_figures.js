@@ -11,7 +11,7 @@ function frameOf(figure) {
 function titleOf(figure) {
   const [step, head] = frameOf(figure);
   const when = figure.concluding ? "" : step < 0 ? ", random weights" : `, step ${shown(step)}`;
-  return (figure.heads[head].title || figure.name.replaceAll("_", " ")) + when;
+  return (figure.heads[head].title || readable(figure.name)) + when;
 }
 
 // Rows of a heatmap. Where they were stored as integers, the least one stands for what is not a number.
@@ -53,12 +53,28 @@ function heatmapColours(range) {
     : {zmin: -size, zmax: size, colorscale: divergingScale()};
 }
 
+// A small table says its numbers.
+function cellTexts(rows) {
+  return rows.length * rows[0]?.length <= 64 && rows[0].length <= 10 ? {texttemplate: "%{z:.2g}", textfont: {size: 11}} : {};
+}
+
+// As high as its rows need, up to a square.
+function heatmapHeight(rows) { return Math.min(400, 130 + 44 * rows); }
+function figureHeight(figure) {
+  const [, headIndex, traces] = frameOf(figure);
+  return figure.heads[headIndex].kind === "heatmap" && traces.length > 0 ? heatmapHeight(traces[0][2][1]) : 330;
+}
+
+// Few positions are each named by their number, and none between them.
+function wholeTicks(count) { return count <= 16 ? {tick0: 0, dtick: 1} : {}; }
+
 function heatmapData(figure, head, traces) {
   return traces.slice(0, 1).map(([x, y, z]) => {
     const rows = rowsOf(z);
     return {type: "heatmap", z: rows, x: x && !head.x_ticks ? numbers(x) : undefined, y: y && !head.y_ticks ? numbers(y) : undefined,
       name: head.traces[0] || "", xgap: 0, ygap: 0, hoverongaps: false,
       ...heatmapColours(scrubber.perStep || !figure.range.z ? extent(rows) : figure.range.z),
+      ...cellTexts(rows),
       colorbar: {thickness: 9, outlinewidth: 0, len: 0.96, tickfont: {size: 10.5, color: theme().soft}, ticklen: 3, nticks: 6,
         tickcolor: theme().axis, exponentformat: "e"},
       hovertemplate: `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y}<br><b>%{z:.4g}</b><extra></extra>`};
@@ -88,18 +104,20 @@ function figureAtStep(figure) {
   const xaxis = axisStyle(head.x_label, {log: head.x_log, ticks: head.x_ticks});
   const yaxis = axisStyle(head.y_label, {log: head.y_log, ticks: head.y_ticks});
   if (heatmap) {
-    Object.assign(yaxis, {autorange: "reversed", showgrid: false});
-    xaxis.showgrid = false;
+    const [, rows, columns] = traces[0]?.[2] || [];
+    Object.assign(yaxis, {autorange: "reversed", showgrid: false, ...(head.y_ticks ? {} : wholeTicks(rows))});
+    Object.assign(xaxis, {showgrid: false, ...(head.x_ticks ? {} : wholeTicks(columns))});
   } else {
     if (figure.range.y) Object.assign(yaxis, fixedRange(figure.range.y, head.y_log, head.kind === "bar"));
     if (figure.range.x && head.kind === "scatter") Object.assign(xaxis, fixedRange(figure.range.x, head.x_log, false));
   }
   if (head.equal_axes) Object.assign(yaxis, {scaleanchor: "x", scaleratio: 1, constrain: "domain"});
+  const [step] = frameOf(figure), suffix = figure.concluding ? "" : step < 0 ? "_null" : `_step_${String(step).padStart(8, "0")}`;
   return {
-    data, title: titleOf(figure), file: `${figure.file}_step_${String(Math.max(frameOf(figure)[0], 0)).padStart(8, "0")}`,
+    data, title: titleOf(figure), file: figure.file + suffix,
     layout: {
-      height: heatmap ? 400 : 330, xaxis, yaxis, barmode: "group", bargap: 0.15,
-      showlegend: !heatmap && names > 1, margin: {l: 60, r: heatmap ? 8 : 14, t: !heatmap && names > 1 ? 44 : 12, b: 46},
+      height: figureHeight(figure), xaxis, yaxis, barmode: "group", bargap: 0.15,
+      showlegend: !heatmap && names > 1, margin: {l: 60, r: heatmap ? 8 : 14, t: !heatmap && names > 1 ? 30 : 10, b: 46},
     },
   };
 }
@@ -107,8 +125,7 @@ function figureAtStep(figure) {
 function figureCard(figure, label) {
   figure.file = `${label}_${figure.name}`;
   const caption = element("figcaption"), plot = element("div", {role: "img"});
-  const heatmap = figure.heads[frameOf(figure)[1]].kind === "heatmap";
-  plot.style.height = heatmap ? "400px" : "330px";
+  plot.style.height = `${figureHeight(figure)}px`;
   const name = () => {
     caption.textContent = titleOf(figure);
     plot.setAttribute("aria-label", titleOf(figure));

@@ -34,7 +34,7 @@ function findingsTable() {
   onStep(() => {
     caption.textContent = `At step ${shown(currentStep())}`;
     body.replaceChildren(...findingRows().map(([probe, name, text]) => element("tr", {}, element("td", {}, probe),
-      element("td", {}, name.replaceAll("_", " ")), element("td", {}, text))));
+      element("td", {}, readable(name)), element("td", {}, text))));
   });
   return element("div", {}, caption, element("div", {className: "scroll"}, element("table", {id: "findings-table"}, element("thead", {}, element("tr", {},
     ...["probe", "finding", "what"].map((text) => element("th", {scope: "col"}, text)))), body)));
@@ -55,16 +55,20 @@ function headlineCards() {
     const number = element("span", {className: "value"});
     const show = () => { number.textContent = shown(value()); };
     onStep(show);
-    cards.push(element("div", {className: "headline"}, element("span", {className: "name"}, name.replaceAll("_", " ")), number,
-      element("span", {className: "note"}, ofNull === undefined || ofNull === null ? probe : `${probe} · random weights ${shown(ofNull)}`)));
+    const beside = ofNull === undefined || ofNull === null ? null
+      : element("span", {className: "note", title: "The same of random weights"}, `null ${shown(ofNull)}`);
+    cards.push(element("div", {className: "headline"}, element("span", {className: "name"}, readable(name)),
+      element("span", {}, number, beside), element("span", {className: "note"}, probe)));
   };
   for (const name of ["train/loss", "test/loss", "test/accuracy"]) {
     const curve = pageData.metrics.find((metric) => metric.name === name);
     if (curve) add("metrics", name, () => curveAt(curve, currentStep()));
   }
   for (const probe of pageData.probes)
-    for (const curve of probe.curves)
-      if (probe.headlines.includes(curve.name)) add(probe.label, curve.name, () => curveAt(curve, currentStep()), probe.null?.[curve.name]);
+    for (const name of probe.headlines) {
+      const curve = probe.curves.find((one) => one.name === name);
+      if (curve) add(probe.label, name, () => curveAt(curve, currentStep()), probe.null?.[name]);
+    }
   return element("div", {className: "headlines", id: "headlines"}, ...cards);
 }
 

@@ -8,14 +8,15 @@ const unpackedPieces = [];
 const arrayTypes = {f32: Float32Array, f64: Float64Array, i32: Int32Array, i16: Int16Array, i8: Int8Array};
 const knownArrays = new Map();
 
+function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);  // browsers since 2025
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; ++i) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
 function unpackedPiece(index) {
-  if (!unpackedPieces[index]) {
-    const text = atob(packedPieces[index].textContent);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; ++i) bytes[i] = text.charCodeAt(i);
-    unpackedPieces[index] = bytes;
-    packedPieces[index].textContent = "";
-  }
+  unpackedPieces[index] ||= bytesOf(packedPieces[index].textContent);
   return unpackedPieces[index];
 }
 
@@ -64,3 +65,6 @@ function shown(value) {
   const text = size < 1e-3 || size >= 1e6 ? value.toExponential(2) : String(Number(value.toPrecision(3)));
   return text.replaceAll("-", "−").replace("e+", "e");
 }
+
+// "logit_share" reads "logit share"; W_E stays what it is.
+function readable(name) { return /^[a-z0-9_ /]+$/.test(name) ? name.replaceAll("_", " ") : name; }

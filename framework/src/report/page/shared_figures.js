@@ -28,14 +28,17 @@ function namedTicks(names) {
   return {type: "linear", tickmode: "array", tickvals: positions, ticktext: positions.map((i) => names[i])};
 }
 
+function legendStyle() {
+  return {orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: {size: 11.5, color: theme().soft}, bgcolor: "rgba(0,0,0,0)"};
+}
+
 function styledLayout(layout) {
   const colours = theme();
   return {
     font: {family: fontStack, size: 12, color: colours.ink},
     paper_bgcolor: colours.paper, plot_bgcolor: colours.paper, colorway: colours.lines,
     margin: {l: 60, r: 16, t: 34, b: 44}, hovermode: "closest", dragmode: "zoom",
-    legend: {orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: {size: 11.5, color: colours.soft},
-      bgcolor: "rgba(0,0,0,0)"},
+    legend: legendStyle(),
     hoverlabel: {bgcolor: colours.paper, bordercolor: colours.axis, font: {family: fontStack, size: 12, color: colours.ink}},
     modebar: {bgcolor: "rgba(0,0,0,0)", color: colours.axis, activecolor: colours.ink},
     ...layout,
@@ -51,6 +54,7 @@ async function drawFigure(target) {
   await Plotly.react(target, data, styledLayout(layout), {...figureConfig, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", camera]]});
   figure.drawing = false;
   target.dataset.drawn = String(Number(target.dataset.drawn || 0) + 1);
+  document.documentElement.dataset.firstDrawn ||= String(Math.round(performance.now()));
   target.dispatchEvent(new CustomEvent("drawn"));
   if (figure.stale && figure.inView) drawFigure(target);
 }
@@ -63,9 +67,7 @@ async function figureImage(make, format, width, height) {
   const styled = styledLayout({...layout, width, height,
     title: {text: brokenTitle(title, width / 7.5), x: 0.02, xanchor: "left", y: 1, yanchor: "top", pad: {t: 12}, font: {size: 14}}});
   document.documentElement.dataset.theme = shownTheme;
-  const lines = brokenTitle(title, width / 7.5).split("<br>").length;
-  styled.margin = {...styled.margin, t: (data.length > 1 ? 52 : 30) + 18 * lines, b: 54};
-  if (styled.legend) styled.legend = {...styled.legend, y: 1.01};
+  styled.margin = {...styled.margin, t: styled.margin.t + 14 + 18 * styled.title.text.split("<br>").length};
   return Plotly.toImage({data, layout: styled}, {format, width, height, scale: format === "png" ? 2 : 1});
 }
 
