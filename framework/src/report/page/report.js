@@ -14,7 +14,7 @@ function probeSection(probe) {
   if (probe.concluding.length > 0)
     sections.push(element("div", {className: "grid"}, ...probe.concluding.map((figure) => figureCard({...figure, concluding: true}, probe.label))));
   if (scalars.length > 0) {
-    const dashed = scalars.some((panel) => panel.curves.some((curve) => Number.isFinite(curve.null)));
+    const dashed = scalars.some((panel) => panel.curves.length <= 6 && panel.curves.some((curve) => Number.isFinite(curve.null)));
     sections.push(element("h3", {}, "Over training"));
     if (dashed) sections.push(element("p", {className: "note"}, "Dashed: the same of random weights."));
     sections.push(element("div", {className: "grid"}, ...scalars.map(curvePanel)));
@@ -29,8 +29,8 @@ function configSection() {
 }
 
 function navigation(sections) {
-  return element("nav", {"aria-label": "Sections"}, element("div", {className: "inner"}, element("span", {className: "run"}, pageData.title),
-    ...sections.map((one) => element("a", {href: `#${one.id}`}, one.querySelector("h2").textContent)), themeButton()));
+  return element("nav", {"aria-label": "Sections"}, element("div", {className: "links"}, element("span", {className: "run"}, pageData.title),
+    ...sections.map((one) => element("a", {href: `#${one.id}`}, one.querySelector("h2").textContent))), themeButton());
 }
 
 // Every step at which something can be looked at.

@@ -12,7 +12,7 @@ function seriesStyle(name, index) {
   const fixed = name.split("/").find((part) => part in fixedColours);
   return fixed !== undefined && !name.match(/\/(loss|accuracy)\//)
     ? {colour: lineColour(fixedColours[fixed]), dash: "solid"}
-    : {colour: lineColour(index), dash: ["solid", "dash", "dot", "dashdot"][Math.floor(index / theme().lines.length) % 4]};
+    : {colour: lineColour(index), dash: ["solid", "dot", "dashdot", "longdashdot"][Math.floor(index / theme().lines.length) % 4]};
 }
 
 function wantsLog(panel) {
@@ -30,7 +30,7 @@ function curveTrace(curve, index, panel) {
   const steps = numbers(curve.steps);
   return {type: "scatter", mode: steps.length <= 40 ? "lines+markers" : "lines", name: curve.label || curve.name, x: steps,
     y: numbers(curve.values), line: {color: colour, width: 1.6, dash}, marker: {size: 4, color: colour},
-    hovertemplate: "%{y:.4g}", connectgaps: false, showlegend: panel.curves.length > 1};
+    hovertemplate: panel.curves.length > 6 ? `%{y:.4g}<br>step %{x:,d}<extra>${curve.label || curve.name}</extra>` : "%{y:.4g}"};
 }
 
 // What the probe says of random weights: a dashed line over the whole axis.
@@ -49,20 +49,23 @@ function phaseShapes() {
     x0: timeAxis.log ? Math.max(from, 1) : from, x1: all[i + 1], y0: 0, y1: 1, fillcolor: theme().phases[i % theme().phases.length]}));
 }
 
+// Each in the middle of its phase; a phase too short for its name has it begin where the phase begins.
 function phaseLabels() {
   const edges = pageData.phases.map((phase) => phase.step);
   return pageData.phases.map((phase, i) => {
-    const from = i > 0 ? edges[i - 1] : 0, middle = timeAxis.log
-      ? Math.log10(Math.sqrt(Math.max(from, 1) * Math.max(phase.step, 1))) : (from + phase.step) / 2;
-    return {x: middle, y: 1, xref: "x", yref: "paper", yanchor: "bottom", showarrow: false,
-      text: phase.boundary === "fall" ? "before the fall" : phase.boundary, font: {size: 11, color: theme().soft}};
+    const scale = (step) => timeAxis.log ? Math.log10(Math.max(step, 1)) : step;
+    const from = scale(i > 0 ? edges[i - 1] : 0), to = scale(phase.step), short = to - from < 0.08 * scale(scrubber.lastStep);
+    return {x: short ? from : (from + to) / 2, xanchor: short ? "left" : "center", y: 1, xref: "x", yref: "paper",
+      yanchor: "bottom", showarrow: false, text: phase.boundary === "fall" ? "before the fall" : phase.boundary,
+      font: {size: 11, color: theme().soft}};
   });
 }
 
 function panelFigure(panel) {
   const data = panel.curves.map((curve, i) => curveTrace(curve, i, panel));
-  panel.curves.forEach((curve, i) => { if (Number.isFinite(curve.null)) data.push(nullTrace(curve, i)); });
-  const many = panel.curves.length > 8, labelled = panel.labelled && pageData.phases.length > 0;
+  if (panel.curves.length <= 6)
+    panel.curves.forEach((curve, i) => { if (Number.isFinite(curve.null)) data.push(nullTrace(curve, i)); });
+  const many = panel.curves.length > 6, narrow = window.innerWidth < 700, labelled = panel.labelled && pageData.phases.length > 0;
   const xaxis = axisStyle("step", {log: timeAxis.log, hoverformat: ",d", showspikes: !many, spikethickness: 1,
     spikedash: "dot", spikecolor: theme().axis, spikemode: "across"});
   if (timeAxis.log) xaxis.dtick = 1;
@@ -72,8 +75,9 @@ function panelFigure(panel) {
     data, title: panel.title, file: panel.file,
     layout: {
       height: panel.height, xaxis, yaxis: axisStyle(panel.unit || "", {log: panel.log, automargin: false}),
-      margin: {l: 64, r: 14, t: (panel.curves.length > 1 ? 28 : 8) + (labelled ? 16 : 0), b: 40},
-      legend: {...legendStyle(), y: labelled ? 1.09 : 1.02}, hovermode: many ? "closest" : "x unified",
+      margin: {l: 64, r: 14, t: (panel.curves.length > 1 && !many ? 28 : 8) + (labelled ? 16 : 0), b: 40},
+      legend: many ? {...legendStyle(), orientation: "v", x: 1.01, y: 1, yanchor: "top"} : {...legendStyle(), y: labelled ? 1.09 : 1.02},
+      showlegend: panel.curves.length > 1 && !(many && narrow), hovermode: many ? "closest" : "x unified",
       shapes: phaseShapes(), annotations: labelled ? phaseLabels() : [],
     },
   };
@@ -105,7 +109,7 @@ function follow(panel) {
 
 // panel: {title, unit, curves: [{name, label, steps, values, null}], height, file, labelled}
 function preparePanel(panel) {
-  return Object.assign(panel, {height: panel.height || 200, log: wantsLog(panel)});
+  return Object.assign(panel, {height: panel.curves.length > 6 ? 280 : panel.height || 200, log: wantsLog(panel)});
 }
 
 function curvePanel(panel) {
@@ -123,7 +127,7 @@ function curvePanel(panel) {
     placeCursor(panel);
   });
   addFigure(panel.plot, () => panelFigure(panel));
-  return element("figure", {className: "panel"}, element("figcaption", {}, element("span", {}, panel.title), scale),
+  return element("figure", {className: panel.curves.length > 6 ? "panel wide" : "panel"}, element("figcaption", {}, element("span", {}, panel.title), scale),
     element("div", {className: "with-cursor"}, panel.plot, panel.cursor));
 }
 

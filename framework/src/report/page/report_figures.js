@@ -45,8 +45,8 @@ function extent(rows) {
 }
 
 // Zero is the colour of the paper; where nothing is negative, the blue half is left out.
-function heatmapColours(range) {
-  const [low, high] = range, size = Math.max(Math.abs(low), Math.abs(high)) || 1;
+function heatmapColours([low, high]) {
+  const largest = Math.max(Math.abs(low), Math.abs(high)), size = largest > 0 && Number.isFinite(largest) ? largest : 1;
   const stops = theme().diverging, half = stops.slice((stops.length - 1) / 2);
   return low >= 0
     ? {zmin: 0, zmax: size, colorscale: half.map((colour, i) => [i / (half.length - 1), colour])}
@@ -55,21 +55,22 @@ function heatmapColours(range) {
 
 // A small table says its numbers.
 function cellTexts(rows) {
-  return rows.length * rows[0]?.length <= 64 && rows[0].length <= 10 ? {texttemplate: "%{z:.2g}", textfont: {size: 11}} : {};
+  const columns = rows[0]?.length ?? 0;
+  return rows.length * columns <= 64 && columns <= 10 ? {texttemplate: "%{z:.2g}", textfont: {size: 11}} : {};
 }
 
 // As high as its rows need, up to a square.
 function heatmapHeight(rows) { return Math.min(400, 130 + 44 * rows); }
 function figureHeight(figure) {
   const [, headIndex, traces] = frameOf(figure);
-  return figure.heads[headIndex].kind === "heatmap" && traces.length > 0 ? heatmapHeight(traces[0][2][1]) : 330;
+  return figure.heads[headIndex].kind === "heatmap" ? heatmapHeight(traces[0]?.[2]?.[1] ?? 6) : 330;
 }
 
 // Few positions are each named by their number, and none between them.
 function wholeTicks(count) { return count <= 16 ? {tick0: 0, dtick: 1} : {}; }
 
 function heatmapData(figure, head, traces) {
-  return traces.slice(0, 1).map(([x, y, z]) => {
+  return traces.slice(0, 1).filter(([, , z]) => z).map(([x, y, z]) => {
     const rows = rowsOf(z);
     return {type: "heatmap", z: rows, x: x && !head.x_ticks ? numbers(x) : undefined, y: y && !head.y_ticks ? numbers(y) : undefined,
       name: head.traces[0] || "", xgap: 0, ygap: 0, hoverongaps: false,
@@ -101,8 +102,9 @@ function figureAtStep(figure) {
   const heatmap = head.kind === "heatmap";
   const data = heatmap ? heatmapData(figure, head, traces) : lineData(head, traces);
   const names = head.traces.filter((name) => name).length;
-  const xaxis = axisStyle(head.x_label, {log: head.x_log, ticks: head.x_ticks});
-  const yaxis = axisStyle(head.y_label, {log: head.y_log, ticks: head.y_ticks});
+  const height = figureHeight(figure);
+  const xaxis = axisStyle(brokenTitle(head.x_label, 62), {log: head.x_log, ticks: head.x_ticks});
+  const yaxis = axisStyle(brokenTitle(head.y_label, (height - 60) / 6), {log: head.y_log, ticks: head.y_ticks});
   if (heatmap) {
     const [, rows, columns] = traces[0]?.[2] || [];
     Object.assign(yaxis, {autorange: "reversed", showgrid: false, ...(head.y_ticks ? {} : wholeTicks(rows))});
@@ -116,7 +118,7 @@ function figureAtStep(figure) {
   return {
     data, title: titleOf(figure), file: figure.file + suffix,
     layout: {
-      height: figureHeight(figure), xaxis, yaxis, barmode: "group", bargap: 0.15,
+      height, xaxis, yaxis, barmode: "group", bargap: 0.15,
       showlegend: !heatmap && names > 1, margin: {l: 60, r: heatmap ? 8 : 14, t: !heatmap && names > 1 ? 30 : 10, b: 46},
     },
   };

@@ -24,7 +24,8 @@ function findingRows() {
       const fields = atStep(finding.at, currentStep());
       if (fields) rows.push([probe.label, finding.name, fieldsText(fields)]);
     }
-    for (const [name, fields] of Object.entries(probe.conclusion?.findings || {})) rows.push([probe.label, `${name} (of the run)`, fieldsText(fields)]);
+    for (const [name, fields] of Object.entries(probe.conclusion?.findings || {}))
+      if (fields.kind !== "phase_change") rows.push([probe.label, `${name} (of the run)`, fieldsText(fields)]);  // those have a table
   }
   return rows;
 }

@@ -72,7 +72,7 @@ async function figureImage(make, format, width, height) {
 }
 
 // In lines of at most so many letters.
-function brokenTitle(title, most) {
+function brokenTitle(title = "", most = 60) {
   const lines = [""];
   for (const word of title.split(" ")) {
     if (lines.at(-1) && (lines.at(-1) + " " + word).length > most) lines.push(word);
