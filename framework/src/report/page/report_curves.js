@@ -30,7 +30,7 @@ function curveTrace(curve, index, panel) {
   const steps = numbers(curve.steps);
   return {type: "scatter", mode: steps.length <= 40 ? "lines+markers" : "lines", name: curve.label || curve.name, x: steps,
     y: numbers(curve.values), line: {color: colour, width: 1.6, dash}, marker: {size: 4, color: colour},
-    hovertemplate: panel.curves.length > 6 ? `%{y:.4g}<br>step %{x:,d}<extra>${curve.label || curve.name}</extra>` : "%{y:.4g}"};
+    hovertemplate: panel.curves.length > 6 ? `%{y:.4~g}<br>step %{x:,d}<extra>${curve.label || curve.name}</extra>` : "%{y:.4~g}"};
 }
 
 // What the probe says of random weights: a dashed line over the whole axis.
@@ -38,7 +38,7 @@ function nullTrace(curve, index) {
   const {colour} = seriesStyle(curve.name, index), steps = numbers(curve.steps);
   return {type: "scatter", mode: "lines", name: `${curve.label || curve.name}, random weights`,
     x: [steps[0], steps[steps.length - 1]], y: [curve.null, curve.null], line: {color: colour, width: 1.2, dash: "6px,4px"},
-    hovertemplate: "%{y:.4g}", opacity: 0.75, showlegend: false};
+    hovertemplate: "%{y:.4~g}", opacity: 0.75, showlegend: false};
 }
 
 function phaseShapes() {

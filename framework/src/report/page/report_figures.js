@@ -78,7 +78,7 @@ function heatmapData(figure, head, traces) {
       ...cellTexts(rows),
       colorbar: {thickness: 9, outlinewidth: 0, len: 0.96, tickfont: {size: 10.5, color: theme().soft}, ticklen: 3, nticks: 6,
         tickcolor: theme().axis, exponentformat: "e"},
-      hovertemplate: `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y}<br><b>%{z:.4g}</b><extra></extra>`};
+      hovertemplate: `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y}<br><b>%{z:.4~g}</b><extra></extra>`};
   });
 }
 
@@ -86,7 +86,7 @@ function lineData(head, traces) {
   return traces.map(([x, y], i) => {
     const colour = lineColour(i), values = y ? numbers(y) : [];
     const trace = {name: head.traces[i] || "", x: x ? numbers(x) : undefined, y: values, hovertemplate:
-      `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y:.4g}${head.traces[i] ? `<extra>${head.traces[i]}</extra>` : "<extra></extra>"}`};
+      `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y:.4~g}${head.traces[i] ? `<extra>${head.traces[i]}</extra>` : "<extra></extra>"}`};
     if (head.kind === "bar") return {...trace, type: "bar", marker: {color: colour}};
     const dash = ["solid", "dash", "dot", "dashdot"][Math.floor(i / theme().lines.length) % 4];
     if (head.kind === "line")
@@ -126,7 +126,8 @@ function figureAtStep(figure) {
 
 function figureCard(figure, label) {
   figure.file = `${label}_${figure.name}`;
-  const caption = element("figcaption"), plot = element("div", {role: "img"});
+  const fewer = figure.frames.length < figure.of ? `Shown at ${shown(figure.frames.length)} of ${shown(figure.of)} checkpoints` : "";
+  const caption = element("figcaption", {title: fewer}), plot = element("div", {role: "img"});
   plot.style.height = `${figureHeight(figure)}px`;
   const name = () => {
     caption.textContent = titleOf(figure);
