@@ -20,6 +20,7 @@ constexpr const char* examples = R"(Examples:
   orrery probe runs/quickstart-... --json      probe every checkpoint, as JSON lines
   orrery verify --tier quick                   do published results reproduce?
   orrery ablate runs/quickstart-...            what a network loses without each of its parts
+  orrery compare runs/one runs/another         what two networks have in common
   orrery import published.pth --config c.toml  a run out of a published network
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
   orrery plugins                               which tasks and probes there are
@@ -42,11 +43,11 @@ int run(int argc, char** argv) {
   program.set_version_flag("--version", "orrery " + version() + " (LibTorch " + torch_version() + ")");
   program.require_subcommand(1);
   program.option_defaults()->always_capture_default();
-  const std::vector<cli::Command> commands = {cli::add_train(program),    cli::add_probe(program),
-                                              cli::add_verify(program),   cli::add_ablate(program),
-                                              cli::add_patch(program),    cli::add_import(program),
-                                              cli::add_export(program),   cli::add_plugins(program),
-                                              cli::add_describe(program), cli::add_new(program)};
+  const std::vector<cli::Command> commands = {
+      cli::add_train(program),    cli::add_probe(program),  cli::add_verify(program),
+      cli::add_ablate(program),   cli::add_patch(program),  cli::add_compare(program),
+      cli::add_import(program),   cli::add_export(program), cli::add_plugins(program),
+      cli::add_describe(program), cli::add_new(program)};
   refuse_unknown_command(program, argc, argv);
   try {
     program.parse(argc, argv);

@@ -1,0 +1,177 @@
+// orrery compare RUN RUN...: what networks have in common, across seeds, hyperparameters and tasks.
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+
+#include "commands.h"
+#include "comparison.h"
+#include "probing.h"
+#include "run_files.h"
+#include "terminal.h"
+#include "train/trainer.h"
+
+namespace orrery::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::vector<std::string> runs, hooks, files;
+  std::string step = "last", html;
+  bool json = false, probe_missing = false, no_activations = false;
+};
+
+using Runs = std::vector<std::unique_ptr<ComparedRun>>;
+
+void check_request(const Options& options) {
+  if (options.runs.size() < 2)
+    throw UsageError("comparing needs two runs or more", "for example: orrery compare runs/one runs/another");
+  for (size_t i = 0; i < options.runs.size(); ++i)
+    for (size_t j = 0; j < i; ++j) {
+      std::error_code failed;
+      if (options.runs[i] == options.runs[j] || fs::equivalent(options.runs[i], options.runs[j], failed))
+        throw UsageError(fmt::format("{} and {} are the same run", options.runs[j], options.runs[i]),
+                         "name it once; two checkpoints of one run can not be compared with each other yet");
+    }
+  if (options.no_activations && !options.hooks.empty())
+    throw UsageError("--hook cannot be used with --no-activations");
+}
+
+// The probe as the run's config has it, or with its defaults.
+ProbeChoice choice_for(const ComparedRun& run, const Plugin& plugin, const Registry& registry) {
+  for (const ProbeChoice& choice : run.experiment().settings().probes)
+    if (choice.plugin == plugin.name) return choice;
+  return parse_probe(plugin.name, parameters_from(registry));
+}
+
+bool could_have(const ComparedRun& run, const ProbeChoice& choice) {
+  try {
+    run.experiment().check_probe(choice);
+    return choice.every == 0 || run.step() % choice.every == 0;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+struct Due {
+  size_t run;
+  ProbeChoice choice;
+};
+
+// What two runs or more could have and some of them have not.
+std::vector<Due> missing_results(const Runs& runs, const Registry& registry) {
+  std::vector<Due> missing;
+  for (const auto& plugin : registry.plugins()) {
+    if (plugin->kind != PluginKind::probe) continue;
+    std::vector<Due> due;
+    int able = 0;
+    for (size_t i = 0; i < runs.size(); ++i) try {
+        const ProbeChoice choice = choice_for(*runs[i], *plugin, registry);
+        if (!could_have(*runs[i], choice)) continue;
+        ++able;
+        if (!runs[i]->signature().questions.contains(runs[i]->question_asked_by(choice)))
+          due.push_back({i, choice});
+      } catch (const Error&) {  // it cannot be used with its defaults
+      }
+    if (able > 1) missing.insert(missing.end(), due.begin(), due.end());
+  }
+  return missing;
+}
+
+// Measures them and stores the results in the run. False where it was interrupted.
+bool probe_one(const Registry& registry, const ComparedRun& compared,
+               const std::vector<ProbeChoice>& choices) {
+  note(fmt::format("{}, step {}:", compared.path(), compared.step()));
+  RunDirectory run = RunDirectory::open(compared.path(), RunDirectory::Access::write);
+  bool well = true;
+  for (const ProbeChoice& choice : choices) try {
+      Settings settings = read_settings(run, registry, {});
+      settings.init.from.clear();
+      Experiment experiment(registry, std::move(settings), torch::kCPU);
+      experiment.add_probes({choice});
+      const Audience nobody{[](const CheckpointFile&, const std::vector<Outcome>&) {},
+                            [](Aside, const std::vector<Outcome>&) {}};
+      note("  " + choice.plugin);
+      well = probe_run(experiment, run, {compared.checkpoint()}, {}, nobody) != Probed::interrupted;
+      if (!well) return false;
+    } catch (const Error& error) {
+      complain("warning", error.what(), error.hint());
+    }
+  return true;
+}
+
+bool probe_missing(const Registry& registry, Runs& runs) {
+  std::map<size_t, std::vector<ProbeChoice>> by_run;
+  for (const Due& due : missing_results(runs, registry)) by_run[due.run].push_back(due.choice);
+  for (const auto& [run, choices] : by_run)
+    if (!probe_one(registry, *runs[run], choices)) return false;
+  for (const auto& run : runs) run->read_results();
+  return true;
+}
+
+std::vector<MissingProbe> by_plugin(const std::vector<Due>& missing) {
+  std::vector<MissingProbe> all;
+  for (const Due& due : missing) {
+    if (all.empty() || all.back().plugin != due.choice.plugin) all.push_back({due.choice.plugin, {}});
+    all.back().runs.push_back(due.run);
+  }
+  return all;
+}
+
+int compare_command(const Options& options) {
+  check_request(options);
+  const auto registry = load_plugins(options.files);
+  use_threads(1);  // probes run in forks, and threads do not survive one
+  Runs runs;
+  for (const std::string& path : options.runs) {
+    runs.push_back(std::make_unique<ComparedRun>(*registry, path, options.step));
+    runs.back()->read_results();
+  }
+  catch_interrupts();
+  if (options.probe_missing && !probe_missing(*registry, runs)) return 130;
+  const std::vector<MissingProbe> missing = by_plugin(missing_results(runs, *registry));
+  Comparison comparison =
+      compare_runs(std::move(runs), options.no_activations ? std::nullopt : std::optional(options.hooks));
+  comparison.missing = missing;
+  std::cout << (options.json ? comparison_json(comparison, false) + "\n" : comparison_text(comparison));
+  return 0;
+}
+
+}  // namespace
+
+Command add_compare(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = program.add_subcommand("compare", "Set networks of two runs or more side by side");
+  command->add_option("runs", options->runs, "Directories of runs")->required()->type_name("RUN");
+  command->add_option(
+      "--step", options->step,
+      "Which checkpoint of each: last, a step, or grokked (the first with 99 % test accuracy)");
+  command->add_flag("--probe-missing", options->probe_missing,
+                    "Measure first what two of the runs or more could have and some have not; results are "
+                    "stored in the runs");
+  command
+      ->add_option("--hook", options->hooks,
+                   "Activations to compare, by hook name or glob, instead of attn_out, mlp.hook_post and "
+                   "resid_post of every layer")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  command->add_flag("--no-activations", options->no_activations,
+                    "Compare what probes recorded only, and run no network");
+  command->add_option("--html", options->html, "Write a page with plots to this file")->type_name("FILE");
+  command->add_flag("--json", options->json, "Print one JSON object instead of the tables");
+  add_plugin_option(*command, options->files);
+  command->footer(
+      R"(A network is described by what probes recorded of it: findings, headlines, and the sparsity of its weights in the
+basis of its task, each beside its null. The distance of two networks counts what both have and what has no
+unit; key frequencies count by their shares, as which ones they are is a matter of names.
+Examples:
+  orrery compare runs/seed-0 runs/seed-1 runs/seed-2 --probe-missing
+  orrery compare runs/addition runs/subtraction --html compare.html
+  orrery compare runs/addition runs/induction --step grokked --json)");
+  return {command, [options] { return compare_command(*options); }};
+}
+
+}  // namespace orrery::cli
