@@ -72,27 +72,22 @@ Flat flat_config(const ComparedRun& run) {
   return all;
 }
 
-bool is_same(const Feature& x, const Feature& y) {
-  return x.name == y.name && x.group == y.group && x.question == y.question;
-}
-
-const Feature* find(const Signature& signature, const Feature& like) {
-  for (const Feature& feature : signature.features)
-    if (is_same(feature, like)) return &feature;
-  return nullptr;
-}
-
-FeatureRow row_of(const Feature& feature, const Comparison& comparison) {
+// `feature` is one of the run `own`.
+FeatureRow row_of(const Feature& feature, size_t own, const Comparison& comparison) {
   FeatureRow row{feature.group, feature.name, {}, {}, {}, {}};
-  for (const auto& run : comparison.runs) {
-    row.values.push_back(find(run->signature(), feature));
-    row.nulls.push_back(find(run->null(), feature));
-    const bool asked = run->signature().questions.contains(feature.question);
-    row.absent.push_back(row.values.back() ? "" : asked ? "none" : "not measured");
+  const Signature& here = comparison.runs[own]->signature();
+  for (size_t i = 0; i < comparison.runs.size(); ++i) {
+    const ComparedRun& run = *comparison.runs[i];
+    const Feature* there = i == own ? &feature : counterpart(feature, here, run.signature());
+    row.values.push_back(there);
+    row.nulls.push_back(counterpart(there ? *there : feature, there ? run.signature() : here, run.null()));
+    const bool asked = run.signature().questions.contains(feature.question);
+    row.absent.push_back(there ? "" : asked ? "none" : "not measured");
   }
   for (const ComparedPair& pair : comparison.pairs)
     for (const FeaturePair& each : pair.features.pairs)
-      if (each.distance && is_same(each.a ? *each.a : *each.b, feature))
+      if (each.distance &&
+          ((each.a && each.a == row.values[pair.a]) || (each.b && each.b == row.values[pair.b])))
         row.distance = std::max(row.distance.value_or(0), *each.distance);
   return row;
 }
@@ -145,14 +140,13 @@ std::vector<std::pair<std::string, std::vector<std::string>>> config_differences
 
 std::vector<FeatureRow> feature_rows(const Comparison& comparison) {
   std::vector<FeatureRow> rows;
-  std::vector<const Feature*> seen;
+  std::set<const Feature*> shown;
   std::vector<std::string> groups;
-  for (const auto& run : comparison.runs)
-    for (const Feature& feature : run->signature().features) {
-      if (std::any_of(seen.begin(), seen.end(), [&](auto* other) { return is_same(*other, feature); }))
-        continue;
-      seen.push_back(&feature);
-      rows.push_back(row_of(feature, comparison));
+  for (size_t own = 0; own < comparison.runs.size(); ++own)
+    for (const Feature& feature : comparison.runs[own]->signature().features) {
+      if (shown.contains(&feature)) continue;
+      rows.push_back(row_of(feature, own, comparison));
+      shown.insert(rows.back().values.begin(), rows.back().values.end());
       if (std::find(groups.begin(), groups.end(), feature.group) == groups.end())
         groups.push_back(feature.group);
     }

@@ -86,7 +86,8 @@ TEST(AverageLinkage, LeavesOutWhatIsNotKnown) {
 
 TEST(AverageLinkage, WorkedByHand) {
   // 0 and 1 are near; 2 is at 4 and 6 from them, 5 on average; 3 has nothing to do with any.
-  const Distances distances = {{0, 1, 4, unknown}, {1, 0, 6, unknown}, {4, 6, 0, unknown}, {unknown, unknown, unknown, 0}};
+  const Distances distances = {
+      {0, 1, 4, unknown}, {1, 0, 6, unknown}, {4, 6, 0, unknown}, {unknown, unknown, unknown, 0}};
   expect_same(average_linkage(distances), {{0, 1, 1, 2}, {2, 4, 5, 3}});
   EXPECT_EQ(leaf_order(average_linkage(distances), 4), (std::vector<size_t>{2, 0, 1, 3}));
 }

@@ -39,7 +39,8 @@ TEST(LinearCka, IsTheNormalisedHsicOfLinearKernels) {
 }
 
 TEST(LinearCka, OfOneFeatureEachIsTheSquaredCorrelation) {
-  const Tensor x = torch::tensor({1.0, 2.0, 4.0}).unsqueeze(1), y = torch::tensor({1.0, 0.0, 2.0}).unsqueeze(1);
+  const Tensor x = torch::tensor({1.0, 2.0, 4.0}).unsqueeze(1),
+               y = torch::tensor({1.0, 0.0, 2.0}).unsqueeze(1);
   // About the means: (-4, -1, 5) / 3 and (0, -1, 1); 6/3 squared over (42/9)(2).
   EXPECT_NEAR(linear_cka(x, y), 4.0 / (42.0 / 9 * 2), 1e-12);
 }
@@ -81,7 +82,8 @@ TEST(LeadingComponents, AreTheFewestThatHoldTheShare) {
   // Variances 90, 9, 1 of 100 along three orthogonal functions with mean 0.
   Tensor functions = random(50, 3, 9);
   functions = std::get<0>(at::linalg_qr(functions - functions.mean(0)));
-  const Tensor x = (functions * torch::tensor({90.0, 9.0, 1.0}).to(torch::kFloat64).sqrt()).matmul(rotation(3, 2)) + 4;
+  const Tensor x =
+      (functions * torch::tensor({90.0, 9.0, 1.0}).to(torch::kFloat64).sqrt()).matmul(rotation(3, 2)) + 4;
   EXPECT_EQ(leading_components(x, 0.89).size(1), 1);
   EXPECT_EQ(leading_components(x, 0.95).size(1), 2);
   EXPECT_EQ(leading_components(x, 1).size(1), 3);
@@ -109,7 +111,8 @@ TEST(PrincipalAngles, OfKnownPlanes) {
 
 TEST(PrincipalAngles, AreTheRepeatedLeastAngles) {
   // By definition the first is the least angle between unit vectors of both; here by a search over circles.
-  const Tensor a = std::get<0>(at::linalg_qr(random(5, 2, 11))), b = std::get<0>(at::linalg_qr(random(5, 2, 12)));
+  const Tensor a = std::get<0>(at::linalg_qr(random(5, 2, 11))),
+               b = std::get<0>(at::linalg_qr(random(5, 2, 12)));
   double best = 0, best_s = 0, best_t = 0;
   const auto unit = [](const Tensor& basis, double t) {
     return basis.matmul(torch::tensor({std::cos(t), std::sin(t)}, torch::kFloat64));

@@ -85,11 +85,15 @@ class Reader {
     std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return shares[a] > shares[b]; });
     std::vector<std::string> sorted;
     for (const size_t i : order) sorted.push_back(names[i]);
-    const std::string by = fmt::format(" ({})", source_.label);
-    add(what + ", by share" + by, what, Scale::shares, static_cast<double>(names.size()),
-        sorted.empty() ? "none" : fmt::format("{} of {}", fmt::join(sorted, ", "), of))
-        .parts = sorted_parts(shares);
-    add(what + ", together" + by, what, Scale::share, std::accumulate(shares.begin(), shares.end(), 0.0));
+    const auto finding = [&](const std::string& stem, Scale scale, double value) -> Feature& {
+      Feature& made = add(fmt::format("{} ({})", stem, source_.label), what, scale, value);
+      made.stem = stem;
+      return made;
+    };
+    Feature& by_share = finding(what + ", by share", Scale::shares, static_cast<double>(names.size()));
+    by_share.parts = sorted_parts(shares);
+    by_share.shown = sorted.empty() ? "none" : fmt::format("{} of {}", fmt::join(sorted, ", "), of);
+    finding(what + ", together", Scale::share, std::accumulate(shares.begin(), shares.end(), 0.0));
   }
 
   void key_frequencies(const Finding& finding) {

@@ -10,11 +10,22 @@
 namespace orrery {
 namespace {
 
+bool is_same(const Feature& x, const Feature& y) {
+  return x.name == y.name && x.group == y.group && x.question == y.question;
+}
+
 const Feature* find(const Signature& signature, const Feature& like) {
   for (const Feature& feature : signature.features)
-    if (feature.name == like.name && feature.group == like.group && feature.question == like.question)
-      return &feature;
+    if (is_same(feature, like)) return &feature;
   return nullptr;
+}
+
+// Those that are the same finding, whoever reports it.
+std::vector<const Feature*> of_stem(const Signature& signature, const Feature& like) {
+  std::vector<const Feature*> all;
+  for (const Feature& feature : signature.features)
+    if (feature.stem == like.stem && feature.group == like.group) all.push_back(&feature);
+  return all;
 }
 
 // The same measurement with other parameters, say.
@@ -89,14 +100,24 @@ void judge(SignatureComparison& result) {
 
 }  // namespace
 
+const Feature* counterpart(const Feature& feature, const Signature& own, const Signature& theirs) {
+  if (const Feature* same = find(theirs, feature)) return same;
+  if (feature.stem.empty()) return nullptr;
+  const auto here = of_stem(own, feature), there = of_stem(theirs, feature);
+  const bool one_probe =
+      std::any_of(here.begin(), here.end(), [&](auto* each) { return find(theirs, *each); });
+  return one_probe || there.empty() || here.front()->name != feature.name ? nullptr : there.front();
+}
+
 SignatureComparison compare(const Signature& a, const Signature& b) {
   SignatureComparison result;
   for (const Feature& feature : a.features)
-    if (const Feature* other = find(b, feature)) result.pairs.push_back(both(feature, *other, a, b));
+    if (const Feature* other = counterpart(feature, a, b))
+      result.pairs.push_back(both(feature, *other, a, b));
   for (const Feature& feature : a.features)
-    if (!find(b, feature)) result.pairs.push_back(one(feature, a, b, true));
+    if (!counterpart(feature, a, b)) result.pairs.push_back(one(feature, a, b, true));
   for (const Feature& feature : b.features)
-    if (!find(a, feature)) result.pairs.push_back(one(feature, b, a, false));
+    if (!counterpart(feature, b, a)) result.pairs.push_back(one(feature, b, a, false));
   judge(result);
   return result;
 }

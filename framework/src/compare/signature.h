@@ -30,6 +30,8 @@ struct Feature {
   std::string shown = {};          ///< what `value` does not say: "21, 8, 1 of 113"; "head 1.0, head 1.2"
   /// Where the other run has it and this one answered the same question without it, it is 0 here.
   bool zero_if_absent = false;
+  /// Of a finding of a kind that several probes report: `name` without the probe.
+  std::string stem = {};
 };
 
 /// What is known of one network.
@@ -62,7 +64,12 @@ struct SignatureComparison {
 /// With fewer features in common than this two networks are not comparable.
 constexpr size_t least_common_features = 3;
 
-/// Features belong together if they have one name, group and question. The signatures outlive the result.
+/// The feature of `theirs` that `feature`, one of `own`, is set beside, or null. It has the same name, group
+/// and question. Where two networks have a finding of one kind, but no probe found it in both, the first of
+/// each stand side by side: findings mean the same whoever reports them.
+ORRERY_API const Feature* counterpart(const Feature& feature, const Signature& own, const Signature& theirs);
+
+/// Each feature beside its counterpart. The signatures outlive the result.
 ORRERY_API SignatureComparison compare(const Signature& a, const Signature& b);
 SignatureComparison compare(Signature&&, const Signature&) = delete;
 SignatureComparison compare(const Signature&, Signature&&) = delete;
