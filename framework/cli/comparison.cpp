@@ -63,7 +63,8 @@ Flat flat_config(const ComparedRun& run) {
   Flat all;
   for (const char* part : {"task", "model", "train", "seeds", "init"}) {
     if (!config.contains(part)) continue;
-    for (const auto& [pointer, value] : config[part].flatten().items()) {
+    const json flat = config[part].flatten();
+    for (const auto& [pointer, value] : flat.items()) {
       std::string key = part + pointer;
       std::replace(key.begin(), key.end(), '/', '.');
       all[key] = value.is_string() ? value.get<std::string>() : value.dump();
