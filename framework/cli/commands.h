@@ -23,6 +23,7 @@ Command add_patch(CLI::App& program);
 Command add_compare(CLI::App& program);
 Command add_import(CLI::App& program);
 Command add_export(CLI::App& program);
+Command add_report(CLI::App& program);
 Command add_plugins(CLI::App& program);
 Command add_describe(CLI::App& program);
 Command add_new(CLI::App& program);

@@ -1,5 +1,6 @@
 // orrery compare RUN RUN...: what networks have in common, across seeds, hyperparameters and tasks.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <orrery/error.h>
 
 #include <algorithm>
@@ -9,6 +10,8 @@
 #include "commands.h"
 #include "comparison.h"
 #include "probing.h"
+#include "report/page.h"
+#include "run/atomic_file.h"
 #include "run_files.h"
 #include "terminal.h"
 #include "train/trainer.h"
@@ -121,8 +124,17 @@ std::vector<MissingProbe> by_plugin(const std::vector<Due>& missing) {
   return all;
 }
 
+void write_page(const Comparison& comparison, const std::string& file) {
+  std::vector<std::string> names;
+  for (const auto& run : comparison.runs) names.push_back(run->name());
+  const std::string title = fmt::format("Comparison of {}", fmt::join(names, ", "));
+  write_file(file, html_page(title, "compare", comparison_json(comparison, true), Numbers()));
+  note(fmt::format("the page is {}", file));
+}
+
 int compare_command(const Options& options) {
   check_request(options);
+  if (!options.html.empty()) require_page();
   const auto registry = load_plugins(options.files);
   use_threads(1);  // probes run in forks, and threads do not survive one
   Runs runs;
@@ -136,6 +148,7 @@ int compare_command(const Options& options) {
   Comparison comparison =
       compare_runs(std::move(runs), options.no_activations ? std::nullopt : std::optional(options.hooks));
   comparison.missing = missing;
+  if (!options.html.empty()) write_page(comparison, options.html);
   std::cout << (options.json ? comparison_json(comparison, false) + "\n" : comparison_text(comparison));
   return 0;
 }

@@ -1,4 +1,4 @@
-// orrery export RUN: a checkpoint as others read it.
+// orrery export RUN: a checkpoint as others read it, or the figures of its report as images.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -6,6 +6,8 @@
 #include <memory>
 
 #include "commands.h"
+#include "experiment.h"
+#include "export_figures.h"
 #include "import/weights_file.h"
 #include "run/safetensors.h"
 #include "run_files.h"
@@ -18,7 +20,8 @@ namespace fs = std::filesystem;
 using safetensors::TensorView;
 
 struct Options {
-  std::string run, format, out;
+  std::string run, format, out, figures, steps;
+  std::vector<std::string> files;
   int64_t step = -1;
   bool all_outputs = false;
 };
@@ -75,6 +78,12 @@ void add_outputs(std::vector<TensorView>& tensors, const fs::path& file,
 }
 
 int export_run(const Options& options) {
+  if (!options.figures.empty())
+    return export_figures({options.run, options.figures, options.out, options.steps},
+                          *load_plugins(options.files));
+  if (options.out.empty())
+    throw UsageError("say which file to write, with --out",
+                     "or which figures, with --figures png or --figures svg");
   const std::string format = choose_format(options);
   const RunDirectory run = RunDirectory::open(options.run, RunDirectory::Access::read);
   const CheckpointFile checkpoint = choose_checkpoint(run, options.step);
@@ -106,9 +115,13 @@ int export_run(const Options& options) {
 
 Command add_export(CLI::App& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = program.add_subcommand("export", "Write a checkpoint for PyTorch or as safetensors");
+  CLI::App* command = program.add_subcommand(
+      "export", "Write a checkpoint for PyTorch or as safetensors, or figures as images");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
-  command->add_option("--out", options->out, "The file to write")->required()->type_name("FILE");
+  command
+      ->add_option("--out", options->out,
+                   "The file to write; of figures, the folder, by default figures/ in the run")
+      ->type_name("PATH");
   command->add_option("--format", options->format, "By default as the file's ending says")
       ->check(CLI::IsMember({"pytorch", "safetensors"}));
   command->add_option("--step", options->step, "Which checkpoint; by default the last")
@@ -116,10 +129,19 @@ Command add_export(CLI::App& program) {
       ->default_str("");
   command->add_flag("--all-outputs", options->all_outputs,
                     "Also the output columns that an import set aside, of tokens that are no classes");
+  command
+      ->add_option("--figures", options->figures,
+                   "The figures of its report instead, as images, drawn by Chromium")
+      ->check(CLI::IsMember({"png", "svg"}));
+  command->add_option(
+      "--steps", options->steps,
+      "Of figures: which steps: last (the default), all, \"every N\", or a list such as 0,1000");
+  add_plugin_option(*command, options->files);
   command->footer(R"(Weights have TransformerLens's names and shapes.
 Examples:
   orrery export runs/quickstart-... --out quickstart.pth
   orrery export runs/quickstart-... --step 1000 --format safetensors --out early.safetensors
+  orrery export runs/quickstart-... --figures svg --steps 0,1000,3000 --out paper/figures
 In Python:
   torch.load("quickstart.pth")                        a dict of tensors by name
   safetensors.torch.load_file("early.safetensors"))");

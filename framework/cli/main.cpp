@@ -18,6 +18,7 @@ constexpr const char* examples = R"(Examples:
   orrery train configs/quickstart.toml         train a network until it groks
   orrery train --resume runs/quickstart-...    go on after an interruption
   orrery probe runs/quickstart-... --json      probe every checkpoint, as JSON lines
+  orrery report runs/quickstart-...            the run as one HTML page
   orrery verify --tier quick                   do published results reproduce?
   orrery ablate runs/quickstart-...            what a network loses without each of its parts
   orrery compare runs/one runs/another         what two networks have in common
@@ -44,10 +45,10 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   program.option_defaults()->always_capture_default();
   const std::vector<cli::Command> commands = {
-      cli::add_train(program),    cli::add_probe(program),  cli::add_verify(program),
-      cli::add_ablate(program),   cli::add_patch(program),  cli::add_compare(program),
-      cli::add_import(program),   cli::add_export(program), cli::add_plugins(program),
-      cli::add_describe(program), cli::add_new(program)};
+      cli::add_train(program),   cli::add_probe(program),    cli::add_verify(program),
+      cli::add_ablate(program),  cli::add_patch(program),    cli::add_compare(program),
+      cli::add_import(program),  cli::add_export(program),   cli::add_report(program),
+      cli::add_plugins(program), cli::add_describe(program), cli::add_new(program)};
   refuse_unknown_command(program, argc, argv);
   try {
     program.parse(argc, argv);

@@ -1,0 +1,36 @@
+"use strict";
+// orrery export RUN --figures opens the page as page.html#export=svg, and reads the figures out of what it becomes: one
+// element for each, with its name and its bytes in base64.
+
+async function exportOne(file, make, format, width, height) {
+  const image = await figureImage(make, format, width, height);
+  const [kind, content] = [image.slice(0, image.indexOf(",")), image.slice(image.indexOf(",") + 1)];
+  const base64 = kind.endsWith(";base64") ? content
+    : btoa(utf8Characters(decodeURIComponent(content)));
+  return element("pre", {"data-file": `${file}.${format}`}, base64);
+}
+
+// The UTF-8 of a text, a character for each byte.
+function utf8Characters(text) {
+  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
+}
+
+async function exportFigures(format) {
+  prepareSteps();
+  const made = [];
+  for (const panel of [...metricPanels(), ...progressPanels(), ...pageData.probes.flatMap(scalarPanels)])
+    made.push(await exportOne(preparePanel(panel).file, () => panelFigure(panel), format, 720, panel.height + 60));
+  for (const probe of pageData.probes)
+    for (const [figures, concluding] of [[probe.figures, false], [probe.concluding, true]])
+      for (const figure of figures) {
+        Object.assign(figure, {file: `${probe.label}_${figure.name}`, concluding});
+        for (const [step] of figure.frames) {
+          Object.assign(scrubber, {steps: [step], index: 0});
+          const make = () => figureAtStep(figure), {layout, file} = make();
+          made.push(await exportOne(file, make, format, 560, layout.height + 60));
+        }
+      }
+  document.head.replaceChildren();
+  document.body.replaceChildren(...made);
+  document.documentElement.dataset.exported = String(made.length);
+}
