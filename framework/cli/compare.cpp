@@ -84,40 +84,45 @@ std::vector<Due> missing_results(const Runs& runs, const Registry& registry) {
   return missing;
 }
 
-// Measures them and stores the results in the run. False where it was interrupted.
-bool probe_one(const Registry& registry, const ComparedRun& compared,
-               const std::vector<ProbeChoice>& choices) {
-  note(fmt::format("{}, step {}:", compared.path(), compared.step()));
+// Measures one and stores what it says in the run.
+Probed measure(const Registry& registry, const ComparedRun& compared, const ProbeChoice& choice) {
   RunDirectory run = RunDirectory::open(compared.path(), RunDirectory::Access::write);
-  bool well = true;
-  for (const ProbeChoice& choice : choices) try {
-      Settings settings = read_settings(run, registry, {});
-      settings.init.from.clear();
-      Experiment experiment(registry, std::move(settings), torch::kCPU);
-      experiment.add_probes({choice});
-      const Audience nobody{[](const CheckpointFile&, const std::vector<Outcome>&) {},
-                            [](Aside, const std::vector<Outcome>&) {}};
-      note("  " + choice.plugin);
-      well = probe_run(experiment, run, {compared.checkpoint()}, {}, nobody) != Probed::interrupted;
-      if (!well) return false;
+  Settings settings = read_settings(run, registry, {});
+  settings.init.from.clear();
+  Experiment experiment(registry, std::move(settings), torch::kCPU);
+  experiment.add_probes({choice});
+  const Audience nobody{[](const CheckpointFile&, const std::vector<Outcome>&) {},
+                        [](Aside, const std::vector<Outcome>&) {}};
+  return probe_run(experiment, run, {compared.checkpoint()}, {}, nobody);
+}
+
+// Returns what could not be measured after all: a probe may refuse what its needs did not tell. Nothing where
+// it was interrupted.
+std::optional<std::vector<Due>> measure_missing(const Registry& registry, Runs& runs) {
+  std::vector<Due> refused;
+  for (const Due& due : missing_results(runs, registry)) {
+    const ComparedRun& run = *runs[due.run];
+    note(fmt::format("{}, step {}: {}", run.path(), run.step(), due.choice.plugin));
+    try {
+      const Probed probed = measure(registry, run, due.choice);
+      if (probed == Probed::interrupted) return std::nullopt;
+      if (probed == Probed::with_failures) refused.push_back(due);
     } catch (const Error& error) {
       complain("warning", error.what(), error.hint());
+      refused.push_back(due);
     }
-  return true;
-}
-
-bool probe_missing(const Registry& registry, Runs& runs) {
-  std::map<size_t, std::vector<ProbeChoice>> by_run;
-  for (const Due& due : missing_results(runs, registry)) by_run[due.run].push_back(due.choice);
-  for (const auto& [run, choices] : by_run)
-    if (!probe_one(registry, *runs[run], choices)) return false;
+  }
   for (const auto& run : runs) run->read_results();
-  return true;
+  return refused;
 }
 
-std::vector<MissingProbe> by_plugin(const std::vector<Due>& missing) {
+std::vector<MissingProbe> by_plugin(const std::vector<Due>& missing, const std::vector<Due>& refused) {
   std::vector<MissingProbe> all;
   for (const Due& due : missing) {
+    if (std::any_of(refused.begin(), refused.end(), [&](const Due& other) {
+          return other.run == due.run && other.choice.plugin == due.choice.plugin;
+        }))
+      continue;
     if (all.empty() || all.back().plugin != due.choice.plugin) all.push_back({due.choice.plugin, {}});
     all.back().runs.push_back(due.run);
   }
@@ -143,8 +148,13 @@ int compare_command(const Options& options) {
     runs.back()->read_results();
   }
   catch_interrupts();
-  if (options.probe_missing && !probe_missing(*registry, runs)) return 130;
-  const std::vector<MissingProbe> missing = by_plugin(missing_results(runs, *registry));
+  std::vector<Due> refused;
+  if (options.probe_missing) {
+    auto measured = measure_missing(*registry, runs);
+    if (!measured) return 130;
+    refused = std::move(*measured);
+  }
+  const std::vector<MissingProbe> missing = by_plugin(missing_results(runs, *registry), refused);
   Comparison comparison =
       compare_runs(std::move(runs), options.no_activations ? std::nullopt : std::optional(options.hooks));
   comparison.missing = missing;
