@@ -173,8 +173,13 @@ class DigitWaves final : public orrery::Probe {
       recorder.finding(orrery::ablation_finding("frequency " + std::to_string(k), "exclude", "digit pairs",
                                                 before, loss(mean - one)));
     }
-    recorder.headline("restricted_loss", loss(together + bias));
-    recorder.headline("excluded_loss", loss(mean - together));
+    const double only_keys = loss(together + bias), no_keys = loss(mean - together);
+    recorder.headline("restricted_loss", only_keys);
+    recorder.headline("excluded_loss", no_keys);
+    recorder.finding(
+        orrery::ablation_finding("all but the key frequencies", "exclude", "digit pairs", before, only_keys));
+    recorder.finding(
+        orrery::ablation_finding("the key frequencies", "exclude", "digit pairs", before, no_keys));
     recorder.figure(bars("logit_shares", "cos w_k(a + b - c) in the logits of the digit", shares));
   }
 

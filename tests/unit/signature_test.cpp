@@ -191,6 +191,18 @@ TEST(Evidence, OfAblationsOfOneKindTheWorstCounts) {
   EXPECT_EQ(find(made, "loss without one representation (exclude, test)")->value, 1.0);
 }
 
+TEST(Evidence, AnAblationCanBeSetBesideThatOfAnotherProbe) {
+  Record one, other;
+  one.findings = {ablation_finding("frequency 14", "exclude", "test", 0.1, 1.0)};
+  other.findings = {ablation_finding("frequency 2", "exclude", "digits", 0.1, 2.0)};
+  const Signature a = signature(one), b = signature(other, heads);
+  const auto result = compare(a, b);
+  const FeaturePair* pair = find(result, "loss without one frequency (exclude, test)");
+  ASSERT_TRUE(pair && pair->b);
+  EXPECT_EQ(pair->b->shown, "at most: frequency 2");
+  EXPECT_NEAR(*pair->distance, 1 / std::log(59.0), 1e-12);
+}
+
 TEST(Evidence, OfEfficiencyAndPhases) {
   Record record;
   record.findings = {circuit_efficiency_finding(18, -2, 32),
@@ -221,6 +233,7 @@ TEST(SignatureDistance, AFindingOfAnotherProbeWillDoWhereNoneFoundItInBoth) {
   EXPECT_EQ(shares->b->name, "key frequencies, by share (digits)");
   EXPECT_NEAR(*shares->distance, 0.5, 1e-12);
   EXPECT_EQ(result.n_counted, 2u);  // their headlines are measurements of their own
+  EXPECT_EQ(find(result, "loss/test")->why_not, "not measured on the other");
   // But one probe for both is better than two.
   Signature both = b;
   const Signature more = signature(waves({4}, {1}));

@@ -160,20 +160,26 @@ class Reader {
   }
 
   void ablations() {
-    std::map<std::string, std::pair<double, std::string>> worst;
+    struct Worst {
+      std::string stem;
+      double loss;
+      std::string component;
+    };
+    std::map<std::string, Worst> worst;
     for (const Finding& finding : record_.findings) {
       if (finding.kind != "ablation") continue;
       const auto component = field<std::string>(finding, "component");
       const double after = field<double>(finding, "loss_after");
-      const std::string name =
-          fmt::format("loss without {} ({}, {})", kind_of(component), field<std::string>(finding, "mode"),
-                      field<std::string>(finding, "inputs"));
-      auto& [loss, which] = worst.try_emplace(name, after, component).first->second;
-      if (after > loss) loss = after, which = component;
+      const std::string stem = "loss without " + kind_of(component);
+      const std::string name = fmt::format("{} ({}, {})", stem, field<std::string>(finding, "mode"),
+                                           field<std::string>(finding, "inputs"));
+      Worst& found = worst.try_emplace(name, Worst{stem, after, component}).first->second;
+      if (after > found.loss) found = {stem, after, component};
     }
     for (const auto& [name, found] : worst)
-      add(name, "ablations", Scale::loss, found.first,
-          name.find("without one ") == name.npos ? "" : "at most: " + found.second);
+      add(name, "ablations", Scale::loss, found.loss,
+          found.stem.starts_with("loss without one ") ? "at most: " + found.component : "")
+          .stem = found.stem;
   }
 
   const Record& record_;
