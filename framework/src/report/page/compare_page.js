@@ -24,6 +24,10 @@ function table(head, rows, numeric = () => false) {
       : element("tr", {}, ...row.map((content, i) => cell("td", content, i))))))));
 }
 
+function folded(isFolded, title, content) {
+  return isFolded ? element("details", {}, element("summary", {}, title), content) : content;
+}
+
 // Buttons of which one is pressed; `choose` is called with the option.
 function choices(label, options, choose) {
   const buttons = options.map(([text, value], i) => element("button", {
@@ -138,7 +142,8 @@ function activationsSection() {
   }
   section("Activations on the same inputs",
     "Linear CKA (Kornblith et al. 2019), and the principal angles between the subspaces that hold 99 % of the variance.",
-    ...made, table(["", "CKA", "dimensions", "shared", "smallest angles"], rows));
+    ...made, folded(pageData.pairs.length > 3, "Every pair and place",
+      table(["", "CKA", "dimensions", "shared", "smallest angles"], rows)));
 }
 
 function curvesSection() {
@@ -157,11 +162,13 @@ function missingSection() {
     table(["probe", "runs without it"], pageData.missing.map(({probe, runs}) => [probe, runs.map((i) => runNames[i]).join(", ")])));
 }
 
-page.append(masthead(runNames.length > 4 ? `${runNames.length} networks` : runNames.join(", "),
-  `${runNames.length} networks set side by side`));
-runsSection();
-distanceSection();
-featuresSection();
-activationsSection();
-curvesSection();
-missingSection();
+document.addEventListener("DOMContentLoaded", () => {
+  page.append(masthead(runNames.length > 4 ? `${runNames.length} networks` : runNames.join(", "),
+    `${runNames.length} networks set side by side`));
+  runsSection();
+  distanceSection();
+  featuresSection();
+  activationsSection();
+  curvesSection();
+  missingSection();
+});
