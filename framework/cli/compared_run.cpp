@@ -41,6 +41,15 @@ CheckpointFile grokked_checkpoint(const RunDirectory& run, const std::vector<Met
                    "leave this run out, or compare all of them at --step last");
 }
 
+// A probe that was fitted to the trained network names the keys of that one, whatever it looks at.
+void drop_borrowed_keys(const Signature& trained, Signature& null) {
+  std::erase_if(null.features, [&](const Feature& feature) {
+    if (!feature.group.starts_with("key ")) return false;
+    const Feature* same = counterpart(feature, null, trained);
+    return same && same->value == feature.value && same->parts == feature.parts && feature.value != 0;
+  });
+}
+
 }  // namespace
 
 std::string question_of(const std::string& origin) {
@@ -92,7 +101,10 @@ std::string ComparedRun::origin_of(const ProbeResult& result, const std::string&
 void ComparedRun::add(const ProbeResult& result, const ProbeResult* null, const std::string& label) {
   const Source source{label, origin_of(result, label)};
   add_evidence(result.record, null ? &null->record : nullptr, source, signature_);
-  if (null) add_evidence(null->record, &result.record, source, null_);
+  if (null) {
+    add_evidence(null->record, &result.record, source, null_);
+    drop_borrowed_keys(signature_, null_);
+  }
   if (const auto keys = key_frequencies_of(result.record)) keys_.emplace(source.question, *keys);
 }
 

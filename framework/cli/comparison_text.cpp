@@ -41,32 +41,52 @@ std::string percent(std::optional<double> share) {
 std::string loss(std::optional<double> value) { return value ? compact(*value) : "-"; }
 std::string three(double value) { return std::isnan(value) ? "-" : fmt::format("{:.3g}", value); }
 
-std::string value_text(const Feature& feature) {
+std::string number_text(const Feature& feature) {
+  const double whole = std::round(feature.value);
+  if (whole == feature.value && std::abs(whole) < 1e9) return thousands(static_cast<int64_t>(whole));
+  return feature.scale == Scale::loss ? compact(feature.value) : three(feature.value);
+}
+
+// `in_full`: with what the number does not say.
+std::string value_text(const Feature& feature, bool in_full) {
   if (feature.scale == Scale::shares) {
     std::vector<std::string> parts;
-    for (const double part : feature.parts) parts.push_back(fmt::format("{:.2g}", part));
-    return parts.empty() ? "none" : fmt::format("{}: {}", feature.shown, fmt::join(parts, " "));
+    for (const double part : feature.parts) parts.push_back(fmt::format("{:.2f}", part));
+    if (parts.empty()) return "none";
+    return in_full ? fmt::format("{}: {}", feature.shown, fmt::join(parts, " "))
+                   : fmt::format("{}", fmt::join(parts, " "));
   }
-  const double whole = std::round(feature.value);
-  const std::string number = whole == feature.value && std::abs(whole) < 1e9
-                                 ? thousands(static_cast<int64_t>(whole))
-                             : feature.scale == Scale::loss ? compact(feature.value)
-                                                            : three(feature.value);
-  return feature.shown.empty() ? number : fmt::format("{} ({})", number, feature.shown);
+  const std::string number = number_text(feature);
+  return feature.shown.empty() || !in_full ? number : fmt::format("{} ({})", number, feature.shown);
 }
 
-std::string null_text(const Feature* null) {
-  if (!null) return "";
-  return fmt::format(" (null {})", null->scale == Scale::shares && null->parts.empty() ? "none"
-                                   : null->scale == Scale::shares ? fmt::format("{} of them", null->value)
-                                   : null->scale == Scale::loss   ? compact(null->value)
-                                                                  : three(null->value));
+std::string null_value(const Feature& null) {
+  if (null.scale != Scale::shares) return number_text(null);
+  return null.parts.empty() ? "none" : fmt::format("{} of them", null.value);
 }
 
+// Of all runs: one text where they are equal, else the smallest and the largest.
+std::string null_range(const FeatureRow& row) {
+  std::vector<const Feature*> nulls;
+  for (const Feature* null : row.nulls)
+    if (null) nulls.push_back(null);
+  if (nulls.empty()) return "";
+  const auto [low, high] =
+      std::minmax_element(nulls.begin(), nulls.end(), [](auto* x, auto* y) { return x->value < y->value; });
+  const std::string least = null_value(**low), most = null_value(**high);
+  return least == most ? least : fmt::format("{} to {}", least, most);
+}
+
+// Two runs have their nulls beside them, more have them in a column of their own.
 std::vector<std::string> cells(const FeatureRow& row) {
+  const bool in_full = row.values.size() == 2;
   std::vector<std::string> all;
-  for (size_t i = 0; i < row.values.size(); ++i)
-    all.push_back(row.values[i] ? value_text(*row.values[i]) + null_text(row.nulls[i]) : row.absent[i]);
+  for (size_t i = 0; i < row.values.size(); ++i) {
+    std::string cell = row.values[i] ? value_text(*row.values[i], in_full) : row.absent[i];
+    if (in_full && row.nulls[i]) cell += fmt::format(" (null {})", null_value(*row.nulls[i]));
+    all.push_back(std::move(cell));
+  }
+  if (!in_full) all.push_back(null_range(row));
   all.push_back(row.distance ? fmt::format("{:.3f}", *row.distance) : "");
   return all;
 }
@@ -129,6 +149,7 @@ std::string side_by_side(const Comparison& comparison) {
     if (key != "task.name") table.add(std::move(row));
   }
   std::vector<std::string> head(comparison.runs.size() + 1);
+  if (comparison.runs.size() > 2) head.emplace_back("null");
   head.push_back(comparison.runs.size() > 2 ? "largest distance" : "distance");
   table.add(head);
   for (auto& row : merged(feature_rows(comparison))) table.add(std::move(row));
@@ -234,7 +255,7 @@ std::string activations(const Comparison& comparison) {
 
 std::string missing(const Comparison& comparison) {
   if (comparison.missing.empty()) return "";
-  std::string out = "\nnot measured, though two of these runs or more could have it\n";
+  std::string out = "\nnot measured, though by their needs two of these runs or more could have it\n";
   for (const MissingProbe& probe : comparison.missing) {
     std::vector<std::string> names;
     for (const size_t run : probe.runs)

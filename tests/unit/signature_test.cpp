@@ -166,14 +166,15 @@ TEST(SignatureDistance, ARoleThatWasLookedForAndNotFoundIsZero) {
 
 TEST(Evidence, AScalarWithAUnitIsShownAndNotCounted) {
   Record record;
-  record.scalars = {{"norm/L2", 29.6}, {"c_gen", 0.3}, {"gini/W_E", 0.7}, {"gini/blocks.0", 0.2}, {"n_x", 1}};
-  record.headlines = {"norm/L2", "c_gen", "n_x"};
+  record.scalars = {
+      {"norm/L2", 29.6}, {"c_gen", 0.3}, {"gini/W_E", 0.7}, {"gini/blocks.0", 0.2}, {"test/loss/n_x", 1}};
+  record.headlines = {"norm/L2", "c_gen", "test/loss/n_x"};
   Record null = record;
   null.scalars[1].second = 12;
   const Signature made = signature(record, fourier, &null);
   EXPECT_EQ(find(made, "norm/L2")->scale, Scale::none);
   EXPECT_EQ(find(made, "c_gen")->scale, Scale::none);  // its null is no share
-  EXPECT_EQ(find(made, "n_x")->scale, Scale::none);
+  EXPECT_EQ(find(made, "test/loss/n_x")->scale, Scale::none);
   EXPECT_EQ(find(made, "gini/W_E")->scale, Scale::share);
   EXPECT_EQ(find(made, "gini/blocks.0"), nullptr);
 }

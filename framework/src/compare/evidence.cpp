@@ -45,8 +45,8 @@ bool is_count(const std::string& name) { return name.starts_with("n_") || name.f
 bool is_score(double value) { return std::abs(value) <= 1; }
 
 Scale scale_of(const std::string& name, double value, const double* null) {
-  if (name.find("loss") != name.npos) return Scale::loss;
   if (is_count(name)) return Scale::none;
+  if (name.find("loss") != name.npos) return Scale::loss;
   return is_score(value) && (!null || is_score(*null)) ? Scale::share : Scale::none;
 }
 
