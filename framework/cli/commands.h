@@ -22,6 +22,7 @@ Command add_runs(CLI::App& program);
 Command add_verify(CLI::App& program);
 Command add_ablate(CLI::App& program);
 Command add_patch(CLI::App& program);
+Command add_compare(CLI::App& program);
 Command add_import(CLI::App& program);
 Command add_export(CLI::App& program);
 Command add_report(CLI::App& program);

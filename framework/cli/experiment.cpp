@@ -85,14 +85,25 @@ Batch Experiment::sample(int64_t batch_size, torch::Generator rng) const {
   return batch;
 }
 
+ProbeInRun Experiment::make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const {
+  const Plugin& plugin = registry_.find(PluginKind::probe, choice.plugin);
+  instance = make_probe(plugin, choice.parameters);
+  ProbeInRun probe{choice.label,      choice.every, choice.reference, instance.get(),
+                   instance->needs(), plugin.name,  plugin.version,   choice.parameters};
+  observer_->check(probe);
+  return probe;
+}
+
 void Experiment::add_probes(const std::vector<ProbeChoice>& choices) {
   for (const ProbeChoice& choice : choices) {
-    const Plugin& plugin = registry_.find(PluginKind::probe, choice.plugin);
-    instances_.push_back(make_probe(plugin, choice.parameters));
-    probes_.push_back({choice.label, choice.every, choice.reference, instances_.back().get(),
-                       instances_.back()->needs(), plugin.name, plugin.version, choice.parameters});
-    observer_->check(probes_.back());
+    instances_.emplace_back();
+    probes_.push_back(make_checked(choice, instances_.back()));
   }
+}
+
+void Experiment::check_probe(const ProbeChoice& choice) const {
+  Instance<Probe> instance;
+  make_checked(choice, instance);
 }
 
 // The data themselves and not how they were made: another version of the task may make others.

@@ -30,12 +30,15 @@ class Experiment {
 
   /// Makes these probes and checks that this run can give them what they need.
   void add_probes(const std::vector<ProbeChoice>& choices);
+  /// Throws where add_probes() would; nothing is added.
+  void check_probe(const ProbeChoice& choice) const;
 
   const Settings& settings() const { return settings_; }
   const Task& task() const { return *task_; }
   /// Examples of an endless task, checked.
   Batch sample(int64_t batch_size, torch::Generator rng) const;
   const TaskSpec& spec() const { return spec_; }
+  const Structure& structure() const { return structure_; }
   const Split& split() const { return split_; }
   Model& model() { return *model_; }
   const Observer& observer() const { return *observer_; }
@@ -44,8 +47,10 @@ class Experiment {
   /// The seed of the random weights that probes are measured on for their null: -1 - seeds.init. Seeds
   /// in configs are not negative, so no run begins with these weights.
   int64_t null_seed() const { return -1 - settings_.seeds.init; }
-  /// A network as the config describes it, at step 0, drawn from null_seed().
-  std::unique_ptr<Model> null_model() const { return make_model_of(null_seed()); }
+  /// A network as the config describes it, at step 0, drawn from null_seed(). Another `draw` gives another.
+  std::unique_ptr<Model> null_model(int64_t draw = 0) const {
+    return make_model_of(null_seed() - (draw << 40));
+  }
   /// Shows `model`, which is like model() but has weights of its own, instead of it.
   Observer observer_of(Model& model) const { return {spec_, structure_, split_, model}; }
 
@@ -57,6 +62,7 @@ class Experiment {
 
  private:
   std::unique_ptr<Model> make_model_of(int64_t seed) const;
+  ProbeInRun make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const;
   std::string hash_setting() const;
 
   const Registry& registry_;

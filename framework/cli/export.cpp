@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-// orrery export RUN: a checkpoint, or the curves, as others read them.
-=======
-// orrery export RUN: a checkpoint as others read it, or the figures of its report as images.
->>>>>>> ada2965526c456d4094d1d16c0a139bde7d5cf68
+// orrery export RUN: a checkpoint or the curves as others read them, or the figures of its report as images.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -10,12 +6,9 @@
 #include <memory>
 
 #include "commands.h"
-<<<<<<< HEAD
 #include "curve_events.h"
-=======
 #include "experiment.h"
 #include "export_figures.h"
->>>>>>> ada2965526c456d4094d1d16c0a139bde7d5cf68
 #include "import/weights_file.h"
 #include "run/safetensors.h"
 #include "run_files.h"
@@ -105,19 +98,16 @@ int export_curves(const Options& options) {
 }
 
 int export_run(const Options& options) {
-<<<<<<< HEAD
+  if (options.tensorboard && !options.figures.empty())
+    throw UsageError("--tensorboard and --figures cannot be used together", "ask for one after the other");
   if (options.tensorboard) return export_curves(options);
-  if (options.out.empty())
-    throw UsageError("--out is missing: the file to write",
-                     "name it .pth or .safetensors; or ask for the curves by --tensorboard");
-=======
   if (!options.figures.empty())
     return export_figures({options.run, options.figures, options.out, options.steps},
                           *load_plugins(options.files));
   if (options.out.empty())
-    throw UsageError("say which file to write, with --out",
-                     "or which figures, with --figures png or --figures svg");
->>>>>>> ada2965526c456d4094d1d16c0a139bde7d5cf68
+    throw UsageError(
+        "--out is missing: the file to write",
+        "name it .pth or .safetensors; or ask for --figures png|svg, or for the curves by --tensorboard");
   const std::string format = choose_format(options);
   const RunDirectory run = RunDirectory::open(options.run, RunDirectory::Access::read);
   const CheckpointFile checkpoint = choose_checkpoint(run, options.step);
@@ -150,21 +140,14 @@ int export_run(const Options& options) {
 Command add_export(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand(
-<<<<<<< HEAD
-      "export", "Write a checkpoint for PyTorch or as safetensors, or the curves for TensorBoard");
+      "export",
+      "Write a checkpoint for PyTorch or as safetensors, the curves for TensorBoard, or figures as images");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
   command
       ->add_option("--out", options->out,
-                   "The file to write; with --tensorboard a folder, by default tensorboard/ in the run")
-      ->type_name("FILE");
-=======
-      "export", "Write a checkpoint for PyTorch or as safetensors, or figures as images");
-  command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
-  command
-      ->add_option("--out", options->out,
-                   "The file to write; of figures, the folder, by default figures/ in the run")
+                   "The file to write; with --tensorboard or --figures a folder, by default tensorboard/ or "
+                   "figures/ in the run")
       ->type_name("PATH");
->>>>>>> ada2965526c456d4094d1d16c0a139bde7d5cf68
   command->add_option("--format", options->format, "By default as the file's ending says")
       ->check(CLI::IsMember({"pytorch", "safetensors"}));
   command->add_option("--step", options->step, "Which checkpoint; by default the last")
@@ -172,10 +155,8 @@ Command add_export(CLI::App& program) {
       ->default_str("");
   command->add_flag("--all-outputs", options->all_outputs,
                     "Also the output columns that an import set aside, of tokens that are no classes");
-<<<<<<< HEAD
   command->add_flag("--tensorboard", options->tensorboard,
                     "Write an event file with every metric and every scalar of probes instead");
-=======
   command
       ->add_option("--figures", options->figures,
                    "The figures of its report instead, as images, drawn by Chromium")
@@ -184,7 +165,6 @@ Command add_export(CLI::App& program) {
       "--steps", options->steps,
       "Of figures: which steps: last (the default), all, \"every N\", or a list such as 0,1000");
   add_plugin_option(*command, options->files);
->>>>>>> ada2965526c456d4094d1d16c0a139bde7d5cf68
   command->footer(R"(Weights have TransformerLens's names and shapes.
 Examples:
   orrery export runs/quickstart-... --out quickstart.pth

@@ -21,8 +21,10 @@ constexpr const char* examples = R"(Examples:
   orrery show runs/quickstart-...              its state and curves, and what probes found
   orrery runs                                  every run: what differs, how it ended
   orrery probe runs/quickstart-... --json      probe every checkpoint, as JSON lines
+  orrery report runs/quickstart-...            the run as one HTML page
   orrery verify --tier quick                   do published results reproduce?
   orrery ablate runs/quickstart-...            what a network loses without each of its parts
+  orrery compare runs/one runs/another         what two networks have in common
   orrery import published.pth --config c.toml  a run out of a published network
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
   orrery plugins                               which tasks and probes there are
@@ -58,9 +60,9 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   program.option_defaults()->always_capture_default();
   std::vector<cli::Command> commands;
-  for (const auto add : {cli::add_train, cli::add_probe, cli::add_show, cli::add_runs, cli::add_report, cli::add_compare,
-                         cli::add_verify, cli::add_ablate, cli::add_patch, cli::add_import, cli::add_export,
-                         cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
+  for (const auto add : {cli::add_train, cli::add_probe, cli::add_show, cli::add_runs, cli::add_report,
+                         cli::add_compare, cli::add_verify, cli::add_ablate, cli::add_patch, cli::add_import,
+                         cli::add_export, cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
     commands.push_back(add(program));
   if (argc == 2 && argv[1] == std::string_view("--help-texts")) return print_help_texts(program), 0;
   refuse_unknown_command(program, argc, argv);
