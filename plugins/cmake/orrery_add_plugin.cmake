@@ -41,6 +41,7 @@ function(orrery_add_plugin name)
     add_executable(${target}_test ${arg_TESTS})
     target_link_libraries(${target}_test PRIVATE ${target}_objects GTest::gtest_main)
     orrery_reuse_header(${target}_test)
+    target_compile_options(${target}_test PRIVATE $<$<CONFIG:Release>:-O1>)
     # One entry for all of them: loading LibTorch anew takes a hundred times as long as a test.
     add_test(NAME ${target} COMMAND ${target}_test --gtest_brief=1)
   endif()
