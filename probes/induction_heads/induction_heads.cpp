@@ -11,6 +11,7 @@
 #include <orrery/probe.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "head_circuits.h"
@@ -315,7 +316,8 @@ class InductionHeads final : public orrery::Probe {
       });
       if (!found && params_.ablate == "found") continue;
       const Sight without = look(model, repeats, {head}, plain.mean_z);
-      recorder.scalar("loss_increase_without/" + to_string(head), without.loss_repeats - plain.loss_repeats);
+      recorder.scalar("loss_increase_without/head=" + to_string(head),
+                      without.loss_repeats - plain.loss_repeats);
       recorder.finding(orrery::ablation_finding("head " + to_string(head), "mean", "repeats",
                                                 plain.loss_repeats, without.loss_repeats));
     }
@@ -327,15 +329,19 @@ class InductionHeads final : public orrery::Probe {
                               const std::vector<Role>& roles, Recorder& recorder) {
     for (const std::string role : {kPreviousToken, kInduction}) {
       const std::vector<Head> heads = with_role(roles, role);
-      if (heads.empty()) continue;
+      const std::string name =
+          std::string("loss_increase_without/all_") + (role == kInduction ? "induction" : "previous_token");
+      if (heads.empty()) {
+        recorder.scalar(name, std::numeric_limits<double>::quiet_NaN());
+        continue;
+      }
       const Sight without = look(model, repeats, heads, plain.mean_z);
-      const std::string label = role == kInduction ? "induction" : "previous_token";
-      recorder.scalar("loss_increase_without/all_" + label, without.loss_repeats - plain.loss_repeats);
+      recorder.scalar(name, without.loss_repeats - plain.loss_repeats);
       recorder.finding(orrery::ablation_finding("all " + role + " heads", "mean", "repeats",
                                                 plain.loss_repeats, without.loss_repeats));
       if (role != kPreviousToken) continue;
       for (const Head& head : with_role(roles, kInduction))
-        recorder.scalar("prefix_matching_without_previous_token/" + to_string(head),
+        recorder.scalar("prefix_matching_without_previous_token/head=" + to_string(head),
                         at(without.prefix_matching, head));
     }
   }

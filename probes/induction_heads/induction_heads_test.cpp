@@ -122,16 +122,16 @@ TEST(InductionHeads, BringTheCircuitsLossDownAndTheirLossUp) {
   EXPECT_NEAR(scalar(recorder, "in_context_learning_score"), known - guessing, 2 * leak);
   // All tokens occur in each repeat, so the mean of what head 1.0 copies prefers none of them. Each of 33 *
   // 64 terms of the mean may leak.
-  EXPECT_NEAR(scalar(recorder, "loss_increase_without/1.0"), guessing - known, 2 * leak + 1e-5);
+  EXPECT_NEAR(scalar(recorder, "loss_increase_without/head=1.0"), guessing - known, 2 * leak + 1e-5);
   // Without the previous token nothing matches, and BOS is all there is.
-  EXPECT_NEAR(scalar(recorder, "loss_increase_without/0.0"), guessing - known, 2 * leak + 1e-5);
-  EXPECT_NEAR(scalar(recorder, "prefix_matching_without_previous_token/1.0"), 0, 1e-6);
+  EXPECT_NEAR(scalar(recorder, "loss_increase_without/head=0.0"), guessing - known, 2 * leak + 1e-5);
+  EXPECT_NEAR(scalar(recorder, "prefix_matching_without_previous_token/head=1.0"), 0, 1e-6);
   EXPECT_EQ(scalar(recorder, "loss_increase_without/all_induction"),
-            scalar(recorder, "loss_increase_without/1.0"));
+            scalar(recorder, "loss_increase_without/head=1.0"));
   EXPECT_EQ(scalar(recorder, "loss_increase_without/all_previous_token"),
-            scalar(recorder, "loss_increase_without/0.0"));
-  EXPECT_NEAR(scalar(recorder, "loss_increase_without/0.1"), 0, 1e-9);
-  EXPECT_FALSE(has_scalar(recorder, "loss_increase_without/1.1"));
+            scalar(recorder, "loss_increase_without/head=0.0"));
+  EXPECT_NEAR(scalar(recorder, "loss_increase_without/head=0.1"), 0, 1e-9);
+  EXPECT_FALSE(has_scalar(recorder, "loss_increase_without/head=1.1"));
   const auto ablation = finding(recorder, "ablation_head_1_0_mean_repeats").fields;
   EXPECT_EQ(std::get<std::string>(ablation.at("component")), "head 1.0");
   EXPECT_EQ(std::get<double>(ablation.at("loss_before")), scalar(recorder, "loss/repeats"));
@@ -192,8 +192,9 @@ TEST(InductionHeads, AreReplacedByTheirMean) {
       const double after = plain_loss(model.forward(random.repeats.tokens), random.repeats, true);
       W_O.copy_(old_W), b_O.copy_(old_b);
       // Two orders of summation in float32, in logits of order 10.
-      EXPECT_NEAR(scalar(recorder, "loss_increase_without/" + induction_heads::to_string(Head{layer, head})),
-                  after - before, 1e-5);
+      EXPECT_NEAR(
+          scalar(recorder, "loss_increase_without/head=" + induction_heads::to_string(Head{layer, head})),
+          after - before, 1e-5);
       EXPECT_GT(std::abs(after - before), 1e-3);
     }
 }
@@ -220,7 +221,7 @@ TEST(InductionHeads, AreSilencedTogether) {
   EXPECT_NEAR(scalar(recorder, "loss_increase_without/all_induction"), rise, 1e-5);
   EXPECT_NEAR(scalar(recorder, "loss_increase_without/all_previous_token"), rise, 1e-5);
   for (int64_t head = 0; head < 3; ++head) {
-    const std::string name = "prefix_matching_without_previous_token/1." + std::to_string(head);
+    const std::string name = "prefix_matching_without_previous_token/head=1." + std::to_string(head);
     const double expected = looked_up(silent.cache["blocks.1.attn.hook_pattern"], random.repeats, head)[0];
     EXPECT_NEAR(scalar(recorder, name), expected, 1e-5);
     EXPECT_NE(scalar(recorder, name), scalar(recorder, "prefix_matching/1." + std::to_string(head)));

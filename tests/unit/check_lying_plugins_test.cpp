@@ -42,16 +42,16 @@ Results run(const std::vector<Check>& all) {
 Results check_task(const std::string& fault) {
   const Plugin& plugin = lying("lying_task");
   const Values given{{"fault", fault}};
-  std::vector<Check> all =
-      checks::parameter_checks({.summary = plugin.summary,
-                                .fields = plugin.parameters,
-                                .make = [&](const Values& values) { make_task(plugin, values); },
-                                .create = [&](const Values& values) { make_task(plugin, values); },
-                                .use =
-                                    [&](Values values) {
-                                      values.insert({"fault", fault});
-                                      make_task(plugin, values)->split(make_generator(0));
-                                    }});
+  const auto made = [&](Values values) {
+    values.insert({"fault", fault});
+    return make_task(plugin, values);
+  };
+  std::vector<Check> all = checks::parameter_checks(
+      {.summary = plugin.summary,
+       .fields = plugin.parameters,
+       .make = made,
+       .create = made,
+       .use = [&](const Values& values) { made(values)->split(make_generator(0)); }});
   for (Check& check : checks::task_checks(
            std::make_shared<checks::TaskUnderCheck>(source_of(plugin), given, [](const std::string&) {})))
     all.push_back(std::move(check));
@@ -178,7 +178,11 @@ TEST(ParameterChecks, FindWhatADeclarationGetsWrong) {
       {"parameters are documented", [](auto& d) { d.fields[0].doc = ""; }},
       {"parameters are documented", [](auto& d) { d.fields[0].doc = "The modulus."; }},
       {"parameters are documented", [](auto& d) { d.summary = "No sentence"; }},
-      {"parameters are documented", [](auto& d) { d.fields[0].name = "the modulus"; }},
+      {"parameters are documented",
+       [&](auto& d) {
+         d.fields[0].name = "the modulus";
+         d.make = d.create = refuse(d.fields);
+       }},
       {"the defaults fit", [](auto& d) { d.make = [](const Values&) { throw Error("cannot", "do not"); }; }},
       {"bounds are enforced",
        [](auto& d) {

@@ -1,5 +1,6 @@
 #include "check/compare.h"
 
+#include <ATen/Context.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -133,6 +134,12 @@ std::string difference(const Record& a, const Record& b) {
     if (std::string found = difference(a.findings[i], b.findings[i]); !found.empty()) return found;
   return a.headlines == b.headlines ? "" : "other scalars are headlines";
 }
+
+torch::Tensor global_generator_state() {
+  return at::globalContext().defaultGenerator(torch::kCPU).get_state().clone();
+}
+
+void seed_global_generator() { at::manual_seed(0x6f7272657279); }
 
 Batch copy(const Batch& batch) {
   Batch own;

@@ -20,6 +20,11 @@ ORRERY_API std::string difference(const std::string& name, const Batch& a, const
 ORRERY_API std::string difference(const Split& a, const Split& b);
 ORRERY_API std::string difference(const Record& a, const Record& b);
 
+/// The state of LibTorch's own generator on the CPU.
+ORRERY_API torch::Tensor global_generator_state();
+/// Gives it a seed that nobody else would: whoever seeds it next is seen, and so is whoever draws from it.
+ORRERY_API void seed_global_generator();
+
 /// With tensors of their own.
 ORRERY_API Batch copy(const Batch& batch);
 ORRERY_API Split copy(const Split& split);

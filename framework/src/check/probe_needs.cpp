@@ -89,6 +89,8 @@ std::map<std::string, std::vector<std::string>> undeclared_weights(const Needs& 
   for (const NamedWeight& weight : model->weights())
     if (!declared(needs.weights, weight.name))
       modules[weight.name.substr(0, weight.name.find_last_of('.'))].push_back(weight.name);
+  // But not without any weight.
+  std::erase_if(modules, [&](const auto& module) { return module.second.size() == model->weights().size(); });
   return modules;
 }
 

@@ -60,7 +60,7 @@ std::string shown_fault(const Seen& before, const Observation& now) {
 
 // What there is one of in a process.
 struct Globals {
-  torch::Tensor generator = at::globalContext().defaultGenerator(torch::kCPU).get_state().clone();
+  torch::Tensor generator = global_generator_state();
   bool gradients = torch::GradMode::is_enabled();
   int threads = at::get_num_threads();
   caffe2::TypeMeta dtype = c10::get_default_dtype();
@@ -111,6 +111,7 @@ Traces traces(ProbeUnderCheck& under_check, const Setting& setting) {
   };
   Companion before(in_run.needs, [&](const Observation& observation) {
     seen = snapshot(observation);
+    seed_global_generator();
     globals.emplace();
   });
   Companion after(in_run.needs, [&](const Observation& observation) {

@@ -22,8 +22,6 @@ bool draws(const std::function<void(torch::Generator)>& from) {
   return !same(used.get_state(), fresh.get_state());
 }
 
-torch::Tensor global_state() { return at::globalContext().defaultGenerator(torch::kCPU).get_state(); }
-
 }  // namespace
 
 Result same_seed_same_data(TaskUnderCheck& task) {
@@ -58,11 +56,12 @@ Result other_seed_other_data(TaskUnderCheck& task) {
 
 Result draws_from_its_generator(TaskUnderCheck& task) {
   for (const Variant& variant : task.variants()) {
-    const torch::Tensor before = global_state().clone();
+    seed_global_generator();
+    const torch::Tensor before = global_generator_state();
     const auto made = task.source().make(variant.values);
     made->split(make_generator(data_seed));
     if (variant.spec.endless) made->sample(batch_size, make_generator(data_seed));
-    if (!same(before, global_state()))
+    if (!same(before, global_generator_state()))
       return failed(variant.at("making the data changes LibTorch's own generator"),
                     "pass the generator to torch::rand, torch::randint, torch::randperm; seed nothing");
   }
