@@ -5,7 +5,9 @@
 #include <orrery/probe.h>
 
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace orrery::testing {
 
@@ -16,13 +18,16 @@ class ModelOnBatch {
   ModelOnBatch(TaskSpec of, std::unique_ptr<Model> with, Batch on)
       : spec(std::move(of)), inputs(std::move(on)), model(std::move(with)) {}
 
-  /// Runs the model with the weights of the moment, and keeps all activations at the read-out positions.
-  Observation observe(int64_t step = 0) {
+  /// Runs the model with the weights of the moment, and keeps the activations that `globs` match, at the
+  /// read-out positions: all of them, or what the host would keep for a probe, probe->needs().activations.
+  Observation observe(int64_t step = 0, const std::vector<std::string>& globs = {"*"}) {
     const torch::NoGradGuard no_grad;
     const auto positions = torch::tensor(spec.read_out, torch::kInt64);
-    const auto seen = run_with_cache(*model, inputs.tokens);
+    const auto seen = run_with_cache(*model, inputs.tokens, globs);
     logits_ = seen.logits.index_select(1, positions);
+    cache_ = {};
     for (const auto& point : model->hook_points()) {
+      if (!seen.cache.contains(point->name())) continue;
       const auto& activation = seen.cache[point->name()];
       const int64_t dim = point->position_dim();
       cache_.put(point->name(), dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions));

@@ -56,7 +56,7 @@ std::vector<Mistake> mistakes() {
       {"no task \"signed_subtraction\"",
        {"train", "careless.toml", "--set", "task.name=signed_subtraction"},
        2},
-      {"train.labels from 0 to 8; expected 0 to 4", careless("task", "label"), 1},
+      {"train.labels from 1 to 5; expected 0 to 4", careless("task", "label"), 1},
       {"train.labels of shape [15, 1] and dtype Int; expected [15, 1] and Long", careless("task", "dtype"),
        1},
       {"train.labels of shape [15] and dtype Long; expected [15, 1] and Long", careless("task", "shape"), 1},
@@ -67,7 +67,7 @@ std::vector<Mistake> mistakes() {
        train({"--set", "task.mistake=cyclic", "--set", with_fourier}), 0},
       {"no hook point matches \"blocks.*.attn.hook_patern\" (did you mean", careless("probe", "hook"), 2},
       {"activation \"blocks.0.attn.hook_z\" was not cached", careless("probe", "cache"), 0},
-      {"no weight \"W_E\" (did you mean \"embed.W_E\"?)", careless("probe", "weight"), 0},
+      {"the model has no weight \"W_E\"", careless("probe", "weight"), 0},
       {"scalar \"mean\" is recorded twice at one checkpoint", careless("probe", "twice"), 0},
       {"tensor \"nothing\" is recorded but undefined", careless("probe", "undefined"), 0},
   };

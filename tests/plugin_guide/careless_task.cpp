@@ -26,7 +26,7 @@ class CarelessTask final : public orrery::Task {
     const auto row = torch::arange(n_inputs, torch::kInt64);
     const auto a = row.div(5, "floor").remainder(5), b = row.remainder(5);
     orrery::Batch grid{.tokens = torch::stack({a, b}, 1), .labels = (a + b).remainder(5).unsqueeze(1)};
-    if (made("label")) grid.labels = (a + b).unsqueeze(1);
+    if (made("label")) grid.labels = grid.labels + 1;
     if (made("dtype")) grid.labels = grid.labels.to(torch::kInt32);
     if (made("shape")) grid.labels = grid.labels.squeeze(1);
     const auto order = torch::randperm(n_inputs, rng, torch::kInt64);

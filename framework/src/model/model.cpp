@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <orrery/error.h>
 #include <orrery/hooks.h>
 #include <orrery/model.h>
@@ -20,7 +22,8 @@ torch::Tensor Model::weight(const std::string& name) const {
     if (weight.name == name) return weight.value;
     names.push_back(weight.name);
   }
-  throw Error("the model has no weight \"" + name + "\"" + did_you_mean(name, names));
+  throw Error(fmt::format("the model has no weight \"{}\"{}", name, did_you_mean(name, names)),
+              fmt::format("the model has: {}", fmt::join(names, ", ")));
 }
 
 int64_t Model::n_parameters() const {
