@@ -8,11 +8,16 @@ const panels = [];
 // "train/loss" and "test/loss" have the same colour in every panel.
 const fixedColours = {train: 0, test: 1, all: 2};
 
-function seriesStyle(name, index) {
-  const fixed = name.split("/").find((part) => part in fixedColours);
-  return fixed !== undefined && !name.match(/\/(loss|accuracy)\//)
-    ? {colour: lineColour(fixedColours[fixed]), dash: "solid"}
-    : {colour: lineColour(index), dash: ["solid", "dot", "dashdot", "longdashdot"][Math.floor(index / theme().lines.length) % 4]};
+function fixedColour(curve) {
+  const part = curve.name.split("/").find((one) => one in fixedColours);
+  return part === undefined || /\/(loss|accuracy)\//.test(curve.name) ? undefined : fixedColours[part];
+}
+
+function seriesStyle(panel, index) {
+  const fixed = panel.curves.map(fixedColour);
+  const own = fixed.every((colour) => colour !== undefined) && new Set(fixed).size === fixed.length;
+  return {colour: lineColour(own ? fixed[index] : index),
+    dash: ["solid", "dot", "dashdot", "longdashdot"][Math.floor(index / theme().lines.length) % 4]};
 }
 
 function wantsLog(panel) {
@@ -26,7 +31,7 @@ function wantsLog(panel) {
 }
 
 function curveTrace(curve, index, panel) {
-  const {colour, dash} = seriesStyle(curve.name, index);
+  const {colour, dash} = seriesStyle(panel, index);
   const steps = numbers(curve.steps);
   return {type: "scatter", mode: steps.length <= 40 ? "lines+markers" : "lines", name: curve.label || curve.name, x: steps,
     y: numbers(curve.values), line: {color: colour, width: 1.6, dash}, marker: {size: 4, color: colour},
@@ -34,8 +39,8 @@ function curveTrace(curve, index, panel) {
 }
 
 // What the probe says of random weights: a dashed line over the whole axis.
-function nullTrace(curve, index) {
-  const {colour} = seriesStyle(curve.name, index), steps = numbers(curve.steps);
+function nullTrace(curve, index, panel) {
+  const {colour} = seriesStyle(panel, index), steps = numbers(curve.steps);
   return {type: "scatter", mode: "lines", name: `${curve.label || curve.name}, random weights`,
     x: [steps[0], steps[steps.length - 1]], y: [curve.null, curve.null], line: {color: colour, width: 1.2, dash: "6px,4px"},
     hovertemplate: "%{y:.4~g}", opacity: 0.75, showlegend: false};
@@ -64,7 +69,7 @@ function phaseLabels() {
 function panelFigure(panel) {
   const data = panel.curves.map((curve, i) => curveTrace(curve, i, panel));
   if (panel.curves.length <= 6)
-    panel.curves.forEach((curve, i) => { if (Number.isFinite(curve.null)) data.push(nullTrace(curve, i)); });
+    panel.curves.forEach((curve, i) => { if (Number.isFinite(curve.null)) data.push(nullTrace(curve, i, panel)); });
   const many = panel.curves.length > 6, narrow = window.innerWidth < 700, labelled = panel.labelled && pageData.phases.length > 0;
   const xaxis = axisStyle("step", {log: timeAxis.log, hoverformat: ",d", showspikes: !many, spikethickness: 1,
     spikedash: "dot", spikecolor: theme().axis, spikemode: "across"});

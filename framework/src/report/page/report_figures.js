@@ -33,7 +33,10 @@ function padded(low, high) {
 // The same range at every step, so that what changes is the figure and not its axis.
 function fixedRange([low, high, lowestPositive], log, fromZero) {
   if (scrubber.perStep) return {};
-  if (!log) return {range: padded(fromZero ? Math.min(low, 0) : low, fromZero ? Math.max(high, 0) : high)};
+  if (!log) {
+    const [from, to] = padded(fromZero ? Math.min(low, 0) : low, fromZero ? Math.max(high, 0) : high);
+    return {range: [fromZero && low >= 0 ? 0 : from, fromZero && high <= 0 ? 0 : to]};
+  }
   return lowestPositive > 0 ? {range: padded(Math.log10(lowestPositive), Math.log10(high))} : {};
 }
 
