@@ -43,6 +43,7 @@ ORRERY_API std::vector<size_t> spread(size_t n, size_t count);
 ///  "frames": [[step, index of its head, [[x, y, z], ..]]], "null": [-1, ..]}
 /// x and y are references into `numbers` or null; z is [reference, rows, columns, scale]. Ranges are those of
 /// all frames, kept or not.
-ORRERY_API Json pack_figure(const FigureFrames& figure, size_t n_frames, Precision precision, Numbers& numbers);
+ORRERY_API Json pack_figure(const FigureFrames& figure, size_t n_frames, Precision precision,
+                            Numbers& numbers);
 
 }  // namespace orrery

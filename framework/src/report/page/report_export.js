@@ -5,8 +5,7 @@
 async function exportOne(file, make, format, width, height) {
   const image = await figureImage(make, format, width, height);
   const [kind, content] = [image.slice(0, image.indexOf(",")), image.slice(image.indexOf(",") + 1)];
-  const base64 = kind.endsWith(";base64") ? content
-    : btoa(utf8Characters(decodeURIComponent(content)));
+  const base64 = kind.endsWith(";base64") ? content : btoa(utf8Characters(decodeURIComponent(content)));
   return element("pre", {"data-file": `${file}.${format}`}, base64);
 }
 
@@ -19,14 +18,20 @@ async function exportFigures(format) {
   prepareSteps();
   const made = [];
   for (const panel of [...metricPanels(), ...progressPanels(), ...pageData.probes.flatMap(scalarPanels)])
-    made.push(await exportOne(preparePanel(panel).file, () => panelFigure(panel), format, 720, panel.height + 60));
+    made.push(
+      await exportOne(preparePanel(panel).file, () => panelFigure(panel), format, 720, panel.height + 60),
+    );
   for (const probe of pageData.probes)
-    for (const [figures, concluding] of [[probe.figures, false], [probe.concluding, true]])
+    for (const [figures, concluding] of [
+      [probe.figures, false],
+      [probe.concluding, true],
+    ])
       for (const figure of figures) {
         Object.assign(figure, {file: `${probe.label}_${figure.name}`, concluding});
         for (const [step] of figure.frames) {
           Object.assign(scrubber, {steps: [step], index: 0});
-          const make = () => figureAtStep(figure), {layout, file} = make();
+          const make = () => figureAtStep(figure),
+            {layout, file} = make();
           made.push(await exportOne(file, make, format, 560, layout.height + 60));
         }
       }

@@ -20,7 +20,7 @@ function rowsOf([reference, rows, columns, scale]) {
   let values = stored;
   if (!(stored instanceof Float32Array)) {
     const missing = stored instanceof Int8Array ? -128 : -32768;
-    values = Float32Array.from(stored, (value) => value === missing ? NaN : value * scale);
+    values = Float32Array.from(stored, (value) => (value === missing ? NaN : value * scale));
   }
   return Array.from({length: rows}, (_, row) => values.subarray(row * columns, (row + 1) * columns));
 }
@@ -33,21 +33,31 @@ function padded(low, high) {
 // The same range at every step, so that what changes is the figure and not its axis.
 function fixedRange([low, high, lowestPositive], log, fromZero) {
   if (scrubber.perStep) return {};
-  if (!log) return {range: padded(fromZero ? Math.min(low, 0) : low, fromZero ? Math.max(high, 0) : high)};
+  if (!log) {
+    const [from, to] = padded(fromZero ? Math.min(low, 0) : low, fromZero ? Math.max(high, 0) : high);
+    return {range: [fromZero && low >= 0 ? 0 : from, fromZero && high <= 0 ? 0 : to]};
+  }
   return lowestPositive > 0 ? {range: padded(Math.log10(lowestPositive), Math.log10(high))} : {};
 }
 
 function extent(rows) {
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   for (const row of rows)
-    for (const value of row) if (Number.isFinite(value)) { low = Math.min(low, value); high = Math.max(high, value); }
+    for (const value of row)
+      if (Number.isFinite(value)) {
+        low = Math.min(low, value);
+        high = Math.max(high, value);
+      }
   return [low, high];
 }
 
 // Zero is the colour of the paper; where nothing is negative, the blue half is left out.
 function heatmapColours([low, high]) {
-  const largest = Math.max(Math.abs(low), Math.abs(high)), size = largest > 0 && Number.isFinite(largest) ? largest : 1;
-  const stops = theme().diverging, half = stops.slice((stops.length - 1) / 2);
+  const largest = Math.max(Math.abs(low), Math.abs(high)),
+    size = largest > 0 && Number.isFinite(largest) ? largest : 1;
+  const stops = theme().diverging,
+    half = stops.slice((stops.length - 1) / 2);
   return low >= 0
     ? {zmin: 0, zmax: size, colorscale: half.map((colour, i) => [i / (half.length - 1), colour])}
     : {zmin: -size, zmax: size, colorscale: divergingScale()};
@@ -60,81 +70,137 @@ function cellTexts(rows) {
 }
 
 // As high as its rows need, up to a square.
-function heatmapHeight(rows) { return Math.min(400, 130 + 44 * rows); }
+function heatmapHeight(rows) {
+  return Math.min(400, 130 + 44 * rows);
+}
 function figureHeight(figure) {
   const [, headIndex, traces] = frameOf(figure);
   return figure.heads[headIndex].kind === "heatmap" ? heatmapHeight(traces[0]?.[2]?.[1] ?? 6) : 330;
 }
 
 // Few positions are each named by their number, and none between them.
-function wholeTicks(count) { return count <= 16 ? {tick0: 0, dtick: 1} : {}; }
+function wholeTicks(count) {
+  return count <= 16 ? {tick0: 0, dtick: 1} : {};
+}
 
 function heatmapData(figure, head, traces) {
-  return traces.slice(0, 1).filter(([, , z]) => z).map(([x, y, z]) => {
-    const rows = rowsOf(z);
-    return {type: "heatmap", z: rows, x: x && !head.x_ticks ? numbers(x) : undefined, y: y && !head.y_ticks ? numbers(y) : undefined,
-      name: head.traces[0] || "", xgap: 0, ygap: 0, hoverongaps: false,
-      ...heatmapColours(scrubber.perStep || !figure.range.z ? extent(rows) : figure.range.z),
-      ...cellTexts(rows),
-      colorbar: {thickness: 9, outlinewidth: 0, len: 0.96, tickfont: {size: 10.5, color: theme().soft}, ticklen: 3, nticks: 6,
-        tickcolor: theme().axis, exponentformat: "e"},
-      hovertemplate: `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y}<br><b>%{z:.4~g}</b><extra></extra>`};
-  });
+  return traces
+    .slice(0, 1)
+    .filter(([, , z]) => z)
+    .map(([x, y, z]) => {
+      const rows = rowsOf(z);
+      return {
+        type: "heatmap",
+        z: rows,
+        x: x && !head.x_ticks ? numbers(x) : undefined,
+        y: y && !head.y_ticks ? numbers(y) : undefined,
+        name: head.traces[0] || "",
+        xgap: 0,
+        ygap: 0,
+        hoverongaps: false,
+        ...heatmapColours(scrubber.perStep || !figure.range.z ? extent(rows) : figure.range.z),
+        ...cellTexts(rows),
+        colorbar: {
+          thickness: 9,
+          outlinewidth: 0,
+          len: 0.96,
+          tickfont: {size: 10.5, color: theme().soft},
+          ticklen: 3,
+          nticks: 6,
+          tickcolor: theme().axis,
+          exponentformat: "e",
+        },
+        hovertemplate: `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y}<br><b>%{z:.4~g}</b><extra></extra>`,
+      };
+    });
 }
 
 function lineData(head, traces) {
   return traces.map(([x, y], i) => {
-    const colour = lineColour(i), values = y ? numbers(y) : [];
-    const trace = {name: head.traces[i] || "", x: x ? numbers(x) : undefined, y: values, hovertemplate:
-      `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y:.4~g}${head.traces[i] ? `<extra>${head.traces[i]}</extra>` : "<extra></extra>"}`};
+    const colour = lineColour(i),
+      values = y ? numbers(y) : [];
+    const trace = {
+      name: head.traces[i] || "",
+      x: x ? numbers(x) : undefined,
+      y: values,
+      hovertemplate: `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y:.4~g}${head.traces[i] ? `<extra>${head.traces[i]}</extra>` : "<extra></extra>"}`,
+    };
     if (head.kind === "bar") return {...trace, type: "bar", marker: {color: colour}};
     const dash = ["solid", "dash", "dot", "dashdot"][Math.floor(i / theme().lines.length) % 4];
     if (head.kind === "line")
-      return {...trace, type: "scatter", mode: values.length <= 30 ? "lines+markers" : "lines", line: {color: colour, width: 1.6, dash}, marker: {size: 5}};
+      return {
+        ...trace,
+        type: "scatter",
+        mode: values.length <= 30 ? "lines+markers" : "lines",
+        line: {color: colour, width: 1.6, dash},
+        marker: {size: 5},
+      };
     const symbol = ["circle", "square", "diamond", "cross"][Math.floor(i / theme().lines.length) % 4];
-    return {...trace, type: "scatter", mode: "markers",
-      marker: {color: colour, symbol, size: values.length > 300 ? 4 : 6, opacity: 0.8, line: {width: 0}}};
+    return {
+      ...trace,
+      type: "scatter",
+      mode: "markers",
+      marker: {color: colour, symbol, size: values.length > 300 ? 4 : 6, opacity: 0.8, line: {width: 0}},
+    };
   });
 }
 
 function figureAtStep(figure) {
-  const [, headIndex, traces] = frameOf(figure), head = figure.heads[headIndex];
+  const [, headIndex, traces] = frameOf(figure),
+    head = figure.heads[headIndex];
   const heatmap = head.kind === "heatmap";
   const data = heatmap ? heatmapData(figure, head, traces) : lineData(head, traces);
   const names = head.traces.filter((name) => name).length;
   const height = figureHeight(figure);
   const xaxis = axisStyle(brokenTitle(head.x_label, 62), {log: head.x_log, ticks: head.x_ticks});
-  const yaxis = axisStyle(brokenTitle(head.y_label, (height - 60) / 6), {log: head.y_log, ticks: head.y_ticks});
+  const yaxis = axisStyle(brokenTitle(head.y_label, (height - 60) / 6), {
+    log: head.y_log,
+    ticks: head.y_ticks,
+  });
   if (heatmap) {
     const [, rows, columns] = traces[0]?.[2] || [];
     Object.assign(yaxis, {autorange: "reversed", showgrid: false, ...(head.y_ticks ? {} : wholeTicks(rows))});
     Object.assign(xaxis, {showgrid: false, ...(head.x_ticks ? {} : wholeTicks(columns))});
   } else {
     if (figure.range.y) Object.assign(yaxis, fixedRange(figure.range.y, head.y_log, head.kind === "bar"));
-    if (figure.range.x && head.kind === "scatter") Object.assign(xaxis, fixedRange(figure.range.x, head.x_log, false));
+    if (figure.range.x && head.kind === "scatter")
+      Object.assign(xaxis, fixedRange(figure.range.x, head.x_log, false));
   }
   if (head.equal_axes) Object.assign(yaxis, {scaleanchor: "x", scaleratio: 1, constrain: "domain"});
-  const [step] = frameOf(figure), suffix = figure.concluding ? "" : step < 0 ? "_null" : `_step_${String(step).padStart(8, "0")}`;
+  const [step] = frameOf(figure),
+    suffix = figure.concluding ? "" : step < 0 ? "_null" : `_step_${String(step).padStart(8, "0")}`;
   return {
-    data, title: titleOf(figure), file: figure.file + suffix,
+    data,
+    title: titleOf(figure),
+    file: figure.file + suffix,
     layout: {
-      height, xaxis, yaxis, barmode: "group", bargap: 0.15,
-      showlegend: !heatmap && names > 1, margin: {l: 60, r: heatmap ? 8 : 14, t: !heatmap && names > 1 ? 30 : 10, b: 46},
+      height,
+      xaxis,
+      yaxis,
+      barmode: "group",
+      bargap: 0.15,
+      showlegend: !heatmap && names > 1,
+      margin: {l: 60, r: heatmap ? 8 : 14, t: !heatmap && names > 1 ? 30 : 10, b: 46},
     },
   };
 }
 
 function figureCard(figure, label) {
   figure.file = `${label}_${figure.name}`;
-  const fewer = figure.frames.length < figure.of ? `Shown at ${shown(figure.frames.length)} of ${shown(figure.of)} checkpoints` : "";
-  const caption = element("figcaption", {title: fewer}), plot = element("div", {role: "img"});
+  const fewer =
+    figure.frames.length < figure.of
+      ? `Shown at ${shown(figure.frames.length)} of ${shown(figure.of)} checkpoints`
+      : "";
+  const caption = element("figcaption", {title: fewer}),
+    plot = element("div", {role: "img"});
   plot.style.height = `${figureHeight(figure)}px`;
   const name = () => {
     caption.textContent = titleOf(figure);
     plot.setAttribute("aria-label", titleOf(figure));
   };
   name();
-  let drawn = frameOf(figure), perStep = scrubber.perStep;
+  let drawn = frameOf(figure),
+    perStep = scrubber.perStep;
   onStep(() => {
     if (frameOf(figure) === drawn && perStep === scrubber.perStep) return;
     drawn = frameOf(figure);

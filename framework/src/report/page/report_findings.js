@@ -3,11 +3,15 @@
 
 function valueText(value) {
   if (!Array.isArray(value)) return shown(value);
-  const most = 12, items = value.slice(0, most).map(shown).join(", ");
+  const most = 12,
+    items = value.slice(0, most).map(shown).join(", ");
   return `[${items}${value.length > most ? `, … ${value.length} in all` : ""}]`;
 }
 function fieldsText(fields) {
-  return Object.entries(fields).filter(([name]) => name !== "kind").map(([name, value]) => `${name} ${valueText(value)}`).join(" · ");
+  return Object.entries(fields)
+    .filter(([name]) => name !== "kind")
+    .map(([name, value]) => `${name} ${valueText(value)}`)
+    .join(" · ");
 }
 
 // The value of a log [[step, value], ...] at `step`.
@@ -25,25 +29,58 @@ function findingRows() {
       if (fields) rows.push([probe.label, finding.name, fieldsText(fields)]);
     }
     for (const [name, fields] of Object.entries(probe.conclusion?.findings || {}))
-      if (fields.kind !== "phase_change") rows.push([probe.label, `${name} (of the run)`, fieldsText(fields)]);  // those have a table
+      if (fields.kind !== "phase_change")
+        rows.push([probe.label, `${name} (of the run)`, fieldsText(fields)]); // those have a table
   }
   return rows;
 }
 
 function findingsTable() {
-  const body = element("tbody"), caption = element("p", {className: "note"});
+  const body = element("tbody"),
+    caption = element("p", {className: "note"});
   onStep(() => {
     caption.textContent = `At step ${shown(currentStep())}`;
-    body.replaceChildren(...findingRows().map(([probe, name, text]) => element("tr", {}, element("td", {}, probe),
-      element("td", {}, readable(name)), element("td", {}, text))));
+    body.replaceChildren(
+      ...findingRows().map(([probe, name, text]) =>
+        element(
+          "tr",
+          {},
+          element("td", {}, probe),
+          element("td", {}, readable(name)),
+          element("td", {}, text),
+        ),
+      ),
+    );
   });
-  return element("div", {}, caption, element("div", {className: "scroll"}, element("table", {id: "findings-table"}, element("thead", {}, element("tr", {},
-    ...["probe", "finding", "what"].map((text) => element("th", {scope: "col"}, text)))), body)));
+  return element(
+    "div",
+    {},
+    caption,
+    element(
+      "div",
+      {className: "scroll"},
+      element(
+        "table",
+        {id: "findings-table"},
+        element(
+          "thead",
+          {},
+          element(
+            "tr",
+            {},
+            ...["probe", "finding", "what"].map((text) => element("th", {scope: "col"}, text)),
+          ),
+        ),
+        body,
+      ),
+    ),
+  );
 }
 
 // The value of a curve at the last of its points up to `step`.
 function curveAt(curve, step) {
-  const steps = numbers(curve.steps), values = numbers(curve.values);
+  const steps = numbers(curve.steps),
+    values = numbers(curve.values);
   let at = nearestIndex(steps, step);
   if (steps[at] > step && at > 0) --at;
   return values[at];
@@ -54,12 +91,23 @@ function headlineCards() {
   const cards = [];
   const add = (probe, name, value, ofNull) => {
     const number = element("span", {className: "value"});
-    const show = () => { number.textContent = shown(value()); };
+    const show = () => {
+      number.textContent = shown(value());
+    };
     onStep(show);
-    const beside = ofNull === undefined || ofNull === null ? null
-      : element("span", {className: "note", title: "The same of random weights"}, `null ${shown(ofNull)}`);
-    cards.push(element("div", {className: "headline"}, element("span", {className: "name"}, readable(name)),
-      element("span", {}, number, beside), element("span", {className: "note"}, probe)));
+    const beside =
+      ofNull === undefined || ofNull === null
+        ? null
+        : element("span", {className: "note", title: "The same of random weights"}, `null ${shown(ofNull)}`);
+    cards.push(
+      element(
+        "div",
+        {className: "headline"},
+        element("span", {className: "name"}, readable(name)),
+        element("span", {}, number, beside),
+        element("span", {className: "note"}, probe),
+      ),
+    );
   };
   for (const name of ["train/loss", "test/loss", "test/accuracy"]) {
     const curve = pageData.metrics.find((metric) => metric.name === name);
@@ -75,9 +123,39 @@ function headlineCards() {
 
 function phasesTable() {
   const range = (phase) => `${shown(phase.low)} to ${shown(phase.high)}`;
-  return element("div", {className: "scroll"}, element("table", {id: "phases"}, element("thead", {}, element("tr", {}, ...["phase", "curve"].map((text) => element("th", {scope: "col"}, text)),
-    ...["ends at step", "interval", "confidence"].map((text) => element("th", {scope: "col", className: "number"}, text)))),
-  element("tbody", {}, ...pageData.phases.map((phase) => element("tr", {}, element("td", {}, phase.boundary), element("td", {}, phase.curve),
-    element("td", {className: "number"}, shown(phase.step)), element("td", {className: "number"}, range(phase)),
-    element("td", {className: "number"}, `${Math.round(100 * phase.confidence)} %`))))));
+  return element(
+    "div",
+    {className: "scroll"},
+    element(
+      "table",
+      {id: "phases"},
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          ...["phase", "curve"].map((text) => element("th", {scope: "col"}, text)),
+          ...["ends at step", "interval", "confidence"].map((text) =>
+            element("th", {scope: "col", className: "number"}, text),
+          ),
+        ),
+      ),
+      element(
+        "tbody",
+        {},
+        ...pageData.phases.map((phase) =>
+          element(
+            "tr",
+            {},
+            element("td", {}, phase.boundary),
+            element("td", {}, phase.curve),
+            element("td", {className: "number"}, shown(phase.step)),
+            element("td", {className: "number"}, range(phase)),
+            element("td", {className: "number"}, `${Math.round(100 * phase.confidence)} %`),
+          ),
+        ),
+      ),
+    ),
+  );
 }

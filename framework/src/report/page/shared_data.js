@@ -9,8 +9,9 @@ const arrayTypes = {f32: Float32Array, f64: Float64Array, i32: Int32Array, i16: 
 const knownArrays = new Map();
 
 function bytesOf(base64) {
-  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);  // browsers since 2025
-  const text = atob(base64), bytes = new Uint8Array(text.length);
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64); // browsers since 2025
+  const text = atob(base64),
+    bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; ++i) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
@@ -25,7 +26,8 @@ function bytesBetween(begin, end) {
   const bytes = new Uint8Array(end - begin);
   const size = packedPieces.length > 0 ? unpackedPiece(0).length : 1;
   for (let at = begin; at < end;) {
-    const index = Math.floor(at / size), from = at - index * size;
+    const index = Math.floor(at / size),
+      from = at - index * size;
     const piece = unpackedPiece(index).subarray(from, from + end - at);
     bytes.set(piece, at - begin);
     at += piece.length;
@@ -67,4 +69,6 @@ function shown(value) {
 }
 
 // "logit_share" reads "logit share"; W_E stays what it is.
-function readable(name) { return /^[a-z0-9_ /]+$/.test(name) ? name.replaceAll("_", " ") : name; }
+function readable(name) {
+  return /^[a-z0-9_ /]+$/.test(name) ? name.replaceAll("_", " ") : name;
+}

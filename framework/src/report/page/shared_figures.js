@@ -1,20 +1,34 @@
 "use strict";
 // Figures drawn by Plotly, in the style of the page, when they come into view.
 
-const figures = new Map();  // element -> {make, inView, stale, drawing}
+const figures = new Map(); // element -> {make, inView, stale, drawing}
 const fontStack = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif';
 const figureConfig = {
-  displaylogo: false, responsive: true, showTips: false, doubleClick: "reset",
+  displaylogo: false,
+  responsive: true,
+  showTips: false,
+  doubleClick: "reset",
 };
 
 // An axis as every figure has it. `ticks` names the positions 0, 1, ...
 function axisStyle(title, {log = false, ticks = null, ...more} = {}) {
   const colours = theme();
   const axis = {
-    title: {text: title, font: {size: 11.5, color: colours.soft}, standoff: 8}, type: log ? "log" : "linear",
-    gridcolor: colours.grid, linecolor: colours.axis, tickcolor: colours.axis, tickfont: {size: 11, color: colours.soft},
-    zeroline: false, showline: true, ticks: "outside", ticklen: 4, automargin: true,
-    exponentformat: log ? "power" : "e", minexponent: 4, separatethousands: true, ...more,
+    title: {text: title, font: {size: 11.5, color: colours.soft}, standoff: 8},
+    type: log ? "log" : "linear",
+    gridcolor: colours.grid,
+    linecolor: colours.axis,
+    tickcolor: colours.axis,
+    tickfont: {size: 11, color: colours.soft},
+    zeroline: false,
+    showline: true,
+    ticks: "outside",
+    ticklen: 4,
+    automargin: true,
+    exponentformat: log ? "power" : "e",
+    minexponent: 4,
+    separatethousands: true,
+    ...more,
   };
   if (log) axis.nticks = axis.nticks || 6;
   if (ticks) Object.assign(axis, namedTicks(ticks));
@@ -29,17 +43,32 @@ function namedTicks(names) {
 }
 
 function legendStyle() {
-  return {orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: {size: 11.5, color: theme().soft}, bgcolor: "rgba(0,0,0,0)"};
+  return {
+    orientation: "h",
+    x: 0,
+    y: 1.02,
+    yanchor: "bottom",
+    font: {size: 11.5, color: theme().soft},
+    bgcolor: "rgba(0,0,0,0)",
+  };
 }
 
 function styledLayout(layout) {
   const colours = theme();
   return {
     font: {family: fontStack, size: 12, color: colours.ink},
-    paper_bgcolor: colours.paper, plot_bgcolor: colours.paper, colorway: colours.lines,
-    margin: {l: 60, r: 16, t: 34, b: 44}, hovermode: "closest", dragmode: "zoom",
+    paper_bgcolor: colours.paper,
+    plot_bgcolor: colours.paper,
+    colorway: colours.lines,
+    margin: {l: 60, r: 16, t: 34, b: 44},
+    hovermode: "closest",
+    dragmode: "zoom",
     legend: legendStyle(),
-    hoverlabel: {bgcolor: colours.paper, bordercolor: colours.axis, font: {family: fontStack, size: 12, color: colours.ink}},
+    hoverlabel: {
+      bgcolor: colours.paper,
+      bordercolor: colours.axis,
+      font: {family: fontStack, size: 12, color: colours.ink},
+    },
     modebar: {bgcolor: "rgba(0,0,0,0)", color: colours.axis, activecolor: colours.ink},
     ...layout,
   };
@@ -50,8 +79,16 @@ async function drawFigure(target) {
   figure.stale = false;
   figure.drawing = true;
   const {data, layout, file} = figure.make();
-  const camera = {name: "toImage", title: "Save as SVG", icon: Plotly.Icons.camera, click: () => saveFigure(target, file)};
-  await Plotly.react(target, data, styledLayout(layout), {...figureConfig, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", camera]]});
+  const camera = {
+    name: "toImage",
+    title: "Save as SVG",
+    icon: Plotly.Icons.camera,
+    click: () => saveFigure(target, file),
+  };
+  await Plotly.react(target, data, styledLayout(layout), {
+    ...figureConfig,
+    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", camera]],
+  });
   figure.drawing = false;
   target.dataset.drawn = String(Number(target.dataset.drawn || 0) + 1);
   document.documentElement.dataset.firstDrawn ||= String(Math.round(performance.now()));
@@ -64,8 +101,20 @@ async function figureImage(make, format, width, height) {
   const shownTheme = document.documentElement.dataset.theme || "";
   document.documentElement.dataset.theme = "light";
   const {data, layout, title} = make();
-  const styled = styledLayout({...layout, width, height,
-    title: {text: brokenTitle(title, width / 7.5), x: 0.02, xanchor: "left", y: 1, yanchor: "top", pad: {t: 12}, font: {size: 14}}});
+  const styled = styledLayout({
+    ...layout,
+    width,
+    height,
+    title: {
+      text: brokenTitle(title, width / 7.5),
+      x: 0.02,
+      xanchor: "left",
+      y: 1,
+      yanchor: "top",
+      pad: {t: 12},
+      font: {size: 14},
+    },
+  });
   document.documentElement.dataset.theme = shownTheme;
   styled.margin = {...styled.margin, t: styled.margin.t + 14 + 18 * styled.title.text.split("<br>").length};
   return Plotly.toImage({data, layout: styled}, {format, width, height, scale: format === "png" ? 2 : 1});
@@ -83,17 +132,25 @@ function brokenTitle(title = "", most = 60) {
 
 async function saveFigure(target, file) {
   const size = target.getBoundingClientRect();
-  const image = await figureImage(figures.get(target).make, "svg", Math.round(size.width), Math.round(size.height) + 60);
+  const image = await figureImage(
+    figures.get(target).make,
+    "svg",
+    Math.round(size.width),
+    Math.round(size.height) + 60,
+  );
   element("a", {href: image, download: `${file || "figure"}.svg`}).click();
 }
 
-const figureWatcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const figure = figures.get(entry.target);
-    figure.inView = entry.isIntersecting;
-    if (figure.inView && figure.stale && !figure.drawing) drawFigure(entry.target);
-  }
-}, {rootMargin: "150px 0px"});
+const figureWatcher = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      const figure = figures.get(entry.target);
+      figure.inView = entry.isIntersecting;
+      if (figure.inView && figure.stale && !figure.drawing) drawFigure(entry.target);
+    }
+  },
+  {rootMargin: "150px 0px"},
+);
 
 // Draws what make() returns, {data, layout, title, file}, now or as soon as `target` is in view. `title` and `file` are for
 // images of it.
@@ -109,13 +166,25 @@ function updateFigure(target) {
   if (figure.inView && !figure.drawing) drawFigure(target);
 }
 
-onThemeChange(() => { for (const target of figures.keys()) updateFigure(target); });
-window.addEventListener("beforeprint", () => { for (const target of figures.keys()) drawFigure(target); });
+onThemeChange(() => {
+  for (const target of figures.keys()) updateFigure(target);
+});
+window.addEventListener("beforeprint", () => {
+  for (const target of figures.keys()) drawFigure(target);
+});
 
 // The head of a page: a title, a line of facts below it, and the switch between light and dark.
 function masthead(title, facts) {
-  return element("header", {className: "masthead"},
-    element("div", {}, element("p", {className: "brand"}, "Orrery"), element("h1", {}, title),
-      element("p", {className: "facts"}, facts)),
-    themeButton());
+  return element(
+    "header",
+    {className: "masthead"},
+    element(
+      "div",
+      {},
+      element("p", {className: "brand"}, "Orrery"),
+      element("h1", {}, title),
+      element("p", {className: "facts"}, facts),
+    ),
+    themeButton(),
+  );
 }
