@@ -16,7 +16,7 @@
 
 namespace orrery {
 
-struct ListedRun {
+struct ORRERY_API ListedRun {
   std::filesystem::path path;
   std::optional<RunInfo> info;
   RunState state = RunState::damaged;
