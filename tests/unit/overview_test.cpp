@@ -193,18 +193,27 @@ TEST(Changes, are_what_is_not_at_its_default) {
   EXPECT_EQ(keys_text(changed_keys(config, parameters_of)), "p=7 d=3 eps=0.5 seeds.init=1");
 }
 
+// A star behind what most have.
+std::string text_of(const std::vector<Difference>& differences) {
+  std::string text;
+  for (const Difference& each : differences)
+    text += (text.empty() ? "" : " ") + each.key + "=" + value_text(each.value) + (each.common ? "*" : "");
+  return text;
+}
+
 TEST(Changes, between_runs_are_the_keys_they_disagree_on) {
   const Json a = config_of(
-      R"({"name": "a", "task": {"name": "sums", "p": 7, "q": 1}, "train": {"lr": 0.1, "steps": 5}})");
+      R"({"name": "a", "task": {"name": "sums", "p": 7, "q": 1}, "train": {"lr": 0.1, "steps": 5}, "model": {"kind": "transformer", "d": 5}})");
   const Json b = config_of(
-      R"({"name": "b", "task": {"name": "sums", "p": 9, "q": 1}, "train": {"lr": 0.1, "steps": 9}})");
-  const Json c = config_of(R"({"name": "c", "task": {"name": "other", "p": 11}, "train": {"lr": 0.2}})");
+      R"({"name": "b", "task": {"name": "sums", "p": 9, "q": 1}, "train": {"lr": 0.1, "steps": 9}, "model": {"kind": "transformer", "d": 5}})");
+  const Json c = config_of(
+      R"({"name": "c", "task": {"name": "other", "p": 11}, "train": {"lr": 0.2}, "model": {"kind": "mlp", "d": 5}})");
   const auto two = differences({&a, &b});
-  EXPECT_EQ(two[0], (std::map<std::string, Json>{{"task.p", 7}}));
-  EXPECT_EQ(two[1], (std::map<std::string, Json>{{"task.p", 9}}));
+  EXPECT_EQ(text_of(two[0]), "task.p=7");
+  EXPECT_EQ(text_of(two[1]), "task.p=9");
   const auto three = differences({&a, &b, &c});
-  EXPECT_EQ(three[1], (std::map<std::string, Json>{{"task.p", 9}, {"train.lr", 0.1}}));
-  EXPECT_EQ(three[2], (std::map<std::string, Json>{{"train.lr", 0.2}}));  // no other run of this task
+  EXPECT_EQ(text_of(three[1]), "task.p=9 model.kind=transformer* train.lr=0.1*");
+  EXPECT_EQ(text_of(three[2]), "model.kind=mlp train.lr=0.2");  // no other run of this task
   EXPECT_TRUE(differences({&a})[0].empty());
 }
 
