@@ -9,7 +9,6 @@
 #include <set>
 
 #include "commands.h"
-#include "overview/changes.h"
 #include "overview/listing.h"
 #include "terminal.h"
 
@@ -24,20 +23,22 @@ struct Options {
 
 enum class Align { left, right };
 struct Column {
-  std::string title;
+  std::string group, title;
   Align align;
   size_t least;  // how far it may be narrowed where the terminal is; 0: not at all
 };
 
-const std::vector<Column> columns = {
-    {"run", Align::left, 0},        {"task", Align::left, 10},       {"differs", Align::left, 10},
-    {"steps", Align::right, 0},     {"train loss", Align::right, 0}, {"test loss", Align::right, 0},
-    {"train acc", Align::right, 0}, {"test acc", Align::right, 0},   {"state", Align::left, 11}};
+const std::vector<Column> columns = {{"", "run", Align::left, 0},           {"", "task", Align::left, 8},
+                                     {"", "differs", Align::left, 16},      {"", "steps", Align::right, 0},
+                                     {"loss", "train", Align::right, 0},    {"", "test", Align::right, 0},
+                                     {"accuracy", "train", Align::left, 0}, {"", "test", Align::left, 0},
+                                     {"", "state", Align::left, 11}};
 
 // Of an accuracy, which is not to read 1 where it is not.
 std::string share_text(std::optional<double> value) {
   if (!value) return "";
-  return *value == 1 ? "1" : fmt::format("{:.3f}", std::floor(*value * 1e3) / 1e3);
+  return *value == 1 || *value == 0 ? fmt::format("{}", *value)
+                                    : fmt::format("{:.3f}", std::floor(*value * 1e3) / 1e3);
 }
 
 std::string loss_text(std::optional<double> value) { return value ? compact(*value) : ""; }
@@ -50,10 +51,12 @@ std::string steps_text(const ListedRun& run) {
 }
 
 std::vector<std::string> cells_of(const ListedRun& run) {
-  const auto& differences = run.differences;
+  ConfigKeys differing;
+  for (const Difference& difference : run.differences)
+    if (!difference.common) differing.emplace_back(difference.key, difference.value);
   return {run.path.string(),
           run.info ? run.info->task() : "",
-          keys_text({differences.begin(), differences.end()}),
+          keys_text(differing),
           steps_text(run),
           loss_text(run.metric("train/loss")),
           loss_text(run.metric("test/loss")),
@@ -70,7 +73,7 @@ std::vector<size_t> widths_of(const Rows& rows) {
   for (const auto& row : rows)
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
   for (size_t i = 0; i < widths.size(); ++i)
-    if (widths[i] > 0) widths[i] = std::max(widths[i], columns[i].title.size());
+    if (widths[i] > 0) widths[i] = std::max({widths[i], columns[i].title.size(), columns[i].group.size()});
   return widths;
 }
 
@@ -107,9 +110,14 @@ std::string table_text(const std::vector<ListedRun>& runs) {
   for (const ListedRun& run : runs) rows.push_back(cells_of(run));
   std::vector<size_t> widths = widths_of(rows);
   if (output_is_terminal()) fit(widths, output_width());
-  std::vector<std::string> titles;
-  for (const Column& column : columns) titles.push_back(column.title);
-  std::string out = styled(Style::dim, line_of(titles, widths), Stream::out) + "\n";
+  std::vector<std::string> groups, titles;
+  for (const Column& column : columns) {
+    groups.push_back(column.group);
+    titles.push_back(column.title);
+  }
+  std::string out;
+  for (const auto& row : {groups, titles})
+    out += styled(Style::dim, line_of(row, widths), Stream::out) + "\n";
   for (size_t i = 0; i < rows.size(); ++i) {
     const std::string line = line_of(rows[i], widths);
     out += (runs[i].state == RunState::damaged ? styled(Style::red, line, Stream::out) : line) + "\n";
@@ -130,7 +138,7 @@ std::string json_line(const ListedRun& run) {
     object["steps"] = run.info->steps();
   }
   object["differs"] = Json::object();
-  for (const auto& [key, value] : run.differences) object["differs"][key] = value;
+  for (const Difference& difference : run.differences) object["differs"][difference.key] = difference.value;
   object["metrics"] = Json::object();
   if (run.last)
     for (const auto& [name, value] : run.last->values)
@@ -187,12 +195,13 @@ Command add_runs(CLI::App& program) {
       ->type_name("KEY");
   command->add_flag("--json", options->json, "Print a line of JSON per run");
   command->footer(
-      R"(The column "differs" has the keys of the config that not all of the listed runs agree on; parameters of tasks
-and models are compared among runs of the same one; probes, expectations and logs are not. Losses and accuracies
-are those of the last evaluation. Lines are cut to the width of the terminal, and not where stdout is none.
+      R"(The column "differs" has the keys of the config that not all of the listed runs agree on, where a run has another
+value than most. Parameters of tasks and models are compared among runs of the same one; how long a run is, how
+often it is looked at, and probes, expectations and logs are not compared. Losses and accuracies are those of the
+last evaluation. Lines are cut to the width of the terminal, and not where stdout is none.
 
-JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value},
-metrics {name: value}, damage (null, or what cannot be read).
+JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value, of all that not
+all runs agree on}, metrics {name: value}, damage (null, or what cannot be read).
 
 Examples:
   orrery runs

@@ -15,7 +15,7 @@
 namespace orrery::cli {
 namespace {
 
-constexpr size_t fact_column = 15;  // where the text of a fact begins
+constexpr size_t fact_column = 17;  // where the text of a fact begins
 
 std::string bold(const std::string& text) { return styled(Style::bold, text, Stream::out); }
 std::string dim(const std::string& text) { return styled(Style::dim, text, Stream::out); }

@@ -26,6 +26,19 @@ std::string value_text(const Value& value) {
   return to_string(value);
 }
 
+// A list of many entries is cut.
+template <class T>
+std::string short_text(const T& value) {
+  return value_text(value);
+}
+template <class T>
+std::string short_text(const std::vector<T>& list) {
+  constexpr size_t most = 12;
+  if (list.size() <= most) return value_text(list);
+  const std::string begin = value_text(std::vector<T>(list.begin(), list.begin() + most - 2));
+  return fmt::format("{}, ... {} in all]", begin.substr(0, begin.size() - 1), list.size());
+}
+
 }  // namespace
 
 std::string headline_text(const std::vector<Outcome>& outcomes) {
@@ -70,7 +83,12 @@ std::string finding_text(const Finding& finding) {
 
 std::string finding_words(const Finding& finding) {
   const auto frequencies = finding.fields.find("frequencies");
-  if (finding.kind != "key_frequencies" || frequencies == finding.fields.end()) return finding_text(finding);
+  if (finding.kind != "key_frequencies" || frequencies == finding.fields.end()) {
+    std::vector<std::string> parts;
+    for (const auto& [name, value] : finding.fields)
+      parts.push_back(name + " " + std::visit([](const auto& known) { return short_text(known); }, value));
+    return fmt::format("{}: {}", finding.name, fmt::join(parts, ", "));
+  }
   const auto& keys = std::get<std::vector<int64_t>>(frequencies->second);
   return keys.empty() ? "no key frequencies" : fmt::format("key frequencies {}", fmt::join(keys, ", "));
 }

@@ -31,7 +31,7 @@ std::string null_text(const Record* null, const std::string& scalar);
 
 /// "key_frequencies: order 113, frequencies [14, 35], shares [0.31, 0.44]".
 std::string finding_text(const Finding& finding);
-/// "key frequencies 14, 35" for a finding of that kind; others as finding_text().
+/// "key frequencies 14, 35" for a finding of that kind; others as finding_text(), with long lists cut.
 std::string finding_words(const Finding& finding);
 
 }  // namespace orrery::cli

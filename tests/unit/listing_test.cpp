@@ -90,7 +90,9 @@ TEST_F(Runs, say_what_is_damaged) {
   expect_holds(list_run(folder / "a").damage, "run.json: cannot read");
   compare_configs(runs);
   EXPECT_TRUE(runs[0].differences.empty());
-  EXPECT_EQ(runs[1].differences.at("task.p"), 113);
+  ASSERT_EQ(runs[1].differences.size(), 1u);
+  EXPECT_EQ(runs[1].differences[0].key, "task.p");
+  EXPECT_EQ(runs[1].differences[0].value, 113);
   EXPECT_EQ(names(filtered(runs, {"p=97"})), (Names{"b/two"}));
   sort_runs(runs, "time");
 }

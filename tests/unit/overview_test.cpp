@@ -26,9 +26,25 @@ Json run_json(const std::string& ended, Json config = Json::object()) {
           {"sessions", {{{"started", "2026-01-31T12:00:00Z"}, {"from", 0}, {"ended", ended}}}}};
 }
 
-RunInfo info_ended(const std::string& ended) {
+SessionInfo session(const std::string& started, int64_t from, std::optional<int64_t> to = {},
+                    std::optional<double> seconds = {}) {
+  SessionInfo session;
+  session.started = started;
+  session.from = from;
+  session.to = to;
+  session.seconds = seconds;
+  return session;
+}
+
+SessionInfo ended(const std::string& how) {
+  SessionInfo session;
+  session.ended = how;
+  return session;
+}
+
+RunInfo info_ended(const std::string& how) {
   RunInfo info;
-  info.sessions.push_back({.started = "2026-01-31T12:00:00Z", .ended = ended});
+  info.sessions.push_back(ended(how));
   return info;
 }
 
@@ -41,7 +57,7 @@ TEST(RunState, is_read_off_the_last_session_and_the_lock) {
   EXPECT_EQ(state_of(info_ended("diverged"), false), RunState::diverged);
   EXPECT_EQ(state_of(info_ended("imported"), false), RunState::imported);
   RunInfo twice = info_ended("stopped");
-  twice.sessions.push_back({.ended = "finished"});
+  twice.sessions.push_back(ended("finished"));
   EXPECT_EQ(state_of(twice, false), RunState::finished);
   EXPECT_EQ(state_of({}, true), RunState::training);
 }
@@ -61,9 +77,8 @@ TEST(RunLock, can_be_seen_without_being_taken) {
 TEST(RunInfo, tells_when_a_step_was_made) {
   RunInfo info;
   EXPECT_EQ(wall_time_of(info, 5), 0);
-  info.sessions = {{.started = "1970-01-01T00:01:40Z", .from = 0, .to = 100, .seconds = 10},
-                   {.started = "1970-01-01T01:00:00Z", .from = 100, .to = 300, .seconds = 50},
-                   {.started = "1970-01-02T00:00:00Z", .from = 300}};
+  info.sessions = {session("1970-01-01T00:01:40Z", 0, 100, 10), session("1970-01-01T01:00:00Z", 100, 300, 50),
+                   session("1970-01-02T00:00:00Z", 300)};
   EXPECT_EQ(wall_time_of(info, 0), 100);
   EXPECT_EQ(wall_time_of(info, 50), 105);
   EXPECT_EQ(wall_time_of(info, 100), 110);  // the first session made it
@@ -178,18 +193,27 @@ TEST(Changes, are_what_is_not_at_its_default) {
   EXPECT_EQ(keys_text(changed_keys(config, parameters_of)), "p=7 d=3 eps=0.5 seeds.init=1");
 }
 
+// A star behind what most have.
+std::string text_of(const std::vector<Difference>& differences) {
+  std::string text;
+  for (const Difference& each : differences)
+    text += (text.empty() ? "" : " ") + each.key + "=" + value_text(each.value) + (each.common ? "*" : "");
+  return text;
+}
+
 TEST(Changes, between_runs_are_the_keys_they_disagree_on) {
   const Json a = config_of(
-      R"({"name": "a", "task": {"name": "sums", "p": 7, "q": 1}, "train": {"lr": 0.1, "steps": 5}})");
+      R"({"name": "a", "task": {"name": "sums", "p": 7, "q": 1}, "train": {"lr": 0.1, "steps": 5}, "model": {"kind": "transformer", "d": 5}})");
   const Json b = config_of(
-      R"({"name": "b", "task": {"name": "sums", "p": 9, "q": 1}, "train": {"lr": 0.1, "steps": 9}})");
-  const Json c = config_of(R"({"name": "c", "task": {"name": "other", "p": 11}, "train": {"lr": 0.2}})");
+      R"({"name": "b", "task": {"name": "sums", "p": 9, "q": 1}, "train": {"lr": 0.1, "steps": 9}, "model": {"kind": "transformer", "d": 5}})");
+  const Json c = config_of(
+      R"({"name": "c", "task": {"name": "other", "p": 11}, "train": {"lr": 0.2}, "model": {"kind": "mlp", "d": 5}})");
   const auto two = differences({&a, &b});
-  EXPECT_EQ(two[0], (std::map<std::string, Json>{{"task.p", 7}}));
-  EXPECT_EQ(two[1], (std::map<std::string, Json>{{"task.p", 9}}));
+  EXPECT_EQ(text_of(two[0]), "task.p=7");
+  EXPECT_EQ(text_of(two[1]), "task.p=9");
   const auto three = differences({&a, &b, &c});
-  EXPECT_EQ(three[1], (std::map<std::string, Json>{{"task.p", 9}, {"train.lr", 0.1}}));
-  EXPECT_EQ(three[2], (std::map<std::string, Json>{{"train.lr", 0.2}}));  // no other run of this task
+  EXPECT_EQ(text_of(three[1]), "task.p=9 model.kind=transformer* train.lr=0.1*");
+  EXPECT_EQ(text_of(three[2]), "model.kind=mlp train.lr=0.2");  // no other run of this task
   EXPECT_TRUE(differences({&a})[0].empty());
 }
 

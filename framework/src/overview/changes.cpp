@@ -4,7 +4,7 @@
 #include <fmt/ranges.h>
 #include <orrery/error.h>
 
-#include <algorithm>
+#include <map>
 #include <set>
 
 #include "overview/run_info.h"
@@ -13,11 +13,9 @@
 namespace orrery {
 namespace {
 
-using Keys = std::vector<std::pair<std::string, Json>>;
-
 constexpr const char* sections[] = {"task", "model", "train", "seeds", "init", "checkpoints"};
 
-void flatten(const Json& value, const std::string& path, Keys& into) {
+void flatten(const Json& value, const std::string& path, ConfigKeys& into) {
   if (!value.is_object()) {
     into.emplace_back(path, value);
     return;
@@ -37,6 +35,20 @@ std::string choice_key(const std::string& section) {
 
 std::string section_name(const std::string& key) { return key.substr(0, key.find('.')); }
 
+// The task or model that the key is a parameter of; "" for other keys.
+std::string choice_in(const Json& config, const std::string& key) {
+  const std::string section = section_name(key), choice = choice_key(section);
+  return choice.empty() || key == choice
+             ? ""
+             : text_in(section_of(config, section), choice.c_str() + section.size() + 1);
+}
+
+bool is_no_difference(const std::string& key) {
+  static const std::set<std::string> known = {choice_key("task"), "train.steps", "train.stop_when",
+                                              "train.eval_every"};
+  return section_name(key) == "checkpoints" || known.contains(key);
+}
+
 template <class S>
 std::vector<Field> fields_in() {
   return fields_of<S>().list();
@@ -49,8 +61,7 @@ std::vector<Field> fields_of_section(const Json& config, const std::string& sect
   if (section == "init") return fields_in<InitSettings>();
   if (section == "checkpoints") return fields_in<CheckpointSettings>();
   try {
-    const std::string choice = choice_key(section).substr(section.size() + 1);
-    return parameters_of(section, text_in(section_of(config, section), choice.c_str()));
+    return parameters_of(section, choice_in(config, section));
   } catch (const Error&) {
     return {};
   }
@@ -58,19 +69,19 @@ std::vector<Field> fields_of_section(const Json& config, const std::string& sect
 
 }  // namespace
 
-Keys config_keys(const Json& config) {
-  Keys keys;
+ConfigKeys config_keys(const Json& config) {
+  ConfigKeys keys;
   for (const std::string section : sections) flatten(section_of(config, section), section, keys);
   return keys;
 }
 
-Keys changed_keys(const Json& config, const ParametersOf& parameters_of) {
+ConfigKeys changed_keys(const Json& config, const ParametersOf& parameters_of) {
   std::map<std::string, Json> defaults;
   for (const std::string section : sections)
     for (const Field& field : fields_of_section(config, section, parameters_of))
       defaults[section + "." + field.name] =
           std::visit([](const auto& value) { return Json(value); }, field.fallback);
-  Keys keys = config_keys(config);
+  ConfigKeys keys = config_keys(config);
   std::erase_if(keys, [&](const auto& entry) {
     const auto fallback = defaults.find(entry.first);
     return entry.first == choice_key(section_name(entry.first)) ||
@@ -79,24 +90,23 @@ Keys changed_keys(const Json& config, const ParametersOf& parameters_of) {
   return keys;
 }
 
-std::vector<std::map<std::string, Json>> differences(const std::vector<const Json*>& configs) {
-  // By key, and by which task or model it is of.
-  std::map<std::pair<std::string, std::string>, std::set<std::string>> values;
-  const auto slot = [](const Json& config, const std::string& key) {
-    const std::string choice = choice_key(section_name(key));
-    if (choice.empty()) return std::pair(key, std::string());
-    const std::string section = section_name(choice);
-    return std::pair(key, text_in(section_of(config, section), choice.substr(section.size() + 1).c_str()));
-  };
-  for (const Json* config : configs)
-    for (const auto& [key, value] : config_keys(*config)) values[slot(*config, key)].insert(value.dump());
-  std::vector<std::map<std::string, Json>> all;
+std::vector<std::vector<Difference>> differences(const std::vector<const Json*>& configs) {
+  // How many have which value, by key and by which task or model it is of.
+  std::map<std::pair<std::string, std::string>, std::map<std::string, size_t>> counts;
+  std::vector<ConfigKeys> keys;
   for (const Json* config : configs) {
-    auto& own = all.emplace_back();
-    for (const auto& [key, value] : config_keys(*config))
-      if (key != choice_key("task") && key != "train.steps" && values[slot(*config, key)].size() > 1)
-        own[key] = value;
+    keys.push_back(config_keys(*config));
+    std::erase_if(keys.back(), [](const auto& entry) { return is_no_difference(entry.first); });
+    for (const auto& [key, value] : keys.back()) ++counts[{key, choice_in(*config, key)}][value.dump()];
   }
+  std::vector<std::vector<Difference>> all(configs.size());
+  for (size_t i = 0; i < configs.size(); ++i)
+    for (const auto& [key, value] : keys[i]) {
+      const auto& by_value = counts[{key, choice_in(*configs[i], key)}];
+      size_t total = 0;
+      for (const auto& [text, count] : by_value) total += count;
+      if (by_value.size() > 1) all[i].push_back({key, value, 2 * by_value.at(value.dump()) > total});
+    }
   return all;
 }
 
@@ -104,7 +114,7 @@ std::string value_text(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-std::string keys_text(const Keys& keys) {
+std::string keys_text(const ConfigKeys& keys) {
   const auto short_name = [](const std::string& key) {
     const std::string section = section_name(key);
     const bool plain = section == "task" || section == "model" || section == "train";

@@ -10,7 +10,6 @@
 #include <limits>
 #include <set>
 
-#include "overview/changes.h"
 #include "overview/sparkline.h"
 #include "run/atomic_file.h"
 #include "run/run_lock.h"

@@ -5,25 +5,25 @@
 #include <orrery/export.h>
 
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "overview/changes.h"
 #include "overview/run_info.h"
 #include "overview/run_state.h"
 #include "run/json_line.h"
 
 namespace orrery {
 
-struct ListedRun {
+struct ORRERY_API ListedRun {
   std::filesystem::path path;
   std::optional<RunInfo> info;
   RunState state = RunState::damaged;
   int64_t step = 0;
-  std::optional<MetricsRow> last;           ///< of its metrics
-  std::string damage;                       ///< what cannot be read, and why
-  std::map<std::string, Json> differences;  ///< keys of its config that other listed runs have otherwise
+  std::optional<MetricsRow> last;       ///< of its metrics
+  std::string damage;                   ///< what cannot be read, and why
+  std::vector<Difference> differences;  ///< keys of its config that other listed runs have otherwise
 
   /// The value of a metric in its last row.
   std::optional<double> metric(const std::string& name) const;

@@ -27,7 +27,7 @@ struct ProbeOverview {
   std::optional<ProbeResult> last, null, conclusion;
 };
 
-struct Overview {
+struct ORRERY_API Overview {
   std::filesystem::path root;
   std::optional<RunInfo> info;  ///< nothing where run.json is damaged
   RunState state = RunState::damaged;

@@ -35,7 +35,7 @@ struct ConfiguredProbe {
 };
 
 /// What an older version did not write is empty.
-struct RunInfo {
+struct ORRERY_API RunInfo {
   std::string orrery, torch;  ///< versions
   std::vector<PluginInfo> plugins;
   std::optional<int64_t> n_parameters, n_train, n_test;
