@@ -35,6 +35,7 @@ struct ORRERY_API Field {
   std::optional<double> minimum, maximum;
   std::vector<std::string> choices;  ///< for text: what is accepted; empty accepts anything
 
+  /// Bounds are inclusive. Each returns this field, so that calls can be chained.
   Field& at_least(double bound);
   Field& at_most(double bound);
   Field& between(double low, double high);
@@ -62,6 +63,8 @@ template <class Params>
 class Fields {
  public:
   /// Declares `member` (of Params or of a base of it) under `name`. T is one of the alternatives of Value.
+  /// `doc` is one line without a full stop. The result is good until the next add(). A declaration that
+  /// nobody can use (check_declaration) is reported when the plugin is loaded.
   template <class T, class Owner>
   Field& add(std::string name, T Owner::*member, std::string doc) {
     static_assert(std::is_base_of_v<Owner, Params>, "the member belongs to another struct");

@@ -20,17 +20,19 @@ namespace orrery {
 /// ... Entry x of row "cos k" is sqrt(2/n) cos(w_k x). For even n the last row is cos n/2 = +-1/sqrt(n),
 /// since its sine vanishes. Returns [n, n] float64 on the CPU. Throws orrery::Error unless n >= 1.
 ORRERY_API torch::Tensor fourier_basis(int64_t n);
-/// "const", "cos 1", "sin 1", ...: the names of its rows.
+/// "const", "cos 1", "sin 1", ...: the names of its n rows.
 ORRERY_API std::vector<std::string> fourier_names(int64_t n);
 
 /// How large each frequency is in x [n, ...], a function of the group's elements: the Euclidean norm of its
-/// cos and sin components over all trailing dimensions. Returns [floor(n/2) + 1] float64, entry k for
-/// frequency k, entry 0 for the constant. The squares add up to the sum of squares of x.
+/// cos and sin components over all trailing dimensions. x may be of any real dtype. Returns [floor(n/2) + 1]
+/// float64 on the device of x, entry k for frequency k, entry 0 for the constant. The squares add up to the
+/// sum of squares of x.
 ORRERY_API torch::Tensor fourier_norms(const torch::Tensor& x);
 
 /// The two-dimensional transform of x [n, n, m], m functions of two elements: entry (u, v) of the result is
-/// the component along (row u of the basis of the first index) x (row v of the second). Orthonormal; [n, n,
-/// m] in the dtype of x.
+/// the component along (row u of the basis of the first index) x (row v of the second). Orthonormal; of
+/// shape [n, n, m], in the dtype and on the device of x, which is float32 or float64. Throws orrery::Error
+/// for another shape.
 ORRERY_API torch::Tensor fourier_2d(const torch::Tensor& x);
 
 /// Where the activation of each of m neurons, as a function of two elements, lives among the frequencies.
@@ -49,17 +51,18 @@ struct NeuronSpectrum {
   /// frequency.
   ORRERY_API torch::Tensor clusters(double threshold) const;
 };
-/// neurons: [n, n, m], in float32 or float64.
+/// neurons: [n, n, m], in float32 or float64. Throws orrery::Error for n = 1 and for another shape.
 ORRERY_API NeuronSpectrum neuron_spectrum(const torch::Tensor& neurons);
 
 /// The part of each column of x [n*n, m] (row i*n + j holds the pair (i, j)) that lies in the span of
 /// cos w_k(i + j) and sin w_k(i + j), k in `frequencies`. Returns [n*n, m] float64.
-/// Throws orrery::Error for a frequency outside 1..floor(n/2) or one given twice.
+/// Throws orrery::Error for a frequency outside 1..floor(n/2) or one given twice, and for another shape.
 ORRERY_API torch::Tensor project_on_sum(const torch::Tensor& x, const std::vector<int64_t>& frequencies);
 
 /// The coefficients of cos w_k(i + j - c) in x [n*n, n], whose column c belongs to result c: inner products
 /// with that function scaled to norm 1 over all n*n*n entries. Returns [floor(n/2) + 1] float64; entry 0 is
-/// for the constant. Their squares are parts of the sum of squares of x.
+/// for the constant. Their squares are parts of the sum of squares of x. Throws orrery::Error for another
+/// shape.
 ORRERY_API torch::Tensor cosine_coefficients(const torch::Tensor& x);
 
 /// The Gini coefficient of non-negative values (Hurley & Rickard 2009): 0 if all are equal, (n - 1)/n if one
@@ -67,7 +70,7 @@ ORRERY_API torch::Tensor cosine_coefficients(const torch::Tensor& x);
 ORRERY_API double gini(const torch::Tensor& values);
 
 /// The cross-entropy of each row, in nats: logits [rows, classes], labels [rows] int64. Computed in float64,
-/// it tells losses from 0 down to about 1e-15. Returns [rows] float64.
+/// it tells losses from 0 down to about 1e-15. Returns [rows] float64, on the device of the logits.
 ORRERY_API torch::Tensor cross_entropy(const torch::Tensor& logits, const torch::Tensor& labels);
 
 /// An observation of a task's grid, laid out over its cyclic group: the inputs whose operands both have an
@@ -125,9 +128,9 @@ class ORRERY_API CyclicView {
 
 /// How key frequencies are told from the rest; the parameters that probes share.
 ///   neurons    at least one neuron has `threshold` or more of its energy at k (NeuronSpectrum)
-///   embedding  the norm of k in W_E (operand_embedding) is above a quarter of the largest norm of a
-///   frequency logits     cos w_k(i + j - c) explains 1 % or more of the variance of the logits given those
-///   in `frequencies`
+///   embedding  the norm of k in W_E (operand_embedding) is above a quarter of the largest of all k
+///   logits     cos w_k(i + j - c) explains 1 % or more of the variance of the logits
+///   given      those in `frequencies`
 struct ORRERY_API KeyFrequencyParams {
   std::string rule = "neurons";
   double threshold = 0.85;

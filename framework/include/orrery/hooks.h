@@ -15,9 +15,11 @@ namespace orrery {
 /// Activations by hook name, read-only.
 class ORRERY_API ActivationCache {
  public:
+  /// By its full name, "blocks.0.attn.hook_pattern"; shapes stand in orrery/transformer.h and orrery/mlp.h.
   /// Throws orrery::Error, naming what is there, if the activation was not cached.
   const torch::Tensor& operator[](const std::string& name) const;
   bool contains(const std::string& name) const { return activations_.count(name) != 0; }
+  /// In alphabetical order; Model::hook_points() are in that of the forward pass.
   std::vector<std::string> names() const;
   void put(const std::string& name, torch::Tensor activation) { activations_[name] = std::move(activation); }
 
@@ -47,15 +49,18 @@ struct CachedForward {
   ActivationCache cache;
 };
 
-/// A forward pass that keeps the activations matched by `globs`.
+/// A forward pass that keeps the activations matched by `globs`, at all positions, on the model's device.
+/// tokens: [batch, n_ctx] int64 on the same device. Under a NoGradGuard, as probes run, nothing has
+/// gradients. Throws orrery::Error, naming the nearest, for a glob that matches no hook point.
 ORRERY_API CachedForward run_with_cache(Model& model, const torch::Tensor& tokens,
                                         const std::vector<std::string>& globs = {"*"});
 
-/// A forward pass with hooks in place: the logits [batch, n_ctx, d_vocab_out].
+/// A forward pass with hooks in place: the logits [batch, n_ctx, d_vocab_out]. A hook returns an activation
+/// of the shape it was given. Throws as run_with_cache does.
 ORRERY_API torch::Tensor run_with_hooks(Model& model, const torch::Tensor& tokens,
                                         const std::vector<Hook>& hooks);
 
-/// Whether `text` matches `glob`.
+/// Whether the whole of `text` matches `glob`.
 ORRERY_API bool matches(const std::string& glob, const std::string& text);
 /// The hook points of `model` matched by `glob`. Throws orrery::Error, naming the nearest, if there are none.
 ORRERY_API std::vector<HookPoint*> find_hook_points(const Model& model, const std::string& glob);

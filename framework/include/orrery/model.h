@@ -68,23 +68,24 @@ class ORRERY_API Model {
   /// decay and L1. Default: an undefined tensor, nothing. Metrics leave it out of their losses.
   virtual torch::Tensor penalty();
 
-  /// All weights, in a fixed order. They are leaves of the autograd graph.
+  /// All weights, in a fixed order: float32 leaves of the autograd graph, on device().
   const std::vector<NamedWeight>& weights() const { return weights_; }
   std::vector<NamedWeight>& weights() { return weights_; }
-  /// One weight. Throws orrery::Error, with the nearest name, if there is none of this name.
+  /// One weight itself, no copy. Throws orrery::Error, with the nearest name, if there is none of this name.
   torch::Tensor weight(const std::string& name) const;
 
   /// All hook points, in the order in which a forward pass meets them.
   const std::vector<std::unique_ptr<HookPoint>>& hook_points() const { return hook_points_; }
 
-  int64_t n_parameters() const;
-  torch::Device device() const;
+  int64_t n_parameters() const;  ///< numbers in all weights
+  torch::Device device() const;  ///< of the weights; the CPU for a model without any
   void to(torch::Device device);
 
  protected:
   /// Makes a copy of `value` a weight that is trained; returns a handle to it that stays good for the model's
-  /// life.
+  /// life. Throws orrery::Error for a name that comes twice.
   torch::Tensor add_weight(const std::string& name, torch::Tensor value);
+  /// `position_dim`: see HookPoint. The reference stays good for the model's life.
   HookPoint& add_hook_point(const std::string& name, int64_t position_dim = 1);
 
  private:

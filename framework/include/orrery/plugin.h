@@ -1,8 +1,9 @@
 // The line that makes a class a plugin:
 //   ORRERY_TASK(ModularArithmetic, Params, "modular_arithmetic", "1.0.0", "Arithmetic modulo a prime.")
-//   ORRERY_PROBE(FourierBasis, Params, "fourier_basis", "1.0.0", "Fourier structure of weights and
-//   activations.")
-// One per shared library. The class has a constructor that takes Params.
+//   ORRERY_PROBE(FourierBasis, Params, "fourier_basis", "1.0.0", "Fourier structure of a network.")
+// One per shared library, outside of namespaces. The class has a constructor that takes Params; the name is
+// lower case letters, digits and underscores; the version, which is stored with every result, changes when
+// the numbers mean something else; the summary is one sentence.
 #pragma once
 
 #include <orrery/export.h>

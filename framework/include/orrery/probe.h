@@ -49,18 +49,19 @@ struct Curve {
 
 /// One checkpoint, seen through one set of inputs.
 struct Observation {
-  int64_t step;  ///< updates made before this checkpoint
+  int64_t step;  ///< updates made before this checkpoint: 0 for the network as it was drawn
   const TaskSpec& spec;
   const Structure& structure;
   const Split& split;
   /// The batch that `Needs::inputs` asked for; all tensors lie on the CPU. Empty for Inputs::none, as are
   /// `logits` and `cache`.
   const Batch& inputs;
-  Model& model;  ///< to be left as it is
+  Model& model;  ///< on its own device; to be left as it is
   /// [batch, n_read, d_vocab_out] float32, of `inputs`
   const torch::Tensor& logits;
-  /// The activations asked for, at the read-out positions: in place of n_ctx positions there are n_read; one
-  /// that belongs to the whole input has one position.
+  /// The activations asked for, float32 on the CPU, at the read-out positions: in place of n_ctx positions
+  /// there are n_read (of a pattern [batch, n_heads, n_ctx, n_ctx] the queries: [batch, n_heads, n_read,
+  /// n_ctx]); one that belongs to the whole input, as all of an mlp's do, has one position: [batch, 1, ...].
   const ActivationCache& cache;
 
   /// A weight, detached, on the CPU. Throws orrery::Error, with the nearest name, if the model has none of
@@ -75,6 +76,9 @@ class ORRERY_API Probe {
   virtual Needs needs() const = 0;
   /// Looks at the reference checkpoint, where needs().reference is set. May be called again with another one.
   virtual void fit(const Observation& reference);
+  /// Looks at one checkpoint. Checkpoints may come in any order and in several processes: what it records
+  /// depends on the observation, the parameters and `fit` alone. Whatever it throws is reported with the
+  /// probe's name and the step, and costs this record only.
   virtual void measure(const Observation& observation, Recorder& recorder) = 0;
   /// Looks at the curves asked for in needs().curves, once, after the last checkpoint was measured. What it
   /// records is kept as the probe's conclusion.

@@ -12,10 +12,11 @@
 
 namespace orrery {
 
-/// Numbers drawn together. Undefined tensors are left out. Which are used depends on the figure's kind.
+/// Numbers drawn together. Undefined tensors are left out: a line, bar or scatter without x stands at 0, 1,
+/// ...; a heatmap without x and y has its columns and rows there.
 struct Trace {
   std::string name;
-  torch::Tensor x;  ///< [n]
+  torch::Tensor x;  ///< [n], or for a heatmap [columns]
   torch::Tensor y;  ///< [n], or for a heatmap [rows]
   torch::Tensor z;  ///< heatmap: [rows, columns], row 0 on top
 };
@@ -25,7 +26,7 @@ struct Figure {
   enum class Kind { line, bar, scatter, heatmap };
   std::string name;  ///< as in file names: lower case, digits, underscores
   Kind kind = Kind::line;
-  std::string title, x_label, y_label;
+  std::string title, x_label, y_label;  ///< y_label of a heatmap belongs to its rows
   std::vector<Trace> traces;
   bool x_log = false, y_log = false;
   /// Names of the positions 0, 1, ... along an axis ("head 0", "=", "(2,2,1)"); empty: the axis has numbers.
@@ -36,9 +37,9 @@ struct Figure {
 /// A typed fact that comparison understands, e.g. kind "key_frequencies" with fields order, frequencies and
 /// shares. The same kind has the same fields in every probe.
 struct Finding {
-  std::string name;
+  std::string name;  ///< one of its own among those of a record
   std::string kind;
-  Values fields;
+  Values fields;  ///< none may be called "kind"
 };
 
 /// Everything one probe recorded at one checkpoint, in the order in which it did.
@@ -50,13 +51,16 @@ struct Record {
   std::vector<Finding> findings;
 };
 
-/// Where a probe writes. Names may contain a slash to group them: "loss/train". A name twice is an error.
+/// Where a probe writes. Names may contain a slash to group them: "loss/train". All calls throw orrery::Error
+/// for a name that was recorded already.
 class ORRERY_API Recorder {
  public:
+  /// May be NaN or infinite. The name should say the unit where it is not nats or a share from 0 to 1.
   void scalar(const std::string& name, double value);
   /// A scalar that is also shown in the live progress and the summary of a run.
   void headline(const std::string& name, double value);
-  /// Copied to the CPU; the dtype is kept.
+  /// Copied to the CPU; the dtype is kept. Any shape, dense and real. Throws orrery::Error if it is
+  /// undefined.
   void tensor(const std::string& name, const torch::Tensor& value);
   void figure(Figure figure);
   void finding(Finding finding);

@@ -34,9 +34,9 @@ struct GroupStructure {
   int64_t left_position = 0, right_position = 1;
 };
 
-/// Which positions of the context the label depends on; the others are noise.
+/// Which positions of the context the label depends on; what stands at the others does not matter.
 struct RelevantPositions {
-  std::vector<int64_t> positions;
+  std::vector<int64_t> positions;  ///< ascending, counted from 0
 };
 
 /// A stretch of tokens is repeated in each input; Batch::repeat_of says where.
@@ -45,7 +45,8 @@ struct RepeatStructure {
   int64_t times = 0;   ///< how often it occurs
 };
 
-/// The capabilities of a task; an empty optional means that the task does not have it.
+/// The capabilities of a task; an empty optional means that the task does not have it. Nobody can check all
+/// of this: what is declared has to be true of every input, and the task's test should say so.
 struct Structure {
   std::optional<CyclicStructure> cyclic = {};
   std::optional<GroupStructure> group = {};

@@ -18,7 +18,7 @@ namespace orrery {
 
 /// What is minimised, as a mean over the labels that count.
 enum class Loss {
-  cross_entropy,  ///< of d_vocab_out classes
+  cross_entropy,  ///< of d_vocab_out classes, in nats
   hinge  ///< max(0, 1 - y z) for one logit z (d_vocab_out is 1) and y = 2 label - 1; labels are 0 and 1
 };
 
@@ -62,11 +62,13 @@ struct Split {
   std::optional<Batch> grid = {};
   torch::Tensor train_rows = {}, test_rows = {};
 
-  /// A split of `grid`: train and test are its rows.
+  /// A split of `grid`: train and test are its rows `train_rows` [n_train] and `test_rows` [n_test], int64.
   ORRERY_API static Split of_grid(Batch grid, torch::Tensor train_rows, torch::Tensor test_rows);
 };
 
-/// What a task plugin implements. Parameters reach the constructor; it may throw orrery::Error about them.
+/// What a task plugin implements. Parameters reach the constructor; it may throw orrery::UsageError about
+/// them. The host checks the shapes, dtypes and ranges that spec() and split() return, and names the task in
+/// what it says.
 class ORRERY_API Task {
  public:
   virtual ~Task();
@@ -76,11 +78,12 @@ class ORRERY_API Task {
   /// The data. Same generator state, same data, bit for bit; draw from `rng` only.
   virtual Split split(torch::Generator rng) const = 0;
 
-  /// Fresh training examples, where spec().endless; else never called. Draw from `rng` only.
+  /// `batch_size` fresh training examples, where spec().endless; else never called. Draw from `rng` only.
   virtual Batch sample(int64_t batch_size, torch::Generator rng) const;
 
   /// A model of the task's own, its weights drawn from `rng`, where the config says `[model] kind = "task"`.
-  /// Default: null, the task has none.
+  /// Its forward() takes tokens [batch, n_ctx] to logits [batch, n_ctx, d_vocab_out]. Default: null, the task
+  /// has none.
   virtual std::unique_ptr<Model> make_model(torch::Generator rng) const;
 
   /// What probes may rely on. Default: nothing.

@@ -19,10 +19,10 @@ struct ORRERY_API TransformerConfig {
   int64_t n_heads = 4;
   int64_t d_head = 32;
   int64_t d_mlp = 512;
-  bool attn_only = false;
-  std::string act_fn = "relu";
-  std::string normalization_type = "none";
-  std::string biases = "mlp";
+  bool attn_only = false;                   ///< without MLPs
+  std::string act_fn = "relu";              ///< "relu", "gelu"
+  std::string normalization_type = "none";  ///< "none", "LN", "LNPre"
+  std::string biases = "mlp";               ///< "none", "mlp", "all"
   static void fields(Fields<TransformerConfig>& f);
 };
 
@@ -33,10 +33,22 @@ struct ORRERY_API TransformerConfig {
 /// blocks.L.attn.W_Q, W_K, W_V [n_heads, d_model, d_head]    blocks.L.attn.W_O [n_heads, d_head, d_model]
 /// blocks.L.mlp.W_in [d_model, d_mlp]    blocks.L.mlp.W_out [d_mlp, d_model]
 /// biases = "mlp" or "all":    blocks.L.mlp.b_in [d_mlp], b_out [d_model]
-/// biases = "all":    blocks.L.attn.b_Q, b_K, b_V [n_heads, d_head], b_O [d_model]    unembed.b_U
-/// [d_vocab_out] normalization_type = "LN" (LayerNorm before attention, MLP and unembedding, epsilon 1e-5;
-/// "LNPre" has no weights):
+/// biases = "all":    blocks.L.attn.b_Q, b_K, b_V [n_heads, d_head], b_O [d_model]
+///     unembed.b_U [d_vocab_out]
+/// normalization_type = "LN" (before attention, MLP and unembedding, epsilon 1e-5; "LNPre" has no weights):
 ///     blocks.L.ln1.w, ln1.b, ln2.w, ln2.b, ln_final.w, ln_final.b [d_model]
+///
+/// Hook points, in the order of the forward pass; a probe's cache has n_read in place of the first n_ctx:
+///     hook_embed, hook_pos_embed [batch, n_ctx, d_model]; then for each layer L, under blocks.L.
+///     hook_resid_pre [batch, n_ctx, d_model]
+///     attn.hook_q, attn.hook_k, attn.hook_v [batch, n_ctx, n_heads, d_head]
+///     attn.hook_attn_scores, attn.hook_pattern [batch, n_heads, n_ctx (query), n_ctx (key)]: scores are over
+///         sqrt(d_head), and minus infinity for keys after the query; patterns add up to 1 over the keys
+///     attn.hook_z [batch, n_ctx, n_heads, d_head]
+///     hook_attn_out, hook_resid_mid [batch, n_ctx, d_model]
+///     mlp.hook_pre, mlp.hook_post [batch, n_ctx, d_mlp], hook_mlp_out [batch, n_ctx, d_model], unless
+///         attn_only
+///     hook_resid_post [batch, n_ctx, d_model]
 ORRERY_API std::unique_ptr<Model> make_transformer(const TransformerConfig& config, const TaskSpec& spec,
                                                    torch::Generator rng);
 
