@@ -1,8 +1,11 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <orrery/error.h>
 #include <orrery/version.h>
+
+#include <limits>
 
 #include "train/trainer.h"
 
@@ -23,6 +26,14 @@ void use_threads(int64_t threads) {
   using SetThreads = void (*)(int);
   if (auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads")))
     set(static_cast<int>(threads));
+}
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  // Otherwise every step returns its larger tensors to the system, and takes them again page by page.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
 }
 
 }  // namespace orrery

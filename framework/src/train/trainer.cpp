@@ -60,6 +60,7 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
       dropout_(Dropout::from(settings, model, batch_seed)),
       train_set_(model, spec, split.train, [this](const torch::Tensor& t) { return make_read_out(t); }),
       test_set_(model, spec, split.test, [this](const torch::Tensor& t) { return make_read_out(t); }) {
+  keep_freed_memory();
   if (spec.endless) {
     sample_ = std::move(sample);
     return;

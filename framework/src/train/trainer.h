@@ -88,4 +88,7 @@ ORRERY_API torch::Device choose_device(const std::string& name);
 /// product.
 ORRERY_API void use_threads(int64_t threads);
 
+/// Lets the process keep the memory that a step frees, for the next one. A Trainer does so by itself.
+ORRERY_API void keep_freed_memory();
+
 }  // namespace orrery
