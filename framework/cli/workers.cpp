@@ -13,6 +13,7 @@
 #include <set>
 
 #include "child.h"
+#include "crash.h"
 #include "messages.h"
 #include "plugins/loader/ending.h"
 #include "run/atomic_file.h"
