@@ -44,8 +44,7 @@ void use_task(const Plugin& plugin, const Values& values) {
 void use_probe(const Plugin& plugin, const Values& values) { make_probe(plugin, values)->needs(); }
 
 // Each of the values alone is given on top of `given`.
-std::vector<checks::Check> parameter_checks(const Plugin& plugin, const Values& given,
-                                            const checks::Note& note) {
+checks::DeclaredParameters declared_by(const Plugin& plugin, const Values& given, const checks::Note& note) {
   const bool task = plugin.kind == PluginKind::task;
   const auto with_given = [given, note](auto&& call) {
     return [given, note, call](const Values& values) {
@@ -55,7 +54,7 @@ std::vector<checks::Check> parameter_checks(const Plugin& plugin, const Values& 
       call(all);
     };
   };
-  return checks::parameter_checks({
+  return {
       .summary = plugin.summary,
       .fields = plugin.parameters,
       .make = with_given([&plugin, task](const Values& values) {
@@ -65,7 +64,7 @@ std::vector<checks::Check> parameter_checks(const Plugin& plugin, const Values& 
       .use = with_given([&plugin, task](const Values& values) {
         task ? use_task(plugin, values) : use_probe(plugin, values);
       }),
-  });
+  };
 }
 
 checks::TaskSource source_of(const Plugin& plugin) {
@@ -124,12 +123,16 @@ std::vector<checks::Check> checks_of_probe(const Registry& registry, const Plugi
 CheckSuite make_suite(const Registry& registry, const Plugin& plugin, const CheckOptions& options,
                       const checks::Note& note) {
   const Values given = parameters_of(plugin, options);
+  const checks::DeclaredParameters declared = declared_by(plugin, given, note);
+  const bool task = plugin.kind == PluginKind::task;
   CheckSuite suite{to_string(plugin.kind), plugin.name, plugin.version, plugin.file.string(),
-                   parameter_checks(plugin, given, note)};
-  std::vector<checks::Check> more = plugin.kind == PluginKind::task
-                                        ? checks_of_task(plugin, given, note)
-                                        : checks_of_probe(registry, plugin, given, options, note);
-  for (checks::Check& check : more) suite.checks.push_back(std::move(check));
+                   checks::parameter_checks(declared)};
+  for (checks::Check& check :
+       task ? checks_of_task(plugin, given, note) : checks_of_probe(registry, plugin, given, options, note))
+    suite.checks.push_back(std::move(check));
+  suite.checks.push_back(checks::small_values_check(
+      declared, task ? std::vector<std::string>{"makes its data", "shapes and dtypes"}
+                     : std::vector<std::string>{"measures"}));
   return suite;
 }
 

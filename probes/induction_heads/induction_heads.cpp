@@ -11,7 +11,6 @@
 #include <orrery/probe.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 
 #include "head_circuits.h"
@@ -332,7 +331,7 @@ class InductionHeads final : public orrery::Probe {
       const std::string name =
           std::string("loss_increase_without/all_") + (role == kInduction ? "induction" : "previous_token");
       if (heads.empty()) {
-        recorder.scalar(name, std::numeric_limits<double>::quiet_NaN());
+        recorder.scalar(name, 0);  // nothing is silenced
         continue;
       }
       const Sight without = look(model, repeats, heads, plain.mean_z);

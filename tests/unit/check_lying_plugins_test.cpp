@@ -5,6 +5,7 @@
 #include "check/probe_checks.h"
 #include "check/task_checks.h"
 #include "loader_fixtures.h"
+#include "train/check_split.h"
 
 namespace orrery::test {
 namespace {
@@ -46,15 +47,19 @@ Results check_task(const std::string& fault) {
     values.insert({"fault", fault});
     return make_task(plugin, values);
   };
-  std::vector<Check> all = checks::parameter_checks(
-      {.summary = plugin.summary,
-       .fields = plugin.parameters,
-       .make = made,
-       .create = made,
-       .use = [&](const Values& values) { made(values)->split(make_generator(0)); }});
+  const checks::DeclaredParameters declared{.summary = plugin.summary,
+                                            .fields = plugin.parameters,
+                                            .make = made,
+                                            .create = made,
+                                            .use = [&](const Values& values) {
+                                              const auto task = made(values);
+                                              check_split(task->spec(), task->split(make_generator(0)));
+                                            }};
+  std::vector<Check> all = checks::parameter_checks(declared);
   for (Check& check : checks::task_checks(
            std::make_shared<checks::TaskUnderCheck>(source_of(plugin), given, [](const std::string&) {})))
     all.push_back(std::move(check));
+  all.push_back(checks::small_values_check(declared, {"makes its data", "shapes and dtypes"}));
   return run(all);
 }
 
@@ -199,14 +204,20 @@ TEST(ParameterChecks, FindWhatADeclarationGetsWrong) {
          };
        }},
       {"small values work or are refused",
-       [](auto& d) { d.use = [](const Values&) { throw Error("overflow"); }; }},
+       [](auto& d) {
+         d.use = [](const Values& values) {
+           if (!values.empty()) throw Error("overflow");
+         };
+       }},
   };
   for (const Case& c : cases) {
     checks::DeclaredParameters declared{"A plugin.", good, refuse(good), refuse(good), [](const Values&) {}};
     c.spoil(declared);
     std::vector<std::string> expected;
     if (!c.check.empty()) expected.push_back(c.check);
-    const Results results = run(checks::parameter_checks(declared));
+    std::vector<Check> all = checks::parameter_checks(declared);
+    all.push_back(checks::small_values_check(declared, {}));
+    const Results results = run(all);
     std::vector<std::string> names;
     for (const auto& [name, result] : results)
       if (result.verdict == Verdict::failed) names.push_back(name);

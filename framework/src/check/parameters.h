@@ -31,5 +31,8 @@ ORRERY_API std::vector<std::pair<std::string, Value>> values_of_another_type(
 ORRERY_API std::vector<std::pair<std::string, Value>> small_values(const std::vector<Field>& fields);
 
 ORRERY_API std::vector<Check> parameter_checks(const DeclaredParameters& declared);
+/// That small_values() work or are refused, which says something once it is known that what was given works:
+/// `after` those checks.
+ORRERY_API Check small_values_check(const DeclaredParameters& declared, std::vector<std::string> after);
 
 }  // namespace orrery::checks
