@@ -77,14 +77,15 @@ std::vector<size_t> widths_of(const Rows& rows) {
   return widths;
 }
 
-// On a terminal, takes from the widest column that may be narrowed until a line fits.
-void fit(std::vector<size_t>& widths, size_t available) {
-  const auto total = [&] {
-    size_t sum = 0;
-    for (const size_t width : widths) sum += width > 0 ? width + 2 : 0;
-    return sum > 2 ? sum - 2 : 0;
-  };
-  while (total() > available) {
+size_t total_of(const std::vector<size_t>& widths) {
+  size_t total = 0;
+  for (const size_t width : widths) total += width > 0 ? width + 2 : 0;
+  return total;
+}
+
+// Takes from the widest column that may be narrowed until a line fits, or nothing more can be taken.
+void narrow(std::vector<size_t>& widths, size_t available) {
+  while (total_of(widths) > available + 2) {
     size_t widest = columns.size();
     for (size_t i = 0; i < columns.size(); ++i)
       if (columns[i].least > 0 && widths[i] > columns[i].least &&
@@ -93,6 +94,16 @@ void fit(std::vector<size_t>& widths, size_t available) {
     if (widest == columns.size()) return;
     --widths[widest];
   }
+}
+
+// The folder that all of these runs lie in or below, with a slash behind it; "" where there is none.
+std::string common_folder(const Rows& rows) {
+  std::string common = rows[0][0];
+  for (const auto& row : rows) {
+    const auto [end, other] = std::mismatch(common.begin(), common.end(), row[0].begin(), row[0].end());
+    common.erase(end, common.end());
+  }
+  return common.substr(0, common.rfind('/') + 1);
 }
 
 std::string line_of(const std::vector<std::string>& cells, const std::vector<size_t>& widths) {
@@ -109,13 +120,22 @@ std::string table_text(const std::vector<ListedRun>& runs) {
   Rows rows;
   for (const ListedRun& run : runs) rows.push_back(cells_of(run));
   std::vector<size_t> widths = widths_of(rows);
-  if (output_is_terminal()) fit(widths, output_width());
+  std::string out;
+  if (output_is_terminal()) {
+    narrow(widths, output_width());
+    if (const std::string folder = common_folder(rows);
+        total_of(widths) > output_width() + 2 && !folder.empty()) {
+      for (auto& row : rows) row[0].erase(0, folder.size());
+      out = styled(Style::dim, "in " + folder, Stream::out) + "\n";
+      widths = widths_of(rows);
+      narrow(widths, output_width());
+    }
+  }
   std::vector<std::string> groups, titles;
   for (const Column& column : columns) {
     groups.push_back(column.group);
     titles.push_back(column.title);
   }
-  std::string out;
   for (const auto& row : {groups, titles})
     out += styled(Style::dim, line_of(row, widths), Stream::out) + "\n";
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -198,7 +218,8 @@ Command add_runs(CLI::App& program) {
       R"(The column "differs" has the keys of the config that not all of the listed runs agree on, where a run has another
 value than most. Parameters of tasks and models are compared among runs of the same one; how long a run is, how
 often it is looked at, and probes, expectations and logs are not compared. Losses and accuracies are those of the
-last evaluation. Lines are cut to the width of the terminal, and not where stdout is none.
+last evaluation. Lines are cut to the width of the terminal, and not where stdout is none; on a narrow one the folder that all
+runs lie in stands above the table.
 
 JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value, of all that not
 all runs agree on}, metrics {name: value}, damage (null, or what cannot be read).

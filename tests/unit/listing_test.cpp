@@ -46,7 +46,7 @@ class Runs : public ::testing::Test {
 
   std::vector<std::string> names(const std::vector<ListedRun>& runs) const {
     std::vector<std::string> names;
-    for (const ListedRun& run : runs) names.push_back(fs::relative(run.path, folder.path()).string());
+    for (const ListedRun& run : runs) names.push_back(run.path.lexically_relative(folder.path()).string());
     return names;
   }
 

@@ -220,6 +220,7 @@ TEST(Changes, between_runs_are_the_keys_they_disagree_on) {
 TEST(Changes, are_written_in_short) {
   EXPECT_EQ(keys_text({{"task.p", 97}, {"train.lr", 1e-8}, {"seeds.init", 1}, {"task.operation", "add"}}),
             "p=97 lr=1e-08 seeds.init=1 operation=add");
+  EXPECT_EQ(keys_text({{"model.kind", "mlp"}, {"model.d", 1}}), "model=mlp d=1");
   EXPECT_EQ(keys_text({{"task.d", 1}, {"model.d", 2}, {"init.from", ""}}),
             "task.d=1 model.d=2 init.from=\"\"");
 }

@@ -117,6 +117,7 @@ std::string value_text(const Json& value) {
 std::string keys_text(const ConfigKeys& keys) {
   const auto short_name = [](const std::string& key) {
     const std::string section = section_name(key);
+    if (key == choice_key(section)) return section;
     const bool plain = section == "task" || section == "model" || section == "train";
     return plain ? key.substr(section.size() + 1) : key;
   };

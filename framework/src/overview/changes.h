@@ -34,7 +34,8 @@ struct Difference {
 /// how often it is looked at: [checkpoints], train.steps, train.stop_when and train.eval_every.
 ORRERY_API std::vector<std::vector<Difference>> differences(const std::vector<const Json*>& configs);
 
-/// "p=97 lr=0.01 seeds.init=1": the sections task, model and train are left out where that is clear.
+/// "p=97 lr=0.01 seeds.init=1": the sections task, model and train are left out where that is clear; the kind
+/// of a model is "model=mlp".
 ORRERY_API std::string keys_text(const ConfigKeys& keys);
 
 /// A value as keys_text writes it: text without quotes.
