@@ -16,6 +16,7 @@
 
 #include "plugins/loader/ending.h"
 #include "plugins/loader/guard.h"
+#include "plugins/loader/trial.h"
 #include "terminal.h"
 
 namespace orrery::cli {
@@ -83,6 +84,13 @@ void close(Line& line, const char* what_may_be_wrong) {
   line.print();
 }
 
+const char* advice_on_uncaught() {
+  const RunningCall* running = RunningCall::innermost();
+  return running && running->file
+             ? initialisers_advice
+             : "it left a destructor, a noexcept function or a thread; catch it in there";
+}
+
 extern "C" void on_crash(int number) {
   Line line = opening();
   const char *name = ::sigabbrev_np(number), *meaning = ::sigdescr_np(number);
@@ -91,8 +99,7 @@ extern "C" void on_crash(int number) {
   else
     line << (RunningCall::innermost() ? "it crashed: SIG" : "Orrery crashed: SIG") << (name ? name : "?")
          << " (" << (meaning ? meaning : "unknown") << ")\n";
-  close(line, uncaught.empty() ? signal_advice(number)
-                               : "it left a destructor, a noexcept function or a thread; catch it in there");
+  close(line, uncaught.empty() ? signal_advice(number) : advice_on_uncaught());
   // With the handler gone by SA_RESETHAND, this ends the process as if there had been none.
   ::raise(number);
 }

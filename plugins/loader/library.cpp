@@ -6,13 +6,10 @@
 
 #include <boost/dll/shared_library.hpp>
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <vector>
 
-#include "guard.h"
 #include "running.h"
-#include "trial.h"
 
 namespace orrery {
 namespace {
@@ -25,27 +22,13 @@ void keep_for_ever(std::unique_ptr<boost::dll::shared_library> library) {
   kept->push_back(std::move(library));
 }
 
-// Boost wraps the linker's own words, which are the ones that help. Nothing if it was not the linker who
-// failed, but an initialiser that threw an exception of the same type.
-std::optional<std::string> linker_text(std::string_view text) {
+// Boost wraps the linker's own words, which are the ones that help.
+std::string linker_text(std::string_view text) {
   constexpr std::string_view opening = "(dlerror system message: ";
   const size_t begin = text.find(opening), end = text.rfind(')');
   if (begin == std::string_view::npos || end == std::string_view::npos || end < begin + opening.size())
-    return std::nullopt;
+    return std::string(text);
   return std::string(text.substr(begin + opening.size(), end - begin - opening.size()));
-}
-
-[[noreturn]] void refuse_failed_load() {
-  try {
-    throw;
-  } catch (const std::exception& error) {
-    if (const auto text = linker_text(error.what()))
-      throw Error(fmt::format("cannot be loaded: {}", *text),
-                  "rebuild the plugin against this Orrery (an undefined symbol means that a source file or a "
-                  "library is missing from it): cmake -S . -B build && cmake --build build");
-  } catch (...) {
-  }
-  refuse_initialisers("threw: " + text_in_flight());
 }
 
 }  // namespace
@@ -58,8 +41,10 @@ const orrery_plugin_info* (*open_library(const std::filesystem::path& file))() {
   const RunningCall running(path.c_str());
   try {
     library->load(path, rtld_now | rtld_local);
-  } catch (...) {
-    refuse_failed_load();
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("cannot be loaded: {}", linker_text(error.what())),
+                "rebuild the plugin against this Orrery (an undefined symbol means that a source file or a "
+                "library is missing from it): cmake -S . -B build && cmake --build build");
   }
   const bool has_entry = library->has("orrery_plugin");
   const orrery_plugin_info* (*entry)() = nullptr;
@@ -67,8 +52,8 @@ const orrery_plugin_info* (*open_library(const std::filesystem::path& file))() {
   keep_for_ever(std::move(library));
   if (!entry)
     throw Error("has no function orrery_plugin()",
-                "end its source with ORRERY_TASK(...) or ORRERY_PROBE(...) (orrery/plugin.h), outside of any "
-                "namespace, and rebuild it: cmake --build build");
+                "end its source with ORRERY_TASK(...) or ORRERY_PROBE(...) (orrery/plugin.h) and rebuild it: "
+                "cmake --build build");
   return entry;
 }
 

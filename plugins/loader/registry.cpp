@@ -24,8 +24,8 @@ void check_stamp(const fs::path& file) {
   const auto text = find_stamp(file);
   if (!text)
     throw Error("a shared library without an Orrery stamp, so it is not a plugin",
-                "end its source with ORRERY_TASK(...) or ORRERY_PROBE(...) (orrery/plugin.h), outside of any "
-                "namespace, and rebuild it: cmake --build build");
+                "end its source with ORRERY_TASK(...) or ORRERY_PROBE(...) (orrery/plugin.h) and rebuild it: "
+                "cmake --build build");
   refuse_mismatches(compare(*parse_stamp(host_stamp()), *parse_stamp(*text)));
 }
 

@@ -57,6 +57,11 @@ bool is_open(const char* file) {
   ::_exit(0);
 }
 
+[[noreturn]] void refuse_initialisers(const std::string& what_they_did, const std::string& advice = "") {
+  throw Error(fmt::format("cannot be opened: its static initialisers {}", what_they_did),
+              fmt::format("{}{}{}", advice, advice.empty() ? "" : "; ", initialisers_advice));
+}
+
 std::string read_all(int pipe) {
   std::string text;
   std::array<char, 4096> piece;
@@ -70,12 +75,9 @@ std::string read_all(int pipe) {
 
 }  // namespace
 
-void refuse_initialisers(const std::string& what_they_did, const std::string& advice) {
-  throw Error(fmt::format("cannot be opened: its static initialisers {}", what_they_did),
-              fmt::format("{}{}global and static objects are made as the library is opened; make them in the "
-                          "constructor of the task or probe, where an error is reported as its own",
-                          advice, advice.empty() ? "" : "; "));
-}
+const char* const initialisers_advice =
+    "global and static objects are made as the library is opened; make them in the constructor of the "
+    "task or probe, where an error is reported as its own";
 
 void try_opening(const std::filesystem::path& file) {
   const std::string path = std::filesystem::absolute(file).string();

@@ -1,5 +1,4 @@
-// Opening a library in a fork first. What its static initialisers do, nothing can take back: one that throws
-// leaves the dynamic linker's lock held, one that crashes ends the process.
+// Opening a library in a fork first: a static initialiser of it that throws or crashes ends the process.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +10,7 @@ namespace orrery {
 /// makes the process large. Does nothing under a debugger, which shall see the crash itself.
 void try_opening(const std::filesystem::path& file);
 
-/// The error for a library whose static initialisers did not end well: "threw: no data file", "crashed: ...".
-[[noreturn]] void refuse_initialisers(const std::string& what_they_did, const std::string& advice = "");
+/// What to do about static initialisers that do not end well.
+extern const char* const initialisers_advice;
 
 }  // namespace orrery

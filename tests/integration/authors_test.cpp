@@ -184,5 +184,21 @@ TEST_P(CrashesOfProbes, InAWorkerAreToldOnceByItsParent) {
 INSTANTIATE_TEST_SUITE_P(Authors, CrashesOfProbes, ::testing::ValuesIn(crashes),
                          [](const auto& info) { return info.param.how; });
 
+// A plugin that is being written in Orrery's own tree is opened without a trial.
+TEST(StaticInitialisers, OfABuiltInPluginAreNamed) {
+  const Workplace at;
+  for (const char* folder : {"bin", "plugins"}) std::filesystem::create_directory(at.path(folder));
+  std::filesystem::copy_file(ORRERY_PROGRAM "-core", at.path("bin/orrery-core"));
+  std::filesystem::copy_file(std::filesystem::path(ORRERY_MISTAKEN_TASK).parent_path() / "static_throw.so",
+                             at.path("plugins/static_throw.so"));
+  const Finished done = at.run(at.path("bin/orrery-core"), {"plugins"});
+  EXPECT_EQ(done.code, 128 + SIGABRT);
+  for (const char* said :
+       {"plugins/static_throw.so, its static initialisers: an exception could not be caught: no "
+        "table.csv here",
+        "in the constructor of the task or probe", "to see where: gdb"})
+    EXPECT_NE(done.err.find(said), std::string::npos) << done.err;
+}
+
 }  // namespace
 }  // namespace orrery

@@ -51,15 +51,20 @@ std::vector<std::pair<std::string, std::string>> Workplace::tree(const std::stri
 }
 
 pid_t Workplace::start(const std::vector<std::string>& arguments, const std::string& in) const {
+  return start(ORRERY_PROGRAM, arguments, in);
+}
+
+pid_t Workplace::start(const std::string& program, const std::vector<std::string>& arguments,
+                       const std::string& in) const {
   const pid_t pid = fork();
   if (pid != 0) return pid;
   dup2(open(path("out").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
   dup2(open(path("err").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
   if (chdir(path(in).c_str()) != 0) _exit(99);
-  std::vector<char*> argv = {const_cast<char*>(ORRERY_PROGRAM)};
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  execv(ORRERY_PROGRAM, argv.data());
+  execv(program.c_str(), argv.data());
   _exit(99);
 }
 
@@ -67,6 +72,11 @@ Finished Workplace::wait(pid_t pid) const {
   int status = 0;
   waitpid(pid, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read("out"), read("err")};
+}
+
+Finished Workplace::run(const std::filesystem::path& program,
+                        const std::vector<std::string>& arguments) const {
+  return wait(start(program.string(), arguments, ""));
 }
 
 Finished Workplace::orrery(const std::vector<std::string>& arguments, const std::string& in) const {

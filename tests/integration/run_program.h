@@ -30,11 +30,16 @@ class Workplace {
 
   /// Runs it in the folder `in` of the workplace.
   Finished orrery(const std::vector<std::string>& arguments, const std::string& in = "") const;
+  /// Runs another program.
+  Finished run(const std::filesystem::path& program, const std::vector<std::string>& arguments) const;
   /// Starts it in the background.
   pid_t start(const std::vector<std::string>& arguments, const std::string& in = "") const;
   Finished wait(pid_t pid) const;
 
  private:
+  pid_t start(const std::string& program, const std::vector<std::string>& arguments,
+              const std::string& in) const;
+
   std::filesystem::path folder_;
 };
 

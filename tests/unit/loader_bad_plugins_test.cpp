@@ -59,7 +59,6 @@ const Fault faults[] = {
     {"undocumented", {"undocumented", "parameter \"p\" has no doc", "rebuild"}},
     {"faulted", {"parameter \"q\" is declared twice", "rebuild"}},
     {"no_create", {"no create", "ORRERY_TASK"}},
-    {"in_namespace", {"no function orrery_plugin()", "outside of any namespace"}},
     {"static_throw",
      {"cannot be opened: its static initialisers threw: no table.csv here",
       "in the constructor of the task"}},
@@ -172,20 +171,6 @@ TEST(BadFolder, LosesNoGoodPlugin) {
   EXPECT_EQ(registry.problems().size(), std::size(faults) + 1);
   EXPECT_EQ(registry.find(PluginKind::task, "good_task").version, "1.2.3");
   EXPECT_EQ(registry.find(PluginKind::probe, "good_probe").version, "0.9.0");
-}
-
-// Where no fork was sacrificed to find out: the message is the same, but the linker's lock stays held.
-TEST(BadFolder, WithoutATrialAThrowIsAProblemToo) {
-  const TempFolder folder;
-  fs::copy_file(bad_plugin("static_throw"), folder / "static_throw.so");
-  const auto load = [&] {
-    Registry registry;
-    registry.load_folder(folder.path(), Trial::no);
-    std::fputs(registry.problems().at(0).message.c_str(), stderr);
-    std::_Exit(7);
-  };
-  EXPECT_EXIT(load(), testing::ExitedWithCode(7),
-              "cannot be opened: its static initialisers threw: no table.csv here");
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(_GLIBCXX_DEBUG)
