@@ -47,9 +47,10 @@ class Experiment {
   /// The seed of the random weights that probes are measured on for their null: -1 - seeds.init. Seeds
   /// in configs are not negative, so no run begins with these weights.
   int64_t null_seed() const { return -1 - settings_.seeds.init; }
-  /// A network as the config describes it, at step 0, drawn from null_seed(). Another `draw` gives another.
+  /// A network as the config describes it, at step 0, drawn from null_seed(). Another `draw` gives another
+  /// (31: of a seed, generators take 32 bits).
   std::unique_ptr<Model> null_model(int64_t draw = 0) const {
-    return make_model_of(null_seed() - (draw << 40));
+    return make_model_of(null_seed() - (draw << 31));
   }
   /// Shows `model`, which is like model() but has weights of its own, instead of it.
   Observer observer_of(Model& model) const { return {spec_, structure_, split_, model}; }

@@ -80,6 +80,11 @@ std::string Origins::of_curves(const ProbeInRun& probe, const std::vector<Curve>
 
 std::string Origins::question(const ProbeInRun& probe) { return text(probe, ""); }
 
+void check_labels(const Experiment& experiment, const RunDirectory& run) {
+  Origins origins(experiment, run);
+  plan_rows(experiment, run, origins, {}, Reuse::stored);
+}
+
 std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run, Origins& origins,
                            const std::vector<CheckpointFile>& checkpoints, Reuse reuse) {
   std::map<const ProbeInRun*, Stored> stored;

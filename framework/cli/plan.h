@@ -43,8 +43,11 @@ struct Row {
 
 enum class Reuse { stored, none };
 
-/// One row for each of `checkpoints` that a probe is due at. Throws orrery::UsageError where results of
-/// another question are stored under the label of a probe: they would be lost.
+/// Throws orrery::UsageError where results of another question are stored under the label of a probe: they
+/// would be lost.
+void check_labels(const Experiment& experiment, const RunDirectory& run);
+
+/// One row for each of `checkpoints` that a probe is due at. Throws as check_labels().
 std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run, Origins& origins,
                            const std::vector<CheckpointFile>& checkpoints, Reuse reuse);
 

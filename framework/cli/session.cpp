@@ -106,11 +106,12 @@ void Session::evaluated(int64_t step, const Metrics& metrics) {
 }
 
 void Session::show(int64_t step, bool always) {
-  progress_.show(step,
-                 fmt::format("train {} {:.1f}%  test {} {:.1f}%  {}", compact(metric(metrics_, "train/loss")),
-                             100 * metric(metrics_, "train/accuracy"), compact(metric(metrics_, "test/loss")),
-                             100 * metric(metrics_, "test/accuracy"), headlines_),
-                 always);
+  std::string text = headlines_;
+  if (!metrics_.empty())  // a run that goes on has evaluated nothing yet
+    text = fmt::format("train {} {:.1f}%  test {} {:.1f}%  {}", compact(metric(metrics_, "train/loss")),
+                       100 * metric(metrics_, "train/accuracy"), compact(metric(metrics_, "test/loss")),
+                       100 * metric(metrics_, "test/accuracy"), headlines_);
+  progress_.show(step, text, always);
 }
 
 void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
@@ -244,7 +245,10 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
       [&](int64_t batch_size, torch::Generator rng) { return experiment.sample(batch_size, rng); });
   check_condition(Condition::parse(settings.train.stop_when), trainer);
   RunDirectory run = resume ? RunDirectory::open(path) : RunDirectory::create(path);
-  if (resume) resume_from(run, experiment.model(), trainer);
+  if (resume) {
+    check_labels(experiment, run);
+    resume_from(run, experiment.model(), trainer);
+  }
 
   Session session(experiment, run, trainer);
   note(opening_text(experiment, run, trainer.steps_done()));

@@ -24,7 +24,7 @@ function(orrery_add_plugin name)
   # Compiled once, for the library and for its test.
   add_library(${target}_objects OBJECT ${arg_SOURCES})
   target_link_libraries(${target}_objects PUBLIC orrery)
-  target_compile_features(${target}_objects PRIVATE cxx_std_20)
+  target_compile_features(${target}_objects PUBLIC cxx_std_20)
   target_compile_options(${target}_objects PRIVATE -fPIC)
   set_target_properties(${target}_objects PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   orrery_reuse_header(${target}_objects)

@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <orrery/error.h>
 #include <orrery/fourier.h>
 #include <orrery/groups.h>
 #include <orrery/mlp.h>
@@ -10,20 +9,12 @@
 #include <numeric>
 #include <set>
 
+#include "measured_test.h"
+
 namespace orrery::testing {
 namespace {
 
 using torch::Tensor;
-
-template <class AnyNetwork>
-Recorder measured(AnyNetwork& network, const std::string& parameters = "{}") {
-  const auto probe = make_probe(parameters);
-  const auto observation = network.observe();
-  Recorder recorder;
-  probe->fit(observation);
-  probe->measure(observation, recorder);
-  return recorder;
-}
 
 std::vector<std::string> keys_of(const Recorder& recorder) {
   return std::get<std::vector<std::string>>(
@@ -55,12 +46,6 @@ Tensor character_logits(const Known& known, const std::string& name) {
         at[x * n + y][z] =
             chi[known.group.product(known.group.product(x, y), known.group.inverse(z))].item<double>();
   return logits;
-}
-
-// Everything but the logits is as good as nothing.
-void give_zeros(GroupNetwork& network) {
-  network.model.give("embed.W_E", torch::zeros({network.spec.d_vocab, 3}));
-  network.cache.put("mlp.hook_post", torch::zeros({network.split.grid->size(), 1, 2}));
 }
 
 double loss_of(const GroupNetwork& network, const Tensor& logits, const Tensor& rows) {
@@ -416,35 +401,6 @@ TEST(GroupRepresentations, WavesOfACyclicGroupStandAtTheirFrequencies) {
     EXPECT_TRUE(figure.x_ticks.empty());
     EXPECT_TRUE(figure.traces[0].x.equal(torch::tensor({1, 2, 3}, torch::kInt64)));
   }
-}
-
-std::string refusal(GroupNetwork& network, const std::string& parameters = "{}") {
-  try {
-    measured(network, parameters);
-    return "";
-  } catch (const UsageError& error) {
-    EXPECT_FALSE(error.hint().empty()) << error.what();
-    return error.what();
-  }
-}
-
-TEST(GroupRepresentations, RefuseWhatTheyCannotRead) {
-  GroupNetwork network(symmetric_group(4));
-  give_zeros(network);
-  network.logits = torch::zeros({576, 1, 24});
-  EXPECT_EQ(refusal(network), "");
-  EXPECT_EQ(
-      refusal(network, R"json({"rule": "given", "representations": ["(2,3)"]})json"),
-      "representations: \"(2,3)\" is not one that S_4 has, the trivial one aside (did you mean \"(2,2)\"?)");
-  EXPECT_EQ(refusal(network, R"({"rule": "given", "representations": ["sign", "sign"]})"),
-            "representations: \"sign\" is listed twice");
-  EXPECT_NE(refusal(network, R"({"rule": "given", "representations": ["trivial"]})"), "");
-  EXPECT_NE(refusal(network, R"({"rule": "given"})"), "");
-  EXPECT_NE(refusal(network, R"({"representations": ["sign"]})"), "");
-  network.structure.group->label_is_product = false;
-  EXPECT_EQ(refusal(network).rfind("the label of (x, y) is another word", 0), 0u);
-  network.structure = {};
-  EXPECT_EQ(refusal(network).rfind("the task declares neither", 0), 0u);
 }
 
 }  // namespace

@@ -263,25 +263,29 @@ class InductionHeads final : public orrery::Probe {
          above, recorder);
   }
 
-  // Of the head that is strongest in prefix matching: what it writes, and what it looks for by way of the
-  // strongest previous-token head, where that is in an earlier layer. tokens: int64, usable ones.
+  // Of the head that is strongest in prefix matching: what it writes. Of the strongest after the first layer:
+  // what it looks for by way of the strongest previous-token head below it. tokens: int64, usable ones.
   static void record_circuits(const Observation& observation, const std::vector<HeadWeights>& weights,
                               const Scores& scores, const Tensor& tokens, Recorder& recorder) {
     const Tensor W_E = token_embedding(observation, tokens), W_U = token_unembedding(observation, tokens);
-    const Head head = strongest(scores.prefix_matching), before = strongest(scores.previous_token);
+    const Head head = strongest(scores.prefix_matching);
     const Names names = token_names(tokens);
     draw({"ov_prefix_matching",
           "OV circuit of head " + to_string(head) +
               ", strongest in prefix matching: what attending to a token adds to the logits",
           "class", "token attended to", "logit about the mean of the row", names, names},
          ov_circuit(weights[head.layer], head.head, W_E, W_U), recorder);
-    if (before.layer >= head.layer) return;
+    const int64_t n_layers = scores.prefix_matching.size(0);
+    if (n_layers == 1) return;
+    Head later = strongest(scores.prefix_matching.narrow(0, 1, n_layers - 1));
+    ++later.layer;
+    const Head before = strongest(scores.previous_token.narrow(0, 0, later.layer));
     draw({"qk_prefix_matching",
-          "QK circuit of head " + to_string(head) + " by way of head " + to_string(before) +
+          "QK circuit of head " + to_string(later) + " by way of head " + to_string(before) +
               ", the strongest previous-token head (K-composition)",
           "token before the one attended to", "token that attends",
           "attention score about the mean of the row", names, names},
-         k_composed_qk(weights[before.layer], before.head, weights[head.layer], head.head, W_E), recorder);
+         k_composed_qk(weights[before.layer], before.head, weights[later.layer], later.head, W_E), recorder);
   }
 
   std::vector<Role> find_roles(const Scores& scores) const {

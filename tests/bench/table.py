@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Orrery's training steps beside the same steps in eager PyTorch, one thread each, taken in turn: medians of CPU time
-and of the ratios of the rounds, with PyTorch as a user would run it and with the BLAS kernels that ./orrery chooses.
+"""Orrery's training steps, and probes, beside the same in eager PyTorch, one thread each, taken in turn: medians of CPU
+time and of the ratios of the rounds, with PyTorch as a user would run it and with the BLAS kernels that Orrery chooses.
     tests/bench/table.py [--rounds 3] [WORK...]       needs ./orrery test to have been built, and Debian's python3-torch
 """
 import argparse
@@ -20,6 +20,7 @@ works = {
     "digit_addition": "5-digit addition",
     "sparse_parity": "sparse parity, 1,000 x 30 -> 64 -> 2",
     "mlp_mod67": "mod-67 MLP, 911 pairs",
+    "probes": "three probes of a p = 113 checkpoint",
 }
 # Multiplications and additions that a step of the mainline cannot do without: W_out W_U, 512 x 113, applied to the
 # neurons of 3,830 pairs, and its two gradients.
@@ -59,12 +60,16 @@ def orrery_ms(name):
 
 
 def orrery_step(work):
+    if work == "probes":
+        return orrery_ms("probe_pass/all")
     if work != "test_loss":
         return orrery_ms(f"training_step/{work}")
     return orrery_ms("training_step/mainline") + orrery_ms("evaluate/mainline") / evaluate_every
 
 
 def eager_step(python, work, environment):
+    if work == "probes":
+        return float(run([python, root / "tests/bench/eager_probes.py", "--threads", "1"], environment))
     command = [python, root / "tests/bench/eager_reference.py", "--threads", "1"]
     command += ["mainline", "--test-loss", "--steps", "7"] if work == "test_loss" else [work]
     return float(run(command, environment))
@@ -85,7 +90,7 @@ print(2 * 1024**3 / sorted(times)[6] / 1e9)
 
 
 python = find_python()
-print(f"{'one training step, CPU ms':38} {'Orrery':>9} {'eager':>9} {'':>7} {'our BLAS':>9}")
+print(f"{'CPU ms':38} {'Orrery':>9} {'eager':>9} {'':>7} {'our BLAS':>9}")
 for work in args.works or works:
     rounds = []
     for _ in range(args.rounds):

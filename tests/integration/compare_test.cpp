@@ -146,7 +146,9 @@ TEST_F(Compare, MeasurementsWithOtherParametersAreNotMixed) {
   write_waves("two", {1}, {0.5}, 1, {{"rule", "embedding"}});
   const json pair = compare({"one", "two"})["pairs"][0];
   EXPECT_TRUE(pair["distance"].is_null());
-  EXPECT_EQ(pair["not_comparable"], "no feature was measured on both");
+  // A typed finding means the same whoever reports it; a scalar does not.
+  EXPECT_EQ(pair["not_comparable"], "2 features were measured on both, fewer than 3");
+  EXPECT_EQ((*find(pair["features"], "name", "key frequencies, by share (waves)"))["distance"], 0);
   EXPECT_EQ((*find(pair["features"], "name", "explained"))["why_not"], "measured with other parameters");
 }
 

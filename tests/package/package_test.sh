@@ -17,7 +17,8 @@ copy_torch() {
   prefix=$(dirname "$(dirname "$libraries")")
   [ -d "$prefix/include/torch" ] || prefix=$(dirname "$libraries")
   mkdir -p "$folder" "$1/include"
-  cp -rL "$(dirname "$torch")" "$folder/"
+  mkdir "$folder/cmake"
+  cp -rL "$(dirname "$torch")"/{Torch,Caffe2} "$folder/cmake/"
   for header in torch ATen c10 caffe2; do cp -rs "$prefix/include/$header" "$1/include/"; done
   ln -s "$libraries"/lib{torch,c10}* "$folder/"
 }

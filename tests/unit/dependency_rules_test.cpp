@@ -36,7 +36,9 @@ bool in_plugin(const Source& source) {
   return begins(source.path, "tasks/") || begins(source.path, "probes/");
 }
 bool is_header(const Source& source) { return ends(source.path, ".h"); }
-bool is_test(const Source& source) { return begins(source.path, "tests/") || ends(source.path, "_test.cpp"); }
+bool is_test(const Source& source) {
+  return begins(source.path, "tests/") || ends(source.path, "_test.cpp") || ends(source.path, "_test.h");
+}
 bool beside(const Source& source, const Include& include) {
   return include.quoted && include.target.find('/') == std::string::npos;
 }

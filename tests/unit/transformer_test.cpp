@@ -244,6 +244,27 @@ TEST_P(TransformerTest, ReadOutEqualsPlainInLossAndGradients) {
   }
 }
 
+TEST_P(TransformerTest, ReadOutOfScoredLogitsIsThatOfAllWhereTheyCount) {
+  torch::Generator rng = make_generator(3);
+  torch::Tensor scored = torch::rand(labels.sizes(), rng) < 0.4;
+  scored[0][0] = true;
+  const auto gradients_of = [&](const torch::Tensor& logits) {
+    for (NamedWeight& w : model->weights()) w.value.mutable_grad() = torch::Tensor();
+    (logits * scored.unsqueeze(2)).square().sum().backward();
+    std::vector<torch::Tensor> gradients;
+    for (NamedWeight& w : model->weights()) gradients.push_back(w.value.grad().clone());
+    return gradients;
+  };
+  const torch::Tensor all = model->read_out(tokens, GetParam().read_out)();
+  const torch::Tensor some = model->read_out_scored(tokens, GetParam().read_out, scored)();
+  ASSERT_EQ(some.sizes(), all.sizes());
+  EXPECT_TRUE(torch::allclose(some.index({scored}), all.index({scored}), 1e-5, 1e-6));
+  const auto of_some = gradients_of(some), of_all = gradients_of(all);
+  for (size_t i = 0; i < of_all.size(); ++i)
+    EXPECT_LE((of_some[i] - of_all[i]).norm().item<double>(), 1e-5 * of_all[i].norm().item<double>())
+        << model->weights()[i].name;
+}
+
 TEST_P(TransformerTest, ReadOutFollowsTheWeights) {
   const auto read_out = model->read_out(tokens, GetParam().read_out);
   read_out();

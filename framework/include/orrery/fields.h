@@ -68,10 +68,19 @@ class Fields {
   template <class T, class Owner>
   Field& add(std::string name, T Owner::*member, std::string doc) {
     static_assert(std::is_base_of_v<Owner, Params>, "the member belongs to another struct");
+    static_assert(
+        std::is_constructible_v<Value, std::in_place_type_t<T>>,
+        "a parameter is a bool, an int64_t, a double, a std::string, or a std::vector of one of these");
     static const Params defaults{};
     list_.push_back({std::move(name), Value(defaults.*member), std::move(doc), {}, {}, {}});
     setters_.push_back([member](Params& params, const Value& value) { params.*member = std::get<T>(value); });
     getters_.push_back([member](const Params& params) { return Value(params.*member); });
+    return list_.back();
+  }
+
+  template <class T, class Owner>
+  Field& add(const std::string&, T Owner::*) {
+    static_assert(!sizeof(T), "a parameter needs a doc: f.add(\"p\", &Params::p, \"what it is\")");
     return list_.back();
   }
 
@@ -103,7 +112,12 @@ class Fields {
 template <class Params>
 Fields<Params> fields_of() {
   Fields<Params> fields;
-  Params::fields(fields);
+  if constexpr (requires { Params::fields(fields); })
+    Params::fields(fields);
+  else
+    static_assert(!sizeof(Params),
+                  "the parameters are declared in a function of the struct: "
+                  "static void fields(orrery::Fields<Params>& f) { f.add(...); }");
   return fields;
 }
 

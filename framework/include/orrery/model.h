@@ -63,6 +63,10 @@ class ORRERY_API Model {
   /// moment of the call, the logits [batch, n_read, d_vocab_out] at `positions`, and may be differentiated.
   /// It equals forward() at those positions but may be much faster; it passes no hook point.
   virtual std::function<torch::Tensor()> read_out(torch::Tensor tokens, std::vector<int64_t> positions);
+  /// The same where only those logits count at which `scored`, bool [batch, n_read], is true: the others may
+  /// be left 0, to save the work. Default: read_out(), which computes them all.
+  virtual std::function<torch::Tensor()> read_out_scored(torch::Tensor tokens, std::vector<int64_t> positions,
+                                                         torch::Tensor scored);
 
   /// What the model adds to the loss that is minimised: a differentiable scalar of the weights, beside weight
   /// decay and L1. Default: an undefined tensor, nothing. Metrics leave it out of their losses.

@@ -13,9 +13,13 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace orrery {
+
+class Task;
+class Probe;
 
 /// Owns the strings behind an orrery_plugin_info.
 class ORRERY_API PluginDeclaration {
@@ -33,22 +37,37 @@ class ORRERY_API PluginDeclaration {
 /// Values from the JSON object that a plugin's `create` is given. Throws orrery::Error where they do not fit.
 ORRERY_API Values parse_values(const char* json, const std::vector<Field>& fields);
 
+/// The address of the Base in an instance; that there is one, the macros below ask for first.
+template <class Base, class Class>
+void* as_base(Class* instance) {
+  if constexpr (std::is_base_of_v<Base, Class>) return static_cast<Base*>(instance);
+  return nullptr;
+}
+
 }  // namespace orrery
 
-#define ORRERY_PLUGIN_(KIND, BASE, CLASS, PARAMS, NAME, VERSION, SUMMARY)                               \
-  extern "C" ORRERY_API __attribute__((used)) const char orrery_stamp[] = ORRERY_STAMP;                 \
-  extern "C" ORRERY_API const orrery_plugin_info* orrery_plugin() noexcept {                            \
-    static const auto fields = orrery::fields_of<PARAMS>();                                             \
-    static const orrery::PluginDeclaration declaration(                                                 \
-        KIND, NAME, VERSION, SUMMARY, fields.list(),                                                    \
-        [](const char* json) -> void* {                                                                 \
-          return static_cast<BASE*>(new CLASS(fields.make(orrery::parse_values(json, fields.list())))); \
-        },                                                                                              \
-        [](void* instance) { delete static_cast<BASE*>(instance); });                                   \
-    return declaration.info();                                                                          \
+#define ORRERY_PLUGIN_(KIND, BASE, CLASS, PARAMS, NAME, VERSION, SUMMARY)                                  \
+  static_assert(!std::is_abstract_v<CLASS>,                                                                \
+                #CLASS ": a function is missing, or its signature is another one than that of " #BASE);    \
+  static_assert(std::is_abstract_v<CLASS> || std::is_constructible_v<CLASS, PARAMS>,                       \
+                #CLASS " has no constructor that takes its parameters: explicit MyTask(Params params)");   \
+  extern "C" ORRERY_API __attribute__((used)) const char orrery_stamp[] = ORRERY_STAMP;                    \
+  extern "C" ORRERY_API const orrery_plugin_info* orrery_plugin() noexcept {                               \
+    static const auto fields = orrery::fields_of<PARAMS>();                                                \
+    static const orrery::PluginDeclaration declaration(                                                    \
+        KIND, NAME, VERSION, SUMMARY, fields.list(),                                                       \
+        [](const char* json) -> void* {                                                                    \
+          return orrery::as_base<BASE>(new CLASS(fields.make(orrery::parse_values(json, fields.list())))); \
+        },                                                                                                 \
+        [](void* instance) { delete static_cast<BASE*>(instance); });                                      \
+    return declaration.info();                                                                             \
   }
 
-#define ORRERY_TASK(CLASS, PARAMS, NAME, VERSION, SUMMARY) \
+#define ORRERY_TASK(CLASS, PARAMS, NAME, VERSION, SUMMARY)                                    \
+  static_assert(std::is_base_of_v<orrery::Task, CLASS>,                                       \
+                "ORRERY_TASK is for a class that derives from orrery::Task (orrery/task.h)"); \
   ORRERY_PLUGIN_(ORRERY_KIND_TASK, orrery::Task, CLASS, PARAMS, NAME, VERSION, SUMMARY)
-#define ORRERY_PROBE(CLASS, PARAMS, NAME, VERSION, SUMMARY) \
+#define ORRERY_PROBE(CLASS, PARAMS, NAME, VERSION, SUMMARY)                                      \
+  static_assert(std::is_base_of_v<orrery::Probe, CLASS>,                                         \
+                "ORRERY_PROBE is for a class that derives from orrery::Probe (orrery/probe.h)"); \
   ORRERY_PLUGIN_(ORRERY_KIND_PROBE, orrery::Probe, CLASS, PARAMS, NAME, VERSION, SUMMARY)

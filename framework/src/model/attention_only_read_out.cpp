@@ -12,20 +12,25 @@ namespace {
 
 class AttentionOnlyReadOut {
  public:
-  AttentionOnlyReadOut(const TransformerWeights& weights, const torch::Tensor& tokens, int64_t n_read);
+  AttentionOnlyReadOut(const TransformerWeights& weights, const torch::Tensor& tokens, int64_t n_read,
+                       const torch::Tensor& scored);
   torch::Tensor operator()() const;
 
  private:
   torch::Tensor read(const torch::Tensor& matrix, const torch::Tensor& rows,
                      const std::vector<torch::Tensor>& written) const;
+  torch::Tensor at_read(const torch::Tensor& z) const;
+  torch::Tensor spread(const torch::Tensor& logits) const;
 
   const TransformerWeights& weights_;
   int64_t batch_, n_ctx_, n_read_;
-  torch::Tensor rows_, rows_read_;  // int32 [batch n_ctx, 2] and [batch n_read, 2]: of token and position
+  torch::Tensor rows_,
+      rows_read_;         // int32 [.., 2] of token and position: everywhere, and where logits are read
+  torch::Tensor scored_;  // int64, of the batch n_read logits those that are; undefined: all
 };
 
 AttentionOnlyReadOut::AttentionOnlyReadOut(const TransformerWeights& weights, const torch::Tensor& tokens,
-                                           int64_t n_read)
+                                           int64_t n_read, const torch::Tensor& scored)
     : weights_(weights), batch_(tokens.size(0)), n_ctx_(tokens.size(1)), n_read_(n_read) {
   if (tokens.max().item<int64_t>() >= weights.W_E.size(0))  // it would be taken for a position
     throw Error(fmt::format("a token is {}; the vocabulary has {}", tokens.max().item<int64_t>(),
@@ -35,6 +40,9 @@ AttentionOnlyReadOut::AttentionOnlyReadOut(const TransformerWeights& weights, co
   const torch::Tensor rows = torch::stack({tokens, position.expand_as(tokens)}, 2).to(torch::kInt32);
   rows_ = rows.reshape({-1, 2});
   rows_read_ = rows.narrow(1, 0, n_read).reshape({-1, 2});
+  if (!scored.defined()) return;
+  scored_ = scored.reshape({-1}).nonzero().squeeze(1);
+  rows_read_ = rows_read_.index_select(0, scored_);
 }
 
 // The residual stream times `matrix` [d_model, n], padded to whole vectors: [examples and positions, width].
@@ -61,6 +69,20 @@ torch::Tensor into_heads(const BlockWeights& w) {
   return torch::cat(all, 1);
 }
 
+// What heads wrote, z [batch, n_ctx or n_read, head, d_head], where logits are read: [.., n_heads d_head].
+torch::Tensor AttentionOnlyReadOut::at_read(const torch::Tensor& z) const {
+  const torch::Tensor all = z.narrow(1, 0, n_read_).reshape({batch_ * n_read_, -1});
+  return scored_.defined() ? all.index_select(0, scored_) : all;
+}
+
+// [batch, n_read, d_vocab_out], 0 where they do not count.
+torch::Tensor AttentionOnlyReadOut::spread(const torch::Tensor& logits) const {
+  if (!scored_.defined()) return logits.view({batch_, n_read_, -1});
+  return torch::zeros({batch_ * n_read_, logits.size(1)})
+      .index_copy(0, scored_, logits)
+      .view({batch_, n_read_, -1});
+}
+
 torch::Tensor AttentionOnlyReadOut::operator()() const {
   const TransformerConfig& c = weights_.config;
   const int64_t joined = c.n_heads * c.d_head;
@@ -71,17 +93,18 @@ torch::Tensor AttentionOnlyReadOut::operator()() const {
     const torch::Tensor z = kernels::causal_attention(qkv.reshape({batch_, n_ctx_, 3, c.n_heads, c.d_head}),
                                                       last ? n_read_ : n_ctx_);
     written.push_back(z.view({-1, joined}));
-    written_read.push_back(z.narrow(1, 0, n_read_).reshape({-1, joined}));
+    written_read.push_back(at_read(z));
   }
   const torch::Tensor logits = read(weights_.W_U, rows_read_, written_read);
-  return logits.narrow(1, 0, weights_.W_U.size(1)).view({batch_, n_read_, -1});
+  return spread(logits.narrow(1, 0, weights_.W_U.size(1)));
 }
 
 }  // namespace
 
 std::function<torch::Tensor()> make_attention_only_read_out(const TransformerWeights& weights,
                                                             const torch::Tensor& tokens,
-                                                            const std::vector<int64_t>& positions) {
+                                                            const std::vector<int64_t>& positions,
+                                                            const torch::Tensor& scored) {
   const TransformerConfig& c = weights.config;
   const auto n_read = static_cast<int64_t>(positions.size());
   const bool first_ones = n_read > 0 && positions.back() == n_read - 1;
@@ -89,8 +112,9 @@ std::function<torch::Tensor()> make_attention_only_read_out(const TransformerWei
                     2 * n_read > tokens.size(1) && tokens.size(0) > 0 && tokens.device().is_cpu() &&
                     weights.W_E.device().is_cpu() && weights.W_E.scalar_type() == torch::kFloat32;
   if (!fits) return {};
-  return
-      [read_out = std::make_shared<AttentionOnlyReadOut>(weights, tokens, n_read)] { return (*read_out)(); };
+  return [read_out = std::make_shared<AttentionOnlyReadOut>(weights, tokens, n_read, scored)] {
+    return (*read_out)();
+  };
 }
 
 }  // namespace orrery

@@ -14,9 +14,11 @@ namespace orrery {
 ///
 /// The residual stream is an embedding, a positional embedding and what earlier heads wrote; queries, keys,
 /// values and logits are linear in it. So the first two are rows of tables, and W_O times what reads it is
-/// one matrix ("virtual weights", Elhage et al. 2021): the stream itself is never computed.
+/// one matrix ("virtual weights", Elhage et al. 2021): the stream itself is never computed. Logits that are
+/// not scored are 0; scored: bool [batch, n_read], or undefined where all are.
 std::function<torch::Tensor()> make_attention_only_read_out(const TransformerWeights& weights,
                                                             const torch::Tensor& tokens,
-                                                            const std::vector<int64_t>& positions);
+                                                            const std::vector<int64_t>& positions,
+                                                            const torch::Tensor& scored);
 
 }  // namespace orrery

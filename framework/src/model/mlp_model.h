@@ -38,7 +38,9 @@ class Mlp final : public Model {
   bool operands_share_rows() const;
   bool kernels_fit(const torch::Tensor& tokens) const;
   bool table_fits(const torch::Tensor& tokens) const;
-  torch::Tensor first_layer_table() const;
+  torch::Tensor patterns() const;
+  torch::Tensor rows_of_bits(const torch::Tensor& tokens) const;
+  torch::Tensor first_layer_table(const torch::Tensor& fixed) const;
   torch::Tensor first_layer_rows(const torch::Tensor& operands) const;
   std::function<torch::Tensor(const torch::Tensor& W)> hidden_layer(const torch::Tensor& fixed,
                                                                     const torch::Tensor& rows) const;

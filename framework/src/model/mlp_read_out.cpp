@@ -9,6 +9,12 @@
 #include "model/plus.h"
 
 namespace orrery {
+namespace {
+
+// Bits are taken in groups, so that an example adds a row per group instead of one per bit that is on.
+constexpr int64_t bits_at_once = 4, patterns_of_bits = 1 << bits_at_once;
+
+}  // namespace
 
 bool Mlp::operands_share_rows() const {
   return config_.input == "one_hot_sum" ||
@@ -44,15 +50,48 @@ bool Mlp::kernels_fit(const torch::Tensor& tokens) const {
 
 // Whether the kernels can do all that lies between the tables and the hidden layer's output.
 bool Mlp::table_fits(const torch::Tensor& tokens) const {
-  return kernels_fit(tokens) && !has_bits() && config_.act_fn == "relu" && !W_hidden_.defined() &&
-         d_vocab_ <= tokens.size(0);
+  if (!kernels_fit(tokens) || config_.act_fn != "relu" || W_hidden_.defined()) return false;
+  if (!has_bits()) return d_vocab_ <= tokens.size(0);
+  const int64_t n_groups = (tokens.size(1) + bits_at_once - 1) / bits_at_once;
+  return n_groups < kernels::most_summed_rows && n_groups * patterns_of_bits < tokens.size(0);
+}
+
+// The inputs that are 0 but for four bits next to each other, all sixteen of each four: [rows, d_in]. The
+// bias column goes with the first four.
+torch::Tensor Mlp::patterns() const {
+  const int64_t n_bits = W_in_[0].size(0) - (config_.bias_column ? 1 : 0);
+  const int64_t n_groups = (n_bits + bits_at_once - 1) / bits_at_once;
+  torch::Tensor four = torch::arange(patterns_of_bits, torch::kInt64).unsqueeze(1);
+  four = four.bitwise_right_shift(torch::arange(bits_at_once, torch::kInt64)).bitwise_and(1);
+  if (config_.bit_values == "-1,1") four = 2 * four - 1;
+  const torch::Tensor all = torch::zeros({n_groups, patterns_of_bits, n_groups, bits_at_once});
+  for (int64_t g = 0; g < n_groups; ++g) all[g].select(1, g).copy_(four);
+  const torch::Tensor rows = all.view({n_groups * patterns_of_bits, -1}).narrow(1, 0, n_bits);
+  if (!config_.bias_column) return rows;
+  const torch::Tensor bias = torch::zeros({rows.size(0), 1});
+  bias.narrow(0, 0, patterns_of_bits).fill_(1);
+  return torch::cat({rows, bias}, 1);
+}
+
+// [batch, n_groups] int32, or one more with b_in: the rows of first_layer_table that an example adds.
+torch::Tensor Mlp::rows_of_bits(const torch::Tensor& tokens) const {
+  const int64_t n_groups = (tokens.size(1) + bits_at_once - 1) / bits_at_once;
+  const int64_t padding = n_groups * bits_at_once - tokens.size(1);
+  const torch::Tensor four =
+      torch::constant_pad_nd(tokens, {0, padding}).view({tokens.size(0), n_groups, bits_at_once});
+  const torch::Tensor worth = torch::tensor({1, 2, 4, 8}, torch::kInt64);
+  const torch::Tensor first = torch::arange(n_groups, torch::kInt64) * patterns_of_bits;
+  torch::Tensor rows = (four * worth).sum(2) + first;
+  if (b_in_.defined()) rows = torch::constant_pad_nd(rows, {0, 1}, n_groups * patterns_of_bits);
+  return rows.to(torch::kInt32);
 }
 
 // The first layer as a table whose rows are added, padded to whole vectors: a row per token for both operands
-// or for each, then b_in.
-torch::Tensor Mlp::first_layer_table() const {
+// or for each, or a row per pattern of bits, then b_in.
+torch::Tensor Mlp::first_layer_table(const torch::Tensor& fixed) const {
   std::vector<torch::Tensor> parts;
-  for (size_t i = 0; i < (operands_share_rows() ? 1 : 2); ++i)
+  if (has_bits()) parts.push_back(fixed.mm(W_in_[0]));
+  for (size_t i = 0; !has_bits() && i < (operands_share_rows() ? 1 : 2); ++i)
     parts.push_back(config_.input == "one_hot_sum" || reads_tokens() ? W_in_[i]
                                                                      : embedding_of(i).mm(W_in_[i]));
   if (b_in_.defined()) parts.push_back(b_in_.unsqueeze(0));
@@ -69,19 +108,16 @@ torch::Tensor Mlp::first_layer_rows(const torch::Tensor& operands) const {
   return torch::stack(rows, 1).to(torch::kInt32);
 }
 
-// The last hidden layer's activations, as what they become when multiplied by a matrix. rows: undefined where
-// the kernels do not fit.
+// The last hidden layer's activations, as what they become when multiplied by a matrix. fixed: operands, or
+// bits, or their patterns; rows: those of the table that is made from it, undefined where the kernels do not
+// fit.
 std::function<torch::Tensor(const torch::Tensor& W)> Mlp::hidden_layer(const torch::Tensor& fixed,
                                                                        const torch::Tensor& rows) const {
   if (rows.defined())
-    return [pre = kernels::sum_of_rows(first_layer_table(), rows)](const torch::Tensor& W) {
+    return [pre = kernels::sum_of_rows(first_layer_table(fixed), rows)](const torch::Tensor& W) {
       return kernels::relu_product(pre, W, kernels::Direct::none);
     };
-  torch::Tensor pre;
-  if (has_bits() && config_.bit_values == "0,1" && kernels_fit(fixed))  // half of them are 0
-    pre = kernels::relu_product(fixed, W_in_[0], kernels::Direct::none);
-  else
-    pre = has_bits() ? fixed.mm(W_in_[0]) : fast_first_layer(fixed);
+  const torch::Tensor pre = has_bits() ? fixed.mm(W_in_[0]) : fast_first_layer(fixed);
   torch::Tensor post = activate(plus(pre, b_in_));
   if (W_hidden_.defined()) post = activate(plus(post.mm(W_hidden_), b_hidden_));
   return [post](const torch::Tensor& W) { return post.mm(W); };
@@ -89,13 +125,18 @@ std::function<torch::Tensor(const torch::Tensor& W)> Mlp::hidden_layer(const tor
 
 std::function<torch::Tensor()> Mlp::read_out(torch::Tensor tokens, std::vector<int64_t> positions) {
   // What the weights do not change is made once.
-  const torch::Tensor fixed = has_bits() ? bits(tokens) : tokens.narrow(1, 0, 2).contiguous();
+  const bool by_rows = table_fits(tokens);
+  const torch::Tensor fixed = !has_bits() ? tokens.narrow(1, 0, 2).contiguous()
+                              : by_rows   ? patterns()
+                                          : bits(tokens);
+  const torch::Tensor rows = !by_rows     ? torch::Tensor()
+                             : has_bits() ? rows_of_bits(tokens)
+                                          : first_layer_rows(fixed);
   const auto n_read = static_cast<int64_t>(positions.size());
   const int64_t batch = tokens.size(0), d_mlp = W_out_.size(0), d_embed = W_out_.size(1);
   // W_out W_U as one small matrix, where that saves multiplications.
   const bool joined = d_mlp * d_embed * d_vocab_out_ + batch * d_mlp * d_vocab_out_ <
                       batch * d_embed * (d_mlp + d_vocab_out_);
-  const torch::Tensor rows = table_fits(tokens) ? first_layer_rows(fixed) : torch::Tensor();
   return [this, fixed, rows, n_read, joined] {
     const auto onwards = hidden_layer(fixed, rows);
     torch::Tensor logits;

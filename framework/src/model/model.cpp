@@ -14,6 +14,11 @@ std::function<torch::Tensor()> Model::read_out(torch::Tensor tokens, std::vector
   return [this, tokens = std::move(tokens), index] { return forward(tokens).index_select(1, index); };
 }
 
+std::function<torch::Tensor()> Model::read_out_scored(torch::Tensor tokens, std::vector<int64_t> positions,
+                                                      torch::Tensor) {
+  return read_out(std::move(tokens), std::move(positions));
+}
+
 torch::Tensor Model::penalty() { return {}; }
 
 torch::Tensor Model::weight(const std::string& name) const {

@@ -171,9 +171,10 @@ torch::Tensor ReadOut::mlp(const torch::Tensor& x, const BlockWeights& w) const 
 }  // namespace
 
 std::function<torch::Tensor()> make_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
-                                             const std::vector<int64_t>& positions) {
+                                             const std::vector<int64_t>& positions,
+                                             const torch::Tensor& scored) {
   if (auto folded = make_folded_read_out(weights, tokens, positions)) return folded;
-  if (auto additive = make_attention_only_read_out(weights, tokens, positions)) return additive;
+  if (auto additive = make_attention_only_read_out(weights, tokens, positions, scored)) return additive;
   return [read_out = std::make_shared<ReadOut>(weights, tokens, positions)] { return (*read_out)(); };
 }
 

@@ -58,6 +58,10 @@ class Transformer final : public Model {
   std::function<torch::Tensor()> read_out(torch::Tensor tokens, std::vector<int64_t> positions) override {
     return make_read_out(weights_, tokens, positions);
   }
+  std::function<torch::Tensor()> read_out_scored(torch::Tensor tokens, std::vector<int64_t> positions,
+                                                 torch::Tensor scored) override {
+    return make_read_out(weights_, tokens, positions, scored);
+  }
 
  private:
   struct BlockHooks {

@@ -41,8 +41,10 @@ torch::Tensor join_heads(const torch::Tensor& z, const torch::Tensor& W_O);
 torch::Tensor activate(const torch::Tensor& pre, const std::string& act_fn);
 
 /// The forward pass of Model::read_out: in the last layer, queries, MLP and unembedding at `positions` only;
-/// what depends on (token, position) alone is computed once per distinct pair.
+/// what depends on (token, position) alone is computed once per distinct pair. scored: which logits count, as
+/// for Model::read_out_scored; undefined: all.
 std::function<torch::Tensor()> make_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
-                                             const std::vector<int64_t>& positions);
+                                             const std::vector<int64_t>& positions,
+                                             const torch::Tensor& scored = {});
 
 }  // namespace orrery

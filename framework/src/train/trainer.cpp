@@ -67,9 +67,9 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
   }
   const bool full = settings.batch_size == 0 || settings.batch_size == split.train.size();
   if (full && dropout_)
-    full_batch_ = [this] { return read_out(train_.tokens); };
+    full_batch_ = [this] { return read_out(train_); };
   else if (full)
-    full_batch_ = make_read_out(train_.tokens);
+    full_batch_ = make_scored_read_out(train_);
   else
     order_.emplace(split.train.size(), settings.batch_size, batch_seed);
 }
@@ -83,7 +83,7 @@ std::pair<torch::Tensor, const Batch*> Trainer::next_logits() {
   if (full_batch_) return {full_batch_(), &train_};
   batch_ = sample_ ? sample_(settings_.batch_size, sample_rng_).to(model_.device())
                    : train_.rows(order_->next().to(model_.device()));
-  return {read_out(batch_.tokens), &batch_};
+  return {read_out(batch_), &batch_};
 }
 
 std::function<torch::Tensor()> Trainer::make_read_out(const torch::Tensor& tokens) {
@@ -91,11 +91,16 @@ std::function<torch::Tensor()> Trainer::make_read_out(const torch::Tensor& token
   return model_.read_out(tokens, spec_.read_out);
 }
 
+std::function<torch::Tensor()> Trainer::make_scored_read_out(const Batch& batch) {
+  if (settings_.kernel == "plain" || !batch.scored.defined()) return make_read_out(batch.tokens);
+  return model_.read_out_scored(batch.tokens, spec_.read_out, batch.scored);
+}
+
 // Dropout draws anew for each example, so it has no use for what the read-out pass shares between them.
-torch::Tensor Trainer::read_out(const torch::Tensor& tokens) {
-  if (!dropout_) return make_read_out(tokens)();
-  const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(tokens.device());
-  return run_with_hooks(model_, tokens, dropout_->hooks()).index_select(1, positions);
+torch::Tensor Trainer::read_out(const Batch& batch) {
+  if (!dropout_) return make_scored_read_out(batch)();
+  const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(batch.tokens.device());
+  return run_with_hooks(model_, batch.tokens, dropout_->hooks()).index_select(1, positions);
 }
 
 double Trainer::step() {

@@ -63,7 +63,8 @@ class ORRERY_API Trainer {
   double learning_rate() const;
   std::pair<torch::Tensor, const Batch*> next_logits();
   std::function<torch::Tensor()> make_read_out(const torch::Tensor& tokens);
-  torch::Tensor read_out(const torch::Tensor& tokens);
+  std::function<torch::Tensor()> make_scored_read_out(const Batch& batch);
+  torch::Tensor read_out(const Batch& batch);
 
   Model& model_;
   const TaskSpec& spec_;
