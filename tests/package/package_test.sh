@@ -52,7 +52,8 @@ done
 # Another version of LibTorch is a warning when it is found, and its plugins are refused. This one needs none of its types.
 copy_torch "$work/another"
 version=$(find "$work/another/include" -name version.h -path '*torch/version.h')
-sed 's/^#define TORCH_VERSION_MAJOR .*/#define TORCH_VERSION_MAJOR 99/' "$version" >"$work/version.h"
+sed -e 's/^#define TORCH_VERSION_MAJOR .*/#define TORCH_VERSION_MAJOR 99/' \
+  -e 's/^ *"[0-9]*\.\(.*\)"$/  "99.\1"/' "$version" >"$work/version.h"
 rm "$version" && mv "$work/version.h" "$version"
 sed -i 's/^set(PACKAGE_VERSION .*/set(PACKAGE_VERSION "99.13.0")/' "$work"/another/lib/*/cmake/Torch/TorchConfigVersion.cmake
 mkdir by_hand
