@@ -3,4 +3,4 @@
 #pragma once
 
 // of abi 4
-#define ORRERY_HEADER_HASH "5d682f2c028489b4"
+#define ORRERY_HEADER_HASH "2f1d01fcca35e014"

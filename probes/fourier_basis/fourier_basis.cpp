@@ -42,18 +42,23 @@ orrery::Figure component_norms(const std::string& name, const std::string& title
               {{"cos k", norms.slice(0, 1, n, 2)}, {"sin k", norms.slice(0, 2, n, 2)}});
 }
 
-// Along which products of two waves x [n*n, m], m functions of the pair, lives: each component of the
-// two-dimensional transform as a root mean square over pairs and functions. const x const, the mean, is left
-// out.
+// Along which products of two waves functions of the pair live: components [n, n] of the two-dimensional
+// transform, as a root mean square over pairs and functions. const x const, the mean, is left out.
 orrery::Figure transform_2d(const std::string& name, const std::string& title, const std::string& scale,
-                            const Tensor& x, int64_t n) {
-  const auto squares = orrery::fourier_2d(x.view({n, n, x.size(1)})).square_().sum(2) / x.numel();
-  squares[0][0] = 0;
+                            const Tensor& components) {
+  const int64_t n = components.size(0);
   orrery::Figure figure{name, orrery::Figure::Kind::heatmap, title, "wave of b", "wave of a", {}};
   figure.x_ticks = figure.y_ticks = orrery::fourier_names(n);
   const auto axis = torch::arange(n, torch::kInt32);
-  figure.traces.push_back({scale, axis, axis, squares.sqrt().to(torch::kFloat32)});
+  figure.traces.push_back({scale, axis, axis, components.to(torch::kFloat32)});
   return figure;
+}
+
+// The same of x [n*n, m], m functions of the pair.
+Tensor components_of(const Tensor& x, int64_t n) {
+  const auto squares = orrery::fourier_2d(x.view({n, n, x.size(1)})).square_().sum(2) / x.numel();
+  squares[0][0] = 0;
+  return squares.sqrt();
 }
 
 class FourierBasis final : public orrery::Probe {
@@ -92,7 +97,8 @@ class FourierBasis final : public orrery::Probe {
                          "height (logit)", {{"logits", waves(coefficients * unit_height(view.order()))}}));
     const auto centred = view.classes(view.logits()).to(torch::kFloat32);
     recorder.figure(transform_2d("logits_2d", "2-D DFT of the logits: waves of a x waves of b",
-                                 "root mean square (logit)", centred - centred.mean(1, true), view.order()));
+                                 "root mean square (logit)",
+                                 components_of(centred - centred.mean(1, true), view.order())));
   }
 
   // The height of a function cos w_k(a + b - c) of norm 1 over all (a, b, c): [floor(n/2) + 1].
@@ -137,9 +143,8 @@ class FourierBasis final : public orrery::Probe {
     recorder.tensor("neuron_frequency", spectrum.frequency.to(torch::kInt32));
     recorder.tensor("neuron_share", spectrum.share.to(torch::kFloat32));
     recorder.tensor("neuron_energy", spectrum.energy.to(torch::kFloat32));
-    const auto post = view.inputs(orrery::neuron_activations(observation, "hook_post").select(1, 0));
     recorder.figure(transform_2d("neurons_2d", "2-D DFT of the neurons: waves of a x waves of b",
-                                 "root mean square (activation)", post, view.order()));
+                                 "root mean square (activation)", spectrum.components));
   }
 
   Params params_;

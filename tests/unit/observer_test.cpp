@@ -78,12 +78,35 @@ TEST_F(ObserverTest, OnePassServesAllProbesOfOneInputSet) {
     recorder.scalar("mean", seen.logits.mean().item<double>());
   };
   Scripted a({.activations = {"*"}}, look), b({.activations = {"hook_embed"}}, look),
-      c({.inputs = Inputs::train}, look);
+      c({.inputs = Inputs::train, .activations = {"hook_embed"}}, look);
   const ProbeInRun pa = in_run(a), pb = in_run(b), pc = in_run(c);
   observer.measure(0, {&pa, &pb}, false);
   EXPECT_EQ(forwards, 1);
   observer.measure(0, {&pa, &pb, &pc}, false);
   EXPECT_EQ(forwards, 3);
+}
+
+// What the read-out pass comes by is taken from there; a probe that asks for more makes it the plain pass.
+TEST_F(ObserverTest, TheReadOutPassShowsWhatThePlainOneDoes) {
+  std::vector<torch::Tensor> logits, post;
+  const auto keep = [&](const Observation& seen, Recorder&) {
+    logits.push_back(seen.logits);
+    post.push_back(seen.cache["blocks.0.mlp.hook_post"]);
+    const torch::Tensor& pre = seen.cache["blocks.0.mlp.hook_pre"];
+    EXPECT_TRUE(post.back().equal(pre.relu()));
+  };
+  Scripted little({.activations = {"*mlp.hook_*"}}, keep), everything({.activations = {"*"}}, keep);
+  const ProbeInRun few = in_run(little), all = in_run(everything);
+  int forwards = 0;
+  const HookScope count(*model, {{"hook_embed", [&](const torch::Tensor& x) { return ++forwards, x; }}});
+  observer.measure(0, {&few}, false);
+  EXPECT_EQ(forwards, 0);
+  observer.measure(0, {&all}, false);
+  EXPECT_EQ(forwards, 1);
+  ASSERT_EQ(logits[0].sizes(), logits[1].sizes());
+  ASSERT_EQ(post[0].sizes(), post[1].sizes());
+  EXPECT_TRUE(torch::allclose(logits[0], logits[1], 1e-4, 1e-5));
+  EXPECT_TRUE(torch::allclose(post[0], post[1], 1e-4, 1e-5));
 }
 
 TEST_F(ObserverTest, AProbeThatFailsCostsOnlyItsOwnResult) {

@@ -46,6 +46,9 @@ struct NeuronSpectrum {
   /// [floor(n/2) + 1, floor(n/2) + 1] float64: the energy of all neurons by frequency of the first element
   /// (row) and of the second (column), as a share of the whole
   torch::Tensor energy;
+  /// [n, n] float64: the size of each component of fourier_2d, as a root mean square over pairs and neurons;
+  /// const x const, the means, left out
+  torch::Tensor components;
 
   /// [floor(n/2) + 1] int64: how many neurons have their largest share, `threshold` or more, at each
   /// frequency.

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/simd/dispatch.h"
+
 namespace orrery {
 namespace {
 
@@ -100,7 +102,8 @@ NeuronSpectrum neuron_spectrum(const torch::Tensor& neurons) {
   const auto everything = torch::where(alive, total, torch::zeros_like(total)).sum();
   return {torch::where(alive, at + 1, torch::zeros_like(at)),
           torch::where(alive, largest / total, torch::zeros_like(total)),
-          (energy * alive).sum(2) / everything.clamp_min(std::numeric_limits<double>::min())};
+          (energy * alive).sum(2) / everything.clamp_min(std::numeric_limits<double>::min()),
+          (components.sum(2).to(torch::kFloat64) / neurons.numel()).sqrt()};
 }
 
 torch::Tensor NeuronSpectrum::clusters(double threshold) const {
@@ -143,6 +146,15 @@ double gini(const torch::Tensor& values) {
 }
 
 torch::Tensor cross_entropy(const torch::Tensor& logits, const torch::Tensor& labels) {
+  const bool are_classes = labels.numel() > 0 && labels.min().item<int64_t>() >= 0 &&
+                           labels.max().item<int64_t>() < logits.size(-1);
+  if (logits.device().is_cpu() && logits.dim() == 2 && !logits.requires_grad() && are_classes) {
+    const auto rows = logits.to(torch::kFloat64).contiguous(), of_rows = labels.to(torch::kCPU).contiguous();
+    const auto losses = torch::empty({rows.size(0)}, torch::kFloat64);
+    kernels::loops().row_losses(rows.size(0), rows.size(1), rows.data_ptr<double>(),
+                                of_rows.data_ptr<int64_t>(), losses.data_ptr<double>());
+    return losses;
+  }
   const auto log_probabilities = torch::log_softmax(logits.to(torch::kFloat64), -1);
   return -log_probabilities.gather(-1, labels.to(logits.device()).unsqueeze(-1)).squeeze(-1);
 }

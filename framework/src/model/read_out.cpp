@@ -4,7 +4,9 @@
 // however many examples there are, so embeddings, queries, keys, values and even attention scores come out of
 // small tables.
 #include <ATen/Functions.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -59,18 +61,24 @@ ScorePairs find_pairs(const torch::Tensor& index, const torch::Tensor& positions
   return {rows, which.unsqueeze(2) * n_distinct + index.unsqueeze(1)};
 }
 
+// The last layer's neurons, for who wants to see them: [batch, n_read, d_mlp].
+struct Neurons {
+  torch::Tensor pre, post;
+};
+
 class ReadOut {
  public:
   ReadOut(const TransformerWeights& weights, const torch::Tensor& tokens,
           const std::vector<int64_t>& positions);
-  torch::Tensor operator()() const;
+  /// Keeps the last layer's neurons in `seen`, unless null.
+  torch::Tensor operator()(Neurons* seen = nullptr) const;
 
  private:
   Stream embed() const;
-  torch::Tensor block(const Stream& stream, const BlockWeights& w, bool last) const;
+  torch::Tensor block(const Stream& stream, const BlockWeights& w, bool last, Neurons* seen) const;
   torch::Tensor paired_attention(const Stream& stream, const torch::Tensor& k, const torch::Tensor& v,
                                  const BlockWeights& w) const;
-  torch::Tensor mlp(const torch::Tensor& x, const BlockWeights& w) const;
+  torch::Tensor mlp(const torch::Tensor& x, const BlockWeights& w, Neurons* seen) const;
 
   const TransformerWeights& weights_;
   torch::Tensor tokens_;
@@ -104,10 +112,12 @@ ReadOut::ReadOut(const TransformerWeights& weights, const torch::Tensor& tokens,
   distinct_ = std::move(distinct);
 }
 
-torch::Tensor ReadOut::operator()() const {
+torch::Tensor ReadOut::operator()(Neurons* seen) const {
   Stream stream = embed();
-  for (size_t layer = 0; layer < weights_.blocks.size(); ++layer)
-    stream = {block(stream, weights_.blocks[layer], layer + 1 == weights_.blocks.size()), {}};
+  for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
+    const bool last = layer + 1 == weights_.blocks.size();
+    stream = {block(stream, weights_.blocks[layer], last, last ? seen : nullptr), {}};
+  }
   return plus(torch::matmul(normalise(stream.rows, weights_.ln_final), weights_.W_U), weights_.b_U);
 }
 
@@ -120,7 +130,7 @@ Stream ReadOut::embed() const {
 }
 
 // The residual stream after the block, at the positions it is asked for: [batch, queries, d_model].
-torch::Tensor ReadOut::block(const Stream& stream, const BlockWeights& w, bool last) const {
+torch::Tensor ReadOut::block(const Stream& stream, const BlockWeights& w, bool last, Neurons* seen) const {
   const Stream input = {normalise(stream.rows, w.ln1), stream.index};
   const torch::Tensor k = plus(project_heads(input.rows, w.W_K), w.b_K);
   const torch::Tensor v =
@@ -135,7 +145,7 @@ torch::Tensor ReadOut::block(const Stream& stream, const BlockWeights& w, bool l
   }
   const Stream here = last ? stream.at(positions_) : stream;
   const torch::Tensor resid = here.spread(here.rows) + plus(join_heads(z, w.W_O), w.b_O);
-  return w.W_in.defined() ? resid + mlp(normalise(resid, w.ln2), w) : resid;
+  return w.W_in.defined() ? resid + mlp(normalise(resid, w.ln2), w, seen) : resid;
 }
 
 // What the heads bring to the positions that are read, by looking up scores in a table of all pairs of rows.
@@ -162,9 +172,11 @@ torch::Tensor affine(const torch::Tensor& x, const torch::Tensor& w, const torch
 }
 
 // x: [batch, queries, d_model] -> what the neurons add to the stream.
-torch::Tensor ReadOut::mlp(const torch::Tensor& x, const BlockWeights& w) const {
-  torch::Tensor post = affine(x.reshape({-1, x.size(-1)}), w.W_in, w.b_in);
-  post = weights_.config.act_fn == "relu" ? post.relu_() : activate(post, weights_.config.act_fn);
+torch::Tensor ReadOut::mlp(const torch::Tensor& x, const BlockWeights& w, Neurons* seen) const {
+  torch::Tensor pre = affine(x.reshape({-1, x.size(-1)}), w.W_in, w.b_in);
+  const bool in_place = weights_.config.act_fn == "relu" && !seen;
+  const torch::Tensor post = in_place ? torch::relu_(pre) : activate(pre, weights_.config.act_fn);
+  if (seen) *seen = {pre.view({x.size(0), x.size(1), -1}), post.view({x.size(0), x.size(1), -1})};
   return affine(post, w.W_out, w.b_out).view_as(x);
 }
 
@@ -176,6 +188,31 @@ std::function<torch::Tensor()> make_read_out(const TransformerWeights& weights, 
   if (auto folded = make_folded_read_out(weights, tokens, positions)) return folded;
   if (auto additive = make_attention_only_read_out(weights, tokens, positions, scored)) return additive;
   return [read_out = std::make_shared<ReadOut>(weights, tokens, positions)] { return (*read_out)(); };
+}
+
+namespace {
+
+std::string last_mlp(const TransformerWeights& weights) {
+  return fmt::format("blocks.{}.mlp.", weights.blocks.size() - 1);
+}
+
+}  // namespace
+
+bool read_out_passes(const TransformerWeights& weights, const std::vector<std::string>& hook_points) {
+  const std::string mlp = last_mlp(weights);
+  return std::all_of(hook_points.begin(), hook_points.end(), [&](const std::string& name) {
+    return name == mlp + "hook_pre" || name == mlp + "hook_post";
+  });
+}
+
+ObservedReadOut observe_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
+                                 const std::vector<int64_t>& positions,
+                                 const std::vector<std::string>& hook_points) {
+  Neurons seen;
+  ObservedReadOut observed{ReadOut(weights, tokens, positions)(&seen), {}};
+  for (const std::string& name : hook_points)
+    observed.activations[name] = name == last_mlp(weights) + "hook_pre" ? seen.pre : seen.post;
+  return observed;
 }
 
 }  // namespace orrery

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "model/observed_read_out.h"
 #include "model/plus.h"
 
 namespace orrery {
@@ -46,5 +47,11 @@ torch::Tensor activate(const torch::Tensor& pre, const std::string& act_fn);
 std::function<torch::Tensor()> make_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
                                              const std::vector<int64_t>& positions,
                                              const torch::Tensor& scored = {});
+/// Whether that pass comes by these hook points: "blocks.L.mlp.hook_pre" and "hook_post" of the last layer L.
+bool read_out_passes(const TransformerWeights& weights, const std::vector<std::string>& hook_points);
+/// The same pass, once, with a look at them.
+ObservedReadOut observe_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
+                                 const std::vector<int64_t>& positions,
+                                 const std::vector<std::string>& hook_points);
 
 }  // namespace orrery

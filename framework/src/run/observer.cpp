@@ -5,8 +5,10 @@
 #include <orrery/error.h>
 
 #include <algorithm>
+#include <set>
 
 #include "run/curves.h"
+#include "train/trainer.h"
 
 namespace orrery {
 namespace {
@@ -94,41 +96,68 @@ const Batch& Observer::inputs(Inputs which) const {
   return nothing;
 }
 
-// The plain forward pass, piece by piece, keeping only the read-out positions.
-Observer::Seen Observer::forward(const Batch& batch, const std::vector<std::string>& globs) const {
+// The plain forward pass, of which only the read-out positions are kept.
+ObservedReadOut Observer::plain_forward(const torch::Tensor& tokens,
+                                        const std::vector<std::string>& names) const {
   const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(model_.device());
+  ObservedReadOut seen;
+  std::map<std::string, HookFunction> hooks;
+  for (const std::string& name : names)
+    hooks[name] = [&seen, &positions,
+                   point = find_hook_points(model_, name).front()](const torch::Tensor& activation) {
+      const int64_t dim = point->position_dim();
+      seen.activations[point->name()] =
+          dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions);
+      return activation;
+    };
+  seen.logits = run_with_hooks(model_, tokens, {hooks.begin(), hooks.end()}).index_select(1, positions);
+  return seen;
+}
+
+std::vector<std::string> Observer::hook_points(const std::vector<std::string>& globs) const {
+  std::set<std::string> names;  // one that two globs match is looked at once
+  for (const std::string& glob : globs)
+    for (const HookPoint* point : find_hook_points(model_, glob)) names.insert(point->name());
+  return {names.begin(), names.end()};
+}
+
+// By its own needs alone, so that its numbers do not depend on which other probes there are.
+Observer::Pass Observer::pass_of(const ProbeInRun& probe) const {
+  const auto* const observed = dynamic_cast<const HasObservedReadOut*>(&model_);
+  return observed && observed->read_out_passes(hook_points(probe.needs.activations)) ? Pass::read_out
+                                                                                     : Pass::plain;
+}
+
+// Piece by piece.
+Observer::Seen Observer::forward(const Batch& batch, Pass pass, const std::vector<std::string>& globs) const {
+  keep_freed_memory();
+  const std::vector<std::string> names = hook_points(globs);
   std::vector<torch::Tensor> logits;
   std::map<std::string, std::vector<torch::Tensor>> kept;
   for (int64_t start = 0; start < batch.size(); start += piece_size) {
-    std::map<std::string, HookFunction> hooks;  // a point matched by two globs is hooked once
-    for (const std::string& glob : globs)
-      for (const HookPoint* point : find_hook_points(model_, glob))
-        hooks[point->name()] = [&kept, &positions, point](const torch::Tensor& activation) {
-          const int64_t dim = point->position_dim();
-          const torch::Tensor here =
-              dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions);
-          kept[point->name()].push_back(here.to(torch::kCPU));
-          return activation;
-        };
-    const torch::Tensor tokens = batch.tokens.narrow(0, start, std::min(piece_size, batch.size() - start));
-    logits.push_back(run_with_hooks(model_, tokens.to(model_.device()), {hooks.begin(), hooks.end()})
-                         .index_select(1, positions)
-                         .to(torch::kCPU));
+    const torch::Tensor tokens =
+        batch.tokens.narrow(0, start, std::min(piece_size, batch.size() - start)).to(model_.device());
+    const ObservedReadOut seen =
+        pass == Pass::plain
+            ? plain_forward(tokens, names)
+            : dynamic_cast<HasObservedReadOut&>(model_).observe_read_out(tokens, spec_.read_out, names);
+    logits.push_back(seen.logits.to(torch::kCPU));
+    for (const auto& [name, activation] : seen.activations) kept[name].push_back(activation.to(torch::kCPU));
   }
   Seen seen{torch::cat(logits), {}};
   for (const auto& [name, pieces] : kept) seen.cache.put(name, torch::cat(pieces));
   return seen;
 }
 
-std::map<Inputs, Observer::Seen> Observer::look(const std::vector<const ProbeInRun*>& probes) const {
-  std::map<Inputs, std::vector<std::string>> globs;
+std::map<Observer::Look, Observer::Seen> Observer::look(const std::vector<const ProbeInRun*>& probes) const {
+  std::map<Look, std::vector<std::string>> globs;
   for (const ProbeInRun* probe : probes) {
-    auto& wanted = globs[probe->needs.inputs];
+    auto& wanted = globs[{probe->needs.inputs, pass_of(*probe)}];
     wanted.insert(wanted.end(), probe->needs.activations.begin(), probe->needs.activations.end());
   }
-  std::map<Inputs, Seen> seen;
+  std::map<Look, Seen> seen;
   for (const auto& [which, wanted] : globs)
-    seen[which] = which == Inputs::none ? Seen{} : forward(inputs(which), wanted);
+    seen[which] = which.first == Inputs::none ? Seen{} : forward(inputs(which.first), which.second, wanted);
   return seen;
 }
 
@@ -136,10 +165,10 @@ template <class Action>
 std::vector<Outcome> Observer::each(int64_t step, const std::vector<const ProbeInRun*>& probes,
                                     const char* call, const Watcher& watcher, Action&& action) const {
   torch::NoGradGuard no_grad;
-  const std::map<Inputs, Seen> seen = look(probes);
+  const std::map<Look, Seen> seen = look(probes);
   std::vector<Outcome> outcomes;
   for (const ProbeInRun* probe : probes) {
-    const Seen& view = seen.at(probe->needs.inputs);
+    const Seen& view = seen.at({probe->needs.inputs, pass_of(*probe)});
     const Observation observation{step,   spec_,       structure_, split_, inputs(probe->needs.inputs),
                                   model_, view.logits, view.cache};
     outcomes.push_back(ask(*probe, call, watcher, [&] { return action(*probe, observation); }));

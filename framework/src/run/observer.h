@@ -1,5 +1,5 @@
 // Shows checkpoints to probes: checks what they need against the run before step 0, then does one forward
-// pass per checkpoint and set of inputs for all of them together.
+// pass per checkpoint and set of inputs for all of them together; two, where some need the plain pass.
 #pragma once
 
 #include <orrery/export.h>
@@ -8,7 +8,10 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "model/observed_read_out.h"
 
 namespace orrery {
 
@@ -65,9 +68,15 @@ class ORRERY_API Observer {
     torch::Tensor logits;
     ActivationCache cache;
   };
+  enum class Pass { plain, read_out };
+  using Look = std::pair<Inputs, Pass>;  // at what, and how
+
   const Batch& inputs(Inputs which) const;
-  std::map<Inputs, Seen> look(const std::vector<const ProbeInRun*>& probes) const;
-  Seen forward(const Batch& batch, const std::vector<std::string>& globs) const;
+  std::map<Look, Seen> look(const std::vector<const ProbeInRun*>& probes) const;
+  std::vector<std::string> hook_points(const std::vector<std::string>& globs) const;
+  Pass pass_of(const ProbeInRun& probe) const;
+  Seen forward(const Batch& batch, Pass pass, const std::vector<std::string>& globs) const;
+  ObservedReadOut plain_forward(const torch::Tensor& tokens, const std::vector<std::string>& names) const;
   template <class Action>
   std::vector<Outcome> each(int64_t step, const std::vector<const ProbeInRun*>& probes, const char* call,
                             const Watcher& watcher, Action&& action) const;

@@ -58,6 +58,9 @@ struct Loops {
   /// null: all. gradient [n, n_classes], unless null: that of the sum, times `scale`.
   double (*cross_entropy)(int64_t n, int64_t n_classes, const float* logits, const int64_t* labels,
                           const bool* counts, double scale, float* gradient);
+  /// The cross-entropy of each row of logits [n, n_classes]: losses [n]. Labels are classes.
+  void (*row_losses)(int64_t n, int64_t n_classes, const double* logits, const int64_t* labels,
+                     double* losses);
   void (*adam)(int64_t n, const AdamUpdate& update, const float* gradient, float* values, float* exp_avg,
                float* exp_avg_sq);
   void (*folded_forward)(const FoldedSum& sum, float* out);  ///< out: [n_examples, ld_out]
