@@ -2,18 +2,24 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "run/run_directory.h"
+#include "tensorboard/event_file.h"
 
 namespace orrery::cli {
 
 /// Where event files go, unless somebody says otherwise.
 std::filesystem::path events_folder(const RunDirectory& run);
 
-/// The bytes of an event file with every column of metrics.jsonl that `wanted` holds for, and every scalar of
-/// probes, as probe/LABEL/NAME. Wall times are those of the sessions in run.json: a step's share of its
-/// session.
+/// By step, every column of metrics.jsonl and every scalar of probes, as probe/LABEL/NAME, whose name is
+/// `wanted`. Throws orrery::Error where the run's files are damaged.
+std::map<int64_t, tensorboard::Scalars> curve_points(
+    const RunDirectory& run, const std::function<bool(const std::string& name)>& wanted);
+
+/// The bytes of an event file with these. Wall times are those of the sessions in run.json: a step's share of
+/// its session.
 std::string curve_events(const RunDirectory& run, const std::function<bool(const std::string& name)>& wanted);
 
 }  // namespace orrery::cli

@@ -42,36 +42,44 @@ void check_condition(const Condition& condition, const Trainer& trainer) {
           fmt::format("this run writes: {}", fmt::join(known, ", ")));
 }
 
-// The checkpoint was written before its probes were asked; `probe` measures what a run has no results of.
+// The checkpoint was written before its probes were asked; a run that goes on asks them then.
 void advise_on_crash_of_probes(const RunDirectory& run, std::optional<int64_t> step) {
   const std::string again = fmt::format("probe {}{}{}", run.root().string(),
                                         step ? fmt::format(" --steps {}", *step) : "", plugin_options());
-  advise_on_crash(fmt::format(
-      "nothing of the run is lost. Mend the plugin (to see where it crashes:\n"
-      "    {}),\n"
-      "  then go on: orrery train --resume {}{}, and: orrery probe {}{}",
-      debugger_command(again), run.root().string(), plugin_options(), run.root().string(), plugin_options()));
+  advise_on_crash(
+      fmt::format("nothing of the run is lost. Mend the plugin (to see where it crashes:\n"
+                  "    {}),\n"
+                  "  then go on: orrery train --resume {}{}",
+                  debugger_command(again), run.root().string(), plugin_options()));
+}
+
+// Whether a curve is of a probe that waits for the last checkpoint.
+bool waits(const Experiment& experiment, const std::string& curve) {
+  return std::any_of(experiment.probes().begin(), experiment.probes().end(), [&](const ProbeInRun& probe) {
+    return probe.waits() && curve.starts_with(fmt::format("probe/{}/", probe.label));
+  });
 }
 
 // One session of training: what happens at its evaluations and checkpoints.
 class Session {
  public:
-  Session(Experiment& experiment, RunDirectory& run, Trainer& trainer)
+  Session(Experiment& experiment, RunDirectory& run, Trainer& trainer, bool resumed)
       : experiment_(experiment),
         run_(run),
         trainer_(trainer),
         schedule_(experiment.settings().checkpoints, experiment.settings().train.steps),
         stop_when_(Condition::parse(experiment.settings().train.stop_when)),
         progress_(experiment.settings().train.steps, "steps"),
-        resumed_at_(trainer.steps_done()) {
-    if (experiment.settings().log.tensorboard) events_.emplace(events_folder(run), resumed_at_);
-  }
+        resumed_at_(resumed ? std::optional(trainer.steps_done()) : std::nullopt) {}
 
   Ending run();
 
  private:
+  void begin_events();
   void evaluated(int64_t step, const Metrics& metrics);
   void checkpoint(int64_t step, std::optional<Ending> ending);
+  void ask_probes(int64_t step, const std::vector<const ProbeInRun*>& probes);
+  void catch_up();
   void show(int64_t step, bool always);
 
   Experiment& experiment_;
@@ -80,13 +88,15 @@ class Session {
   CheckpointSchedule schedule_;
   Condition stop_when_;
   Progress progress_;
-  int64_t resumed_at_;
+  std::optional<int64_t> resumed_at_;
   Metrics metrics_;
   std::string headlines_;
   std::optional<tensorboard::EventFile> events_;
 };
 
 Ending Session::run() {
+  if (experiment_.settings().log.tensorboard) begin_events();
+  if (resumed_at_ && schedule_.due(*resumed_at_)) catch_up();
   return run_loop(
       trainer_, experiment_.settings().train, schedule_, stop_when_,
       {.evaluated = [this](int64_t step, const Metrics& metrics) { evaluated(step, metrics); },
@@ -95,7 +105,28 @@ Ending Session::run() {
            [this](int64_t step, double) {
              if (progress_.due()) show(step, false);
            },
-       .stop_requested = interrupted});
+       .stop_requested = interrupted},
+      resumed_at_.has_value());
+}
+
+// A session that was cut off may have written numbers of its last checkpoint here, or not.
+void Session::begin_events() {
+  events_.emplace(events_folder(run_), resumed_at_);
+  if (!resumed_at_) return;
+  const auto known = curve_points(run_, [&](const std::string& name) { return !waits(experiment_, name); });
+  if (const auto last = known.find(*resumed_at_); last != known.end())
+    events_->add(last->first, last->second);
+}
+
+// Nor may it have come to ask all probes about it.
+void Session::catch_up() {
+  Origins origins(experiment_, run_);
+  std::vector<CheckpointFile> last = run_.checkpoints();
+  std::erase_if(last, [&](const CheckpointFile& checkpoint) { return checkpoint.step != *resumed_at_; });
+  for (Row& row : plan_rows(experiment_, run_, origins, last, Reuse::stored)) {
+    std::erase_if(row.due, [](const ProbeInRun* probe) { return probe->waits(); });
+    ask_probes(*resumed_at_, row.due);
+  }
 }
 
 void Session::evaluated(int64_t step, const Metrics& metrics) {
@@ -117,16 +148,21 @@ void Session::show(int64_t step, bool always) {
 void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
   write_checkpoint(run_, experiment_.model(), trainer_);
   // The checkpoint that an interruption left is not one of the run's own.
-  if (resumed_at_ > 0 && !schedule_.due(resumed_at_)) run_.drop_checkpoint(std::exchange(resumed_at_, 0));
+  if (resumed_at_ && !schedule_.due(*resumed_at_))
+    run_.drop_checkpoint(*std::exchange(resumed_at_, std::nullopt));
   if (ending == Ending::stopped || ending == Ending::diverged) return;
   std::vector<const ProbeInRun*> due;
   for (const ProbeInRun& probe : experiment_.probes())
     if (probe.due(step)) due.push_back(&probe);
-  if (due.empty()) return;
+  ask_probes(step, due);
+}
+
+void Session::ask_probes(int64_t step, const std::vector<const ProbeInRun*>& probes) {
+  if (probes.empty()) return;
   advise_on_crash_of_probes(run_, step);
   // Probes that wait for the last checkpoint show where they would be if this were it; their results come at
   // the end.
-  const std::vector<Outcome> outcomes = experiment_.observer().measure(step, due, /*provisional=*/true);
+  const std::vector<Outcome> outcomes = experiment_.observer().measure(step, probes, /*provisional=*/true);
   report_failures(outcomes);
   Origins origins(experiment_, run_);
   for (const Outcome& outcome : outcomes) {
@@ -192,14 +228,11 @@ void Afterwards::waiting() {
 
 // In a file of their own, made anew each time: where a run is made longer, all of these results change.
 void Afterwards::log_waiting() {
-  std::vector<std::string> prefixes;
-  for (const ProbeInRun& probe : experiment_.probes())
-    if (probe.waits()) prefixes.push_back(fmt::format("probe/{}/", probe.label));
-  if (prefixes.empty()) return;
-  const std::string events = curve_events(run_, [&](const std::string& name) {
-    return std::any_of(prefixes.begin(), prefixes.end(),
-                       [&](auto& prefix) { return name.starts_with(prefix); });
-  });
+  const std::vector<ProbeInRun>& probes = experiment_.probes();
+  if (std::none_of(probes.begin(), probes.end(), [](const ProbeInRun& probe) { return probe.waits(); }))
+    return;
+  const std::string events =
+      curve_events(run_, [&](const std::string& name) { return waits(experiment_, name); });
   tensorboard::replace_event_file(events_folder(run_), "waiting", events);
 }
 
@@ -250,7 +283,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
     resume_from(run, experiment.model(), trainer);
   }
 
-  Session session(experiment, run, trainer);
+  Session session(experiment, run, trainer, resume);
   note(opening_text(experiment, run, trainer.steps_done()));
   RunRecord record(run, experiment, trainer.steps_done());
   const auto start = std::chrono::steady_clock::now();

@@ -157,11 +157,9 @@ TEST_P(CrashesOfProbes, WhileTrainingLoseNothing) {
   EXPECT_EQ(with_plugin({"train", "--resume", "run", "--set", "probe.fragile_probe.fail="}).code, 2);
   EXPECT_EQ(at.read("run/metrics.jsonl"), before);
 
-  // As it says: mend the plugin and go on, then measure what is missing.
+  // As it says: mend the plugin and go on.
   const Mended mended;
   ASSERT_EQ(with_plugin({"train", "--resume", "run"}).code, 0);
-  EXPECT_EQ(steps("run/probes/fragile_probe/results.jsonl"), (std::vector<int64_t>{0, 10, 30}));
-  ASSERT_EQ(with_plugin({"probe", "run"}).code, 0);
   EXPECT_EQ(steps("run/probes/fragile_probe/results.jsonl"), (std::vector<int64_t>{0, 10, 20, 30}));
   ASSERT_EQ(with_plugin({"train", "c.toml", "--out", "whole", "--set", "probe.fragile_probe.fail="}).code, 0);
   EXPECT_EQ(at.read("run/metrics.jsonl"), at.read("whole/metrics.jsonl"));

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
+#include <tuple>
 
 #include "run_program.h"
 #include "tests/support/event_reader.h"
@@ -154,6 +155,19 @@ TEST_F(Tensorboard, ResumedRunsHaveEveryPointOnce) {
   ASSERT_EQ(done.code, 0) << done.err;
   expect_all_of("run", board("run/tensorboard"));
   done = resume(last + 80);
+  ASSERT_EQ(done.code, 0) << done.err;
+  expect_all_of("run", board("run/tensorboard"));
+}
+
+TEST_F(Tensorboard, WhatAKilledSessionHadNoTimeToSayIsSaidByTheNext) {
+  ASSERT_EQ(train("run").code, 0);
+  // Killed between a result and its event: the session's file lacks its last record.
+  std::string name, bytes;
+  for (const auto& file : at.tree("run/tensorboard"))
+    if (!file.first.ends_with(".waiting")) std::tie(name, bytes) = file;
+  const size_t framed = read_records(bytes).back().size() + 16;  // a length and two checksums
+  at.write("run/tensorboard/" + name, bytes.substr(0, bytes.size() - framed));
+  const Finished done = at.orrery({"train", "--resume", "run", "--set", "train.steps=80"});
   ASSERT_EQ(done.code, 0) << done.err;
   expect_all_of("run", board("run/tensorboard"));
 }

@@ -207,6 +207,26 @@ TEST_F(Train, KilledAndResumedIsTheSameRun) {
   expect_same("whole", "parts");
 }
 
+TEST_F(Train, KilledBeforeAllProbesWereAskedAndResumedIsTheSameRun) {
+  ASSERT_EQ(train("whole").code, 0);
+  ASSERT_EQ(train("parts", {"--set", "train.steps=200"}).code, 0);
+  const std::string results = "parts/probes/excluded_loss/";
+  std::string text = at.read(results + "results.jsonl");
+  at.write(results + "results.jsonl", text.erase(text.rfind('\n', text.size() - 2) + 1));
+  std::filesystem::remove(at.path(results + "step_00000200.safetensors"));
+  ASSERT_EQ(at.orrery({"train", "--resume", "parts", "--set", "train.steps=400"}).code, 0);
+  expect_same("whole", "parts");
+}
+
+TEST_F(Train, KilledBeforeItsSecondCheckpointAndResumedIsTheSameRun) {
+  const std::vector<std::string> two = {"--set", "checkpoints.every=0", "--set", "checkpoints.per_decade=0"};
+  ASSERT_EQ(train("whole", two).code, 0);
+  ASSERT_EQ(interrupt("parts", SIGKILL, 2, two).code, 128 + SIGKILL);
+  ASSERT_EQ(at.tree("parts/checkpoints").size(), 2u);  // of step 0: the weights, and what resuming needs
+  ASSERT_EQ(at.orrery({"train", "--resume", "parts"}).code, 0);
+  expect_same("whole", "parts");
+}
+
 TEST_F(Train, MoreStepsThanPlannedEqualsPlanningThem) {
   ASSERT_EQ(train("whole").code, 0);
   ASSERT_EQ(train("parts", {"--set", "train.steps=200"}).code, 0);

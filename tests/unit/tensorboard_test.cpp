@@ -94,7 +94,7 @@ TEST(Events, have_numbers_at_their_limits) {
 
 TEST(EventFile, grows_by_whole_records) {
   const TestFolder folder;
-  EventFile file(folder / "new/tensorboard", 0);
+  EventFile file(folder / "new/tensorboard", std::nullopt);
   EXPECT_EQ(read_records(read_file(file.path())).size(), 1u);
   file.add(0, {{"train/loss", 4.5}});
   file.add(100, {{"loss/test", 0.5}}, "probe/trig_loss/");
@@ -108,22 +108,22 @@ TEST(EventFile, grows_by_whole_records) {
                "step: 100\nsummary {\n  value {\n    tag: \"probe/trig_loss/loss/test\"");
 }
 
-TEST(EventFile, a_resumed_run_has_a_file_that_voids_what_was_beyond) {
+TEST(EventFile, a_resumed_run_has_a_file_that_voids_what_comes_anew) {
   const TestFolder folder;
-  EventFile first(folder.path(), 0), second(folder.path(), 400);
+  EventFile first(folder.path(), std::nullopt), second(folder.path(), 400);
   EXPECT_NE(first.path(), second.path());
   EXPECT_LT(first.path(), second.path());  // read in this order
   const auto records = read_records(read_file(second.path()));
   ASSERT_EQ(records.size(), 2u);
   if (!has_protoc()) GTEST_SKIP() << no_protoc;
-  expect_holds(decode_event(records[1]), "step: 401\nsession_log {\n  status: START\n}");
+  expect_holds(decode_event(records[1]), "step: 400\nsession_log {\n  status: START\n}");
 }
 
 TEST(EventFile, whole_ones_replace_those_of_their_kind) {
   const TestFolder folder;
   EXPECT_FALSE(has_event_files(folder / "none"));
   EXPECT_FALSE(has_event_files(folder.path()));
-  const EventFile live(folder.path(), 0);
+  const EventFile live(folder.path(), std::nullopt);
   EXPECT_TRUE(has_event_files(folder.path()));
   const auto bytes =
       event_file_of({{0, {{"a", 1}}}, {7, {{"a", 2}, {"b", 3}}}}, [](int64_t step) { return 10.0 * step; });
@@ -139,10 +139,32 @@ TEST(EventFile, whole_ones_replace_those_of_their_kind) {
   expect_holds(decode_event(records[2]), "wall_time: 70\nstep: 7\nsummary");
 }
 
+TEST(EventFile, names_are_in_the_order_of_writing) {
+  const TestFolder folder;
+  const auto last = [&] { return files_in(folder.path()).back(); };
+  const auto whole = [&] {
+    replace_event_file(folder.path(), "waiting", event_file_of({}, [](int64_t) { return 0; }));
+  };
+  for (int session = 0; session < 12; ++session) {  // most within a second
+    const EventFile live(folder.path(), 7);
+    EXPECT_EQ(live.path(), last());
+    whole();
+    EXPECT_TRUE(last().string().ends_with(".waiting")) << last();
+  }
+  // Whoever set the clock back finds files of the future.
+  write_file(folder / "events.out.tfevents.9000000000.elsewhere.0", "");
+  const EventFile live(folder.path(), 7);
+  whole();
+  const auto files = files_in(folder.path());
+  EXPECT_EQ(files.size(), 15u);
+  EXPECT_TRUE(files[13] == live.path()) << files[13];
+  EXPECT_TRUE(files[14].string().ends_with(".waiting")) << files[14];
+}
+
 TEST(EventFile, says_where_it_cannot_be_written) {
   const TestFolder folder;
   write_file(folder / "file", "");
-  expect_holds(error_of([&] { EventFile(folder / "file", 0); }), "file: cannot make this folder");
+  expect_holds(error_of([&] { EventFile(folder / "file", std::nullopt); }), "file: cannot make this folder");
 }
 
 }  // namespace

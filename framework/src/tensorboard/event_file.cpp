@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <tuple>
 
@@ -30,10 +31,23 @@ std::string host() {
   return ::gethostname(name.data(), name.size() - 1) == 0 && name[0] ? name.data() : "localhost";
 }
 
-// Names sort by time, and so do the sessions of a run: readers go through the files in this order.
-std::string file_name(int number, const std::string& ending) {
-  return fmt::format("{}{:010}.{}.{}{}{}", stem, static_cast<int64_t>(now()), host(), number,
-                     ending.empty() ? "" : ".", ending);
+std::vector<fs::path> event_files(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code failure;
+  for (fs::directory_iterator at(folder, failure), end; !failure && at != end; at.increment(failure))
+    if (at->path().filename().string().starts_with(stem)) found.push_back(at->path());
+  return found;
+}
+
+// Readers go through the files in the order of their names, and so must the sessions of a run: each has a
+// second of its own, even where two begin within one or the clock was wrong.
+fs::path new_path(const fs::path& folder, const std::string& ending) {
+  auto seconds = static_cast<int64_t>(now());
+  for (const fs::path& other : event_files(folder)) {
+    const std::string name = other.filename().string();
+    seconds = std::max<int64_t>(seconds, 1 + std::strtoll(&name[std::strlen(stem)], nullptr, 10));
+  }
+  return folder / fmt::format("{}{:010}.{}{}{}", stem, seconds, host(), ending.empty() ? "" : ".", ending);
 }
 
 void make_folder(const fs::path& folder) {
@@ -45,30 +59,20 @@ void make_folder(const fs::path& folder) {
 
 std::pair<Descriptor, fs::path> create(const fs::path& folder) {
   make_folder(folder);
-  for (int number = 0;; ++number) {
-    const fs::path path = folder / file_name(number, "");
-    Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
-    if (file.is_open()) return {std::move(file), path};
-    if (errno != EEXIST)
-      throw Error(fmt::format("{}: cannot write here: {}", path.string(), std::strerror(errno)),
-                  "check the permissions of the folder, or leave [log] tensorboard off");
-  }
-}
-
-std::vector<fs::path> event_files(const fs::path& folder) {
-  std::vector<fs::path> found;
-  std::error_code failure;
-  for (fs::directory_iterator at(folder, failure), end; !failure && at != end; at.increment(failure))
-    if (at->path().filename().string().starts_with(stem)) found.push_back(at->path());
-  return found;
+  const fs::path path = new_path(folder, "");
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666));
+  if (!file.is_open())
+    throw Error(fmt::format("{}: cannot write here: {}", path.string(), std::strerror(errno)),
+                "check the permissions of the folder, or leave [log] tensorboard off");
+  return {std::move(file), path};
 }
 
 }  // namespace
 
-EventFile::EventFile(const fs::path& folder, int64_t resumed_at) {
+EventFile::EventFile(const fs::path& folder, std::optional<int64_t> resumed_at) {
   std::tie(file_, path_) = create(folder);
   std::string start = record_of(version_event(now()));
-  if (resumed_at > 0) start += record_of(session_start_event(now(), resumed_at + 1));
+  if (resumed_at) start += record_of(session_start_event(now(), *resumed_at));
   append_bytes(file_, start, path_);
 }
 
@@ -90,10 +94,7 @@ std::string event_file_of(const std::map<int64_t, Scalars>& by_step,
 void replace_event_file(const fs::path& folder, const std::string& ending, const std::string& bytes) {
   make_folder(folder);
   const std::vector<fs::path> before = event_files(folder);
-  fs::path path = folder / file_name(0, ending);
-  for (int number = 1; std::find(before.begin(), before.end(), path) != before.end(); ++number)
-    path = folder / file_name(number, ending);
-  write_file(path, bytes);
+  write_file(new_path(folder, ending), bytes);
   std::error_code ignored;  // one that stays shows its points twice; no reason to fail
   for (const fs::path& other : before)
     if (other.extension() == "." + ending) fs::remove(other, ignored);

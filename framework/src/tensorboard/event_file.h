@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,10 +20,10 @@ namespace orrery::tensorboard {
 /// A file that grows while a network is trained. TensorBoard may follow it.
 class ORRERY_API EventFile {
  public:
-  /// Makes a new file in `folder` (made too), "events.out.tfevents.SECONDS.HOST.N". Where training goes on
-  /// after `resumed_at` > 0 steps, it tells readers to drop what earlier files have beyond. Throws
-  /// orrery::Error.
-  EventFile(const std::filesystem::path& folder, int64_t resumed_at);
+  /// Makes a new file in `folder` (made too), "events.out.tfevents.SECONDS.HOST". Where training is
+  /// `resumed_at` a step, it tells readers to drop what earlier files have of this step (they may lack some
+  /// of it) and beyond. Throws orrery::Error.
+  EventFile(const std::filesystem::path& folder, std::optional<int64_t> resumed_at);
 
   /// Adds the scalars of a step, with `prefix` before their names. Whole records only.
   void add(int64_t step, const std::vector<std::pair<std::string, double>>& scalars,
@@ -42,7 +43,7 @@ using Scalars = std::vector<std::pair<std::string, double>>;
 ORRERY_API std::string event_file_of(const std::map<int64_t, Scalars>& by_step,
                                      const std::function<double(int64_t step)>& wall_time);
 
-/// Writes such a file as "events.out.tfevents.SECONDS.HOST.N.ENDING", then deletes those of this ending that
+/// Writes such a file as "events.out.tfevents.SECONDS.HOST.ENDING", then deletes those of this ending that
 /// were there before. Throws orrery::Error.
 ORRERY_API void replace_event_file(const std::filesystem::path& folder, const std::string& ending,
                                    const std::string& bytes);

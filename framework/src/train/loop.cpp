@@ -20,12 +20,12 @@ std::string to_string(Ending ending) {
 }
 
 Ending run_loop(Trainer& trainer, const TrainSettings& settings, const CheckpointSchedule& schedule,
-                const Condition& stop_when, const LoopEvents& events) {
+                const Condition& stop_when, const LoopEvents& events, bool resumed) {
   const int64_t start = trainer.steps_done();
   bool diverged = false;
   while (true) {
     const int64_t step = trainer.steps_done();
-    const bool fresh = step > start || start == 0;  // not what an earlier session already wrote
+    const bool fresh = step > start || !resumed;  // not what an earlier session already wrote
     std::optional<Ending> ending;
     if (diverged)
       ending = Ending::diverged;

@@ -33,10 +33,10 @@ struct LoopEvents {
   std::function<bool()> stop_requested;
 };
 
-/// Goes on from where the trainer is. A trainer that has made steps is taken to have been evaluated and kept
+/// Goes on from where the trainer is; where that is `resumed`, it is taken to have been evaluated and kept
 /// there. However it ends, there is a checkpoint of the last step.
 ORRERY_API Ending run_loop(Trainer& trainer, const TrainSettings& settings,
                            const CheckpointSchedule& schedule, const Condition& stop_when,
-                           const LoopEvents& events);
+                           const LoopEvents& events, bool resumed);
 
 }  // namespace orrery
