@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <iostream>
 
-#include "commands.h"
-#include "crash.h"
-#include "terminal.h"
+#include "cli/commands/commands.h"
+#include "cli/text/terminal.h"
+#include "engine/processes/crash.h"
 
 namespace {
 

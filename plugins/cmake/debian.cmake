@@ -17,7 +17,7 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 # dpkg-shlibdeps finds liborrery, which is in this package, beside the built-in plugins' build folder.
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/framework)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/framework/sdk)
 # Any BLAS satisfies libtorch; the reference one is many times slower.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS libopenblas0-pthread)
 # To run it, nothing else is needed; these are for writing plugins.

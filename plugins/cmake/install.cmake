@@ -10,8 +10,6 @@ install(TARGETS orrery EXPORT orrery LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
 install(TARGETS orrery_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS orrery_core RUNTIME DESTINATION lib/orrery/bin)
 install(DIRECTORY framework/include/orrery DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(DIRECTORY plugins/abi plugins/testing DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/plugins
-  FILES_MATCHING PATTERN "*.h")
 
 get_property(plugins GLOBAL PROPERTY ORRERY_PLUGINS)
 set_target_properties(${plugins} PROPERTIES INSTALL_RPATH "$ORIGIN/../../../${CMAKE_INSTALL_LIBDIR}")

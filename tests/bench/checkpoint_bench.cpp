@@ -5,11 +5,11 @@
 
 #include <filesystem>
 
-#include "plugins/loader/registry.h"
-#include "run/observer.h"
-#include "run/tensors.h"
-#include "train/named_tensors.h"
-#include "train/trainer.h"
+#include "engine/experiment/observer.h"
+#include "engine/train/trainer.h"
+#include "loader/registry.h"
+#include "sdk/files/named_tensors.h"
+#include "sdk/files/tensors.h"
 
 namespace {
 

@@ -4,8 +4,8 @@
 #include <orrery/mlp.h>
 #include <orrery/transformer.h>
 
-#include "plugins/loader/registry.h"
-#include "train/trainer.h"
+#include "engine/train/trainer.h"
+#include "loader/registry.h"
 
 namespace {
 

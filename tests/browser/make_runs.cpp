@@ -10,7 +10,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "run/run_directory.h"
+#include "engine/run/run_directory.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // What is fuzzed: the readers of files that strangers made. Each either reads its input or throws
-// orrery::Error; anything else is a defect. Free of LibTorch; tests/unit/fuzz_corpus_test.cpp runs the corpus
+// orrery::Error; anything else is a defect. Free of LibTorch; tests/fuzz/fuzz_corpus_test.cpp runs the corpus
 // through them.
 #pragma once
 
@@ -10,11 +10,11 @@
 #include <span>
 #include <string>
 
-#include "import/networks.h"
-#include "import/pickle.h"
-#include "import/weights_file.h"
-#include "import/zip.h"
-#include "run/safetensors.h"
+#include "engine/import/networks.h"
+#include "engine/import/pickle.h"
+#include "engine/import/weights_file.h"
+#include "engine/import/zip.h"
+#include "sdk/files/safetensors.h"
 
 namespace orrery::fuzz {
 

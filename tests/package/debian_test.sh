@@ -17,7 +17,7 @@ case $depends in *-dev*) fail "it depends on what only authors need: $depends" ;
 grep -q libtorch-dev <<<"$(dpkg-deb -f "$deb" Recommends)" || fail "what authors need is not recommended"
 files=$(dpkg-deb -c "$deb")
 for file in usr/bin/orrery usr/lib/orrery/plugins/task_modular_arithmetic.so usr/include/orrery/task.h \
-  usr/include/plugins/abi/stamp.h usr/lib/cmake/orrery/orreryConfig.cmake \
+  usr/include/orrery/abi/stamp.h usr/lib/cmake/orrery/orreryConfig.cmake \
   usr/share/orrery/configs/quickstart.toml usr/share/doc/orrery/copyright; do
   grep -q " ./$file$" <<<"$files" || fail "it has no $file"
 done

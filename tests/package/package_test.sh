@@ -63,7 +63,7 @@ project(by_hand)
 find_package(orrery CONFIG REQUIRED)
 orrery_add_plugin(by_hand KIND task SOURCES by_hand.cpp)
 EOF
-cp "$source_tree"/tests/bad_plugins/descriptor.h by_hand/by_hand.cpp
+cp "$source_tree"/tests/plugins/bad/descriptor.h by_hand/by_hand.cpp
 configure by_hand "$work/another" "$work/prefix"
 grep -q "built with LibTorch .*, but LibTorch 99.13.0 was found" by_hand/configure.log || fail "no warning of the version"
 "$cmake" --build by_hand/build >by_hand/build.log 2>&1 || { cat by_hand/build.log; exit 1; }

@@ -1,1 +1,1 @@
-#include <plugins/testing/plugin_under_test.h>
+#include <orrery/testing/plugin_under_test.h>

@@ -6,10 +6,10 @@
 // the numbers mean something else; the summary is one sentence.
 #pragma once
 
+#include <orrery/abi/abi.h>
+#include <orrery/abi/stamp.h>
 #include <orrery/export.h>
 #include <orrery/fields.h>
-#include <plugins/abi/abi.h>
-#include <plugins/abi/stamp.h>
 
 #include <memory>
 #include <string>

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 #include <orrery/error.h>
+#include <orrery/testing/model_on_batch.h>
+#include <orrery/testing/plugin_under_test.h>
 #include <orrery/transformer.h>
-#include <plugins/testing/model_on_batch.h>
-#include <plugins/testing/plugin_under_test.h>
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 #include <orrery/error.h>
-#include <plugins/testing/plugin_under_test.h>
+#include <orrery/testing/plugin_under_test.h>
 
 #include <set>
 

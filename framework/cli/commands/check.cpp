@@ -1,0 +1,195 @@
+// orrery check PLUGIN...: does a plugin keep its side of the contract?
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands/commands.h"
+#include "cli/text/terminal.h"
+#include "engine/check/check_run.h"
+#include "engine/check/check_suite.h"
+#include "engine/experiment/experiment.h"
+
+namespace orrery::cli {
+namespace {
+
+using checks::Result;
+using checks::Verdict;
+namespace fs = std::filesystem;
+
+struct Options {
+  std::vector<std::string> plugins, files;
+  CheckOptions how;
+  bool all = false, json = false;
+  int64_t limit = 120;
+};
+
+// A name has no slash and no ending.
+bool is_file(const std::string& argument) {
+  return argument.find('/') != std::string::npos || fs::path(argument).extension() == ".so";
+}
+
+// The plugin of `argument`, loaded here and now if it is a file.
+const Plugin& find_plugin(Registry& registry, const std::string& argument) {
+  if (!is_file(argument)) {
+    const std::vector<const Plugin*> found = registry.find(argument);
+    if (found.size() > 1)
+      throw UsageError(fmt::format("there is a task and a probe called \"{}\"", argument), "give the file");
+    return *found.front();
+  }
+  registry.load_file(argument);
+  for (const auto& plugin : registry.plugins())
+    if (fs::equivalent(plugin->file, argument)) return *plugin;
+  throw Error(fmt::format("{} was not loaded", argument));
+}
+
+std::vector<std::string> arguments_of(const Options& options, const Registry& registry) {
+  if (options.all == !options.plugins.empty())
+    throw UsageError("give plugins, by name or file, or --all",
+                     "for example: orrery check build/plugins/task_mine.so");
+  std::vector<std::string> arguments = options.plugins;
+  if (options.all)
+    for (const auto& plugin : registry.plugins()) arguments.push_back(plugin->file.string());
+  for (const std::string& argument : arguments) {
+    if (!is_file(argument)) registry.find(argument);  // throws
+    if (is_file(argument) && !fs::exists(argument))
+      throw UsageError(fmt::format("{}: there is no such file", argument));
+  }
+  if (arguments.size() != 1 && !options.how.overrides.empty())
+    throw UsageError("--set is for one plugin at a time",
+                     "leave it out, or name the one plugin that it is for");
+  if (!options.how.config.empty() && !options.how.task.empty())
+    throw UsageError("--config and --task both say on which task", "give one of them");
+  return arguments;
+}
+
+std::string indented(const std::string& text, const std::string& by) {
+  std::string out;
+  for (const char c : text) out += c == '\n' ? "\n" + by : std::string(1, c);
+  return out;
+}
+
+// A line for each check; what failed with what was seen, and what to do.
+std::string result_text(const std::string& name, const Result& result) {
+  const std::string verdict = result.verdict == Verdict::failed ? "FAILED" : to_string(result.verdict);
+  if (result.verdict != Verdict::failed) {
+    std::string line = fmt::format("  {:<14}  {:<46}{}", verdict, name, result.seen);
+    return line.erase(line.find_last_not_of(' ') + 1) + "\n";
+  }
+  const std::string margin(18, ' ');
+  std::string text =
+      fmt::format("  {:<14}  {}\n{}{}\n", verdict, name, margin, indented(result.seen, margin));
+  if (!result.advice.empty()) text += fmt::format("{}-> {}\n", margin, indented(result.advice, margin));
+  return text;
+}
+
+std::string title(const CheckedPlugin& plugin, const std::string& argument) {
+  return plugin.name.empty() ? argument : fmt::format("{} {} {}", plugin.kind, plugin.name, plugin.version);
+}
+
+std::string count_text(const CheckedPlugin& plugin) {
+  const int64_t bad = plugin.count(Verdict::failed), idle = plugin.count(Verdict::not_applicable);
+  const std::string tail = idle > 0 ? fmt::format(", {} not applicable", idle) : "";
+  return bad > 0
+             ? fmt::format("{} of {} failed{}", bad, checks::counted(plugin.results.size(), "check"), tail)
+             : fmt::format("{} passed{}", checks::counted(plugin.count(Verdict::ok), "check"), tail);
+}
+
+// Of several plugins, what failed only.
+std::string plugin_text(const CheckedPlugin& plugin, const std::string& argument, bool brief) {
+  std::string lines;
+  for (const auto& [name, result] : plugin.results)
+    if (!brief || result.verdict == Verdict::failed) lines += result_text(name, result);
+  if (brief)
+    return fmt::format("{:<8}{:<34}{}\n{}", plugin.passed() ? "ok" : "FAILED", title(plugin, argument),
+                       count_text(plugin), lines);
+  return fmt::format("{}{}\n{}{}: {}\n", title(plugin, argument),
+                     plugin.file.empty() ? "" : "  " + plugin.file, lines, plugin.passed() ? "ok" : "FAILED",
+                     count_text(plugin));
+}
+
+std::string plugin_json(const CheckedPlugin& plugin, const std::string& argument) {
+  using json = nlohmann::ordered_json;
+  json results = json::array();
+  for (const auto& [name, result] : plugin.results)
+    results.push_back({{"name", name},
+                       {"verdict", to_string(result.verdict)},
+                       {"seen", result.seen},
+                       {"advice", result.advice}});
+  const json object = {{"plugin", argument},          {"kind", plugin.kind}, {"name", plugin.name},
+                       {"version", plugin.version},   {"file", plugin.file}, {"passed", plugin.passed()},
+                       {"checks", std::move(results)}};
+  return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+CheckedPlugin check_one(const Options& options, Registry& registry, const std::string& argument,
+                        Progress& progress, int64_t number) {
+  return run_checks({
+      .make =
+          [&](const checks::Note& note) {
+            return make_suite(registry, find_plugin(registry, argument), options.how, note);
+          },
+      .argument = argument,
+      .limit = options.limit,
+      .progress =
+          [&](const std::string& check, size_t, size_t) {
+            if (progress.due())
+              progress.show(number, fmt::format("{}: {}", fs::path(argument).stem().string(), check));
+          },
+  });
+}
+
+int check(const Options& options) {
+  const auto registry = load_plugins(options.files);
+  const std::vector<std::string> arguments = arguments_of(options, *registry);
+  std::string text;
+  bool good = true;
+  {
+    Progress progress(static_cast<int64_t>(arguments.size()), "plugins");
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      const CheckedPlugin plugin =
+          check_one(options, *registry, arguments[i], progress, static_cast<int64_t>(i));
+      good = good && plugin.passed();
+      text += options.json ? plugin_json(plugin, arguments[i])
+                           : plugin_text(plugin, arguments[i], /*brief=*/arguments.size() > 1);
+    }
+  }
+  std::cout << text;
+  return good ? 0 : 1;
+}
+
+}  // namespace
+
+Command add_check(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      program.add_subcommand("check", "Check that a task or probe keeps its side of the contract");
+  command->add_option("plugins", options->plugins, "Files, or names as `orrery plugins` lists them")
+      ->type_name("PLUGIN");
+  command->add_flag("--all", options->all, "Every plugin that is loaded");
+  command->add_option("--set", options->how.overrides, "A parameter of the plugin, e.g. p=31")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--task", options->how.task, "Check a probe on this task, made small")
+      ->type_name("NAME");
+  command->add_option("--config", options->how.config, "Check a probe on the task and model of a config")
+      ->type_name("CONFIG");
+  command->add_option("--limit", options->limit, "Seconds that one check may take")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--json", options->json, "Print a line of JSON for each plugin");
+  add_plugin_option(*command, options->files);
+  command->footer(
+      R"(Exit code 1 where a check fails. Each plugin runs in a process of its own: one that crashes fails one check.
+A probe is checked on small networks, random and trained for 40 steps, on the smallest tasks that give it what it needs.
+Examples:
+  orrery check build/plugins/task_mine.so
+  orrery check modular_arithmetic --set p=31 --set operation=subtract
+  orrery check build/plugins/probe_mine.so --config configs/quickstart.toml
+  orrery check --all --json)");
+  return {command, [options] { return check(*options); }};
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,200 @@
+// orrery compare RUN RUN...: what networks have in common, across seeds, hyperparameters and tasks.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+
+#include "cli/commands/commands.h"
+#include "cli/text/terminal.h"
+#include "engine/compare/comparison.h"
+#include "engine/probing/probing.h"
+#include "engine/report/page.h"
+#include "engine/train/trainer.h"
+#include "engine/training/run_files.h"
+#include "sdk/files/atomic_file.h"
+
+namespace orrery::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::vector<std::string> runs, hooks, files;
+  std::string step = "last", html;
+  bool json = false, probe_missing = false, no_activations = false;
+};
+
+using Runs = std::vector<std::unique_ptr<ComparedRun>>;
+
+void check_request(const Options& options) {
+  if (options.runs.size() < 2)
+    throw UsageError("comparing needs two runs or more", "for example: orrery compare runs/one runs/another");
+  for (size_t i = 0; i < options.runs.size(); ++i)
+    for (size_t j = 0; j < i; ++j) {
+      std::error_code failed;
+      if (options.runs[i] == options.runs[j] || fs::equivalent(options.runs[i], options.runs[j], failed))
+        throw UsageError(fmt::format("{} and {} are the same run", options.runs[j], options.runs[i]),
+                         "name it once; two checkpoints of one run can not be compared with each other yet");
+    }
+  if (options.no_activations && !options.hooks.empty())
+    throw UsageError("--hook cannot be used with --no-activations");
+}
+
+// The probe as the run's config has it, or with its defaults.
+ProbeChoice choice_for(const ComparedRun& run, const Plugin& plugin, const Registry& registry) {
+  for (const ProbeChoice& choice : run.experiment().settings().probes)
+    if (choice.plugin == plugin.name) return choice;
+  return parse_probe(plugin.name, parameters_from(registry));
+}
+
+bool could_have(const ComparedRun& run, const ProbeChoice& choice) {
+  try {
+    run.experiment().check_probe(choice);
+    return choice.every == 0 || run.step() % choice.every == 0;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+struct Due {
+  size_t run;
+  ProbeChoice choice;
+};
+
+// What two runs or more could have and some of them have not.
+std::vector<Due> missing_results(const Runs& runs, const Registry& registry) {
+  std::vector<Due> missing;
+  for (const auto& plugin : registry.plugins()) {
+    if (plugin->kind != PluginKind::probe) continue;
+    std::vector<Due> due;
+    int able = 0;
+    for (size_t i = 0; i < runs.size(); ++i) try {
+        const ProbeChoice choice = choice_for(*runs[i], *plugin, registry);
+        if (!could_have(*runs[i], choice)) continue;
+        ++able;
+        if (!runs[i]->signature().questions.contains(runs[i]->question_asked_by(choice)))
+          due.push_back({i, choice});
+      } catch (const Error&) {  // it cannot be used with its defaults
+      }
+    if (able > 1) missing.insert(missing.end(), due.begin(), due.end());
+  }
+  return missing;
+}
+
+// Measures one and stores what it says in the run.
+Probed measure(const Registry& registry, const ComparedRun& compared, const ProbeChoice& choice) {
+  RunDirectory run = RunDirectory::open(compared.path(), RunDirectory::Access::write);
+  Settings settings = read_settings(run, registry, {});
+  settings.init.from.clear();
+  Experiment experiment(registry, std::move(settings), torch::kCPU);
+  experiment.add_probes({choice});
+  const Audience nobody{[](const CheckpointFile&, const std::vector<Outcome>&) {},
+                        [](Aside, const std::vector<Outcome>&) {}};
+  return probe_run(experiment, run, {compared.checkpoint()}, {}, nobody);
+}
+
+// Returns what could not be measured after all: a probe may refuse what its needs did not tell. Nothing where
+// it was interrupted.
+std::optional<std::vector<Due>> measure_missing(const Registry& registry, Runs& runs) {
+  std::vector<Due> refused;
+  for (const Due& due : missing_results(runs, registry)) {
+    const ComparedRun& run = *runs[due.run];
+    note(fmt::format("{}, step {}: {}", run.path(), run.step(), due.choice.plugin));
+    try {
+      const Probed probed = measure(registry, run, due.choice);
+      if (probed == Probed::interrupted) return std::nullopt;
+      if (probed == Probed::with_failures) refused.push_back(due);
+    } catch (const Error& error) {
+      complain("warning", error.what(), error.hint());
+      refused.push_back(due);
+    }
+  }
+  for (const auto& run : runs) run->read_results();
+  return refused;
+}
+
+std::vector<MissingProbe> by_plugin(const std::vector<Due>& missing, const std::vector<Due>& refused) {
+  std::vector<MissingProbe> all;
+  for (const Due& due : missing) {
+    if (std::any_of(refused.begin(), refused.end(), [&](const Due& other) {
+          return other.run == due.run && other.choice.plugin == due.choice.plugin;
+        }))
+      continue;
+    if (all.empty() || all.back().plugin != due.choice.plugin) all.push_back({due.choice.plugin, {}});
+    all.back().runs.push_back(due.run);
+  }
+  return all;
+}
+
+void write_page(const Comparison& comparison, const std::string& file) {
+  std::vector<std::string> names;
+  for (const auto& run : comparison.runs) names.push_back(run->name());
+  const std::string title = fmt::format("Comparison of {}", fmt::join(names, ", "));
+  write_file(file, html_page(title, "compare", comparison_json(comparison, true), Numbers()));
+  note(fmt::format("the page is {}", file));
+}
+
+int compare_command(const Options& options) {
+  check_request(options);
+  if (!options.html.empty()) require_page();
+  const auto registry = load_plugins(options.files);
+  use_threads(1);  // probes run in forks, and threads do not survive one
+  Runs runs;
+  for (const std::string& path : options.runs) {
+    runs.push_back(std::make_unique<ComparedRun>(*registry, path, options.step));
+    runs.back()->read_results();
+  }
+  catch_interrupts();
+  std::vector<Due> refused;
+  if (options.probe_missing) {
+    auto measured = measure_missing(*registry, runs);
+    if (!measured) return 130;
+    refused = std::move(*measured);
+  }
+  const std::vector<MissingProbe> missing = by_plugin(missing_results(runs, *registry), refused);
+  Comparison comparison =
+      compare_runs(std::move(runs), options.no_activations ? std::nullopt : std::optional(options.hooks));
+  comparison.missing = missing;
+  if (!options.html.empty()) write_page(comparison, options.html);
+  std::cout << (options.json ? comparison_json(comparison, false) + "\n" : comparison_text(comparison));
+  return 0;
+}
+
+}  // namespace
+
+Command add_compare(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = program.add_subcommand("compare", "Set networks of two runs or more side by side");
+  command->add_option("runs", options->runs, "Directories of runs")->required()->type_name("RUN");
+  command->add_option(
+      "--step", options->step,
+      "Which checkpoint of each: last, a step, or grokked (the first with 99 % test accuracy)");
+  command->add_flag("--probe-missing", options->probe_missing,
+                    "Measure first what two of the runs or more could have and some have not; results are "
+                    "stored in the runs");
+  command
+      ->add_option("--hook", options->hooks,
+                   "Activations to compare, by hook name or glob, instead of attn_out, mlp.hook_post and "
+                   "resid_post of every layer")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  command->add_flag("--no-activations", options->no_activations,
+                    "Compare what probes recorded only, and run no network");
+  command->add_option("--html", options->html, "Write a page with plots to this file")->type_name("FILE");
+  command->add_flag("--json", options->json, "Print one JSON object instead of the tables");
+  add_plugin_option(*command, options->files);
+  command->footer(
+      R"(A network is described by what probes recorded of it: findings, headlines, and the sparsity of its weights in the
+basis of its task, each beside its null. The distance of two networks counts what both have and what has no
+unit; key frequencies count by their shares, as which ones they are is a matter of names.
+Examples:
+  orrery compare runs/seed-0 runs/seed-1 runs/seed-2 --probe-missing
+  orrery compare runs/addition runs/subtraction --html compare.html
+  orrery compare runs/addition runs/induction --step grokked --json)");
+  return {command, [options] { return compare_command(*options); }};
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,101 @@
+// orrery new task NAME, orrery new probe NAME.
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/commands/commands.h"
+#include "cli/text/terminal.h"
+#include "engine/experiment/experiment.h"
+#include "engine/scaffold/new_plugin.h"
+
+namespace orrery::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string kind, name, out;
+};
+
+// Two plugins of one name could not be loaded together, or would share a config.
+void refuse_taken_name(const std::string& name, const std::optional<fs::path>& tree) {
+  const auto registry = load_plugins({});
+  for (const auto& plugin : registry->plugins())
+    if (plugin->name == name)
+      throw UsageError(fmt::format("there is a {} \"{}\" already: {}", to_string(plugin->kind), name,
+                                   plugin->file.string()),
+                       "choose another name; `orrery plugins` lists those that are taken");
+  for (const char* room : {"tasks", "probes"})
+    if (tree && fs::exists(*tree / room / name / "CMakeLists.txt"))
+      throw UsageError(fmt::format("{} exists already; nothing was written", (*tree / room / name).string()),
+                       "choose another name, or move it away");
+}
+
+std::string next_in_tree(const Options& options, const fs::path& root) {
+  const std::string to_root = root == "." ? "" : root.string() + "/";
+  const std::string launcher = (to_root.empty() ? "./" : to_root) + "orrery";
+  return fmt::format(
+      "next:\n"
+      "  {0} train {1}configs/{2}.toml\n"
+      "  {0} test -R {3}_{2}\n"
+      "  {0} describe {2} --markdown    # the README's table, when the parameters change",
+      launcher, to_root, options.name, options.kind);
+}
+
+std::string next_on_its_own(const Options& options, const fs::path& folder) {
+  return fmt::format(
+      "next, in {0}:\n"
+      "  cmake -B build\n"
+      "  cmake --build build\n"
+      "  orrery train {1}.toml --plugin build/plugins/{2}_{1}.so\n"
+      "  ctest --test-dir build",
+      folder.string(), options.name, options.kind);
+}
+
+int make_new(const Options& options) {
+  check_plugin_name(options.name);
+  const PluginKind kind = options.kind == "task" ? PluginKind::task : PluginKind::probe;
+  auto tree = options.out.empty() ? source_tree_around(fs::current_path()) : std::nullopt;
+  if (tree) tree = fs::relative(*tree);  // paths as they would be typed here
+  const fs::path folder = fs::path(options.out) / options.name;
+  refuse_taken_name(options.name, tree);
+  const auto files =
+      tree ? files_in_tree(kind, options.name, *tree) : files_on_their_own(kind, options.name, folder);
+  write_new(files);
+  for (const NewFile& file : files) std::cout << file.path.lexically_normal().string() << "\n";
+  std::cout << std::flush;
+  note(tree ? next_in_tree(options, *tree) : next_on_its_own(options, folder));
+  return 0;
+}
+
+}  // namespace
+
+Command add_new(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      program.add_subcommand("new", "Write a new task or probe: source, test, config, README, build");
+  command->add_option("kind", options->kind, "task or probe")
+      ->required()
+      ->check(CLI::IsMember({"task", "probe"}));
+  command->add_option("name", options->name, "Its name: lower case letters, digits, underscores")
+      ->required()
+      ->type_name("NAME");
+  command
+      ->add_option(
+          "--out", options->out,
+          "Make the folder NAME in DIR, a project of its own; by default that is so outside of Orrery's "
+          "source tree, and in it the plugin joins the others")
+      ->type_name("DIR");
+  command->footer(R"(What it writes builds, passes its test and trains as it is. No file is ever overwritten.
+Examples:
+  orrery new task largest_digit
+  orrery new probe head_entropy --out ~/probes)");
+  return {command, [options] { return make_new(*options); }};
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,185 @@
+// orrery patch RUN: activations of one forward pass put into another, between two inputs or two checkpoints.
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands/commands.h"
+#include "cli/text/effects.h"
+#include "cli/text/terminal.h"
+#include "engine/experiment/loaded_run.h"
+#include "engine/intervene/intervention.h"
+
+namespace orrery::cli {
+namespace {
+
+struct Options {
+  std::string run, step = "last", input, source, from_step, inputs = "test";
+  std::vector<std::string> hooks, files;
+  bool json = false;
+};
+
+// "50 70 113" or "50,70,113" as tokens [1, n_ctx].
+torch::Tensor parse_tokens(const std::string& option, const std::string& text, const TaskSpec& spec) {
+  std::vector<int64_t> tokens;
+  std::string number;
+  for (const char letter : text + " ") {
+    if (letter != ' ' && letter != ',') {
+      number += letter;
+      continue;
+    }
+    if (number.empty()) continue;
+    int64_t token = -1;
+    if (!CLI::detail::lexical_cast(number, token) || token < 0 || token >= spec.d_vocab)
+      throw UsageError(fmt::format("{}: \"{}\" is no token", option, number),
+                       fmt::format("tokens are numbers from 0 to {}", spec.d_vocab - 1));
+    tokens.push_back(token);
+    number.clear();
+  }
+  if (static_cast<int64_t>(tokens.size()) != spec.n_ctx)
+    throw UsageError(fmt::format("{}: expected {} tokens, got {}", option, spec.n_ctx, tokens.size()),
+                     "every position of the input has one, such as the \"=\" at its end");
+  return torch::tensor(tokens, torch::kInt64).unsqueeze(0);
+}
+
+// Heads, layers of neurons and, position by position, the residual stream; or the activations asked for.
+std::vector<Component> parts(const Options& options, const Model& model, const TaskSpec& spec,
+                             bool by_position) {
+  std::vector<Component> all;
+  const std::vector<std::string> globs =
+      options.hooks.empty() ? std::vector<std::string>{"*hook_resid_pre"} : options.hooks;
+  if (options.hooks.empty()) all = main_components(model);
+  for (const std::string& glob : globs)
+    for (const auto& point : model.hook_points()) {
+      if (!matches(glob, point->name())) continue;
+      if (!by_position || point->position_dim() < 0) {
+        all.push_back(whole_component(model, point->name()));
+        continue;
+      }
+      for (int64_t position = 0; position < spec.n_ctx; ++position)
+        all.push_back(whole_component(model, point->name(), position));
+    }
+  for (const std::string& glob : options.hooks)
+    find_hook_points(model, glob);  // throws where it matches nothing
+  return all;
+}
+
+int between_checkpoints(const Options& options, const Registry& registry, LoadedRun& loaded) {
+  LoadedRun source(registry, options.run, "--from-step", options.from_step);
+  Model& model = loaded.experiment().model();
+  const TaskSpec& spec = loaded.experiment().spec();
+  const Batch& batch = loaded.inputs(options.inputs);
+  const std::vector<Component> components = parts(options, model, spec, /*by_position=*/false);
+  const auto scored = [&](const std::vector<Component>& taken) {
+    const Replacement others = patched(source.experiment().model(), {}, taken);
+    return scores(spec, intervene(model, spec, batch.tokens, taken, others), batch);
+  };
+  const Metrics plain = scored({});
+  std::vector<Effect> effects;
+  for (const Component& component : components) effects.push_back({component.name, scored({component})});
+  note(fmt::format(
+      "activations of step {} in the network of step {}, on {} {} inputs; changes against step {}",
+      source.step(), loaded.step(), thousands(batch.size()), options.inputs, loaded.step()));
+  std::cout << (options.json ? effects_json(plain, effects) : effects_text(plain, effects));
+  return 0;
+}
+
+// How far the network leans to its answer for the input, away from its answer for the source: the difference
+// of the two logits, summed over the positions where the answers differ.
+struct Lean {
+  torch::Tensor ours, theirs;  // [n_read]: the two answers
+
+  double of(const torch::Tensor& logits) const {  // [1, n_read, d_vocab_out]
+    const torch::Tensor at = logits[0];
+    const auto pick = [&](const torch::Tensor& answer) {
+      return at.gather(-1, answer.unsqueeze(-1)).squeeze(-1);
+    };
+    return (pick(ours) - pick(theirs)).sum().item<double>();
+  }
+};
+
+std::string numbers(const torch::Tensor& row) {
+  std::string text;
+  for (int64_t i = 0; i < row.size(0); ++i) text += (i ? " " : "") + std::to_string(row[i].item<int64_t>());
+  return text;
+}
+
+int between_inputs(const Options& options, LoadedRun& loaded) {
+  Model& model = loaded.experiment().model();
+  const TaskSpec& spec = loaded.experiment().spec();
+  if (spec.loss == Loss::hinge)
+    throw UsageError("the task has one logit, so there are no two answers to lean to", "use --from-step");
+  const torch::Tensor input = parse_tokens("--input", options.input, spec);
+  const torch::Tensor source = parse_tokens("--source", options.source, spec);
+  const auto plain = intervene(model, spec, input, {}, zeros());
+  const auto corrupted = intervene(model, spec, source, {}, zeros());
+  const Lean lean{plain.argmax(-1)[0], corrupted.argmax(-1)[0]};
+  if (torch::equal(lean.ours, lean.theirs))
+    throw UsageError(fmt::format("both inputs have the answer {}", numbers(lean.ours)),
+                     "choose a source with another answer");
+  const double from = lean.of(plain), to = lean.of(corrupted);
+  const auto& task = loaded.experiment().task();
+  note(fmt::format("{} -> {}, with activations of {} -> {}, at step {}", task.show(input[0]),
+                   numbers(lean.ours), task.show(source[0]), numbers(lean.theirs), loaded.step()));
+  if (!options.json)
+    std::cout << fmt::format(
+        "{:<40}  {:>10}  {:>8}\n{:<40}  {:>10.4g}  {:>8.3f}\n{:<40}  {:>10.4g}  {:>8.3f}\n", "patched",
+        "logit diff", "moved", "nothing", from, 0.0, "everything", to, 1.0);
+  for (const Component& component : parts(options, model, spec, /*by_position=*/true)) {
+    const double here =
+        lean.of(intervene(model, spec, input, {component}, patched(model, source, {component})));
+    const double moved = (from - here) / (from - to);
+    if (options.json)
+      std::cout << nlohmann::ordered_json{{"component", component.name},
+                                          {"logit_difference", here},
+                                          {"moved", moved}}
+                       .dump()
+                << "\n";
+    else
+      std::cout << fmt::format("{:<40}  {:>10.4g}  {:>8.3f}\n", component.name, here, moved);
+  }
+  return 0;
+}
+
+int patch(const Options& options) {
+  const bool inputs = !options.input.empty() && !options.source.empty();
+  if (inputs == !options.from_step.empty())
+    throw UsageError("what is patched into what?",
+                     "give --input and --source for two inputs, or --from-step for two checkpoints");
+  const auto registry = load_plugins(options.files);
+  LoadedRun loaded(*registry, options.run, "--step", options.step);
+  return inputs ? between_inputs(options, loaded) : between_checkpoints(options, *registry, loaded);
+}
+
+}  // namespace
+
+Command add_patch(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = program.add_subcommand("patch", "Put activations of one forward pass into another");
+  command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
+  command->add_option("--input", options->input, "The input that is run, as tokens")->type_name("TOKENS");
+  command->add_option("--source", options->source, "The input whose activations are put in")
+      ->type_name("TOKENS");
+  command->add_option("--from-step", options->from_step, "The checkpoint whose activations are put in");
+  command->add_option("--step", options->step, "The checkpoint that is run: last, or a step");
+  command->add_option("--inputs", options->inputs, "With --from-step: on which inputs")
+      ->check(CLI::IsMember({"train", "test", "grid"}));
+  command
+      ->add_option("--hook", options->hooks,
+                   "Activations to patch instead of the usual ones, by name or glob")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  command->add_flag("--json", options->json, "Print a line of JSON per patch");
+  add_plugin_option(*command, options->files);
+  command->footer(
+      R"("moved" is the share of the way from the answer for the input (0) to that for the source (1).
+Examples:
+  orrery patch runs/quickstart-... --input "50 7 59" --source "12 7 59"
+  orrery patch runs/quickstart-... --input "50 7 59" --source "12 7 59" --hook "*hook_attn_out"
+  orrery patch runs/quickstart-... --from-step 0)");
+  return {command, [options] { return patch(*options); }};
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,84 @@
+// orrery show RUN: a run at a glance.
+#include <orrery/error.h>
+
+#include <iostream>
+#include <memory>
+
+#include "cli/commands/commands.h"
+#include "cli/text/show_text.h"
+#include "cli/text/terminal.h"
+#include "engine/experiment/experiment.h"
+#include "engine/inspect/overview_json.h"
+
+namespace orrery::cli {
+namespace {
+
+struct Options {
+  std::string run;
+  bool json = false;
+  std::vector<std::string> files;
+};
+
+void report_damage(const Overview& seen) {
+  constexpr size_t most = 5;
+  for (size_t i = 0; i < std::min(most, seen.damage.size()); ++i)
+    complain("error", seen.damage[i].what(), seen.damage[i].hint());
+  if (seen.damage.size() > most)
+    complain("error", std::to_string(seen.damage.size() - most) + " more; --json lists them all");
+}
+
+int show(const Options& options) {
+  const Overview seen = look_at(options.run);
+  const auto registry = load_plugins(options.files);  // for the defaults of the task
+  const ParametersOf parameters_of = parameters_from(*registry);
+  if (options.json)
+    std::cout << overview_json(seen, parameters_of) << std::endl;
+  else
+    std::cout << show_text(seen, parameters_of, output_width(),
+                           locale_has_utf8() ? Glyphs::blocks : Glyphs::ascii)
+              << std::flush;
+  report_damage(seen);
+  return seen.damage.empty() ? 0 : 1;
+}
+
+}  // namespace
+
+Command add_show(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      program.add_subcommand("show", "Show a run: its config, state and curves, and what probes found");
+  command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
+  command->add_flag("--json", options->json, "Print all of it as one JSON object");
+  add_plugin_option(*command, options->files);
+  command->footer(
+      R"(Works while the run is trained. Of a damaged run it shows what there is, says on stderr what cannot be
+read, and exits with 1.
+
+Only values that are no defaults are shown of the task, the model and the training. Sparklines go from step 0 to
+the last, and from the lowest value to the highest; losses are on a logarithmic scale; "!" is a NaN or an
+infinity. They are drawn with blocks where the locale has UTF-8 and with _ . - ~ = + * # elsewhere, and take the
+width of the terminal (of COLUMNS, or 80, where stdout is none). Colour only on a terminal without NO_COLOR.
+
+JSON, with null for what there is not:
+  run, name, task, model, n_parameters, n_train, n_test, versions, sessions, config
+  state           finished, training, interrupted, diverged, imported, damaged
+  ended           how the last session ended, as in run.json
+  being_written   whether a process is training or probing it now
+  resumable_from  the step that `orrery train --resume` would go on from
+  step, steps     made, and asked for
+  changed         the keys of the config that are not at their defaults
+  checkpoints     steps, bytes
+  thresholds      by accuracy: the first step with "0.99" and with "1"
+  metrics         by name: first, last, lowest, highest and best {step, value}, steps, values
+  probes          by label: plugin, version, n_results, n_due; headlines, as metrics; last, null and conclusion:
+                  {step, scalars, findings}
+  damage          what cannot be read
+
+Examples:
+  orrery show runs/quickstart-...
+  orrery show runs/quickstart-... --json | jq '.metrics["test/loss"].best'
+  watch -n 5 orrery show runs/quickstart-...)");
+  return {command, [options] { return show(*options); }};
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,123 @@
+// orrery verify CONFIG...: does a published result reproduce?
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "cli/commands/commands.h"
+#include "cli/text/terminal.h"
+#include "engine/inspect/run_state.h"
+#include "engine/training/run_files.h"
+#include "engine/training/session.h"
+#include "engine/verify/verdict.h"
+
+namespace orrery::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::vector<std::string> configs, files;
+  std::string tier, runs = "runs/verify", configs_folder = "configs";
+};
+
+const std::vector<std::string> tiers = {"quick", "standard", "full"};
+
+// Those of a tier and of the quicker ones, by name.
+std::vector<std::string> configs_of_tier(const Options& options, const ParametersOf& parameters) {
+  if (!fs::is_directory(options.configs_folder))
+    throw UsageError(fmt::format("{}: there is no such folder of configs", options.configs_folder),
+                     "run it where configs/ lies, or give --configs DIR");
+  std::vector<std::string> chosen;
+  const auto rank = [](const std::string& tier) { return std::find(tiers.begin(), tiers.end(), tier); };
+  for (const auto& entry : fs::directory_iterator(options.configs_folder)) {
+    if (entry.path().extension() != ".toml") continue;
+    const Settings settings = resolve(Document::load(entry.path()), parameters);
+    if (!settings.expectations.empty() && rank(settings.verify.tier) <= rank(options.tier))
+      chosen.push_back(entry.path().string());
+  }
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+enum class Found { nothing, unfinished, finished };
+
+// What lies in the directory where the run of `settings` belongs. Throws if it is the run of another config.
+Found look(const fs::path& path, const Settings& settings, const Registry& registry) {
+  if (!fs::exists(path / "run.json")) return Found::nothing;
+  const RunDirectory run = RunDirectory::open(path, RunDirectory::Access::read);
+  Settings stored = read_settings(run, registry, {});
+  // What is expected of a run, and where else its curves go, is not part of it.
+  stored.expectations = settings.expectations;
+  stored.verify = settings.verify;
+  stored.log = settings.log;
+  if (to_json(stored) != to_json(settings))
+    throw UsageError(fmt::format("{}: this run was made with another config", path.string()),
+                     "delete it, or keep runs elsewhere with --runs DIR");
+  return state_of(read_run_info(path), false) == RunState::finished ? Found::finished : Found::unfinished;
+}
+
+// Trains the config unless its run is there, and judges it. Nothing where the user stopped it.
+std::optional<std::vector<Verdict>> verify_config(const Registry& registry, const Settings& settings,
+                                                  const fs::path& path) {
+  const Found found = look(path, settings, registry);
+  if (found == Found::finished) {
+    note(fmt::format("{}: taken from {}", settings.name, path.string()));
+  } else {
+    const TrainedRun trained = train_run(registry, settings, path, found == Found::unfinished);
+    if (trained.ending == Ending::stopped || (!trained.probed && trained.ending != Ending::diverged))
+      return std::nullopt;
+  }
+  return judge(settings.expectations, RunDirectory::open(path, RunDirectory::Access::read));
+}
+
+int verify(const Options& options) {
+  const auto registry = load_plugins(options.files);
+  const ParametersOf parameters = parameters_from(*registry);
+  if (options.configs.empty() == options.tier.empty())
+    throw UsageError("give configs, or --tier quick, standard or full",
+                     "for example: orrery verify --tier quick");
+  const auto configs = options.tier.empty() ? options.configs : configs_of_tier(options, parameters);
+  catch_interrupts();
+  bool good = true;
+  for (const std::string& config : configs) {
+    const Settings settings = resolve(Document::load(config), parameters);
+    if (settings.expectations.empty())
+      throw UsageError(fmt::format("{}: it has no [[expect]] entry, so there is nothing to verify", config));
+    const fs::path path = fs::path(options.runs) / settings.name;
+    const auto verdicts = verify_config(*registry, settings, path);
+    if (!verdicts) {
+      note(fmt::format("stopped; what is there is kept in {} and used next time", options.runs));
+      return 130;
+    }
+    good = good && all_passed(*verdicts);
+    std::cout << config << "\n" << verdict_table(*verdicts) << std::endl;
+  }
+  return good ? 0 : 1;
+}
+
+}  // namespace
+
+Command add_verify(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = program.add_subcommand(
+      "verify", "Train configs of published experiments and compare with what they expect");
+  command->add_option("configs", options->configs, "Configs with [[expect]] entries")->type_name("CONFIG");
+  command->add_option("--tier", options->tier, "All configs of this tier and of quicker ones")
+      ->check(CLI::IsMember(tiers));
+  command->add_option("--configs", options->configs_folder, "Where --tier looks for configs")
+      ->type_name("DIR");
+  command->add_option("--runs", options->runs, "Where runs are kept; a finished one is not trained again")
+      ->type_name("DIR");
+  add_plugin_option(*command, options->files);
+  command->footer(R"(Exit code 1 where an expectation fails.
+Examples:
+  orrery verify configs/quickstart.toml
+  orrery verify --tier quick)");
+  return {command, [options] { return verify(*options); }};
+}
+
+}  // namespace orrery::cli

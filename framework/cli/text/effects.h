@@ -1,0 +1,25 @@
+// What interventions did, as text for people and as JSON.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/train/loss.h"
+
+namespace orrery::cli {
+
+using namespace engine;
+
+/// The scores (intervene/intervention.h) with some components exchanged.
+struct Effect {
+  std::string name;
+  Metrics scores;
+};
+
+/// A row per effect: each score of `plain` as it is, then by how much every effect changes it.
+std::string effects_text(const Metrics& plain, const std::vector<Effect>& effects);
+/// {"component": "head 0.2", "loss": 4.2, ..., "change": {"loss": 4.1, ...}}, a line per effect; the first,
+/// with component null, is the network as it is.
+std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects);
+
+}  // namespace orrery::cli

@@ -1,0 +1,121 @@
+#include "cli/text/tables.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "cli/text/terminal.h"
+
+namespace orrery::cli {
+namespace {
+
+double scalar(const Record& record, const std::string& name) {
+  for (const auto& [known, value] : record.scalars)
+    if (known == name) return value;
+  return 0;
+}
+
+std::string value_text(const Value& value) {
+  if (const auto* reals = std::get_if<std::vector<double>>(&value)) {
+    std::vector<std::string> entries;
+    for (const double real : *reals) entries.push_back(fmt::format("{:.3g}", real));
+    return fmt::format("[{}]", fmt::join(entries, ", "));
+  }
+  if (const auto* real = std::get_if<double>(&value)) return fmt::format("{:.4g}", *real);
+  return to_string(value);
+}
+
+// A list of many entries is cut.
+template <class T>
+std::string short_text(const T& value) {
+  return value_text(value);
+}
+template <class T>
+std::string short_text(const std::vector<T>& list) {
+  constexpr size_t most = 12;
+  if (list.size() <= most) return value_text(list);
+  const std::string begin = value_text(std::vector<T>(list.begin(), list.begin() + most - 2));
+  return fmt::format("{}, ... {} in all]", begin.substr(0, begin.size() - 1), list.size());
+}
+
+}  // namespace
+
+std::string headline_text(const std::vector<Outcome>& outcomes) {
+  std::vector<std::string> parts;
+  for (const Outcome& outcome : outcomes)
+    for (const std::string& name : outcome.record.headlines)
+      parts.push_back(fmt::format("{} {}", outcome.record.headlines.size() > 1 ? name : outcome.probe->label,
+                                  compact(scalar(outcome.record, name))));
+  return fmt::format("{}", fmt::join(parts, "  "));
+}
+
+void HeadlineTable::add(const std::string& row, const std::vector<Outcome>& outcomes) {
+  rows_.push_back({row, {}});
+  for (const Outcome& outcome : outcomes)
+    for (const std::string& name : outcome.record.headlines) {
+      const std::string column = outcome.probe->label + " " + name;
+      if (std::find(columns_.begin(), columns_.end(), column) == columns_.end()) columns_.push_back(column);
+      rows_.back().second[column] = scalar(outcome.record, name);
+    }
+}
+
+std::string HeadlineTable::text() const {
+  std::string out = fmt::format("{:>8}", "step");
+  for (const std::string& column : columns_) out += "  " + column;
+  out += "\n";
+  for (const auto& [step, values] : rows_) {
+    out += fmt::format("{:>8}", step);
+    for (const std::string& column : columns_) {
+      const auto found = values.find(column);
+      out += fmt::format("  {:>{}}", found == values.end() ? "" : compact(found->second), column.size());
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+std::string finding_text(const Finding& finding) {
+  std::vector<std::string> parts;
+  for (const auto& [name, value] : finding.fields) parts.push_back(name + " " + value_text(value));
+  return fmt::format("{}: {}", finding.name, fmt::join(parts, ", "));
+}
+
+std::string finding_words(const Finding& finding) {
+  const auto frequencies = finding.fields.find("frequencies");
+  if (finding.kind != "key_frequencies" || frequencies == finding.fields.end()) {
+    std::vector<std::string> parts;
+    for (const auto& [name, value] : finding.fields)
+      parts.push_back(name + " " + std::visit([](const auto& known) { return short_text(known); }, value));
+    return fmt::format("{}: {}", finding.name, fmt::join(parts, ", "));
+  }
+  const auto& keys = std::get<std::vector<int64_t>>(frequencies->second);
+  return keys.empty() ? "no key frequencies" : fmt::format("key frequencies {}", fmt::join(keys, ", "));
+}
+
+std::string null_text(const Record* null, const std::string& scalar) {
+  if (null)
+    for (const auto& [known, value] : null->scalars)
+      if (known == scalar) return fmt::format(" (null {})", compact(value));
+  return "";
+}
+
+std::string details_text(const std::vector<Outcome>& outcomes, const std::vector<Outcome>& nulls) {
+  std::string out;
+  for (const Outcome& outcome : outcomes) {
+    if (!outcome.ok()) continue;
+    const auto null = std::find_if(nulls.begin(), nulls.end(),
+                                   [&](const Outcome& other) { return other.probe == outcome.probe; });
+    size_t widest = 0;
+    for (const auto& [name, value] : outcome.record.scalars) widest = std::max(widest, name.size());
+    out += fmt::format("\n{}\n", outcome.probe->label);
+    for (const auto& [name, value] : outcome.record.scalars)
+      out += fmt::format("  {:<{}}  {:.6g}{}\n", name, widest, value,
+                         null_text(null == nulls.end() ? nullptr : &null->record, name));
+    for (const Finding& finding : outcome.record.findings)
+      out += fmt::format("  {}\n", finding_text(finding));
+  }
+  return out;
+}
+
+}  // namespace orrery::cli

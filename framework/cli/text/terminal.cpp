@@ -1,0 +1,192 @@
+#include "cli/text/terminal.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+namespace orrery::cli {
+namespace {
+
+bool is_terminal() {
+  static const bool yes = isatty(STDERR_FILENO) != 0;
+  return yes;
+}
+
+bool takes_colour(Stream stream) {
+  static const bool wanted = [] {
+    const char* no_color = std::getenv("NO_COLOR");
+    const char* term = std::getenv("TERM");
+    return !(no_color && *no_color) && !(term && std::string(term) == "dumb");
+  }();
+  return wanted && (stream == Stream::err ? is_terminal() : output_is_terminal());
+}
+
+// Of the terminal behind a file descriptor; 0 where there is none.
+size_t columns(int file) {
+  winsize size{};
+  return ioctl(file, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+size_t width() {
+  const size_t known = columns(STDERR_FILENO);
+  return known > 0 ? known : 80;
+}
+
+bool line_is_open = false;  // a moving line is on the screen, without a newline
+
+void put(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
+}
+
+void end_line() {
+  if (line_is_open) put("\n");
+  line_is_open = false;
+}
+
+std::string bar(double share) {
+  constexpr int cells = 20;
+  const int full = static_cast<int>(std::lround(share * cells));
+  std::string text;
+  for (int i = 0; i < cells; ++i) text += i < full ? "█" : "░";
+  return text;
+}
+
+volatile sig_atomic_t interrupts = 0;
+
+extern "C" void on_interrupt(int signal_number) {
+  interrupts = interrupts + 1;
+  signal(signal_number, SIG_DFL);
+}
+
+}  // namespace
+
+bool output_is_terminal() {
+  static const bool yes = isatty(STDOUT_FILENO) != 0;
+  return yes;
+}
+
+size_t output_width() {
+  if (const size_t known = columns(STDOUT_FILENO); known > 0) return known;
+  const char* text = std::getenv("COLUMNS");
+  const long number = text ? std::strtol(text, nullptr, 10) : 0;
+  return number > 0 && number < 10000 ? static_cast<size_t>(number) : 80;
+}
+
+bool locale_has_utf8() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"})
+    if (const char* value = std::getenv(name); value && *value) {
+      std::string charset = value;
+      for (char& c : charset) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      return charset.find("utf-8") != std::string::npos || charset.find("utf8") != std::string::npos;
+    }
+  return false;
+}
+
+size_t width_of(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string cut(const std::string& text, size_t width) {
+  if (width_of(text) <= width) return text;
+  const std::string dots(std::min<size_t>(3, width), '.');
+  size_t end = 0;
+  for (size_t left = width - dots.size() + 1; end < text.size(); ++end)
+    if ((text[end] & 0xc0) != 0x80 && --left == 0) break;
+  return text.substr(0, end) + dots;
+}
+
+std::string styled(Style style, const std::string& text, Stream stream) {
+  if (!takes_colour(stream)) return text;
+  static constexpr const char* codes[] = {"1", "2", "31", "32", "33"};
+  return fmt::format("\033[{}m{}\033[0m", codes[static_cast<int>(style)], text);
+}
+
+void complain(const std::string& severity, const std::string& what, const std::string& hint) {
+  end_line();
+  const Style style = severity == "error" ? Style::red : Style::yellow;
+  put(fmt::format("{} {}\n", styled(style, severity + ":"), what));
+  if (!hint.empty()) put(fmt::format("  {}\n", hint));
+}
+
+void note(const std::string& text) {
+  end_line();
+  put(text + "\n");
+}
+
+Progress::Progress(int64_t total, std::string unit) : total_(total), unit_(std::move(unit)) {}
+Progress::~Progress() { end_line(); }
+
+bool Progress::due() const {
+  const double interval = is_terminal() ? 0.1 : 5;
+  return first_ < 0 || std::chrono::duration<double>(Clock::now() - last_).count() >= interval;
+}
+
+void Progress::show(int64_t done, const std::string& text, bool always) {
+  if (!due() && !(always && !is_terminal())) return;
+  const auto now = Clock::now();
+  if (first_ < 0) {
+    first_ = done;
+    start_ = now;
+  }
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  rate_ = done > first_ && seconds > 0 ? (done - first_) / seconds : 0;
+  last_ = now;
+  const std::string speed =
+      rate_ > 0 ? fmt::format("  {:.3g} {}/s  ETA {}", rate_, unit_, duration((total_ - done) / rate_)) : "";
+  const std::string count = fmt::format("{}/{}{}  {}", thousands(done), thousands(total_), speed, text);
+  if (!is_terminal()) {
+    put(count + "\n");
+    return;
+  }
+  std::string line = count.substr(0, std::max<size_t>(width(), 24) - 23);
+  put(fmt::format("\r\033[2K{} {}", styled(Style::dim, bar(total_ ? double(done) / total_ : 1)), line));
+  line_is_open = true;
+}
+
+std::string duration(double seconds) {
+  const int64_t total = std::llround(seconds);
+  if (total >= 3600) return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
+  return fmt::format("{}:{:02}", total / 60, total % 60);
+}
+
+std::string thousands(int64_t number) {
+  std::string digits = std::to_string(number);
+  for (int64_t i = static_cast<int64_t>(digits.size()) - 3; i > (number < 0 ? 1 : 0); i -= 3)
+    digits.insert(i, ",");
+  return digits;
+}
+
+std::string bytes_text(uint64_t bytes) {
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  double size = static_cast<double>(bytes) / 1e3;
+  const char* unit = "kB";
+  for (const char* larger : {"MB", "GB", "TB"})
+    if (size >= 999.5) size /= 1e3, unit = larger;
+  return fmt::format("{:.3g} {}", size, unit);
+}
+
+std::string compact(double value) {
+  if (value == 0 || (std::abs(value) >= 1e-3 && std::abs(value) < 1e4)) return fmt::format("{:.3g}", value);
+  return fmt::format("{:.1e}", value);
+}
+
+void catch_interrupts() {
+  struct sigaction action = {};
+  action.sa_handler = on_interrupt;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool interrupted() { return interrupts > 0; }
+
+}  // namespace orrery::cli

@@ -1,0 +1,139 @@
+#include "engine/check/check_suite.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include "engine/check/parameters.h"
+#include "engine/check/probe_checks.h"
+#include "engine/check/task_checks.h"
+#include "engine/config/document.h"
+#include "engine/experiment/check_split.h"
+#include "engine/experiment/experiment.h"
+#include "loader/json.h"
+
+namespace orrery::engine {
+namespace {
+
+std::string owner(const Plugin& plugin) {
+  return fmt::format("{} \"{}\"", to_string(plugin.kind), plugin.name);
+}
+
+// All parameters, the defaults filled in.
+Values parameters_of(const Plugin& plugin, const CheckOptions& options) {
+  const Document document = Document::from_toml("", "--set", options.overrides);
+  return bind_fields(document.root(), plugin.parameters, owner(plugin));
+}
+
+// As the plugin's own create() sees them, whether they fit or not.
+void create_unchecked(const Plugin& plugin, const Values& values) {
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : values) object[name] = to_json(value);
+  const std::string text = object.dump();
+  guard(plugin.who(), "create", [&] {
+    if (void* made = plugin.info->create(text.c_str())) plugin.info->destroy(made);
+  });
+}
+
+void use_task(const Plugin& plugin, const Values& values) {
+  const auto task = make_task(plugin, values);
+  const TaskSpec spec = task->spec();
+  check_split(spec, task->split(make_generator(0)));
+  task->structure();
+}
+
+void use_probe(const Plugin& plugin, const Values& values) { make_probe(plugin, values)->needs(); }
+
+// Each of the values alone is given on top of `given`.
+checks::DeclaredParameters declared_by(const Plugin& plugin, const Values& given, const checks::Note& note) {
+  const bool task = plugin.kind == PluginKind::task;
+  const auto with_given = [given, note](auto&& call) {
+    return [given, note, call](const Values& values) {
+      for (const auto& [name, value] : values) note(fmt::format("{} = {}", name, to_string(value)));
+      Values all = given;
+      for (const auto& [name, value] : values) all[name] = value;
+      call(all);
+    };
+  };
+  return {
+      .summary = plugin.summary,
+      .fields = plugin.parameters,
+      .make = with_given([&plugin, task](const Values& values) {
+        task ? static_cast<void>(make_task(plugin, values)) : static_cast<void>(make_probe(plugin, values));
+      }),
+      .create = with_given([&plugin](const Values& values) { create_unchecked(plugin, values); }),
+      .use = with_given([&plugin, task](const Values& values) {
+        task ? use_task(plugin, values) : use_probe(plugin, values);
+      }),
+  };
+}
+
+checks::TaskSource source_of(const Plugin& plugin) {
+  return {plugin.name, plugin.parameters,
+          [&plugin](const Values& values) { return make_task(plugin, values); }};
+}
+
+// The task and model of a config, and nothing else.
+checks::ProbeGround ground_of(const Settings& settings, const Registry& registry) {
+  checks::ProbeGround ground;
+  ground.tasks = {source_of(registry.find(PluginKind::task, settings.task.name))};
+  ground.given = {settings.task.parameters};
+  ground.models = {{fmt::format("the {} of the config", settings.model.name), settings.model.name,
+                    settings.model.parameters}};
+  return ground;
+}
+
+checks::ProbeGround ground_of(const CheckOptions& options, const Registry& registry) {
+  checks::ProbeGround ground;
+  if (!options.task.empty()) ground.tasks = {source_of(registry.find(PluginKind::task, options.task))};
+  if (options.task.empty())
+    for (const auto& plugin : registry.plugins())
+      if (plugin->kind == PluginKind::task) ground.tasks.push_back(source_of(*plugin));
+  ground.models = checks::small_models();
+  return ground;
+}
+
+std::vector<checks::Check> checks_of_task(const Plugin& plugin, const Values& given,
+                                          const checks::Note& note) {
+  return checks::task_checks(std::make_shared<checks::TaskUnderCheck>(source_of(plugin), given, note));
+}
+
+// A config that has the probe says with which parameters, unless --set does.
+Values parameters_in(const Settings& settings, const Plugin& plugin, const Values& given) {
+  for (const ProbeChoice& choice : settings.probes)
+    if (choice.plugin == plugin.name) return choice.parameters;
+  return given;
+}
+
+std::vector<checks::Check> checks_of_probe(const Registry& registry, const Plugin& plugin, Values given,
+                                           const CheckOptions& options, const checks::Note& note) {
+  checks::ProbeGround ground;
+  if (options.config.empty()) {
+    ground = ground_of(options, registry);
+  } else {
+    const Settings settings = resolve(Document::load(options.config), parameters_from(registry));
+    ground = ground_of(settings, registry);
+    if (options.overrides.empty()) given = parameters_in(settings, plugin, given);
+  }
+  const checks::ProbeSource source{plugin.name, [&plugin, given] { return make_probe(plugin, given); }};
+  return checks::probe_checks(std::make_shared<checks::ProbeUnderCheck>(source, std::move(ground), note));
+}
+
+}  // namespace
+
+CheckSuite make_suite(const Registry& registry, const Plugin& plugin, const CheckOptions& options,
+                      const checks::Note& note) {
+  const Values given = parameters_of(plugin, options);
+  const checks::DeclaredParameters declared = declared_by(plugin, given, note);
+  const bool task = plugin.kind == PluginKind::task;
+  CheckSuite suite{to_string(plugin.kind), plugin.name, plugin.version, plugin.file.string(),
+                   checks::parameter_checks(declared)};
+  for (checks::Check& check :
+       task ? checks_of_task(plugin, given, note) : checks_of_probe(registry, plugin, given, options, note))
+    suite.checks.push_back(std::move(check));
+  suite.checks.push_back(checks::small_values_check(
+      declared, task ? std::vector<std::string>{"makes its data", "shapes and dtypes"}
+                     : std::vector<std::string>{"measures"}));
+  return suite;
+}
+
+}  // namespace orrery::engine

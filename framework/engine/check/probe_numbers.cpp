@@ -1,0 +1,145 @@
+// That a probe says the same of the same network, whenever and in whatever company it is asked.
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <set>
+
+#include "engine/check/compare.h"
+#include "engine/check/probe_checks.h"
+
+namespace orrery::engine::checks {
+namespace {
+
+// All that others could ask for beside the probe.
+std::list<Companion> companions(const Needs& needs) {
+  std::list<Companion> all;
+  for (const Inputs inputs : {needs.inputs, Inputs::train, Inputs::test})
+    if (inputs != Inputs::none) all.emplace_back(Needs{.inputs = inputs, .activations = {"*"}});
+  return all;
+}
+
+// As while training: one instance and one model for all checkpoints, others beside it, and where it needs a
+// reference, provisional answers first. What is kept of it.
+std::vector<Record> online(ProbeUnderCheck& under_check, const Setting& setting) {
+  const auto probe = under_check.make();
+  const ProbeInRun in_run = under_check.in_run(*probe);
+  std::list<Companion> others = companions(in_run.needs);
+  std::list<ProbeInRun> runs;
+  for (Companion& other : others) runs.push_back(under_check.in_run(other));
+  std::vector<const ProbeInRun*> together;
+  for (const ProbeInRun& run : runs) together.push_back(&run);
+  together.insert(together.begin() + 1, &in_run);
+  const auto model = setting.fresh();
+  const Split split = copy(setting.split());
+  const Observer observer(setting.spec(), setting.structure(), split, *model);
+  const auto pass = [&](bool provisional) {
+    std::vector<Record> records;
+    for (const KeptWeights& checkpoint : setting.checkpoints()) {
+      load_weights(*model, checkpoint.weights);
+      records.push_back(record_of(observer.measure(checkpoint.step, together, provisional)[1], *probe));
+    }
+    return records;
+  };
+  std::vector<Record> records = pass(true);
+  if (!in_run.waits()) return records;
+  record_of(observer.fit(setting.checkpoints().back().step, together)[1], *probe);
+  return pass(false);
+}
+
+Result differ(const Setting& setting, const KeptWeights& checkpoint, const std::string& how,
+              const std::string& difference, const std::string& advice) {
+  return failed(fmt::format("{}, step {}: {}: {}", setting.name(), checkpoint.step, how, difference), advice);
+}
+
+std::string twice_fault(ProbeUnderCheck& under_check, const Setting& setting, const KeptWeights& checkpoint) {
+  const auto probe = under_check.make();
+  const ProbeInRun in_run = under_check.in_run(*probe);
+  const auto measured = [&] {  // on a network that no earlier measurement has touched
+    const auto model = setting.at(checkpoint);
+    const Split split = copy(setting.split());
+    const Observer observer(setting.spec(), setting.structure(), split, *model);
+    return record_of(observer.measure(checkpoint.step, {&in_run}, /*fit_first=*/true)[0], *probe);
+  };
+  const Record first = measured();
+  return difference(first, measured());
+}
+
+// The first name that is in `a` only, or "".
+std::string missing(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  for (const std::string& name : a)
+    if (std::find(b.begin(), b.end(), name) == b.end()) return name;
+  return "";
+}
+
+bool is_found(const std::string& name) { return name.find('=') != std::string::npos; }
+
+}  // namespace
+
+std::vector<std::string> stable_names(const Record& record) {
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& kind, const std::string& name) {
+    if (!is_found(name)) names.push_back(fmt::format("{} \"{}\"", kind, name));
+  };
+  for (const auto& [name, value] : record.scalars) add("scalar", name);
+  for (const std::string& name : record.headlines) add("headline", name);
+  for (const auto& [name, value] : record.tensors) add("tensor", name);
+  for (const Figure& figure : record.figures) add("figure", figure.name);
+  return names;
+}
+
+Result same_numbers_twice(ProbeUnderCheck& probe) {
+  for (const Setting* setting : probe.settings()) {
+    probe.note(setting->name());
+    for (const KeptWeights& checkpoint : setting->checkpoints())
+      if (const std::string found = twice_fault(probe, *setting, checkpoint); !found.empty())
+        return differ(
+            *setting, checkpoint, "measured twice", found,
+            "keep nothing from one measurement for the next, and draw from a generator made anew each time");
+  }
+  return ok();
+}
+
+Result online_and_offline(ProbeUnderCheck& probe) {
+  for (const Setting* setting : probe.settings()) {
+    probe.note(setting->name() + ", online");
+    const std::vector<Record> records = online(probe, *setting);
+    probe.note(setting->name() + ", offline");
+    for (size_t i = 0; i < records.size(); ++i) {
+      const KeptWeights& checkpoint = setting->checkpoints()[i];
+      const Record alone = probe.measure(*setting, *setting->at(checkpoint), checkpoint.step);
+      if (const std::string found = difference(records[i], alone); !found.empty())
+        return differ(
+            *setting, checkpoint, "measured in a run beside other probes, and then alone", found,
+            "read from the cache what needs() names only, whatever else is in it, and keep nothing between "
+            "checkpoints but what fit() saw");
+    }
+  }
+  return ok();
+}
+
+Result names_stable(ProbeUnderCheck& probe) {
+  int64_t count = 0;
+  for (const Setting* setting : probe.settings()) {
+    probe.note(setting->name());
+    std::vector<std::string> names;
+    for (const KeptWeights& checkpoint : setting->checkpoints()) {
+      const std::vector<std::string> now =
+          stable_names(probe.measure(*setting, *setting->at(checkpoint), checkpoint.step));
+      if (&checkpoint == &setting->checkpoints().front()) names = now;
+      const std::string gone = missing(names, now), come = missing(now, names);
+      if (!gone.empty() || !come.empty())
+        return failed(
+            fmt::format("{}: {} is recorded at step {}, but not at step {}", setting->name(),
+                        gone.empty() ? come : gone,
+                        gone.empty() ? checkpoint.step : setting->checkpoints().front().step,
+                        gone.empty() ? setting->checkpoints().front().step : checkpoint.step),
+            "record the same names at every checkpoint, NaN where there is nothing to say; put a part "
+            "KEY=VALUE into names of what is found, as in \"neurons/k=14\"");
+      count = static_cast<int64_t>(now.size());
+    }
+  }
+  return ok(counted(count, "name"));
+}
+
+}  // namespace orrery::engine::checks

@@ -1,0 +1,158 @@
+// That a probe leaves everything as it found it.
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <map>
+
+#include "engine/check/compare.h"
+#include "engine/check/probe_checks.h"
+
+namespace orrery::engine::checks {
+namespace {
+
+// Of an observation, all that a probe could write to.
+struct Seen {
+  std::vector<std::pair<std::string, torch::Tensor>> weights;
+  std::map<std::string, torch::Tensor> activations;
+  torch::Tensor logits;
+  Batch inputs;
+  Split split;
+};
+
+Seen snapshot(const Observation& observation) {
+  Seen seen;
+  for (const NamedWeight& weight : observation.model.weights())
+    seen.weights.emplace_back(weight.name, weight.value.detach().clone());
+  for (const std::string& name : observation.cache.names())
+    seen.activations[name] = observation.cache[name].detach().clone();
+  if (observation.logits.defined()) seen.logits = observation.logits.detach().clone();
+  seen.inputs = copy(observation.inputs);
+  seen.split = copy(observation.split);
+  return seen;
+}
+
+std::string model_fault(const Seen& before, const Observation& now) {
+  const std::vector<NamedWeight>& weights = now.model.weights();
+  if (weights.size() != before.weights.size()) return "weights were added or taken away";
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const auto& [name, value] = before.weights[i];
+    if (weights[i].name != name)
+      return fmt::format("weight \"{}\" was renamed to \"{}\"", name, weights[i].name);
+    if (!same(value, weights[i].value)) return fmt::format("weight \"{}\" was changed", name);
+    if (!weights[i].value.requires_grad() || !weights[i].value.is_leaf())
+      return fmt::format("weight \"{}\" no longer takes gradients", name);
+    if (weights[i].value.grad().defined()) return fmt::format("weight \"{}\" was left with a gradient", name);
+  }
+  return "";
+}
+
+std::string shown_fault(const Seen& before, const Observation& now) {
+  for (const auto& [name, value] : before.activations)
+    if (!same(value, now.cache[name])) return fmt::format("the cached activation \"{}\" was changed", name);
+  if (!same(before.logits, now.logits)) return "the logits were changed";
+  if (const std::string found = difference("inputs", before.inputs, now.inputs); !found.empty())
+    return fmt::format("{} was changed", found);
+  const std::string found = difference(before.split, now.split);
+  return found.empty() ? "" : fmt::format("{} was changed", found);
+}
+
+// What there is one of in a process.
+struct Globals {
+  torch::Tensor generator = global_generator_state();
+  bool gradients = torch::GradMode::is_enabled();
+  int threads = at::get_num_threads();
+  caffe2::TypeMeta dtype = c10::get_default_dtype();
+  bool deterministic = at::globalContext().deterministicAlgorithms();
+};
+
+std::string globals_fault(const Globals& before) {
+  const Globals now;
+  if (!same(before.generator, now.generator)) return "it draws from LibTorch's own generator, or seeds it";
+  if (before.gradients != now.gradients) return "it switches gradients on or off";
+  if (before.threads != now.threads) return fmt::format("it sets the number of threads to {}", now.threads);
+  if (before.dtype != now.dtype) return "it sets the default dtype";
+  if (before.deterministic != now.deterministic) return "it sets whether LibTorch is deterministic";
+  return "";
+}
+
+struct Traces {
+  std::string model, shown, torch;
+};
+
+void restore(const Globals& before) {
+  at::set_num_threads(before.threads);
+  torch::GradMode::set_enabled(before.gradients);
+}
+
+// Hooks that were left on it, or a change that no weight shows: it computes something else.
+std::string computes_fault(const Setting& setting, const KeptWeights& checkpoint, Model& model) {
+  torch::NoGradGuard no_grad;
+  const Batch& all = setting.split().train;
+  const torch::Tensor tokens = all.tokens.narrow(0, 0, std::min<int64_t>(all.size(), 8));
+  return same(setting.at(checkpoint)->forward(tokens), model.forward(tokens))
+             ? ""
+             : "it computes other logits afterwards, though no weight was changed: was a hook left on it?";
+}
+
+Traces traces(ProbeUnderCheck& under_check, const Setting& setting) {
+  const KeptWeights& checkpoint = setting.checkpoints().back();
+  under_check.note(setting.name());
+  const auto probe = under_check.make();
+  const ProbeInRun in_run = under_check.in_run(*probe);
+  const auto model = setting.at(checkpoint);
+  const Split split = copy(setting.split());  // whatever happens to it
+  Traces found;
+  Seen seen;
+  std::optional<Globals> globals;
+  const auto keep_first = [](std::string& text, const std::string& now) {
+    if (text.empty()) text = now;
+  };
+  Companion before(in_run.needs, [&](const Observation& observation) {
+    seen = snapshot(observation);
+    seed_global_generator();
+    globals.emplace();
+  });
+  Companion after(in_run.needs, [&](const Observation& observation) {
+    keep_first(found.torch, globals_fault(*globals));
+    restore(*globals);
+    keep_first(found.model, model_fault(seen, observation));
+    keep_first(found.shown, shown_fault(seen, observation));
+  });
+  const ProbeInRun first = under_check.in_run(before), last = under_check.in_run(after);
+  const Observer observer(setting.spec(), setting.structure(), split, *model);
+  if (in_run.needs.reference) record_of(observer.fit(checkpoint.step, {&first, &in_run, &last})[1], *probe);
+  record_of(observer.measure(checkpoint.step, {&first, &in_run, &last}, false)[1], *probe);
+  if (found.model.empty()) found.model = computes_fault(setting, checkpoint, *model);
+  return found;
+}
+
+Result leaves(ProbeUnderCheck& probe, std::string Traces::*what, const std::string& advice) {
+  for (const Setting* setting : probe.settings())
+    if (const std::string fault = traces(probe, *setting).*what; !fault.empty())
+      return failed(fmt::format("{}: {}", setting->name(), fault), advice);
+  return ok();
+}
+
+}  // namespace
+
+Result leaves_the_model(ProbeUnderCheck& probe) {
+  return leaves(
+      probe, &Traces::model,
+      "work on a copy (observation.weight(...).clone()); intervene with run_with_hooks, which cleans up");
+}
+
+Result leaves_what_it_is_shown(ProbeUnderCheck& probe) {
+  return leaves(
+      probe, &Traces::shown,
+      "other probes see the same tensors: use operations without a trailing underscore, or clone() first");
+}
+
+Result leaves_torch(ProbeUnderCheck& probe) {
+  return leaves(
+      probe, &Traces::torch,
+      "draw from a generator of your own, make_generator(seed) (orrery/task.h), and use guards for the rest");
+}
+
+}  // namespace orrery::engine::checks

@@ -1,0 +1,98 @@
+// Checks of a task: that its data are what it says they are.
+#pragma once
+
+#include <orrery/task.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/check/check.h"
+
+namespace orrery::engine::checks {
+
+/// Where tasks come from.
+struct TaskSource {
+  std::string name;
+  std::vector<Field> fields;
+  std::function<std::unique_ptr<Task>(const Values&)> make;
+};
+
+/// A task with some parameters, and what it makes of them.
+struct Variant {
+  std::string name;  ///< "" as it was given, else what is different: `operation = "subtract"`
+  Values values;
+  std::unique_ptr<Task> task;
+  TaskSpec spec;
+  Structure structure;
+  Split split;   ///< of the data seed 0
+  Batch sample;  ///< where the task is endless: 64 of its examples
+
+  /// "train", "test", "grid", "sample", as far as there are such.
+  std::vector<std::pair<std::string, const Batch*>> batches() const;
+  /// "train, where operation = "subtract"": a place in it.
+  std::string at(const std::string& place) const;
+};
+
+constexpr uint64_t data_seed = 0, other_data_seed = 1;
+
+/// Throws as the task does.
+Variant make_variant(const TaskSource& source, const Values& values, std::string name);
+
+/// The task as it was given and, one at a time, with each other choice of each of its parameters that is a
+/// choice or a yes or no. Made when first asked for.
+class TaskUnderCheck {
+ public:
+  /// Those of `note` are told before each.
+  TaskUnderCheck(TaskSource source, Values given, Note note)
+      : source_(std::move(source)), given_(std::move(given)), note_(std::move(note)) {}
+
+  const TaskSource& source() const { return source_; }
+  const Values& given() const { return given_; }
+  /// Throws what the task throws, except that choices it refuses with an orrery::UsageError are left out.
+  const std::vector<Variant>& variants();
+  /// The choices left out.
+  const std::vector<std::string>& refused() const { return refused_; }
+  void note(const std::string& what) const { note_(what); }
+
+ private:
+  TaskSource source_;
+  Values given_;
+  Note note_;
+  std::vector<Variant> variants_;
+  std::vector<std::string> refused_;
+};
+
+std::vector<Check> task_checks(std::shared_ptr<TaskUnderCheck> task);
+
+// The checks, by room.
+
+// task_data.cpp
+Result makes_its_data(TaskUnderCheck& task);
+Result shapes(TaskUnderCheck& task);
+Result tokens_in_range(TaskUnderCheck& task);
+Result labels_in_range(TaskUnderCheck& task);
+Result train_and_test_disjoint(TaskUnderCheck& task);
+Result grid_holds_both(TaskUnderCheck& task);
+Result loss_groups(TaskUnderCheck& task);
+Result shows_its_inputs(TaskUnderCheck& task);
+
+// task_seeds.cpp
+Result same_seed_same_data(TaskUnderCheck& task);
+Result other_seed_other_data(TaskUnderCheck& task);
+Result draws_from_its_generator(TaskUnderCheck& task);
+
+// task_structure.cpp
+Result cyclic_structure(TaskUnderCheck& task);
+Result cayley_table(TaskUnderCheck& task);
+Result group_labels(TaskUnderCheck& task);
+Result relevant_positions(TaskUnderCheck& task);
+Result repeats(TaskUnderCheck& task);
+
+// task_model.cpp
+Result finite_loss(TaskUnderCheck& task);
+Result own_model(TaskUnderCheck& task);
+
+}  // namespace orrery::engine::checks

@@ -1,0 +1,71 @@
+// That a task's data depend on the generator it is given, and on nothing else.
+#include <fmt/format.h>
+
+#include "engine/check/compare.h"
+#include "engine/check/task_checks.h"
+
+namespace orrery::engine::checks {
+namespace {
+
+constexpr int64_t batch_size = 64;
+
+// Where data that are to be the same differ, or "".
+std::string difference_between(const Variant& variant, const Task& task, uint64_t seed) {
+  const std::string in_split = difference(variant.split, task.split(make_generator(seed)));
+  if (!in_split.empty() || !variant.spec.endless) return in_split;
+  return difference("sample", variant.sample, task.sample(batch_size, make_generator(seed)));
+}
+
+bool draws(const std::function<void(torch::Generator)>& from) {
+  const torch::Generator used = make_generator(data_seed), fresh = make_generator(data_seed);
+  from(used);
+  return !same(used.get_state(), fresh.get_state());
+}
+
+}  // namespace
+
+Result same_seed_same_data(TaskUnderCheck& task) {
+  for (const Variant& variant : task.variants()) {
+    task.note(variant.at("split"));
+    const char* advice = "draw from the generator that split() and sample() are given, and from nothing else";
+    std::string differs = difference_between(variant, *variant.task, data_seed);
+    if (!differs.empty()) return failed(variant.at("made twice, the data differ in " + differs), advice);
+    differs = difference_between(variant, *task.source().make(variant.values), data_seed);
+    if (!differs.empty())
+      return failed(variant.at("made by two instances, the data differ in " + differs), advice);
+  }
+  return ok();
+}
+
+Result other_seed_other_data(TaskUnderCheck& task) {
+  const char* advice = "draw from the generator that is given, without a seed of your own";
+  for (const Variant& variant : task.variants()) {
+    if (variant.spec.endless && difference("sample", variant.sample,
+                                           variant.task->sample(batch_size, make_generator(other_data_seed)))
+                                    .empty())
+      return failed(variant.at("two seeds give one and the same sample"), advice);
+    if (draws([&](torch::Generator rng) { variant.task->split(rng); }) &&
+        difference(variant.split, variant.task->split(make_generator(other_data_seed))).empty())
+      return failed(variant.at("split() draws from its generator, but two seeds give the same data"), advice);
+  }
+  const Variant& given = task.variants().front();
+  if (!draws([&](torch::Generator rng) { given.task->split(rng); }))
+    return not_applicable("split() draws nothing from its generator: it gives the same data for every seed");
+  return ok();
+}
+
+Result draws_from_its_generator(TaskUnderCheck& task) {
+  for (const Variant& variant : task.variants()) {
+    seed_global_generator();
+    const torch::Tensor before = global_generator_state();
+    const auto made = task.source().make(variant.values);
+    made->split(make_generator(data_seed));
+    if (variant.spec.endless) made->sample(batch_size, make_generator(data_seed));
+    if (!same(before, global_generator_state()))
+      return failed(variant.at("making the data changes LibTorch's own generator"),
+                    "pass the generator to torch::rand, torch::randint, torch::randperm; seed nothing");
+  }
+  return ok();
+}
+
+}  // namespace orrery::engine::checks

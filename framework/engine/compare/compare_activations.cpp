@@ -1,0 +1,193 @@
+#include "engine/compare/compare_activations.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <cmath>
+#include <map>
+#include <numbers>
+
+#include "cli/text/terminal.h"
+#include "engine/compare/similarity.h"
+
+namespace orrery::engine {
+namespace {
+
+using torch::Tensor;
+
+constexpr double share_kept = 0.99;
+// Forward passes of so many inputs at a time.
+constexpr int64_t piece = 2048;
+
+// The same n inputs as each of the two networks is given them, or why there are none.
+struct SharedInputs {
+  Tensor a, b;  // tokens [n, n_ctx]
+  std::string what, why_not;
+  bool cyclic = false;
+};
+
+// The grid's inputs in the order of the indices i * n + j of their operands.
+Tensor by_index(const CyclicStructure& cyclic, const Batch& grid) {
+  const auto index = [&](const std::vector<int64_t>& map, int64_t position) {
+    const Tensor table = torch::tensor(map, torch::kInt64);
+    return table.index_select(0, grid.tokens.select(1, position));
+  };
+  const Tensor i = index(cyclic.left, cyclic.left_position), j = index(cyclic.right, cyclic.right_position);
+  const Tensor rows = ((i >= 0) & (j >= 0)).nonzero().flatten();
+  const Tensor cells = (i * cyclic.order + j).index_select(0, rows);
+  return grid.tokens.index_select(0, rows.index_select(0, cells.argsort()));
+}
+
+SharedInputs cyclic_inputs(const Experiment& a, const Experiment& b) {
+  const auto tokens = [](const Experiment& of) { return by_index(*of.structure().cyclic, *of.split().grid); };
+  SharedInputs shared{tokens(a), tokens(b), "", "", true};
+  if (shared.a.size(0) != shared.b.size(0))
+    return {{}, {}, "", "the grid of one task does not hold every pair of indices"};
+  shared.what =
+      fmt::format("the {} pairs of operands, by index in the cyclic group", thousands(shared.a.size(0)));
+  return shared;
+}
+
+std::string layout(const TaskSpec& spec) {
+  return fmt::format("{} tokens of a vocabulary of {}", spec.n_ctx, spec.d_vocab);
+}
+
+SharedInputs shared_inputs(const Experiment& a, const Experiment& b) {
+  const auto is_cyclic = [](const Experiment& of) { return of.structure().cyclic && of.split().grid; };
+  if (is_cyclic(a) && is_cyclic(b)) {
+    const int64_t orders[] = {a.structure().cyclic->order, b.structure().cyclic->order};
+    if (orders[0] == orders[1]) return cyclic_inputs(a, b);
+    return {{}, {}, "", fmt::format("cyclic groups of orders {} and {}", orders[0], orders[1])};
+  }
+  const std::string tasks[] = {a.settings().task.name, b.settings().task.name};
+  if (tasks[0] != tasks[1])
+    return {{}, {}, "", fmt::format("their inputs mean different things: {} and {}", tasks[0], tasks[1])};
+  const TaskSpec &x = a.spec(), &y = b.spec();
+  if (x.n_ctx != y.n_ctx || x.d_vocab != y.d_vocab || x.read_out != y.read_out)
+    return {{}, {}, "", fmt::format("their inputs differ: {} and {}", layout(x), layout(y))};
+  const auto &one = a.split().grid, &other = b.split().grid;
+  if (one && other && one->tokens.equal(other->tokens))
+    return {one->tokens, one->tokens, fmt::format("all {} inputs of the task", thousands(one->size())), ""};
+  const Batch& test = a.split().test;
+  return {test.tokens, test.tokens, fmt::format("the {} test inputs of the first", thousands(test.size())),
+          ""};
+}
+
+// [batch, n_read, ...] to [batch * n_read, features].
+Tensor flat(const Tensor& x) { return x.reshape({x.size(0) * x.size(1), -1}); }
+
+using Activations = std::map<std::string, Tensor>;
+
+// At the read-out positions, under the names of the hook points; and "logits".
+Activations activations(Model& model, const TaskSpec& spec, const Tensor& tokens,
+                        const std::vector<std::string>& globs) {
+  const torch::NoGradGuard no_grad;
+  const Tensor positions = torch::tensor(spec.read_out, torch::kInt64);
+  std::map<std::string, std::vector<Tensor>> pieces;
+  for (int64_t start = 0; start < tokens.size(0); start += piece) {
+    const auto seen =
+        run_with_cache(model, tokens.narrow(0, start, std::min(piece, tokens.size(0) - start)), globs);
+    pieces["logits"].push_back(flat(seen.logits.index_select(1, positions)));
+    for (const std::string& name : seen.cache.names()) {
+      const Tensor& x = seen.cache[name];
+      int64_t dim = -1;
+      for (const HookPoint* point : find_hook_points(model, name)) dim = point->position_dim();
+      // What belongs to the whole input stands for every position that is read out.
+      const Tensor here = dim < 0 ? x.unsqueeze(1) : x.index_select(dim, positions).movedim(dim, 1);
+      if (here.size(1) == positions.size(0)) pieces[name].push_back(flat(here));
+    }
+  }
+  Activations all;
+  for (const auto& [name, parts] : pieces) all[name] = torch::cat(parts);
+  return all;
+}
+
+// Rows in the order of the left operand's index; none where the model has no such weight.
+void add_embedding(Activations& all, const Model& model, const CyclicStructure& cyclic) {
+  for (const NamedWeight& named : model.weights()) {
+    if (named.name != "embed.W_E") continue;
+    std::vector<int64_t> values(static_cast<size_t>(cyclic.order));
+    for (size_t value = 0; value < cyclic.left.size(); ++value)
+      if (cyclic.left[value] >= 0)
+        values[static_cast<size_t>(cyclic.left[value])] = static_cast<int64_t>(value);
+    all[named.name] = named.value.detach().index_select(0, torch::tensor(values, torch::kInt64));
+  }
+}
+
+Activations all_activations(Model& model, const Experiment& of, const Tensor& tokens, bool cyclic,
+                            const std::vector<std::string>& globs) {
+  Activations all = activations(model, of.spec(), tokens, globs);
+  if (cyclic) add_embedding(all, model, *of.structure().cyclic);
+  return all;
+}
+
+struct Subspaces {
+  int64_t dims_a, dims_b;
+  Tensor angles;
+  double shared;
+};
+
+Subspaces subspaces(const Tensor& x, const Tensor& y) {
+  const Tensor a = leading_components(x, share_kept), b = leading_components(y, share_kept);
+  const Tensor angles = principal_angles(a, b);
+  const auto most = static_cast<double>(std::max<int64_t>(1, std::max(a.size(1), b.size(1))));
+  return {a.size(1), b.size(1), angles, angles.cos().square().sum().item<double>() / most};
+}
+
+SiteSimilarity similarity(const std::string& site, const Tensor& x, const Tensor& y, const Tensor& null_x,
+                          const Tensor& null_y) {
+  const Subspaces trained = subspaces(x, y);
+  SiteSimilarity result{
+      site, linear_cka(x, y), linear_cka(null_x, null_y),      trained.dims_a, trained.dims_b,
+      {},   trained.shared,   subspaces(null_x, null_y).shared};
+  for (int64_t i = 0; i < trained.angles.size(0); ++i)
+    result.angles.push_back(trained.angles[i].item<double>() * 180 / std::numbers::pi);
+  return result;
+}
+
+void check_globs(const Experiment& a, const Model& model, const std::vector<std::string>& globs) {
+  for (const std::string& glob : globs) try {
+      find_hook_points(model, glob);
+    } catch (const Error& error) {
+      throw UsageError(fmt::format("--hook {}: {}: {}", glob, a.settings().name, error.what()), error.hint());
+    }
+}
+
+// Hook points of each network that are asked for; the default ones are those it has.
+std::vector<std::string> present(const Model& model, const std::vector<std::string>& globs) {
+  std::vector<std::string> all;
+  for (const std::string& glob : globs)
+    for (const auto& point : model.hook_points())
+      if (matches(glob, point->name())) {
+        all.push_back(glob);
+        break;
+      }
+  return all;
+}
+
+}  // namespace
+
+ActivationComparison compare_activations(Experiment& a, Experiment& b,
+                                         const std::vector<std::string>& globs) {
+  if (!globs.empty()) {
+    check_globs(a, a.model(), globs);
+    check_globs(b, b.model(), globs);
+  }
+  const SharedInputs shared = shared_inputs(a, b);
+  if (!shared.why_not.empty()) return {"", shared.why_not, {}};
+  const std::vector<std::string> standard = {"*hook_attn_out", "*mlp.hook_post", "*hook_resid_post"};
+  const auto look = [&](Experiment& of, Model& model, const Tensor& tokens) {
+    return all_activations(model, of, tokens, shared.cyclic,
+                           present(model, globs.empty() ? standard : globs));
+  };
+  const Activations x = look(a, a.model(), shared.a), y = look(b, b.model(), shared.b);
+  const auto null_a = a.null_model(), null_b = b.null_model(1);
+  const Activations null_x = look(a, *null_a, shared.a), null_y = look(b, *null_b, shared.b);
+  ActivationComparison result{shared.what, "", {}};
+  for (const auto& [site, here] : x)
+    if (y.contains(site) && here.size(0) == y.at(site).size(0))
+      result.sites.push_back(similarity(site, here, y.at(site), null_x.at(site), null_y.at(site)));
+  return result;
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,60 @@
+#include "engine/config/document.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "engine/config/reader.h"
+
+namespace orrery::engine {
+namespace {
+
+// A config is a short text.
+constexpr size_t max_bytes = 64 * 1024;
+
+// At most one byte more than is allowed, so that /dev/zero and its like end too.
+std::string read_text(const std::filesystem::path& file) {
+  const std::string name = file.string();
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored))
+    refuse(name, "is a directory, not a config file", "name a .toml file");
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(std::fopen(name.c_str(), "rb"), &std::fclose);
+  if (!stream) {
+    const int cause = errno;
+    refuse(name, fmt::format("cannot open the config: {}", std::strerror(cause)));
+  }
+  std::string text(max_bytes + 1, '\0');
+  errno = 0;
+  text.resize(std::fread(text.data(), 1, text.size(), stream.get()));
+  if (std::ferror(stream.get()))
+    refuse(name, fmt::format("cannot read the config: {}", std::strerror(errno)));
+  if (text.size() > max_bytes) refuse(name, fmt::format("larger than {} bytes; not a config", max_bytes));
+  return text;
+}
+
+}  // namespace
+
+Document::Document(Table root, std::string origin, const std::vector<std::string>& overrides)
+    : root_(std::move(root)), origin_(std::move(origin)) {
+  for (const std::string& assignment : overrides) assign(root_, assignment, "--set " + assignment);
+}
+
+Document Document::load(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  return from_toml(read_text(file), file.string(), overrides);
+}
+
+Document Document::from_toml(const std::string& text, const std::string& origin,
+                             const std::vector<std::string>& overrides) {
+  return {read_toml(text, origin), origin, overrides};
+}
+
+Document Document::from_json(const std::string& text, const std::string& origin,
+                             const std::vector<std::string>& overrides) {
+  return {read_json(text, origin), origin, overrides};
+}
+
+}  // namespace orrery::engine

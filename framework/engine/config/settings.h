@@ -1,0 +1,67 @@
+// What a config says, checked and complete: the one form in which the rest of the program sees it.
+#pragma once
+
+#include <orrery/fields.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/config/document.h"
+#include "engine/config/expect.h"
+#include "engine/config/train_settings.h"
+
+namespace orrery::engine {
+
+/// A task or a model, by name, with all of its parameters (defaults filled in).
+struct PluginChoice {
+  std::string name;
+  Values parameters;
+  bool operator==(const PluginChoice&) const = default;
+};
+
+/// One [[probe]] entry.
+struct ProbeChoice {
+  std::string plugin;
+  std::string label;  ///< unique in a run; the plugin's name unless the config says otherwise
+  int64_t every = 0;  ///< runs at checkpoints whose step is a multiple of this; 0: at all of them
+  std::string reference =
+      "last";  ///< the checkpoint a probe fits to: "last", "self" (each its own), "step:N"
+  Values parameters;
+  bool operator==(const ProbeChoice&) const = default;
+};
+
+struct Settings {
+  std::string name;  ///< names the run directory; the config file's stem unless the config says otherwise
+  PluginChoice task;
+  PluginChoice model;  ///< its name is the `kind` of [model]
+  TrainSettings train;
+  SeedSettings seeds;
+  InitSettings init;
+  CheckpointSettings checkpoints;
+  LogSettings log;
+  std::vector<ProbeChoice> probes;
+  VerifySettings verify;
+  std::vector<Expectation> expectations;
+};
+
+/// The parameters that the `kind` ("task", "model" or "probe") called `name` declares. Throws UsageError
+/// where there is none of that name; resolve() adds the place.
+using ParametersOf = std::function<std::vector<Field>(const std::string& kind, const std::string& name)>;
+
+/// Checks every key of `document` and fills in the defaults. Throws UsageError, with the place, for the first
+/// thing that is wrong, and Error for a plugin whose parameters cannot be written in a config.
+Settings resolve(const Document& document, const ParametersOf& parameters_of);
+
+/// `settings` as JSON text; resolve(Document::from_json(...)) of it gives equal settings.
+std::string to_json(const Settings& settings);
+
+/// A probe given on the command line: "NAME" or "NAME:key=value,key=value", with the keys of a [[probe]]
+/// entry. Commas inside brackets and quotes belong to the value.
+ProbeChoice parse_probe(const std::string& text, const ParametersOf& parameters_of);
+/// Several of them; throws UsageError where two have one label.
+std::vector<ProbeChoice> parse_probes(const std::vector<std::string>& texts,
+                                      const ParametersOf& parameters_of);
+
+}  // namespace orrery::engine

@@ -1,0 +1,175 @@
+#include <fmt/format.h>
+#include <orrery/error.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/config/reader.h"
+
+namespace orrery::engine {
+namespace {
+
+const char* unsupported(const toml::node& node) {
+  if (node.is_date() || node.is_time() || node.is_date_time())
+    return "dates and times are not supported; put it in quotes for a text";
+  return "infinities and NaN are not supported; write a finite number";
+}
+
+class TomlReader {
+ public:
+  // Every place reads `fixed` if it is not empty, else "ORIGIN:LINE:COLUMN".
+  TomlReader(std::string origin, std::string fixed) : origin_(std::move(origin)), fixed_(std::move(fixed)) {}
+
+  Table table(const toml::table& from, const std::string& path, int depth) const {
+    Table into(place(from.source()), path);
+    refuse_depth(depth, into.place(), path);
+    std::vector<std::pair<const toml::key*, const toml::node*>> entries;
+    for (auto&& [key, node] : from) entries.emplace_back(&key, &node);
+    // toml++ keeps keys by name; complaints should come in the order of the file.
+    std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+      return begin(*a.first, *a.second) < begin(*b.first, *b.second);
+    });
+    for (const auto& [key, node] : entries) {
+      const std::string name(key->str());
+      const std::string where = place({begin(*key, *node), {}, {}});
+      into.set(name, where, content(*node, where, into.path(name), depth + 1));
+    }
+    return into;
+  }
+
+  Table::Content content(const toml::node& node, const std::string& where, const std::string& path,
+                         int depth) const {
+    if (const auto* inner = node.as_table()) return table(*inner, path, depth);
+    if (const auto* array = node.as_array()) return list(*array, where, path, depth);
+    return scalar(node, where, path);
+  }
+
+ private:
+  // A table with a header begins at its "[", everything else at its key.
+  static toml::source_position begin(const toml::key& key, const toml::node& node) {
+    const toml::node* first = &node;
+    if (const auto* array = node.as_array(); array && !array->empty()) first = array->get(0);
+    const auto* table = first->as_table();
+    return table && !table->is_inline() ? first->source().begin : key.source().begin;
+  }
+
+  std::string place(const toml::source_region& region) const {
+    if (!fixed_.empty()) return fixed_;
+    // A table that only dotted headers imply has no place of its own in some versions of toml++.
+    const auto line = std::max<toml::source_index>(region.begin.line, 1);
+    const auto column = std::max<toml::source_index>(region.begin.column, 1);
+    return fmt::format("{}:{}:{}", origin_, line, column);
+  }
+
+  static void refuse_depth(int depth, const std::string& where, const std::string& path) {
+    if (depth > max_depth)
+      refuse(where, fmt::format("{}...: nested more than {} deep", path.substr(0, 60), max_depth));
+  }
+
+  Table::Content list(const toml::array& array, const std::string& where, const std::string& path,
+                      int depth) const {
+    refuse_depth(depth, where, path);
+    if (!array.empty() && array.is_homogeneous(toml::node_type::table)) {
+      std::vector<Table> tables;
+      for (const toml::node& entry : array) {
+        const toml::table& from = *entry.as_table();
+        tables.push_back(
+            table(from, entry_path(path, from["label"].value_or(""), from["name"].value_or("")), depth + 1));
+      }
+      return tables;
+    }
+    std::vector<Value> entries;
+    for (const toml::node& entry : array) {
+      if (entry.is_table() || entry.is_array()) refuse_list(where, path);
+      entries.push_back(scalar(entry, where, path));
+    }
+    if (const auto value = make_list(entries)) return *value;
+    refuse_list(where, path);
+  }
+
+  [[noreturn]] static void refuse_list(const std::string& where, const std::string& path) {
+    refuse(where,
+           fmt::format("{}: a list holds either numbers, or texts, or tables, and nothing else", path));
+  }
+
+  static Value scalar(const toml::node& node, const std::string& where, const std::string& path) {
+    if (const auto* flag = node.as_boolean()) return flag->get();
+    if (const auto* integer = node.as_integer()) return integer->get();
+    if (const auto* text = node.as_string()) return text->get();
+    if (const auto* real = node.as_floating_point(); real && std::isfinite(real->get())) return real->get();
+    refuse(where, fmt::format("{}: {}", path, unsupported(node)));
+  }
+
+  std::string origin_, fixed_;
+};
+
+std::string reason(const toml::parse_error& error) {
+  std::string text(error.description());
+  constexpr std::string_view preamble = "Error while parsing ";
+  if (!text.starts_with(preamble)) return text;
+  text.erase(0, preamble.size());
+  const bool vowel = std::string_view("aeiou").find(text.front()) != std::string_view::npos;
+  return (vowel ? "in an " : "in a ") + text;
+}
+
+// The one value that `text` is from its first to its last character; null where it is none. In a list of its
+// own as well as on a line of its own: neither a comment nor a bracket or line break smuggled in survives
+// both.
+toml::array one_value(const std::string& text) {
+  const toml::table line = toml::parse("value = " + text);
+  toml::table list = toml::parse("value = [" + text + "]");
+  toml::array& values = *list["value"].as_array();
+  if (line.size() != 1 || list.size() != 1 || values.size() != 1) return {};
+  return std::move(values);
+}
+
+bool begins_like_a_value(const std::string& text) {
+  const auto first = text.find_first_not_of(" \t");
+  return first != std::string::npos && std::string_view("[{\"'").find(text[first]) != std::string_view::npos;
+}
+
+// One line of UTF-8 without control characters: what TOML allows in a comment.
+bool is_plain_text(const std::string& text) {
+  if (text.find('\n') != std::string::npos) return false;
+  try {
+    [[maybe_unused]] const toml::table nothing = toml::parse("#" + text);
+    return true;
+  } catch (const toml::parse_error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+Table read_toml(const std::string& text, const std::string& origin) {
+  if (const auto offset = overlong_key(text, max_depth))
+    refuse(origin + ":" + line_and_column(text, *offset),
+           fmt::format("a key with more than {} parts", max_depth));
+  toml::table parsed;
+  try {
+    parsed = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    const auto begin = error.source().begin;
+    refuse(fmt::format("{}:{}:{}", origin, begin.line, begin.column), "not valid TOML: " + reason(error));
+  }
+  return TomlReader(origin, "").table(parsed, "", 0);
+}
+
+Table::Content read_value(const std::string& text, const std::string& place, const std::string& path) {
+  if (overlong_key(text, max_depth))
+    refuse(place, fmt::format("{}: a key with more than {} parts", path, max_depth));
+  toml::array values;
+  std::string fault = "more than one value";
+  try {
+    values = one_value(text);
+  } catch (const toml::parse_error& error) {
+    fault = reason(error);
+  }
+  if (!values.empty()) return TomlReader("", place).content(*values.get(0), place, path, 1);
+  if (begins_like_a_value(text)) refuse(place, fmt::format("{}: not a TOML value: {}", path, fault));
+  if (!is_plain_text(text)) refuse(place, fmt::format("{}: not one line of UTF-8 text", path));
+  return Value(text);
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,60 @@
+#include "engine/config/train_settings.h"
+
+namespace orrery::engine {
+
+void TrainSettings::fields(Fields<TrainSettings>& f) {
+  using S = TrainSettings;
+  f.add("steps", &S::steps, "updates to make").at_least(1);
+  f.add("optimizer", &S::optimizer, "how weights are updated").one_of({"adamw", "adam", "sgd"});
+  f.add("lr", &S::lr, "learning rate after the warm-up").at_least(0);
+  f.add("weight_decay", &S::weight_decay,
+        "adamw: decoupled decay, times the learning rate; adam and sgd: L2 penalty added to the gradient")
+      .at_least(0);
+  f.add("l1", &S::l1, "L1 penalty, added to the gradient").at_least(0);
+  f.add("momentum", &S::momentum, "of sgd").between(0, 1);
+  f.add("dropout", &S::dropout, "share of the entries at dropout_at that each update sets to 0")
+      .between(0, 0.99);
+  f.add("dropout_at", &S::dropout_at, "hook points that dropout acts on, by glob");
+  f.add("betas", &S::betas, "decay rates of Adam's two moments").between(0, 1);
+  f.add("eps", &S::eps, "Adam's epsilon").at_least(0);
+  f.add("warmup_steps", &S::warmup_steps, "steps over which the learning rate rises linearly from 0")
+      .at_least(0);
+  f.add("batch_size", &S::batch_size, "examples in a batch; 0 is the whole training set").at_least(0);
+  f.add("loss_dtype", &S::loss_dtype, "precision of the log-softmax; float32 floors at 1.2e-7")
+      .one_of({"float32", "float64"});
+  f.add("eval_every", &S::eval_every, "steps between two lines of metrics.jsonl").at_least(1);
+  f.add("stop_when", &S::stop_when, "stop early once this holds, e.g. \"test/accuracy >= 0.999\"");
+  f.add("device", &S::device, "where to train").one_of({"cpu", "cuda", "auto"});
+  f.add("threads", &S::threads, "threads of LibTorch and BLAS; small matrices are slower with more")
+      .at_least(1);
+  f.add("kernel", &S::kernel,
+        "auto: rearranged products and fused loops where they fit; plain: the forward pass that probes see")
+      .one_of({"auto", "plain"});
+}
+
+void SeedSettings::fields(Fields<SeedSettings>& f) {
+  f.add("data", &SeedSettings::data, "seed of the data and its split").at_least(0);
+  f.add("init", &SeedSettings::init, "seed of the initial weights").at_least(0);
+  f.add("batches", &SeedSettings::batches, "seed of the order of batches").at_least(0);
+}
+
+void InitSettings::fields(Fields<InitSettings>& f) {
+  f.add("from", &InitSettings::from,
+        "checkpoint whose weights to start with, e.g. runs/grokked/checkpoints/step_00010000.safetensors; "
+        "empty: drawn");
+}
+
+void CheckpointSettings::fields(Fields<CheckpointSettings>& f) {
+  f.add("every", &CheckpointSettings::every, "steps between checkpoints; 0 for none but the logarithmic ones")
+      .at_least(0);
+  f.add("per_decade", &CheckpointSettings::per_decade,
+        "checkpoints per factor of ten in steps, spaced logarithmically, besides the regular ones")
+      .between(0, 1000);
+}
+
+void LogSettings::fields(Fields<LogSettings>& f) {
+  f.add("tensorboard", &LogSettings::tensorboard,
+        "whether the curves are also written for TensorBoard, into the run's folder tensorboard/");
+}
+
+}  // namespace orrery::engine

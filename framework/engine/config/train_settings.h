@@ -1,0 +1,57 @@
+// The [train], [seeds], [init], [checkpoints] and [log] tables of a config.
+#pragma once
+
+#include <orrery/fields.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace orrery::engine {
+
+struct TrainSettings {
+  int64_t steps = 10000;
+  std::string optimizer = "adamw";
+  double lr = 1e-3;
+  double weight_decay = 1.0;
+  double l1 = 0;
+  double momentum = 0;
+  double dropout = 0;
+  std::vector<std::string> dropout_at = {"*hook_attn_out", "*hook_mlp_out"};
+  std::vector<double> betas = {0.9, 0.98};
+  double eps = 1e-8;
+  int64_t warmup_steps = 10;
+  int64_t batch_size = 0;
+  std::string loss_dtype = "float64";
+  int64_t eval_every = 100;
+  std::string stop_when;
+  std::string device = "cpu";
+  int64_t threads = 1;
+  std::string kernel = "auto";
+  static void fields(Fields<TrainSettings>& f);
+};
+
+struct SeedSettings {
+  int64_t data = 0;
+  int64_t init = 0;
+  int64_t batches = 0;
+  static void fields(Fields<SeedSettings>& f);
+};
+
+struct InitSettings {
+  std::string from;
+  static void fields(Fields<InitSettings>& f);
+};
+
+struct CheckpointSettings {
+  int64_t every = 100;
+  int64_t per_decade = 0;
+  static void fields(Fields<CheckpointSettings>& f);
+};
+
+struct LogSettings {
+  bool tensorboard = false;
+  static void fields(Fields<LogSettings>& f);
+};
+
+}  // namespace orrery::engine

@@ -1,0 +1,146 @@
+#include "engine/experiment/experiment.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+#include <orrery/version.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "cli/text/terminal.h"
+#include "engine/experiment/check_split.h"
+#include "sdk/files/named_tensors.h"
+#include "sdk/files/sha256.h"
+#include "sdk/files/tensors.h"
+#include "sdk/model/catalog.h"
+
+namespace orrery::engine {
+namespace {
+
+// The built-in plugins: bin/orrery-core and plugins/ lie side by side, in a build tree and in lib/orrery.
+std::filesystem::path builtin_plugins() {
+  std::error_code failed;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  const auto folder = program.parent_path().parent_path() / "plugins";
+  return std::filesystem::is_directory(folder, failed) ? folder : std::filesystem::path();
+}
+
+}  // namespace
+
+std::unique_ptr<Registry> load_plugins(const std::vector<std::string>& files) {
+  auto registry = std::make_unique<Registry>();
+  const char* path = std::getenv("ORRERY_PLUGIN_PATH");
+  registry->load_search_path(builtin_plugins(), path ? path : "", {files.begin(), files.end()});
+  return registry;
+}
+
+ParametersOf parameters_from(const Registry& registry) {
+  return [&registry](const std::string& kind, const std::string& name) {
+    if (kind == "model") return model_parameters(name);
+    return registry.find(kind == "task" ? PluginKind::task : PluginKind::probe, name).parameters;
+  };
+}
+
+Experiment::Experiment(const Registry& registry, Settings settings, torch::Device device)
+    : registry_(registry), settings_(std::move(settings)) {
+  const Plugin& plugin = registry.find(PluginKind::task, settings_.task.name);
+  task_who_ = plugin.who();
+  task_ = make_task(plugin, settings_.task.parameters);
+  spec_ = task_->spec();
+  structure_ = task_->structure();
+  split_ = task_->split(make_generator(settings_.seeds.data));
+  guard(task_who_, "split", [&] { check_split(spec_, split_); });
+  model_ = make_model_of(settings_.seeds.init);
+  if (const std::string& from = settings_.init.from; !from.empty()) try {
+      load_weights(*model_, read_tensors(from).tensors);
+    } catch (const Error& error) {
+      throw UsageError(fmt::format("init.from: {}", error.what()),
+                       error.hint().empty()
+                           ? "train the run that it belongs to first, or name another checkpoint"
+                           : error.hint());
+    }
+  model_->to(device);
+  setting_ = hash_setting();
+  observer_.emplace(spec_, structure_, split_, *model_);
+}
+
+std::unique_ptr<Model> Experiment::make_model_of(int64_t seed) const {
+  torch::Generator rng = make_generator(seed);
+  if (settings_.model.name != task_model)
+    return make_model(settings_.model.name, settings_.model.parameters, spec_, rng);
+  if (auto own = task_->make_model(rng)) {
+    guard(task_who_, "make_model", [&] { check_model(*own, spec_, split_.train); });
+    return own;
+  }
+  throw UsageError(
+      fmt::format("model.kind is \"task\", but the task {} brings no model of its own", settings_.task.name),
+      "name one of the framework's, such as \"transformer\"");
+}
+
+Batch Experiment::sample(int64_t batch_size, torch::Generator rng) const {
+  Batch batch = task_->sample(batch_size, rng);
+  guard(task_who_, "sample", [&] { check_sample(spec_, batch_size, batch); });
+  return batch;
+}
+
+ProbeInRun Experiment::make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const {
+  const Plugin& plugin = registry_.find(PluginKind::probe, choice.plugin);
+  instance = make_probe(plugin, choice.parameters);
+  ProbeInRun probe{choice.label,      choice.every, choice.reference, instance.get(),
+                   instance->needs(), plugin.name,  plugin.version,   choice.parameters};
+  observer_->check(probe);
+  return probe;
+}
+
+void Experiment::add_probes(const std::vector<ProbeChoice>& choices) {
+  for (const ProbeChoice& choice : choices) {
+    instances_.emplace_back();
+    probes_.push_back(make_checked(choice, instances_.back()));
+  }
+}
+
+void Experiment::check_probe(const ProbeChoice& choice) const {
+  Instance<Probe> instance;
+  make_checked(choice, instance);
+}
+
+// The data themselves and not how they were made: another version of the task may make others.
+std::string Experiment::hash_setting() const {
+  const nlohmann::ordered_json config = nlohmann::ordered_json::parse(to_json(settings_));
+  Sha256 hash;
+  hash.add(config["model"].dump() + config["task"].dump());
+  const auto add = [&](const torch::Tensor& tensor) {
+    const torch::Tensor own = tensor.defined() ? tensor.contiguous() : torch::empty({0});
+    hash.add(fmt::format("[{}]", fmt::join(own.sizes(), ", ")));
+    hash.add(std::span(static_cast<const std::byte*>(own.data_ptr()), own.nbytes()));
+  };
+  for (const Batch* batch : {&split_.train, &split_.test})
+    for (const torch::Tensor& part :
+         {batch->tokens, batch->labels, batch->scored, batch->groups, batch->repeat_of})
+      add(part);
+  if (split_.grid) add(split_.grid->tokens), add(split_.grid->labels);
+  return hash.digest();
+}
+
+std::string Experiment::describe() const {
+  using json = nlohmann::ordered_json;
+  json plugins = json::array();
+  const auto add = [&](PluginKind kind, const std::string& name) {
+    plugins.push_back(
+        {{"kind", to_string(kind)}, {"name", name}, {"version", registry_.find(kind, name).version}});
+  };
+  add(PluginKind::task, settings_.task.name);
+  for (const ProbeChoice& probe : settings_.probes) add(PluginKind::probe, probe.plugin);
+  return json{{"orrery", version()},
+              {"torch", torch_version()},
+              {"plugins", plugins},
+              {"n_parameters", model_->n_parameters()},
+              {"n_train", split_.train.size()},
+              {"n_test", split_.test.size()},
+              {"config", json::parse(to_json(settings_))}}
+      .dump();
+}
+
+}  // namespace orrery::engine

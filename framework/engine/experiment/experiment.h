@@ -1,0 +1,83 @@
+// Everything a config names, made and checked: the task and its data, the model, the probes.
+#pragma once
+
+#include <orrery/probe.h>
+#include <orrery/task.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/config/settings.h"
+#include "engine/experiment/observer.h"
+#include "loader/registry.h"
+
+namespace orrery::engine {
+
+/// Loads every plugin: built-in ones, those in ORRERY_PLUGIN_PATH, and `files`.
+std::unique_ptr<Registry> load_plugins(const std::vector<std::string>& files);
+
+/// Looks parameters up in `registry`, and those of models in the framework.
+ParametersOf parameters_from(const Registry& registry);
+
+/// Not to be moved: its parts refer to each other.
+class Experiment {
+ public:
+  /// Makes the task, its data, and the model with its initial weights, on `device`. Throws as they do.
+  Experiment(const Registry& registry, Settings settings, torch::Device device);
+  Experiment(const Experiment&) = delete;
+
+  /// Makes these probes and checks that this run can give them what they need.
+  void add_probes(const std::vector<ProbeChoice>& choices);
+  /// Throws where add_probes() would; nothing is added.
+  void check_probe(const ProbeChoice& choice) const;
+
+  const Settings& settings() const { return settings_; }
+  const Task& task() const { return *task_; }
+  /// Examples of an endless task, checked.
+  Batch sample(int64_t batch_size, torch::Generator rng) const;
+  const TaskSpec& spec() const { return spec_; }
+  const Structure& structure() const { return structure_; }
+  const Split& split() const { return split_; }
+  Model& model() { return *model_; }
+  const Observer& observer() const { return *observer_; }
+  const std::vector<ProbeInRun>& probes() const { return probes_; }
+
+  /// The seed of the random weights that probes are measured on for their null: -1 - seeds.init. Seeds
+  /// in configs are not negative, so no run begins with these weights.
+  int64_t null_seed() const { return -1 - settings_.seeds.init; }
+  /// A network as the config describes it, at step 0, drawn from null_seed(). Another `draw` gives another
+  /// (31: of a seed, generators take 32 bits).
+  std::unique_ptr<Model> null_model(int64_t draw = 0) const {
+    return make_model_of(null_seed() - (draw << 31));
+  }
+  /// Shows `model`, which is like model() but has weights of its own, instead of it.
+  Observer observer_of(Model& model) const { return {spec_, structure_, split_, model}; }
+
+  /// SHA-256 of what results depend on besides a checkpoint: the kind of model, and the data.
+  const std::string& setting() const { return setting_; }
+
+  /// "{"config": ..., "plugins": ..., "orrery": ..., "torch": ...}": what run.json says of it.
+  std::string describe() const;
+
+ private:
+  std::unique_ptr<Model> make_model_of(int64_t seed) const;
+  ProbeInRun make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const;
+  std::string hash_setting() const;
+
+  const Registry& registry_;
+  Settings settings_;
+  Who task_who_{};
+  Instance<Task> task_;
+  TaskSpec spec_;
+  Structure structure_;
+  Split split_;
+  std::unique_ptr<Model> model_;
+  std::string setting_;
+  std::optional<Observer> observer_;
+  std::vector<Instance<Probe>> instances_;
+  std::vector<ProbeInRun> probes_;
+};
+
+}  // namespace orrery::engine

@@ -1,0 +1,144 @@
+#include "engine/import/layout_names.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+#include <orrery/hooks.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+
+namespace orrery::engine {
+namespace {
+
+constexpr std::string_view placeholder = "{layer}";
+
+struct Ours {
+  const char *name, *axes;
+};
+constexpr Ours ours[] = {{"embed.W_E", "d_vocab d_model"},
+                         {"pos_embed.W_pos", "n_ctx d_model"},
+                         {"blocks.{layer}.ln1.w", "d_model"},
+                         {"blocks.{layer}.ln1.b", "d_model"},
+                         {"blocks.{layer}.attn.W_Q", "n_heads d_model d_head"},
+                         {"blocks.{layer}.attn.W_K", "n_heads d_model d_head"},
+                         {"blocks.{layer}.attn.W_V", "n_heads d_model d_head"},
+                         {"blocks.{layer}.attn.W_O", "n_heads d_head d_model"},
+                         {"blocks.{layer}.attn.b_Q", "n_heads d_head"},
+                         {"blocks.{layer}.attn.b_K", "n_heads d_head"},
+                         {"blocks.{layer}.attn.b_V", "n_heads d_head"},
+                         {"blocks.{layer}.attn.b_O", "d_model"},
+                         {"blocks.{layer}.ln2.w", "d_model"},
+                         {"blocks.{layer}.ln2.b", "d_model"},
+                         {"blocks.{layer}.mlp.W_in", "d_model d_mlp"},
+                         {"blocks.{layer}.mlp.b_in", "d_mlp"},
+                         {"blocks.{layer}.mlp.W_out", "d_mlp d_model"},
+                         {"blocks.{layer}.mlp.b_out", "d_model"},
+                         {"ln_final.w", "d_model"},
+                         {"ln_final.b", "d_model"},
+                         {"unembed.W_U", "d_model d_vocab_out"},
+                         {"unembed.b_U", "d_vocab_out"}};
+
+}  // namespace
+
+std::optional<int64_t> layer_in(const std::string& pattern, const std::string& name) {
+  const size_t at = pattern.find(placeholder);
+  if (at == pattern.npos) return pattern == name ? std::optional<int64_t>(-1) : std::nullopt;
+  const std::string_view before = std::string_view(pattern).substr(0, at);
+  const std::string_view after = std::string_view(pattern).substr(at + placeholder.size());
+  if (name.size() <= before.size() + after.size() || !name.starts_with(before) || !name.ends_with(after))
+    return {};
+  const std::string digits = name.substr(before.size(), name.size() - before.size() - after.size());
+  int64_t layer = -1;
+  const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), layer);
+  // Only as we would write it: "blocks.00" is another name.
+  if (failure != std::errc() || layer < 0 || layer > 9999 || std::to_string(layer) != digits) return {};
+  return layer;
+}
+
+std::string with_layer(const std::string& pattern, int64_t layer) {
+  const size_t at = pattern.find(placeholder);
+  if (at == pattern.npos) return pattern;
+  std::string name = pattern;
+  return name.replace(at, placeholder.size(), std::to_string(layer));
+}
+
+const Axes* axes_of_ours(const std::string& pattern) {
+  static const auto* known = [] {
+    auto* all = new std::map<std::string, Axes>;
+    for (const Ours& one : ours) all->emplace(one.name, Axes(one.axes));
+    return all;
+  }();
+  const auto found = known->find(pattern);
+  return found == known->end() ? nullptr : &found->second;
+}
+
+const std::vector<WeightRule>& transformer_rules() {
+  static const auto* all = [] {
+    auto* rules = new std::vector<WeightRule>;
+    for (const Ours& one : ours) rules->push_back({one.name, one.name, "", 0, 1});
+    return rules;
+  }();
+  return *all;
+}
+
+std::optional<RuleAxes> axes_of(const WeightRule& rule) {
+  const Axes* known = axes_of_ours(rule.name);
+  if (rule.axes.empty()) return known ? std::optional<RuleAxes>({*known, *known}) : std::nullopt;
+  const size_t arrow = rule.axes.find("->");
+  if (arrow == std::string::npos && !known)
+    throw UsageError(fmt::format("weight \"{}\": the axes of this weight have no names", rule.name),
+                     "say how they are to come out: axes = \"rows columns -> columns rows\"");
+  RuleAxes axes{Axes(rule.axes.substr(0, arrow)),
+                arrow == std::string::npos ? *known : Axes(rule.axes.substr(arrow + 2))};
+  std::vector<std::string> from = axes.file.names(), to = axes.ours.names();
+  std::sort(from.begin(), from.end());
+  std::sort(to.begin(), to.end());
+  if (from != to || axes.ours.parts() != 1)
+    throw UsageError(
+        fmt::format("weight \"{}\": the axes \"{}\" are to become \"{}\", but do not hold the same",
+                    rule.name, axes.file.text(), axes.ours.text()),
+        "every axis of the weight comes once, in the file's order, joined ones in brackets");
+  if (rule.part >= axes.file.parts())
+    throw UsageError(fmt::format("weight \"{}\": part {} of {}", rule.name, rule.part, axes.file.parts()),
+                     "parts count from 0; the axes say how many: \"(3 n_heads d_head) d_model\"");
+  return axes;
+}
+
+std::vector<Matched> match(const StoredTensors& tensors, const Layout& layout) {
+  std::vector<Matched> all;
+  for (const auto& [name, tensor] : tensors) {
+    const auto ignored = [&](const std::string& glob) { return matches(glob, name); };
+    if (std::any_of(layout.ignored.begin(), layout.ignored.end(), ignored)) continue;
+    const size_t before = all.size();
+    for (const WeightRule& rule : layout.rules)
+      if (const auto layer = layer_in(rule.from, name)) all.push_back({&rule, *layer, &name, &tensor});
+    if (all.size() == before) all.push_back({nullptr, -1, &name, &tensor});
+  }
+  return all;
+}
+
+// Twice: axes that are joined are solved with those that stand alone somewhere.
+Sizes sizes_in(const std::vector<Matched>& matched, const Layout& layout) {
+  Sizes sizes;
+  for (int round = 0; round < 2; ++round) {
+    if (layout.n_heads > 0) sizes["n_heads"] = layout.n_heads;
+    std::map<std::string, std::map<int64_t, int>> votes;
+    for (const Matched& one : matched) {
+      const auto axes = one.rule ? axes_of(*one.rule) : std::nullopt;
+      const auto solved = axes ? axes->file.solve(one.tensor->shape, sizes) : std::nullopt;
+      if (solved)
+        for (const auto& [axis, size] : *solved) ++votes[axis][size];
+    }
+    for (const auto& [axis, counts] : votes)
+      if (axis != "n_heads" || layout.n_heads == 0)
+        sizes[axis] = std::max_element(counts.begin(), counts.end(), [](auto& a, auto& b) {
+                        return a.second < b.second;
+                      })->first;
+  }
+  return sizes;
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,292 @@
+#include "engine/import/networks.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "engine/import/shown.h"
+
+namespace orrery::engine {
+namespace {
+
+using pickle::Dict;
+using pickle::List;
+using pickle::Ref;
+using pickle::StoredTensor;
+
+constexpr int max_nesting = 4;
+
+// A place in the file: an object, what holds it, and how one gets there.
+struct Place {
+  std::string key;
+  Ref object = nullptr;
+  Ref holder = nullptr;        // the dict it is in, itself or the list it is an item of
+  const List* list = nullptr;  // that list, and where in it
+  size_t index = 0;
+};
+
+std::string joined(const std::string& key, const std::string& part) {
+  return key.empty() ? part : key + "." + part;
+}
+
+std::string key_list(const Dict& dict) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : dict.entries) {
+    if (keys.size() == 20) return fmt::format("{}, ...", fmt::join(keys, ", "));
+    const auto* text = key->as<std::string>();
+    keys.push_back(fmt::format("{} ({})", text ? shown(*text) : key->describe(), value->describe()));
+  }
+  return fmt::format("{}", fmt::join(keys, ", "));
+}
+
+// Whole numbers: in a list, or in a tensor or array of one dimension.
+std::optional<std::vector<int64_t>> whole_numbers(Ref object) {
+  std::vector<int64_t> values;
+  if (const List* list = object->as<List>()) {
+    for (const Ref item : list->items) {
+      const int64_t* value = item->as<int64_t>();
+      if (!value) return {};
+      values.push_back(*value);
+    }
+    return values;
+  }
+  const StoredTensor* tensor = object->as<StoredTensor>();
+  if (!tensor || tensor->dtype != pickle::Dtype::I64 || tensor->shape.size() != 1) return {};
+  for (int64_t i = 0; i < tensor->shape[0]; ++i) {
+    int64_t value;
+    const uint64_t at = (tensor->offset + static_cast<uint64_t>(i * tensor->strides[0])) * sizeof value;
+    std::memcpy(&value, tensor->storage.data() + at, sizeof value);
+    values.push_back(value);
+  }
+  return values;
+}
+
+class Finder {
+ public:
+  Finder(Ref root, const std::string& where) : root_(root), where_(where) {}
+
+  Place at(const std::string& key) const;
+  Place only_one(std::vector<std::string>& others);
+  FoundNetworks networks(const Place& place, const std::string& steps_key);
+
+ private:
+  [[noreturn]] void refuse(const std::string& what, const std::string& hint = "") const {
+    throw UsageError(fmt::format("{}: {}", where_, what), hint);
+  }
+  bool is_network(Ref object);
+  bool is_series(Ref object);
+  void collect(const Place& place, int depth, std::vector<Place>& found, std::set<Ref>& seen);
+  void number(FoundNetworks& found, const Place& place, const std::string& steps_key) const;
+  std::vector<int64_t> steps_at(const std::string& key, size_t count) const;
+  std::optional<std::pair<std::string, std::vector<int64_t>>> usual_steps(const Place& place,
+                                                                          size_t count) const;
+
+  Ref root_;
+  const std::string& where_;
+  std::map<Ref, bool> known_;
+};
+
+bool Finder::is_network(Ref object) {
+  if (const auto known = known_.find(object); known != known_.end()) return known->second;
+  const Dict* dict = object->as<Dict>();
+  return known_[object] =
+             dict && !dict->entries.empty() &&
+             std::all_of(dict->entries.begin(), dict->entries.end(), [](const auto& entry) {
+               return entry.first->template as<std::string>() && entry.second->template as<StoredTensor>();
+             });
+}
+
+// A list of networks, or a dict that has them under their steps.
+bool Finder::is_series(Ref object) {
+  if (const List* list = object->as<List>())
+    return !list->items.empty() &&
+           std::all_of(list->items.begin(), list->items.end(), [&](Ref item) { return is_network(item); });
+  const Dict* dict = object->as<Dict>();
+  return dict && !dict->entries.empty() &&
+         std::all_of(dict->entries.begin(), dict->entries.end(), [&](const auto& entry) {
+           return entry.first->template as<int64_t>() && is_network(entry.second);
+         });
+}
+
+// "state_dicts[12]", "a.b": a key of a dict may hold dots itself, so the longest that fits is taken.
+Place Finder::at(const std::string& key) const {
+  Place place{"", root_, root_};
+  std::string_view rest = key;
+  while (!rest.empty()) {
+    if (const List* list = place.object->as<List>(); list && rest[0] == '[') {
+      size_t index = 0;
+      const auto [end, failure] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), index);
+      if (failure != std::errc() || end == rest.data() + rest.size() || *end != ']')
+        refuse(fmt::format("\"{}\": expected a number in brackets", key));
+      if (index >= list->items.size())
+        refuse(fmt::format("\"{}\": {} has {} entries, [0] to [{}]", key, place.key, list->items.size(),
+                           list->items.size() - 1));
+      rest.remove_prefix(static_cast<size_t>(end - rest.data()) + 1);
+      place = {fmt::format("{}[{}]", place.key, index), list->items[index], place.holder, list, index};
+    } else {
+      size_t length = rest.size();
+      Ref found = place.object->find(rest);
+      while (!found && length > 0) {
+        const size_t cut = rest.find_last_of(".[", length - 1);
+        length = cut == rest.npos ? 0 : cut;
+        found = place.object->find(rest.substr(0, length));
+      }
+      if (!found) {
+        const Dict* dict = place.object->as<Dict>();
+        refuse(fmt::format("there is nothing at \"{}\"", key),
+               dict ? fmt::format("at \"{}\" there are: {}", place.key, key_list(*dict))
+                    : fmt::format("at \"{}\" there is {}", place.key, place.object->describe()));
+      }
+      place = {joined(place.key, std::string(rest.substr(0, length))), found, place.object};
+      rest.remove_prefix(length);
+    }
+    if (rest.starts_with('.')) rest.remove_prefix(1);
+  }
+  return place;
+}
+
+void Finder::collect(const Place& place, int depth, std::vector<Place>& found, std::set<Ref>& seen) {
+  if (depth > max_nesting || !seen.insert(place.object).second) return;
+  if (is_network(place.object) || is_series(place.object)) {
+    found.push_back(place);
+    return;
+  }
+  const Dict* dict = place.object->as<Dict>();
+  if (!dict || place.object->find("param_groups")) return;  // an optimiser's state
+  for (const auto& [key, value] : dict->entries)
+    if (const auto* text = key->as<std::string>())
+      collect({joined(place.key, *text), value, place.object}, depth + 1, found, seen);
+}
+
+Place Finder::only_one(std::vector<std::string>& others) {
+  std::vector<Place> found, series;
+  std::set<Ref> seen;
+  collect({"", root_, root_}, 0, found, seen);
+  for (const Place& place : found)
+    if (!is_network(place.object)) series.push_back(place);
+  if (found.empty()) {
+    const Dict* dict = root_->as<Dict>();
+    refuse("it holds no network: no dict of tensors by name",
+           dict ? "it holds: " + key_list(*dict) : "it holds " + root_->describe());
+  }
+  std::vector<std::string> keys;
+  for (const Place& place : found) keys.push_back(place.key);
+  if (found.size() > 1 && series.size() != 1)
+    refuse(fmt::format("it holds several networks: {}", fmt::join(keys, ", ")),
+           fmt::format("choose one, for example: --key {}", keys.front()));
+  const Place chosen = series.size() == 1 ? series.front() : found.front();
+  for (const std::string& key : keys)
+    if (key != chosen.key) others.push_back(key);
+  return chosen;
+}
+
+std::vector<int64_t> Finder::steps_at(const std::string& key, size_t count) const {
+  const Ref object = at(key).object;
+  if (const int64_t* single = object->as<int64_t>(); single && count == 1) return {*single};
+  const auto steps = whole_numbers(object);
+  if (!steps || steps->size() != count)
+    refuse(fmt::format("expected the steps of {} network{} at \"{}\", found {}", count, count == 1 ? "" : "s",
+                       key, object->describe()));
+  return *steps;
+}
+
+// Steps under a name that people give them, beside the networks.
+std::optional<std::pair<std::string, std::vector<int64_t>>> Finder::usual_steps(const Place& place,
+                                                                                size_t count) const {
+  const size_t listed = place.list ? place.list->items.size() : count;
+  for (const char* name : {"checkpoint_steps", "checkpoint_epochs", "state_dict_epochs", "save_epochs",
+                           "epochs", "steps", "step", "global_step", "epoch", "iteration"}) {
+    const Ref found = place.holder->find(name);
+    if (!found) continue;
+    const int64_t* one = found->as<int64_t>();
+    if (one && count == 1 && !place.list && *one >= 0) return {{name, {*one}}};
+    auto steps = whole_numbers(found);
+    if (!steps || steps->size() != listed) continue;
+    if (place.list) steps = {{(*steps)[place.index]}};
+    return {{name, std::move(*steps)}};
+  }
+  return {};
+}
+
+FoundNetworks Finder::networks(const Place& place, const std::string& steps_key) {
+  FoundNetworks found;
+  const Dict* by_step = place.object->as<Dict>();
+  if (is_network(place.object)) {
+    found.networks.push_back({place.key, 0, place.object});
+  } else if (!is_series(place.object)) {
+    refuse(place.key.empty() ? "it holds no network" : fmt::format("\"{}\" is no network", place.key),
+           fmt::format("expected a dict of tensors by name, or a list of them; found {}",
+                       by_step ? key_list(*by_step) : place.object->describe()));
+  } else if (by_step) {
+    for (const auto& [step, network] : by_step->entries)
+      found.networks.push_back(
+          {fmt::format("{}[{}]", place.key, *step->as<int64_t>()), *step->as<int64_t>(), network});
+    found.steps_from = place.key;
+  } else {
+    const List& list = *place.object->as<List>();
+    for (size_t i = 0; i < list.items.size(); ++i)
+      found.networks.push_back({fmt::format("{}[{}]", place.key, i), static_cast<int64_t>(i), list.items[i]});
+  }
+  number(found, place, steps_key);
+  return found;
+}
+
+void Finder::number(FoundNetworks& found, const Place& place, const std::string& steps_key) const {
+  std::vector<FoundNetwork>& networks = found.networks;
+  std::optional<std::pair<std::string, std::vector<int64_t>>> steps;
+  if (!steps_key.empty())
+    steps = {steps_key, steps_at(steps_key, networks.size())};
+  else if (found.steps_from.empty())
+    steps = usual_steps(place, networks.size());
+  if (steps) {
+    found.steps_from = steps->first;
+    for (size_t i = 0; i < networks.size(); ++i) networks[i].step = steps->second[i];
+  }
+  std::stable_sort(networks.begin(), networks.end(), [](auto& a, auto& b) { return a.step < b.step; });
+  if (networks.front().step < 0)
+    refuse(fmt::format("{} has step {}", networks.front().key, networks.front().step));
+  for (size_t i = 1; i < networks.size(); ++i)
+    if (networks[i].step == networks[i - 1].step)
+      refuse(fmt::format("{} and {} have the same step, {}", networks[i - 1].key, networks[i].key,
+                         networks[i].step),
+             "choose one with --key, or say where their steps are: --steps-key KEY");
+}
+
+}  // namespace
+
+StoredTensors FoundNetwork::tensors() const {
+  StoredTensors all;
+  std::map<std::string_view, size_t> known;
+  for (const auto& [key, value] : dict->as<Dict>()->entries) {
+    const std::string& name = *key->as<std::string>();
+    const auto [at, fresh] = known.emplace(name, all.size());
+    if (fresh)
+      all.emplace_back(name, *value->as<StoredTensor>());
+    else
+      all[at->second].second = *value->as<StoredTensor>();
+  }
+  for (const std::string& prefix : {std::string("_orig_mod."), std::string("module.")})
+    if (std::all_of(all.begin(), all.end(),
+                    [&](const auto& entry) { return entry.first.starts_with(prefix); }))
+      for (auto& [name, tensor] : all) name.erase(0, prefix.size());
+  return all;
+}
+
+FoundNetworks find_networks(Ref root, const std::string& key, const std::string& steps_key,
+                            const std::string& where) {
+  Finder finder(root, where);
+  std::vector<std::string> others;
+  const Place place = key.empty() ? finder.only_one(others) : finder.at(key);
+  FoundNetworks found = finder.networks(place, steps_key);
+  found.others = std::move(others);
+  return found;
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,416 @@
+#include "engine/import/pickle.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <unordered_map>
+
+#include "engine/import/pickle_globals.h"
+#include "engine/import/shown.h"
+
+namespace orrery::engine::pickle {
+namespace {
+
+// Bounds on memory: an object may take one byte of the file, and a call that copies may take six.
+constexpr size_t max_objects = 10'000'000;
+constexpr uint64_t max_copied = 256 << 20;
+
+// A string of decimal digits, as the oldest opcodes have them.
+std::optional<int64_t> parse_integer(std::string_view text) {
+  int64_t value = 0;
+  size_t used = 0;
+  try {
+    value = std::stoll(std::string(text), &used);
+  } catch (const std::exception&) {
+    return {};
+  }
+  if (used < text.size() && text.substr(used) != "L") return {};
+  return value;
+}
+
+// The opcodes are those of Python's Lib/pickletools.py.
+class Machine {
+ public:
+  Machine(std::span<const std::byte> bytes, const FindStorage& find_storage, const std::string& where)
+      : bytes_(bytes), find_storage_(find_storage), where_(where) {
+    make({});
+  }
+
+  Heap run() {
+    try {
+      while (step()) {
+      }
+    } catch (const Error& error) {
+      throw Error(fmt::format("{}: {} (byte {} of its pickle)", where_, error.what(), opcode_at_),
+                  error.hint());
+    }
+    return std::move(heap_);
+  }
+
+ private:
+  [[noreturn]] static void malformed(const std::string& what) {
+    throw Error("its pickle is damaged: " + what, "copy or download the file again");
+  }
+
+  std::span<const std::byte> take(uint64_t size) {
+    if (size > bytes_.size() - at_) malformed("it ends too early");
+    at_ += size;
+    return bytes_.subspan(at_ - size, size);
+  }
+  template <class Integer>
+  Integer number() {
+    Integer value;
+    std::memcpy(&value, take(sizeof value).data(), sizeof value);
+    return value;
+  }
+  std::string text(uint64_t size) {
+    const auto taken = take(size);
+    return {reinterpret_cast<const char*>(taken.data()), taken.size()};
+  }
+  std::string line() {
+    std::string text;
+    for (char c; (c = static_cast<char>(take(1)[0])) != '\n';) text += c;
+    return text;
+  }
+
+  Object* make(Object object) {
+    if (heap_.objects.size() >= max_objects)
+      throw Error(fmt::format("more than {} objects", max_objects), "save the weights alone");
+    return &heap_.objects.emplace_back(std::move(object));
+  }
+  template <class Value>
+  bool push(Value value) {
+    stack_.push_back(make({std::move(value)}));
+    return true;
+  }
+  bool push_none() {
+    stack_.push_back(&heap_.objects.front());
+    return true;
+  }
+  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
+  Object* top() {
+    if (stack_.size() <= floor()) malformed("an empty stack");
+    return stack_.back();
+  }
+  Object* pop() {
+    Object* object = top();
+    stack_.pop_back();
+    return object;
+  }
+  // Everything above the last mark.
+  std::vector<Ref> pop_to_mark() {
+    if (marks_.empty()) malformed("no mark");
+    const std::vector<Ref> items(stack_.begin() + static_cast<ptrdiff_t>(marks_.back()), stack_.end());
+    stack_.resize(marks_.back());
+    marks_.pop_back();
+    return items;
+  }
+  std::vector<Ref> pop_last(size_t count) {
+    std::vector<Ref> items(count);
+    for (size_t i = count; i-- > 0;) items[i] = pop();
+    return items;
+  }
+
+  template <class Container>
+  Container& container(const char* name) {
+    Container* found = std::get_if<Container>(&top()->value);
+    if (!found) malformed(fmt::format("expected {} to add to, found {}", name, top()->describe()));
+    return *found;
+  }
+  bool append(const std::vector<Ref>& items) {
+    std::vector<Ref>& into = container<List>("a list").items;
+    into.insert(into.end(), items.begin(), items.end());
+    return true;
+  }
+  bool set_items(const std::vector<Ref>& items) { return add_pairs(container<Dict>("a dict"), items); }
+  static bool add_pairs(Dict& dict, const std::vector<Ref>& items) {
+    if (items.size() % 2 != 0) malformed("a key without a value");
+    for (size_t i = 0; i < items.size(); i += 2) dict.entries.emplace_back(items[i], items[i + 1]);
+    return true;
+  }
+  bool push_dict(const std::vector<Ref>& items) {
+    Dict dict;
+    add_pairs(dict, items);
+    return push(std::move(dict));
+  }
+
+  bool put(uint64_t index) {
+    memo_[index] = top();
+    return true;
+  }
+  bool get(uint64_t index) {
+    const auto found = memo_.find(index);
+    if (found == memo_.end()) malformed(fmt::format("nothing is remembered as {}", index));
+    stack_.push_back(found->second);
+    return true;
+  }
+  uint64_t index_line() {
+    const auto index = parse_integer(line());
+    if (!index || *index < 0) malformed("an index that is no number");
+    return static_cast<uint64_t>(*index);
+  }
+
+  bool integer_line() {
+    const std::string text = line();
+    if (text == "00" || text == "01") return push(text == "01");
+    return long_line(text);
+  }
+  bool long_line(const std::string& text) {
+    const auto value = parse_integer(text);
+    return value ? push(*value) : push(Other{"an integer beyond 64 bits", Dtype::U8, {}});
+  }
+  bool real_line() {
+    const std::string text = line();
+    try {
+      return push(std::stod(text));
+    } catch (const std::exception&) {
+      malformed("a real that is no number");
+    }
+  }
+  bool long_bytes(uint64_t size) {
+    const auto bytes = take(size);
+    if (size > sizeof(int64_t)) return push(Other{"an integer beyond 64 bits", Dtype::U8, {}});
+    uint64_t value = 0;  // little-endian, two's complement
+    for (size_t i = 0; i < bytes.size(); ++i) value |= static_cast<uint64_t>(bytes[i]) << (8 * i);
+    if (size > 0 && size < 8 && (static_cast<uint8_t>(bytes.back()) & 0x80))
+      value |= ~uint64_t{0} << (8 * size);
+    return push(static_cast<int64_t>(value));
+  }
+  bool real() {
+    uint64_t bits = 0;
+    for (const std::byte byte : take(sizeof bits)) bits = (bits << 8) | static_cast<uint64_t>(byte);
+    return push(std::bit_cast<double>(bits));
+  }
+
+  bool global(const std::string& module, const std::string& name) {
+    std::string full = module + "." + name;
+    if (!known_global(full))
+      throw Error(
+          fmt::format("it asks for {}, which is neither a tensor nor a container; nothing was executed",
+                      shown(full)),
+          "in Python, save the weights alone: torch.save(model.state_dict(), FILE)");
+    return push(Other{std::move(full), Dtype::U8, {}});
+  }
+  bool stack_global() {
+    const std::vector<Ref> names = pop_last(2);
+    const auto *module = names[0]->as<std::string>(), *name = names[1]->as<std::string>();
+    if (!module || !name) malformed("a global whose name is no text");
+    return global(*module, *name);
+  }
+  bool reduce() {
+    const std::vector<Ref> call = pop_last(2);
+    const Other* function = call[0]->as<Other>();
+    const List* arguments = call[1]->as<List>();
+    if (!function || !arguments) malformed(fmt::format("it calls {}", call[0]->describe()));
+    Object* made = make(construct(function->name, arguments->items));
+    copied_ += copied_by(*made);
+    if (copied_ > max_copied) malformed("it makes far more than it holds");
+    stack_.push_back(made);
+    return true;
+  }
+  // Bytes that a constructor took over from its arguments.
+  static uint64_t copied_by(const Object& made) {
+    if (const auto* list = made.as<List>()) return list->items.size() * sizeof(Ref);
+    if (const auto* dict = made.as<Dict>()) return 2 * dict->entries.size() * sizeof(Ref);
+    if (const auto* bytes = made.as<Bytes>()) return bytes->data.size();
+    return 0;
+  }
+  bool build_top() {
+    const Ref state = pop();
+    build(*top(), state);
+    return true;
+  }
+  bool protocol() {
+    const int version = number<uint8_t>();
+    if (version < 2 || version > 5)
+      throw Error(fmt::format("pickle protocol {}, expected 2 to 5", version), "save it with a newer Python");
+    return true;
+  }
+  bool stop() {
+    heap_.root = pop();
+    return false;
+  }
+
+  bool step();
+  bool step_text(uint8_t opcode);
+  [[noreturn]] void refuse(uint8_t opcode) const {
+    throw Error(fmt::format("its pickle uses opcode 0x{:02x}, which torch.save does not write", opcode),
+                "in Python, save the weights alone: torch.save(model.state_dict(), FILE)");
+  }
+
+  std::span<const std::byte> bytes_;
+  const FindStorage& find_storage_;
+  const std::string& where_;
+  size_t at_ = 0, opcode_at_ = 0;
+  uint64_t copied_ = 0;
+  Heap heap_;  // its first object is None
+  std::vector<Object*> stack_;
+  std::vector<size_t> marks_;
+  std::unordered_map<uint64_t, Object*> memo_;
+};
+
+// One opcode. Returns whether there are more.
+bool Machine::step() {
+  opcode_at_ = at_;
+  const auto opcode = number<uint8_t>();
+  switch (opcode) {
+    case 0x80:
+      return protocol();
+    case 0x95:
+      return number<uint64_t>(), true;  // a frame: only how the bytes are buffered
+    case '.':
+      return stop();
+    case '(':
+      return marks_.push_back(stack_.size()), true;
+    case '0':
+      return pop(), true;
+    case '1':
+      return pop_to_mark(), true;
+    case '2':
+      return stack_.push_back(top()), true;
+    case 'N':
+      return push_none();
+    case 0x88:
+      return push(true);
+    case 0x89:
+      return push(false);
+    case 'J':
+      return push(int64_t{number<int32_t>()});
+    case 'K':
+      return push(int64_t{number<uint8_t>()});
+    case 'M':
+      return push(int64_t{number<uint16_t>()});
+    case 'I':
+      return integer_line();
+    case 'L':
+      return long_line(line());
+    case 0x8a:
+      return long_bytes(number<uint8_t>());
+    case 0x8b:
+      return long_bytes(number<uint32_t>());
+    case 'F':
+      return real_line();
+    case 'G':
+      return real();
+    case ']':
+    case 0x8f:
+      return push(List{});
+    case ')':
+      return push(List{});
+    case 'l':
+    case 't':
+    case 0x91:
+      return push(List{pop_to_mark()});
+    case 0x85:
+      return push(List{pop_last(1)});
+    case 0x86:
+      return push(List{pop_last(2)});
+    case 0x87:
+      return push(List{pop_last(3)});
+    case 'a':
+      return append(pop_last(1));
+    case 'e':
+    case 0x90:
+      return append(pop_to_mark());
+    case '}':
+      return push(Dict{});
+    case 'd':
+      return push_dict(pop_to_mark());
+    case 's':
+      return set_items(pop_last(2));
+    case 'u':
+      return set_items(pop_to_mark());
+    case 'p':
+      return put(index_line());
+    case 'q':
+      return put(number<uint8_t>());
+    case 'r':
+      return put(number<uint32_t>());
+    case 0x94:
+      return put(memo_.size());
+    case 'g':
+      return get(index_line());
+    case 'h':
+      return get(number<uint8_t>());
+    case 'j':
+      return get(number<uint32_t>());
+    case 0x93:
+      return stack_global();
+    case 'R':
+    case 0x81:
+      return reduce();
+    case 'b':
+      return build_top();
+    case 'Q':
+      return stack_.push_back(make(storage_of(pop(), find_storage_))), true;
+    case 'c': {
+      const std::string module = line();
+      return global(module, line());
+    }
+    default:
+      return step_text(opcode);
+  }
+}
+
+bool Machine::step_text(uint8_t opcode) {
+  switch (opcode) {
+    case 'X':
+      return push(text(number<uint32_t>()));
+    case 0x8c:
+      return push(text(number<uint8_t>()));
+    case 0x8d:
+      return push(text(number<uint64_t>()));
+    case 'V':
+      return push(line());
+    case 'U':
+      return push(text(number<uint8_t>()));  // text of Python 2
+    case 'T':
+      return push(text(number<uint32_t>()));
+    case 'C':
+      return push(Bytes{text(number<uint8_t>())});
+    case 'B':
+      return push(Bytes{text(number<uint32_t>())});
+    case 0x8e:
+    case 0x96:
+      return push(Bytes{text(number<uint64_t>())});
+    default:
+      refuse(opcode);
+  }
+}
+
+struct Describe {
+  std::string operator()(std::monostate) const { return "None"; }
+  std::string operator()(bool value) const { return value ? "True" : "False"; }
+  std::string operator()(int64_t value) const { return fmt::format("the integer {}", value); }
+  std::string operator()(double value) const { return fmt::format("the real {}", value); }
+  std::string operator()(const std::string& value) const { return "the text " + shown(value); }
+  std::string operator()(const Bytes& value) const { return fmt::format("{} bytes", value.data.size()); }
+  std::string operator()(const List& value) const { return fmt::format("a list of {}", value.items.size()); }
+  std::string operator()(const Dict& value) const {
+    return fmt::format("a dict with {} key{}", value.entries.size(), value.entries.size() == 1 ? "" : "s");
+  }
+  std::string operator()(const StoredTensor&) const { return "a tensor"; }
+  std::string operator()(const Other& value) const { return shown(value.name); }
+};
+
+}  // namespace
+
+Ref Object::find(std::string_view key) const {
+  const Dict* dict = as<Dict>();
+  if (!dict) return nullptr;
+  for (auto entry = dict->entries.rbegin(); entry != dict->entries.rend(); ++entry)
+    if (const auto* text = entry->first->as<std::string>(); text && *text == key) return entry->second;
+  return nullptr;
+}
+
+std::string Object::describe() const { return std::visit(Describe{}, value); }
+
+Heap unpickle(std::span<const std::byte> bytes, const FindStorage& find_storage, const std::string& where) {
+  return Machine(bytes, find_storage, where).run();
+}
+
+}  // namespace orrery::engine::pickle

@@ -1,0 +1,118 @@
+#include "engine/inspect/overview_json.h"
+
+#include "engine/inspect/changes.h"
+#include "engine/run/json_line.h"
+
+namespace orrery::engine {
+namespace {
+
+// Where there is nothing: null. NaN and infinities become text, as in metrics.jsonl.
+template <class T>
+Json json(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+Json json(double value) { return Json::parse(json_number(value)); }
+Json json(const std::optional<Extreme>& point) {
+  return point ? Json{{"step", point->step}, {"value", json(point->value)}} : Json(nullptr);
+}
+
+Json values_json(const std::vector<double>& values) {
+  Json list = Json::array();
+  for (const double value : values) list.push_back(json(value));
+  return list;
+}
+
+Json curve_json(const Curve& curve) {
+  return {{"first", json(curve.values.front())}, {"last", json(curve.values.back())},
+          {"lowest", json(lowest(curve))},       {"highest", json(highest(curve))},
+          {"best", json(best(curve))},           {"steps", curve.steps},
+          {"values", values_json(curve.values)}};
+}
+
+Json thresholds_json(const Overview& seen) {
+  Json object = Json::object();
+  for (const char* name : {"train/accuracy", "test/accuracy"})
+    if (const Curve* curve = seen.metric(name))
+      object[name] = {{"0.99", json(first_at_least(*curve, 0.99))}, {"1", json(first_at_least(*curve, 1))}};
+  return object;
+}
+
+// The scalars and findings of a record, as results.jsonl has them.
+Json record_json(const std::string& label, const std::optional<ProbeResult>& result) {
+  if (!result) return nullptr;
+  const Json line = Json::parse(result_line(result->step, "", {{label, &result->record}}));
+  const Json& recorded = line["probes"][label];
+  Json object = Json::object();
+  if (result->step >= 0) object["step"] = result->step;
+  object["scalars"] = recorded["scalars"];
+  object["findings"] = recorded["findings"];
+  return object;
+}
+
+Json probe_json(const ProbeOverview& probe) {
+  Json headlines = Json::object();
+  for (const Curve& curve : probe.headlines) headlines[curve.name] = curve_json(curve);
+  return {{"plugin", probe.plugin},
+          {"version", probe.version},
+          {"n_results", probe.n_results},
+          {"n_due", probe.n_due},
+          {"headlines", headlines},
+          {"last", record_json(probe.label, probe.last)},
+          {"null", record_json(probe.label, probe.null)},
+          {"conclusion", record_json(probe.label, probe.conclusion)}};
+}
+
+Json session_json(const SessionInfo& session) {
+  return {{"started", session.started}, {"from", session.from},
+          {"to", json(session.to)},     {"seconds", session.seconds ? json(*session.seconds) : Json(nullptr)},
+          {"ended", session.ended},     {"device", session.device},
+          {"threads", session.threads}, {"blas_core", session.blas_core}};
+}
+
+void add_info(Json& object, const RunInfo& info, const ParametersOf& parameters_of) {
+  Json changed = Json::object(), sessions = Json::array(), plugins = Json::array();
+  for (const auto& [key, value] : changed_keys(info.config, parameters_of)) changed[key] = value;
+  for (const SessionInfo& session : info.sessions) sessions.push_back(session_json(session));
+  for (const PluginInfo& plugin : info.plugins)
+    plugins.push_back({{"kind", plugin.kind}, {"name", plugin.name}, {"version", plugin.version}});
+  object["name"] = info.name();
+  object["task"] = info.task();
+  object["model"] = info.model();
+  object["n_parameters"] = json(info.n_parameters);
+  object["n_train"] = json(info.n_train);
+  object["n_test"] = json(info.n_test);
+  object["steps"] = info.steps();
+  object["ended"] = info.ended();
+  object["changed"] = changed;
+  object["config"] = info.config;
+  object["sessions"] = sessions;
+  object["versions"] = {{"orrery", info.orrery}, {"torch", info.torch}, {"plugins", plugins}};
+}
+
+Json checkpoints_json(const Overview& seen) {
+  Json steps = Json::array();
+  for (const CheckpointFile& checkpoint : seen.checkpoints) steps.push_back(checkpoint.step);
+  return {{"steps", steps}, {"bytes", seen.checkpoint_bytes}};
+}
+
+}  // namespace
+
+std::string overview_json(const Overview& seen, const ParametersOf& parameters_of) {
+  Json object = {{"run", seen.root.string()},
+                 {"state", to_string(seen.state)},
+                 {"being_written", seen.being_written},
+                 {"resumable_from", json(seen.resumable_from)},
+                 {"step", seen.step()}};
+  if (seen.info) add_info(object, *seen.info, parameters_of);
+  object["checkpoints"] = checkpoints_json(seen);
+  object["thresholds"] = thresholds_json(seen);
+  object["metrics"] = Json::object();
+  for (const Curve& curve : seen.metrics) object["metrics"][curve.name] = curve_json(curve);
+  object["probes"] = Json::object();
+  for (const ProbeOverview& probe : seen.probes) object["probes"][probe.label] = probe_json(probe);
+  object["damage"] = Json::array();
+  for (const Error& error : seen.damage) object["damage"].push_back(error.what());
+  return object.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,15 @@
+// An overview as data: `orrery show --json`.
+#pragma once
+
+#include <string>
+
+#include "engine/config/settings.h"
+#include "engine/inspect/overview.h"
+
+namespace orrery::engine {
+
+/// One JSON object, indented. Its keys are those that `orrery show --help` lists. `parameters_of` tells which
+/// values of the config are defaults.
+std::string overview_json(const Overview& seen, const ParametersOf& parameters_of);
+
+}  // namespace orrery::engine

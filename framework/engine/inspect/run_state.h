@@ -1,0 +1,25 @@
+// How far a run has come, as its files and its lock say. Free of LibTorch.
+#pragma once
+
+#include <string>
+
+#include "engine/inspect/run_info.h"
+
+namespace orrery::engine {
+
+enum class RunState {
+  finished,     ///< all steps were made, or train.stop_when held
+  training,     ///< a process is at it now
+  interrupted,  ///< stopped, or killed
+  diverged,     ///< the loss was NaN or infinite
+  imported,     ///< a published network
+  damaged       ///< run.json cannot be read
+};
+/// "finished", "training", ...
+std::string to_string(RunState state);
+
+/// `held`: whether a process holds the run's lock. A session that says it runs, and does not hold it, was
+/// killed.
+RunState state_of(const RunInfo& info, bool held);
+
+}  // namespace orrery::engine

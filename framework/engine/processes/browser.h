@@ -1,0 +1,30 @@
+// A browser without a window, which draws pages for us.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace orrery::engine {
+
+/// The program: what ORRERY_BROWSER names, or else Chromium or Chrome by one of its usual names. Throws
+/// orrery::Error, saying what to install, where there is none.
+std::filesystem::path find_browser();
+
+/// A new folder, deleted with all it holds when the object goes.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// What a page becomes once its scripts have nothing more to do, as HTML. `fragment` is behind the # of its
+/// address. Throws orrery::Error where the browser fails or takes more than `seconds`.
+std::string page_after_scripts(const std::filesystem::path& browser, const std::filesystem::path& page,
+                               const std::string& fragment, int seconds);
+
+}  // namespace orrery::engine

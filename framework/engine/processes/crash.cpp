@@ -1,0 +1,180 @@
+#include "engine/processes/crash.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <vector>
+
+#include "cli/text/terminal.h"
+#include "loader/ending.h"
+#include "loader/guard.h"
+#include "loader/trial.h"
+
+namespace orrery::engine {
+namespace {
+
+std::vector<std::string> words;  // of the command line
+std::string severity, advice;    // written before a crash, read in it
+std::string uncaught;            // what the exception said that ended the program
+bool parent_tells = false;
+
+// Text put together where nothing may be allocated.
+class Line {
+ public:
+  Line& operator<<(const char* text) {
+    const size_t n = std::min(::strlen(text), text_.size() - size_);
+    ::memcpy(text_.data() + size_, text, n);
+    size_ += n;
+    return *this;
+  }
+  Line& operator<<(const std::string& text) { return *this << text.c_str(); }
+  Line& operator<<(int64_t number) {
+    std::array<char, 24> digits;
+    char* at = digits.end() - 1;
+    *at = 0;
+    for (uint64_t left = number < 0 ? -uint64_t(number) : uint64_t(number);
+         at == digits.end() - 1 || left > 0; left /= 10)
+      *--at = static_cast<char>('0' + left % 10);
+    if (number < 0) *--at = '-';
+    return *this << at;
+  }
+  void print() const {
+    for (size_t done = 0; done < size_;) {
+      const ssize_t n = ::write(STDERR_FILENO, text_.data() + done, size_ - done);
+      if (n <= 0) return;
+      done += static_cast<size_t>(n);
+    }
+  }
+
+ private:
+  std::array<char, 8192> text_;
+  size_t size_ = 0;
+};
+
+// "error: probe fourier_basis 1.0.0, measure, step 400: "
+Line opening() {
+  Line line;
+  line << "\n" << severity << " ";
+  const RunningCall* running = RunningCall::innermost();
+  if (!running) return line;
+  if (!running->who) {
+    line << running->file << ", its static initialisers: ";
+    return line;
+  }
+  const Who& who = *running->who;
+  line << (who.kind == PluginKind::task ? "task " : "probe ") << who.name << " " << who.version << ", "
+       << running->call;
+  if (running->step) line << ", step " << *running->step;
+  line << ": ";
+  return line;
+}
+
+void close(Line& line, const char* what_may_be_wrong) {
+  if (*what_may_be_wrong) line << "  " << what_may_be_wrong << "\n";
+  line << "  " << advice << "\n";
+  line.print();
+}
+
+const char* advice_on_uncaught() {
+  const RunningCall* running = RunningCall::innermost();
+  return running && running->file
+             ? initialisers_advice
+             : "it left a destructor, a noexcept function or a thread; catch it in there";
+}
+
+extern "C" void on_crash(int number) {
+  Line line = opening();
+  const char *name = ::sigabbrev_np(number), *meaning = ::sigdescr_np(number);
+  if (!uncaught.empty())
+    line << "an exception could not be caught: " << uncaught << "\n";
+  else
+    line << (RunningCall::innermost() ? "it crashed: SIG" : "Orrery crashed: SIG") << (name ? name : "?")
+         << " (" << (meaning ? meaning : "unknown") << ")\n";
+  close(line, uncaught.empty() ? signal_advice(number) : advice_on_uncaught());
+  // With the handler gone by SA_RESETHAND, this ends the process as if there had been none.
+  ::raise(number);
+}
+
+// Instead of the library's own, which prints LibTorch's backtraces.
+void on_terminate() {
+  if (std::current_exception()) uncaught = text_in_flight();
+  if (parent_tells && !uncaught.empty())
+    std::fprintf(stderr, "an exception could not be caught: %s\n", uncaught.c_str());
+  std::abort();
+}
+
+void on_exit_of_plugin(int code, void*) {
+  if (parent_tells || !RunningCall::innermost()) return;
+  Line line = opening();
+  line << "it ended the program: exit code " << int64_t{code} << "\n";
+  close(line, "throw an orrery::Error instead of calling exit()");
+}
+
+std::string shell_word(const std::string& word) {
+  const auto plain = [](unsigned char c) { return std::isalnum(c) || ::strchr("_-./=:,+@%", c); };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+constexpr int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+
+}  // namespace
+
+void tell_of_crashes(int argc, char** argv) {
+  words.assign(argv, argv + argc);
+  severity = styled(Style::red, "error:");
+  advise_on_crash("to see where: " + debugger_command());
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return;
+#endif
+  std::set_terminate(on_terminate);
+  ::on_exit(on_exit_of_plugin, nullptr);
+  // A stack of its own: endless recursion leaves no room on the usual one.
+  static std::array<char, 64 * 1024> memory;
+  stack_t stack = {};
+  stack.ss_sp = memory.data();
+  stack.ss_size = memory.size();
+  ::sigaltstack(&stack, nullptr);
+  struct sigaction action = {};
+  action.sa_handler = on_crash;
+  action.sa_flags = static_cast<int>(SA_ONSTACK | SA_RESETHAND | SA_NODEFER);
+  for (const int number : crashes) ::sigaction(number, &action, nullptr);
+}
+
+void advise_on_crash(const std::string& text) { advice = text; }
+
+void leave_crashes_to_parent() {
+  parent_tells = true;
+  for (const int number : crashes) ::signal(number, SIG_DFL);
+}
+
+std::string debugger_command(const std::string& arguments) {
+  std::error_code failed;
+  std::string command = "gdb -ex 'set follow-fork-mode child' -ex run -ex backtrace --args " +
+                        shell_word(std::filesystem::read_symlink("/proc/self/exe", failed).string());
+  if (!arguments.empty()) return command + " " + arguments;
+  for (size_t i = 1; i < words.size(); ++i) command += " " + shell_word(words[i]);
+  return command;
+}
+
+std::string plugin_options() {
+  std::string options;
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (words[i] == "--plugin" && i + 1 < words.size()) options += " --plugin " + shell_word(words[++i]);
+    if (words[i].starts_with("--plugin=")) options += " " + shell_word(words[i]);
+  }
+  return options;
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,35 @@
+// Lines of JSON that pandas reads back: metrics.jsonl and the numbers in it. Free of LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace orrery::engine {
+
+/// The shortest text that reads back as the very same double, always with a point or an exponent. JSON has no
+/// NaN and no infinities; they become the strings "NaN", "Infinity" and "-Infinity", which pandas converts.
+std::string json_number(double value);
+
+/// `text` in quotes, escaped. Throws orrery::Error if it is not UTF-8.
+std::string json_string(const std::string& text);
+
+/// One line of metrics.jsonl: named values after `step` updates, in the order in which they were written.
+struct MetricsRow {
+  int64_t step = 0;
+  std::vector<std::pair<std::string, double>> values;
+};
+
+/// `{"step": 400, "train/loss": 0.25}`. Throws orrery::Error on a name that comes twice or is "step".
+std::string metrics_line(int64_t step, const std::vector<std::pair<std::string, double>>& values);
+
+/// Reads such a line. `where` ("metrics.jsonl:12") opens the message of the orrery::Error thrown if it is not
+/// one.
+MetricsRow parse_metrics_line(std::string_view line, const std::string& where);
+
+/// Reads the step of any of our lines.
+int64_t parse_step(std::string_view line, const std::string& where);
+
+}  // namespace orrery::engine

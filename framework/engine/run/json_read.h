@@ -1,0 +1,27 @@
+// What the readers of our JSON lines share; the only header of this folder that sees nlohmann/json.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace orrery::engine {
+
+/// Members keep their order.
+using Json = nlohmann::ordered_json;
+
+/// One JSON object. All of these throw orrery::Error, opening with `where`.
+Json parse_object(std::string_view text, const std::string& where);
+const Json& member(const Json& object, const char* key, const std::string& where);
+const Json& object_at(const Json& object, const char* key, const std::string& where);
+const Json& list_at(const Json& object, const char* key, const std::string& where);
+int64_t integer_of(const Json& value, const std::string& what, const std::string& where);
+std::string text_of(const Json& value, const std::string& what, const std::string& where);
+double real_of(const Json& value, const std::string& what, const std::string& where);
+
+/// The real that a number or one of the strings of json_number stands for; nothing if it is neither.
+std::optional<double> as_real(const Json& value);
+
+}  // namespace orrery::engine

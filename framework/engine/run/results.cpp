@@ -1,0 +1,259 @@
+#include "engine/run/results.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <map>
+
+#include "engine/run/json_line.h"
+#include "engine/run/json_read.h"
+
+namespace orrery::engine {
+namespace {
+
+constexpr std::pair<Figure::Kind, const char*> kinds[] = {{Figure::Kind::line, "line"},
+                                                          {Figure::Kind::bar, "bar"},
+                                                          {Figure::Kind::scatter, "scatter"},
+                                                          {Figure::Kind::heatmap, "heatmap"}};
+constexpr std::pair<const char*, torch::Tensor Trace::*> axes[] = {
+    {"x", &Trace::x}, {"y", &Trace::y}, {"z", &Trace::z}};
+
+constexpr std::pair<const char*, bool Figure::*> flags[] = {
+    {"x_log", &Figure::x_log}, {"y_log", &Figure::y_log}, {"equal_axes", &Figure::equal_axes}};
+constexpr std::pair<const char*, std::vector<std::string> Figure::*> tick_lists[] = {
+    {"x_ticks", &Figure::x_ticks}, {"y_ticks", &Figure::y_ticks}};
+
+std::string trace_key(const std::string& figure, size_t index, const char* axis) {
+  return fmt::format("figure/{}/{}/{}", figure, index, axis);
+}
+
+std::string json(bool value) { return value ? "true" : "false"; }
+std::string json(int64_t value) { return std::to_string(value); }
+std::string json(double value) { return json_number(value); }
+std::string json(const std::string& value) { return json_string(value); }
+template <class T>
+std::string json(const std::vector<T>& values) {
+  std::vector<std::string> texts;
+  for (const T& value : values) texts.push_back(json(value));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+// Collects the members of an object, whose values are JSON already.
+class Object {
+ public:
+  Object& add(const std::string& key, const std::string& value) {
+    members_.push_back(fmt::format("{}: {}", json_string(key), value));
+    return *this;
+  }
+  std::string text() const { return fmt::format("{{{}}}", fmt::join(members_, ", ")); }
+
+ private:
+  std::vector<std::string> members_;
+};
+
+std::string list_of(const std::vector<std::string>& items) {
+  return fmt::format("[{}]", fmt::join(items, ", "));
+}
+
+std::string json(const Finding& finding) {
+  Object object;
+  object.add("kind", json(finding.kind));
+  for (const auto& [name, value] : finding.fields) {
+    if (name == "kind")
+      throw Error(fmt::format("finding \"{}\": no field may be called \"kind\"", finding.name));
+    object.add(name, std::visit([](const auto& known) { return json(known); }, value));
+  }
+  return object.text();
+}
+
+std::string json(const Figure& figure) {
+  std::vector<std::string> traces;
+  for (size_t i = 0; i < figure.traces.size(); ++i) {
+    Object trace;
+    trace.add("name", json(figure.traces[i].name));
+    for (const auto& [axis, data] : axes)
+      if ((figure.traces[i].*data).defined()) trace.add(axis, json(trace_key(figure.name, i, axis)));
+    traces.push_back(trace.text());
+  }
+  const auto* kind =
+      std::find_if(std::begin(kinds), std::end(kinds), [&](auto& k) { return k.first == figure.kind; });
+  Object object;
+  object.add("name", json(figure.name))
+      .add("kind", json(std::string(kind->second)))
+      .add("title", json(figure.title))
+      .add("x_label", json(figure.x_label))
+      .add("y_label", json(figure.y_label));
+  for (const auto& [key, flag] : flags)
+    if (figure.*flag) object.add(key, json(true));
+  for (const auto& [key, ticks] : tick_lists)
+    if (!(figure.*ticks).empty()) object.add(key, json(figure.*ticks));
+  return object.add("traces", list_of(traces)).text();
+}
+
+std::string json(const Record& record) {
+  Object scalars, findings, tensors;
+  for (const auto& [name, value] : record.scalars) scalars.add(name, json(value));
+  for (const Finding& finding : record.findings) findings.add(finding.name, json(finding));
+  for (const auto& [name, tensor] : record.tensors) tensors.add(name, json("tensor/" + name));
+  std::vector<std::string> figures;
+  for (const Figure& figure : record.figures) figures.push_back(json(figure));
+  return Object()
+      .add("scalars", scalars.text())
+      .add("headlines", json(record.headlines))
+      .add("findings", findings.text())
+      .add("figures", list_of(figures))
+      .add("tensors", tensors.text())
+      .text();
+}
+
+std::string with_probes(Object line, const std::vector<std::pair<std::string, const Record*>>& probes,
+                        const std::string& origin) {
+  Object results;
+  for (const auto& [label, record] : probes) results.add(label, json(*record));
+  if (!origin.empty()) line.add("origin", origin);
+  return line.add("probes", results.text()).text();
+}
+
+template <class T, class Convert>
+std::vector<T> each(const Json& list, Convert convert) {
+  std::vector<T> values;
+  for (const Json& item : list) values.push_back(convert(item));
+  return values;
+}
+
+Value list_value(const Json& list, const std::string& what, const std::string& where) {
+  const auto all = [&](auto holds) { return std::all_of(list.begin(), list.end(), holds); };
+  if (all([](const Json& item) { return item.is_number_integer(); }))
+    return each<int64_t>(list, [&](const Json& item) { return integer_of(item, what, where); });
+  if (all([](const Json& item) { return as_real(item).has_value(); }))
+    return each<double>(list, [](const Json& item) { return *as_real(item); });
+  if (all([](const Json& item) { return item.is_string(); }))
+    return each<std::string>(list, [](const Json& item) { return item.get<std::string>(); });
+  throw Error(fmt::format("{}: \"{}\": expected a list of integers, of reals or of text", where, what));
+}
+
+Value value_of(const Json& value, const std::string& what, const std::string& where) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_integer()) return integer_of(value, what, where);
+  if (const auto real = as_real(value)) return *real;
+  if (value.is_array()) return list_value(value, what, where);
+  return text_of(value, what, where);
+}
+
+Finding finding_of(const std::string& name, const Json& object, const std::string& where) {
+  Finding finding{name, text_of(member(object, "kind", where), "kind", where), {}};
+  for (const auto& [key, value] : object.items())
+    if (key != "kind") finding.fields.emplace(key, value_of(value, key, where));
+  return finding;
+}
+
+using TensorsByName = std::map<std::string, torch::Tensor>;
+
+torch::Tensor stored(const TensorsByName& tensors, const std::string& name, const std::string& where) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end())
+    throw Error(fmt::format("{}: the tensor \"{}\" is not in the file beside it", where, name));
+  return found->second;
+}
+
+Figure figure_of(const Json& object, const TensorsByName& tensors, const std::string& where) {
+  const auto text = [&](const char* key) { return text_of(member(object, key, where), key, where); };
+  Figure figure{text("name"), Figure::Kind::line, text("title"), text("x_label"), text("y_label"), {}};
+  const std::string kind = text("kind");
+  const auto* known =
+      std::find_if(std::begin(kinds), std::end(kinds), [&](auto& k) { return k.second == kind; });
+  if (known == std::end(kinds)) throw Error(fmt::format("{}: no figure is of kind \"{}\"", where, kind));
+  figure.kind = known->first;
+  for (const auto& [key, flag] : flags) figure.*flag = object.value(key, false);
+  for (const auto& [key, ticks] : tick_lists)
+    if (object.contains(key))
+      for (const Json& tick : list_at(object, key, where))
+        (figure.*ticks).push_back(text_of(tick, key, where));
+  for (const Json& item : list_at(object, "traces", where)) {
+    Trace trace;
+    trace.name = text_of(member(item, "name", where), "name", where);
+    for (const auto& [axis, data] : axes)
+      if (item.contains(axis)) trace.*data = stored(tensors, text_of(item[axis], axis, where), where);
+    figure.traces.push_back(std::move(trace));
+  }
+  return figure;
+}
+
+bool has_data(const Json& figures, const Json& tensors, const std::string& where) {
+  if (!tensors.empty()) return true;
+  for (const Json& figure : figures)
+    for (const Json& trace : list_at(figure, "traces", where))
+      for (const auto& [axis, data] : axes)
+        if (trace.contains(axis)) return true;
+  return false;
+}
+
+}  // namespace
+
+std::string to_string(Aside aside) { return aside == Aside::null ? "null" : "conclusion"; }
+
+std::string result_line(int64_t step, const std::string& checkpoint,
+                        const std::vector<std::pair<std::string, const Record*>>& probes,
+                        const std::string& origin) {
+  Object line;
+  line.add("step", json(step)).add("checkpoint", json(checkpoint));
+  return with_probes(std::move(line), probes, origin);
+}
+
+std::string result_line(Aside aside, const std::vector<std::pair<std::string, const Record*>>& probes,
+                        const std::string& origin) {
+  Object line;
+  line.add("of", json(to_string(aside)));
+  return with_probes(std::move(line), probes, origin);
+}
+
+PackedResult pack_result(std::string line, const Record& record) {
+  const NamedTensors tensors = result_tensors(record);
+  if (tensors.empty()) return {std::move(line), {}};
+  return {std::move(line), tensor_bytes(tensors, "result")};
+}
+
+NamedTensors result_tensors(const Record& record) {
+  NamedTensors named;
+  for (const auto& [name, tensor] : record.tensors) named.emplace_back("tensor/" + name, tensor);
+  for (const Figure& figure : record.figures)
+    for (size_t i = 0; i < figure.traces.size(); ++i)
+      for (const auto& [axis, data] : axes)
+        if (const torch::Tensor& tensor = figure.traces[i].*data; tensor.defined())
+          named.emplace_back(trace_key(figure.name, i, axis), tensor);
+  return named;
+}
+
+ProbeResult parse_result(std::string_view line, const std::string& label, const std::string& where,
+                         const std::function<NamedTensors(int64_t step)>& load) {
+  const Json object = parse_object(line, where);
+  ProbeResult result;
+  if (object.contains("of")) {
+    result.step = -1;
+  } else {
+    result.step = integer_of(member(object, "step", where), "step", where);
+    result.checkpoint = text_of(member(object, "checkpoint", where), "checkpoint", where);
+  }
+  if (object.contains("origin")) result.origin = object_at(object, "origin", where).dump();
+  const Json& recorded = member(object_at(object, "probes", where), label.c_str(), where);
+  Record& record = result.record;
+  for (const auto& [name, value] : object_at(recorded, "scalars", where).items())
+    record.scalars.emplace_back(name, real_of(value, name, where));
+  for (const Json& name : list_at(recorded, "headlines", where))
+    record.headlines.push_back(text_of(name, "headlines", where));
+  for (const auto& [name, value] : object_at(recorded, "findings", where).items())
+    record.findings.push_back(finding_of(name, value, where));
+  const Json &figures = list_at(recorded, "figures", where), &tensors = object_at(recorded, "tensors", where);
+  if (!load) return result;
+  TensorsByName data;
+  if (has_data(figures, tensors, where))
+    for (auto& [name, tensor] : load(result.step)) data.emplace(name, tensor);
+  for (const Json& figure : figures) record.figures.push_back(figure_of(figure, data, where));
+  for (const auto& [name, key] : tensors.items())
+    record.tensors.emplace_back(name, stored(data, text_of(key, name, where), where));
+  return result;
+}
+
+}  // namespace orrery::engine

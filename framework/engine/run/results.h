@@ -1,0 +1,66 @@
+// What probes recorded, on disk: one line of JSON per checkpoint, and the tensors and figure data beside it.
+#pragma once
+
+#include <orrery/recorder.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sdk/files/tensors.h"
+
+namespace orrery::engine {
+
+/// What results besides those of checkpoints there are: of random weights, and of the curves of a whole run.
+enum class Aside { null, conclusion };
+/// "null", "conclusion".
+std::string to_string(Aside aside);
+
+/// What one probe recorded at one checkpoint, or as an aside.
+struct ProbeResult {
+  int64_t step = 0;        ///< -1 for an aside
+  std::string checkpoint;  ///< the file, relative to the run
+  std::string origin;      ///< as to_json(Origin) writes it; empty where that is not known
+  Record record;
+};
+
+/// One checkpoint's results, by the label of each probe:
+/// `{"step": 400, "checkpoint": "checkpoints/step_00000400.safetensors", "origin": {...}, "probes":
+/// {"trig_loss":
+///   {"scalars": {"loss/train": 0.1}, "headlines": ["loss/train"],
+///    "findings": {"key_frequencies": {"kind": "key_frequencies", "frequencies": [3, 5], ...}},
+///    "figures": [{"name": .., "kind": "line", "title": .., "x_label": .., "y_label": ..,
+///                 "x_log": true, "x_ticks": [..], "equal_axes": true, "traces": [{"name": .., "x":
+///                 "figure/NAME/0/x", "y": "figure/NAME/0/y"}]}],
+///    "tensors": {"W_E_norms": "tensor/W_E_norms"}}}}`
+/// Traces and tensors are named as in result_tensors. Without an origin (run/origin.h) that key is left out.
+std::string result_line(int64_t step, const std::string& checkpoint,
+                        const std::vector<std::pair<std::string, const Record*>>& probes,
+                        const std::string& origin = "");
+/// The same of an aside: `{"of": "null", "origin": {...}, "probes": ...}`.
+std::string result_line(Aside aside, const std::vector<std::pair<std::string, const Record*>>& probes,
+                        const std::string& origin = "");
+
+/// The tensors of a record, "tensor/NAME", and the data of its figures, "figure/NAME/TRACE INDEX/x" (y, z).
+NamedTensors result_tensors(const Record& record);
+
+/// A result as it goes to the disk: its line, and the safetensors file beside it (empty: there is none).
+struct PackedResult {
+  std::string line;
+  std::vector<std::byte> data;
+};
+/// The result of one probe; `line` is result_line() of `record`.
+PackedResult pack_result(std::string line, const Record& record);
+
+/// Reads what the probe `label` has in such a line. `load` is asked once for the tensors of this step, if
+/// there are any; without it figures and tensors are left out. In findings, text that reads "NaN", "Infinity"
+/// or "-Infinity" comes back as a real, and an empty list as one of integers. `where` names the line in
+/// errors.
+ProbeResult parse_result(std::string_view line, const std::string& label, const std::string& where,
+                         const std::function<NamedTensors(int64_t step)>& load = nullptr);
+
+}  // namespace orrery::engine

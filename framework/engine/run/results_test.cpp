@@ -1,0 +1,173 @@
+#include "engine/run/results.h"
+
+#include <gtest/gtest.h>
+#include <orrery/findings.h>
+#include <torch/types.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/run_test_folder.h"
+
+namespace orrery::engine {
+namespace {
+
+using testing::error_of;
+using testing::expect_holds;
+
+Record sample() {
+  Recorder recorder;
+  recorder.headline("loss/train", 0.125);
+  recorder.scalar("loss/test", std::numeric_limits<double>::quiet_NaN());
+  recorder.finding(key_frequencies_finding(113, {14, 35}, {1.0, 0.5}));
+  recorder.tensor("norms", torch::arange(4, torch::kLong));
+  Figure figure{"norms_by_k", Figure::Kind::bar, "Norms of \"W_E\"", "frequency k", "norm", {}};
+  figure.traces.push_back({"W_E", torch::arange(3), torch::tensor({0.5, 1.5, 2.5}, torch::kDouble), {}});
+  figure.traces.push_back({"W_L", {}, torch::ones({3}), {}});
+  recorder.figure(figure);
+  Figure grid{"grid", Figure::Kind::heatmap, "", "", "", {{"", {}, {}, torch::ones({2, 3})}}};
+  grid.x_log = true;
+  grid.equal_axes = true;
+  grid.y_ticks = {"head 0", "\"=\""};
+  recorder.figure(grid);
+  return recorder.record();
+}
+
+TEST(ResultLine, is_the_documented_json) {
+  const Record record = sample();
+  const std::string line =
+      result_line(400, "checkpoints/step_00000400.safetensors", {{"trig_loss", &record}});
+  EXPECT_EQ(
+      line,
+      R"({"step": 400, "checkpoint": "checkpoints/step_00000400.safetensors", "probes": {"trig_loss": {)"
+      R"("scalars": {"loss/train": 0.125, "loss/test": "NaN"}, "headlines": ["loss/train"], )"
+      R"("findings": {"key_frequencies": {"kind": "key_frequencies", "frequencies": [14, 35], "order": 113, )"
+      R"("shares": [1.0, 0.5]}}, )"
+      R"("figures": [{"name": "norms_by_k", "kind": "bar", "title": "Norms of \"W_E\"", "x_label": "frequency k", )"
+      R"("y_label": "norm", "traces": [{"name": "W_E", "x": "figure/norms_by_k/0/x", "y": "figure/norms_by_k/0/y"}, )"
+      R"({"name": "W_L", "y": "figure/norms_by_k/1/y"}]}, )"
+      R"({"name": "grid", "kind": "heatmap", "title": "", "x_label": "", "y_label": "", )"
+      R"("x_log": true, "equal_axes": true, "y_ticks": ["head 0", "\"=\""], )"
+      R"("traces": [{"name": "", "z": "figure/grid/0/z"}]}], )"
+      R"("tensors": {"norms": "tensor/norms"}}}})");
+}
+
+TEST(ResultLine, several_probes_share_a_line_in_the_order_given) {
+  const Record first = sample(), second;
+  const auto line = nlohmann::ordered_json::parse(result_line(7, "c", {{"z", &first}, {"a", &second}}));
+  EXPECT_EQ(line["probes"].begin().key(), "z");
+  EXPECT_EQ(line["probes"]["a"].dump(),
+            R"({"scalars":{},"headlines":[],"findings":{},"figures":[],"tensors":{}})");
+}
+
+TEST(ResultTensors, hold_tensors_and_figure_data) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : result_tensors(sample())) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"tensor/norms", "figure/norms_by_k/0/x", "figure/norms_by_k/0/y",
+                                             "figure/norms_by_k/1/y", "figure/grid/0/z"}));
+}
+
+TEST(ParseResult, gives_back_the_record) {
+  const Record record = sample();
+  const std::string line = result_line(400, "c", {{"other", &record}, {"trig_loss", &record}});
+  int loads = 0;
+  const ProbeResult result = parse_result(line, "trig_loss", "here", [&](int64_t step) {
+    EXPECT_EQ(step, 400);
+    ++loads;
+    return result_tensors(record);
+  });
+  EXPECT_EQ(loads, 1);
+  EXPECT_EQ(result.step, 400);
+  EXPECT_EQ(result.checkpoint, "c");
+  const Record& read = result.record;
+  ASSERT_EQ(read.scalars.size(), 2u);
+  EXPECT_EQ(read.scalars[0], record.scalars[0]);
+  EXPECT_TRUE(std::isnan(read.scalars[1].second));
+  EXPECT_EQ(read.headlines, record.headlines);
+  ASSERT_EQ(read.findings.size(), 1u);
+  EXPECT_EQ(read.findings[0].kind, "key_frequencies");
+  EXPECT_EQ(read.findings[0].fields, record.findings[0].fields);
+  ASSERT_EQ(read.tensors.size(), 1u);
+  EXPECT_TRUE(read.tensors[0].second.equal(record.tensors[0].second));
+  ASSERT_EQ(read.figures.size(), 2u);
+  EXPECT_EQ(read.figures[0].kind, Figure::Kind::bar);
+  EXPECT_EQ(read.figures[0].title, record.figures[0].title);
+  EXPECT_TRUE(read.figures[0].traces[0].y.equal(record.figures[0].traces[0].y));
+  EXPECT_FALSE(read.figures[0].traces[1].x.defined());
+  EXPECT_TRUE(read.figures[1].traces[0].z.equal(torch::ones({2, 3})));
+  EXPECT_EQ(result_line(400, "c", {{"other", &read}, {"trig_loss", &read}}), line);
+}
+
+TEST(ParseResult, leaves_out_data_without_a_loader) {
+  const Record record = sample();
+  const ProbeResult result = parse_result(result_line(1, "c", {{"p", &record}}), "p", "here");
+  EXPECT_EQ(result.record.scalars.size(), 2u);
+  EXPECT_TRUE(result.record.figures.empty());
+  EXPECT_TRUE(result.record.tensors.empty());
+}
+
+TEST(ParseResult, loads_nothing_where_there_is_nothing) {
+  const Record record;
+  parse_result(result_line(1, "c", {{"p", &record}}), "p", "here", [](int64_t) -> NamedTensors {
+    ADD_FAILURE() << "asked for tensors that are not there";
+    return {};
+  });
+}
+
+TEST(ParseResult, findings_of_every_type_come_back) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  Record record;
+  record.findings.push_back({"all",
+                             "everything",
+                             {{"flag", true},
+                              {"integer", int64_t{9007199254740993}},
+                              {"real", 1.0},
+                              {"infinite", infinity},
+                              {"text", std::string("a\tb")},
+                              {"integers", std::vector<int64_t>{1, -2}},
+                              {"reals", std::vector<double>{1.0, -infinity}},
+                              {"infinities", std::vector<double>{infinity}},
+                              {"texts", std::vector<std::string>{"NaN", "b"}},
+                              {"none", std::vector<int64_t>{}}}});
+  const ProbeResult result = parse_result(result_line(1, "c", {{"p", &record}}), "p", "here");
+  EXPECT_EQ(result.record.findings.at(0).fields, record.findings[0].fields);
+}
+
+TEST(ResultLine, refuses_a_field_called_kind) {
+  Record record;
+  record.findings.push_back({"f", "k", {{"kind", int64_t{1}}}});
+  expect_holds(error_of([&] { result_line(1, "c", {{"p", &record}}); }), "no field may be called \"kind\"");
+}
+
+TEST(ParseResult, a_damaged_line_says_where_and_what) {
+  const Record record = sample();
+  const std::string good = result_line(1, "c", {{"p", &record}});
+  const auto message = [&](const std::string& from, const std::string& to, const std::string& label = "p") {
+    std::string line = good;
+    const size_t at = line.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    line.replace(at, from.size(), to);
+    return error_of([&] {
+      parse_result(line, label, "results.jsonl:2", [&](int64_t) { return result_tensors(record); });
+    });
+  };
+  expect_holds(message("{", "{"), "no error");
+  expect_holds(message("{", "{", "q"), "results.jsonl:2: the key \"q\" is missing");
+  expect_holds(message("}}}}", "}}}"), "results.jsonl:2: not valid JSON");
+  expect_holds(message("\"scalars\": {", "\"s\": {"), "the key \"scalars\" is missing");
+  expect_holds(message("\"headlines\": [\"loss/train\"]", "\"headlines\": 3"),
+               "\"headlines\": expected a list, found number");
+  expect_holds(message("\"tensors\": {\"norms\": \"tensor/norms\"}", "\"tensors\": []"),
+               "\"tensors\": expected an object");
+  expect_holds(message("0.125", "\"x\""), "\"loss/train\": expected a number");
+  expect_holds(message("\"bar\"", "\"pie\""), "no figure is of kind \"pie\"");
+  expect_holds(message("figure/grid/0/z", "figure/gird/0/z"),
+               "the tensor \"figure/gird/0/z\" is not in the file");
+  expect_holds(message("\"figures\": [{", "\"figures\": [3, {"), "expected an object with \"name\"");
+  expect_holds(message("[14, 35]", "[14, {}]"),
+               "\"frequencies\": expected a list of integers, of reals or of text");
+}
+
+}  // namespace
+}  // namespace orrery::engine

@@ -1,0 +1,387 @@
+#include "engine/run/run_directory.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "engine/run/json_read.h"
+
+namespace orrery::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* weights_extension = ".safetensors";
+constexpr const char* state_extension = ".state.safetensors";
+
+std::string step_name(int64_t step, const char* extension) {
+  return fmt::format("step_{:08}{}", step, extension);
+}
+
+void make_folders(const fs::path& path) {
+  std::error_code failure;
+  fs::create_directories(path, failure);
+  if (failure) throw Error(fmt::format("{}: cannot make this folder: {}", path.string(), failure.message()));
+}
+
+void remove_file(const fs::path& path) {
+  std::error_code failure;
+  fs::remove(path, failure);
+  if (failure) throw Error(fmt::format("{}: cannot be deleted: {}", path.string(), failure.message()));
+}
+
+// The names in a folder, sorted; nothing if there is no such folder.
+std::vector<fs::path> entries(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code failure;
+  if (!fs::exists(folder, failure)) return found;
+  for (fs::directory_iterator at(folder, failure), end; !failure && at != end; at.increment(failure))
+    found.push_back(at->path());
+  if (failure)
+    throw Error(fmt::format("{}: cannot list this folder: {}", folder.string(), failure.message()));
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// A folder that another process tried to create a run in, and left, holds its lock only.
+bool holds_anything(const fs::path& folder) {
+  const std::vector<fs::path> found = entries(folder);
+  return std::any_of(found.begin(), found.end(),
+                     [](const fs::path& path) { return path.filename() != RunLock::file_name; });
+}
+
+void refuse_no_folder(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored))
+    throw UsageError(path.string() + ": no such folder", "check the path of the run");
+  if (!fs::is_directory(path, ignored))
+    throw UsageError(path.string() + ": expected the folder of a run, found a file");
+}
+
+[[noreturn]] void refuse_no_run(const fs::path& path) {
+  throw UsageError(path.string() + ": no run: there is no run.json in this folder",
+                   "give the folder that `orrery train` printed at its end");
+}
+
+void refuse_occupied(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::exists(path, ignored) && !fs::is_directory(path, ignored))
+    throw UsageError(path.string() + ": expected a folder for a new run, found a file",
+                     "choose another --out");
+  if (holds_anything(path))
+    throw UsageError(path.string() + ": this folder is not empty, and a new run overwrites nothing",
+                     "choose another --out, or go on with a run by --resume " + path.string());
+}
+
+std::string place(const fs::path& file, size_t line_index) {
+  return fmt::format("{}:{}", file.string(), line_index + 1);
+}
+
+std::vector<std::string> lines_if_any(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored) ? read_lines(path) : std::vector<std::string>{};
+}
+
+// What `parse` makes of each line; it is given where the line stands.
+template <class Parse>
+auto parse_lines(const fs::path& path, const OnDamage& damage, const Parse& parse) {
+  std::vector<decltype(parse(std::string(), std::string()))> all;
+  size_t index = 0;
+  for (const std::string& line : lines_if_any(path)) try {
+      all.push_back(parse(line, place(path, index++)));
+    } catch (const Error& error) {
+      if (!damage) throw;
+      damage(error);
+    }
+  return all;
+}
+
+// The label names a folder inside the run, and must not lead out of it.
+void check_label(const std::string& label) {
+  const bool good = !label.empty() && label[0] != '.' && std::none_of(label.begin(), label.end(), [](char c) {
+    return c == '/' || static_cast<unsigned char>(c) < ' ';
+  });
+  if (!good)
+    throw UsageError(
+        fmt::format("a probe cannot be labelled \"{}\": its label is the name of a folder", label),
+        "use letters, digits and underscores");
+}
+
+std::vector<int64_t> steps_of(const fs::path& log) {
+  std::vector<int64_t> steps;
+  for (const std::string& line : read_lines(log)) steps.push_back(parse_step(line, place(log, steps.size())));
+  return steps;
+}
+
+// Of two lines of one step the later one stays. `steps` are those of the lines.
+void put_in_order(LineLog& log, const std::vector<int64_t>& steps) {
+  log.edit([&](std::vector<std::string>& lines) {
+    std::map<int64_t, std::string> by_step;
+    for (size_t i = 0; i < lines.size(); ++i) by_step[steps[i]] = std::move(lines[i]);
+    lines.clear();
+    for (auto& [step, line] : by_step) lines.push_back(std::move(line));
+  });
+}
+
+// No bytes: no file.
+void write_data(const fs::path& path, const std::vector<std::byte>& bytes) {
+  if (bytes.empty())
+    remove_file(path);
+  else
+    write_file(path, bytes);
+}
+
+void drop_beyond(LineLog& log, int64_t step) {
+  size_t index = 0;
+  log.drop_lines([&](std::string_view line) { return parse_step(line, place(log.path(), index++)) > step; });
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(fs::path root, Access access) : root_(std::move(root)), access_(access) {}
+
+RunDirectory RunDirectory::create(const fs::path& path) {
+  refuse_occupied(path);
+  make_folders(path);
+  RunDirectory run(path, Access::write);
+  run.lock_ = RunLock(path);
+  refuse_occupied(path);  // it may have been filled before we held the lock
+  make_folders(path / "checkpoints");
+  make_folders(path / "probes");
+  return run;
+}
+
+RunDirectory RunDirectory::open(const fs::path& path, Access access) {
+  std::error_code ignored;
+  refuse_no_folder(path);
+  if (!fs::exists(path / "run.json", ignored)) refuse_no_run(path);
+  RunDirectory run(path, access);
+  run.read_run_json();
+  if (access == Access::write) {
+    run.lock_ = RunLock(path);
+    run.sweep();
+  }
+  return run;
+}
+
+RunDirectory RunDirectory::inspect(const fs::path& path) {
+  refuse_no_folder(path);
+  std::error_code ignored;
+  const bool some = fs::exists(path / "run.json", ignored) || fs::exists(path / "metrics.jsonl", ignored) ||
+                    fs::exists(path / "checkpoints", ignored);
+  if (!some) refuse_no_run(path);
+  return RunDirectory(path, Access::read);
+}
+
+// Removes the temporary files of a killed process. Nobody else writes here: we hold the lock.
+void RunDirectory::sweep() const {
+  std::vector<fs::path> folders{root_ / "checkpoints"};
+  for (const std::string& label : probe_labels()) folders.push_back(probe_folder(label));
+  for (const fs::path& folder : folders)
+    for (const fs::path& path : entries(folder))
+      if (is_temporary(path)) remove_file(path);
+}
+
+void RunDirectory::require_write() const {
+  if (access_ == Access::read) throw Error(root_.string() + ": this run was opened for reading only");
+}
+
+void RunDirectory::write_run_json(const std::string& text) {
+  require_write();
+  parse_object(text, (root_ / "run.json").string());
+  write_file(root_ / "run.json", text);
+}
+
+std::string RunDirectory::read_run_json() const {
+  std::string text = read_file(root_ / "run.json");
+  parse_object(text, (root_ / "run.json").string());
+  return text;
+}
+
+std::string RunDirectory::checkpoint_name(int64_t step) {
+  return "checkpoints/" + step_name(step, weights_extension);
+}
+fs::path RunDirectory::checkpoint_path(int64_t step) const { return root_ / checkpoint_name(step); }
+fs::path RunDirectory::state_path(int64_t step) const {
+  return root_ / "checkpoints" / step_name(step, state_extension);
+}
+
+std::vector<CheckpointFile> RunDirectory::files(const fs::path& folder, const std::string& extension) const {
+  std::vector<CheckpointFile> found;
+  for (const fs::path& path : entries(folder)) {
+    const std::string name = path.filename().string();
+    int64_t step = -1;
+    if (name.starts_with("step_")) std::from_chars(name.data() + 5, name.data() + name.size(), step);
+    // Only what we would have called so ourselves: "step_7.safetensors" and the like are somebody else's.
+    if (step >= 0 && name == step_name(step, extension.c_str())) found.push_back({step, path});
+  }
+  std::sort(found.begin(), found.end(), [](auto& a, auto& b) { return a.step < b.step; });
+  return found;
+}
+
+std::vector<CheckpointFile> RunDirectory::checkpoints() const {
+  return files(root_ / "checkpoints", weights_extension);
+}
+
+std::vector<int64_t> RunDirectory::states() const {
+  std::vector<int64_t> steps;
+  for (const CheckpointFile& file : files(root_ / "checkpoints", state_extension)) steps.push_back(file.step);
+  return steps;
+}
+
+void RunDirectory::drop_states_but(int64_t step) {
+  require_write();
+  for (const int64_t stored : states())
+    if (stored != step) remove_file(state_path(stored));
+}
+
+LineLog& RunDirectory::metrics() {
+  require_write();
+  if (!metrics_) metrics_.emplace(root_ / "metrics.jsonl");
+  return *metrics_;
+}
+
+std::vector<MetricsRow> RunDirectory::read_metrics(const OnDamage& damage) const {
+  return parse_lines(root_ / "metrics.jsonl", damage, parse_metrics_line);
+}
+
+fs::path RunDirectory::probe_folder(const std::string& label) const {
+  check_label(label);
+  return root_ / "probes" / label;
+}
+
+std::vector<std::string> RunDirectory::probe_labels() const {
+  std::vector<std::string> labels;
+  for (const fs::path& path : entries(root_ / "probes"))
+    if (fs::is_directory(path) && path.filename().string()[0] != '.')
+      labels.push_back(path.filename().string());
+  return labels;
+}
+
+RunDirectory::ProbeLog& RunDirectory::probe_log(const std::string& label) {
+  const auto known = probe_logs_.find(label);
+  if (known != probe_logs_.end()) return known->second;
+  const fs::path path = probe_folder(label) / "results.jsonl";
+  make_folders(path.parent_path());
+  ProbeLog log{LineLog(path), {}};
+  log.steps = steps_of(path);
+  if (std::adjacent_find(log.steps.begin(), log.steps.end(), std::greater_equal<>()) != log.steps.end()) {
+    put_in_order(log.lines, log.steps);
+    log.steps = steps_of(path);
+  }
+  return probe_logs_.emplace(label, std::move(log)).first->second;
+}
+
+void RunDirectory::save_probe_result(const std::string& label, int64_t step, const std::string& checkpoint,
+                                     const Record& record, const std::string& origin) {
+  save_probe_result(label, step,
+                    pack_result(result_line(step, checkpoint, {{label, &record}}, origin), record));
+}
+
+void RunDirectory::save_probe_result(const std::string& label, int64_t step, const PackedResult& result) {
+  require_write();
+  ProbeLog& log = probe_log(label);
+  auto at = std::lower_bound(log.steps.begin(), log.steps.end(), step);
+  if (at != log.steps.end() && *at == step) {
+    log.lines.edit([&](auto& lines) { lines.erase(lines.begin() + (at - log.steps.begin())); });
+    at = log.steps.erase(at);
+  }
+  // The data come first: a line never names what is not there.
+  write_data(probe_folder(label) / step_name(step, weights_extension), result.data);
+  if (at == log.steps.end())
+    log.lines.append(result.line);
+  else
+    log.lines.edit([&](auto& lines) { lines.insert(lines.begin() + (at - log.steps.begin()), result.line); });
+  log.steps.insert(at, step);
+}
+
+std::vector<ProbeResult> RunDirectory::read_probe_results(const std::string& label, ProbeData data,
+                                                          const OnDamage& damage) const {
+  const fs::path folder = probe_folder(label);
+  const auto load = [&](int64_t step) {
+    return read_tensors(folder / step_name(step, weights_extension)).tensors;
+  };
+  auto results = parse_lines(folder / "results.jsonl", damage, [&](const auto& line, const auto& where) {
+    return data == ProbeData::load ? parse_result(line, label, where, load)
+                                   : parse_result(line, label, where);
+  });
+  std::stable_sort(results.begin(), results.end(), [](auto& a, auto& b) { return a.step < b.step; });
+  return results;
+}
+
+std::map<int64_t, std::string> RunDirectory::probe_origins(const std::string& label) const {
+  std::map<int64_t, std::string> origins;
+  for (const ProbeResult& result : read_probe_results(label, ProbeData::leave_out))
+    origins[result.step] = result.origin;
+  return origins;
+}
+
+void RunDirectory::clear_probe_results(const std::string& label) {
+  require_write();
+  probe_logs_.erase(label);
+  const fs::path folder = probe_folder(label);
+  remove_file(folder / "results.jsonl");  // first: a line never names what is not there
+  for (const CheckpointFile& file : files(folder, weights_extension)) remove_file(file.path);
+  for (const Aside aside : {Aside::null, Aside::conclusion}) drop_aside(label, aside);
+}
+
+void RunDirectory::save_aside(const std::string& label, Aside aside, const PackedResult& result) {
+  require_write();
+  const fs::path folder = probe_folder(label);
+  make_folders(folder);
+  write_data(folder / (to_string(aside) + weights_extension), result.data);
+  write_file(folder / (to_string(aside) + ".json"), result.line + "\n");
+}
+
+std::optional<ProbeResult> RunDirectory::read_aside(const std::string& label, Aside aside,
+                                                    ProbeData data) const {
+  const fs::path path = probe_folder(label) / (to_string(aside) + ".json");
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return std::nullopt;
+  const auto load = [&](int64_t) {
+    return read_tensors(fs::path(path).replace_extension(weights_extension)).tensors;
+  };
+  const std::string text = read_file(path);
+  return data == ProbeData::load ? parse_result(text, label, path.string(), load)
+                                 : parse_result(text, label, path.string());
+}
+
+void RunDirectory::drop_aside(const std::string& label, Aside aside) {
+  const fs::path folder = probe_folder(label);
+  remove_file(folder / (to_string(aside) + ".json"));
+  remove_file(folder / (to_string(aside) + weights_extension));
+}
+
+void RunDirectory::trim_after(int64_t step) {
+  require_write();
+  drop_beyond(metrics(), step);
+  for (const CheckpointFile& file : checkpoints())
+    if (file.step > step) remove_file(file.path);
+  for (const int64_t stored : states())
+    if (stored > step) remove_file(state_path(stored));
+  for (const std::string& label : probe_labels()) {
+    ProbeLog& log = probe_log(label);
+    drop_beyond(log.lines, step);
+    std::erase_if(log.steps, [&](int64_t known) { return known > step; });
+    for (const CheckpointFile& file : files(probe_folder(label), weights_extension))
+      if (file.step > step) remove_file(file.path);
+    for (const Aside aside : {Aside::null, Aside::conclusion}) drop_aside(label, aside);
+  }
+}
+
+void RunDirectory::drop_checkpoint(int64_t step) {
+  require_write();
+  remove_file(checkpoint_path(step));
+  remove_file(state_path(step));
+  for (const std::string& label : probe_labels()) {
+    ProbeLog& log = probe_log(label);
+    if (std::erase(log.steps, step) == 0) continue;
+    log.lines.drop_lines(
+        [&](std::string_view line) { return parse_step(line, log.lines.path().string()) == step; });
+    remove_file(probe_folder(label) / step_name(step, weights_extension));
+  }
+}
+
+}  // namespace orrery::engine

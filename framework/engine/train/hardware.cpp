@@ -1,0 +1,39 @@
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <malloc.h>
+#include <orrery/error.h>
+#include <orrery/version.h>
+
+#include <limits>
+
+#include "engine/train/trainer.h"
+
+namespace orrery::engine {
+
+torch::Device choose_device(const std::string& name) {
+  if (name == "cpu") return torch::kCPU;
+  if (at::hasCUDA()) return torch::kCUDA;
+  if (name == "auto") return torch::kCPU;
+  throw UsageError(
+      "train.device is \"cuda\", but this LibTorch (" + torch_version() + ") finds no CUDA device",
+      "use \"cpu\" or \"auto\", or build against a LibTorch with CUDA (CMAKE_PREFIX_PATH)");
+}
+
+void use_threads(int64_t threads) {
+  at::set_num_threads(static_cast<int>(threads));
+  // LibTorch does not tell a BLAS with its own thread pool; two pools fight over the cores.
+  using SetThreads = void (*)(int);
+  if (auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads")))
+    set(static_cast<int>(threads));
+}
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  // Otherwise every step returns its larger tensors to the system, and takes them again page by page.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
+}
+
+}  // namespace orrery::engine

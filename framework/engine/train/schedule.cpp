@@ -1,0 +1,44 @@
+#include "engine/train/schedule.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace orrery::engine {
+
+CheckpointSchedule::CheckpointSchedule(const CheckpointSettings& settings, int64_t last)
+    : every_(settings.every), last_(last) {
+  if (settings.every < 0 || settings.per_decade < 0 || last < 0)
+    throw UsageError(
+        fmt::format("checkpoints every {} steps and {} per decade, up to step {}: none may be negative",
+                    settings.every, settings.per_decade, last));
+  if (settings.per_decade == 0) return;
+  for (int64_t k = 0;; ++k) {
+    const double exact = std::pow(10.0, static_cast<double>(k) / static_cast<double>(settings.per_decade));
+    const double rounded = std::round(exact);
+    if (rounded > static_cast<double>(last)) return;
+    const auto step = static_cast<int64_t>(rounded);
+    if (logarithmic_.empty() || logarithmic_.back() < step) logarithmic_.push_back(step);
+  }
+}
+
+bool CheckpointSchedule::due(int64_t step) const {
+  if (step < 0 || step > last_) return false;
+  return step == 0 || step == last_ || (every_ > 0 && step % every_ == 0) ||
+         std::binary_search(logarithmic_.begin(), logarithmic_.end(), step);
+}
+
+std::vector<int64_t> CheckpointSchedule::steps() const {
+  std::vector<int64_t> all = logarithmic_;
+  all.push_back(0);
+  all.push_back(last_);
+  if (every_ > 0)
+    for (int64_t count = 1; count <= last_ / every_; ++count) all.push_back(count * every_);
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,28 @@
+// When a run writes checkpoints: every N steps, logarithmically, or both.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/config/train_settings.h"
+
+namespace orrery::engine {
+
+/// Steps 0 and `last` always; the multiples of settings.every (0: none); and, per factor of ten,
+/// settings.per_decade steps (0: none): 10^(k / per_decade), k = 0, 1, ..., rounded to the nearest integer.
+/// Where the small ones round to the same step there is one checkpoint.
+class CheckpointSchedule {
+ public:
+  /// Throws orrery::UsageError if a setting or `last` is negative.
+  CheckpointSchedule(const CheckpointSettings& settings, int64_t last);
+
+  bool due(int64_t step) const;
+  /// All of them, ascending.
+  std::vector<int64_t> steps() const;
+
+ private:
+  int64_t every_, last_;
+  std::vector<int64_t> logarithmic_;  // ascending
+};
+
+}  // namespace orrery::engine

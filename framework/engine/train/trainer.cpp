@@ -1,0 +1,150 @@
+#include "engine/train/trainer.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "sdk/kernels/cross_entropy.h"
+
+namespace orrery::engine {
+namespace {
+
+constexpr int64_t piece_size = 8192;
+
+void check_settings(const TrainSettings& settings, const TaskSpec& spec, const Split& split) {
+  if (settings.betas.size() != 2)
+    throw UsageError(fmt::format("train.betas: expected two numbers, got {}", settings.betas.size()));
+  if (spec.endless) {
+    if (settings.batch_size > 0) return;
+    throw UsageError(
+        "train.batch_size is 0, the whole training set, but this task draws examples without end",
+        "set it, for example to 128");
+  }
+  if (split.train.size() == 0) throw UsageError("the task gives no training examples");
+  if (settings.batch_size > split.train.size())
+    throw UsageError(fmt::format("train.batch_size is {}, but there are only {} training examples",
+                                 settings.batch_size, split.train.size()),
+                     "use 0 for the whole training set");
+}
+
+}  // namespace
+
+ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, const ReadOutOf& read_out_of)
+    : spec_(spec) {
+  for (int64_t start = 0; start < examples.size(); start += piece_size) {
+    const int64_t end = std::min(start + piece_size, examples.size());
+    Batch batch = examples.rows(torch::arange(start, end)).to(model.device());
+    auto read_out = read_out_of ? read_out_of(batch.tokens) : model.read_out(batch.tokens, spec.read_out);
+    pieces_.push_back({std::move(batch), std::move(read_out)});
+  }
+}
+
+Metrics ScoredSet::score(const std::string& prefix) const {
+  torch::NoGradGuard no_grad;
+  Score score(spec_.loss, spec_.groups);
+  for (const Piece& piece : pieces_) score.add(piece.read_out(), piece.batch);
+  return score.metrics(prefix);
+}
+
+Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const TrainSettings& settings,
+                 uint64_t batch_seed, Sampler sample)
+    : model_(model),
+      spec_(spec),
+      settings_((check_settings(settings, spec, split), settings)),
+      loss_dtype_(settings.loss_dtype == "float32" ? torch::kFloat32 : torch::kFloat64),
+      train_(split.train.to(model.device())),
+      optimizer_(model, settings),
+      sample_rng_(make_generator(batch_seed)),
+      dropout_(Dropout::from(settings, model, batch_seed)),
+      train_set_(model, spec, split.train, [this](const torch::Tensor& t) { return make_read_out(t); }),
+      test_set_(model, spec, split.test, [this](const torch::Tensor& t) { return make_read_out(t); }) {
+  keep_freed_memory();
+  if (spec.endless) {
+    sample_ = std::move(sample);
+    return;
+  }
+  const bool full = settings.batch_size == 0 || settings.batch_size == split.train.size();
+  if (full && dropout_)
+    full_batch_ = [this] { return read_out(train_); };
+  else if (full)
+    full_batch_ = make_scored_read_out(train_);
+  else
+    order_.emplace(split.train.size(), settings.batch_size, batch_seed);
+}
+
+double Trainer::learning_rate() const {
+  if (settings_.warmup_steps == 0) return settings_.lr;
+  return settings_.lr * std::min(1.0, static_cast<double>(steps_done_) / settings_.warmup_steps);
+}
+
+std::pair<torch::Tensor, const Batch*> Trainer::next_logits() {
+  if (full_batch_) return {full_batch_(), &train_};
+  batch_ = sample_ ? sample_(settings_.batch_size, sample_rng_).to(model_.device())
+                   : train_.rows(order_->next().to(model_.device()));
+  return {read_out(batch_), &batch_};
+}
+
+std::function<torch::Tensor()> Trainer::make_read_out(const torch::Tensor& tokens) {
+  if (settings_.kernel == "plain") return model_.Model::read_out(tokens, spec_.read_out);
+  return model_.read_out(tokens, spec_.read_out);
+}
+
+std::function<torch::Tensor()> Trainer::make_scored_read_out(const Batch& batch) {
+  if (settings_.kernel == "plain" || !batch.scored.defined()) return make_read_out(batch.tokens);
+  return model_.read_out_scored(batch.tokens, spec_.read_out, batch.scored);
+}
+
+// Dropout draws anew for each example, so it has no use for what the read-out pass shares between them.
+torch::Tensor Trainer::read_out(const Batch& batch) {
+  if (!dropout_) return make_scored_read_out(batch)();
+  const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(batch.tokens.device());
+  return run_with_hooks(model_, batch.tokens, dropout_->hooks()).index_select(1, positions);
+}
+
+double Trainer::step() {
+  optimizer_.zero_gradients();
+  const auto [logits, batch] = next_logits();
+  const bool fused =
+      settings_.kernel == "auto" && kernels::cross_entropy_fits(spec_.loss, logits, loss_dtype_);
+  const torch::Tensor loss =
+      fused ? kernels::cross_entropy(logits, *batch) : mean_loss(spec_.loss, logits, *batch, loss_dtype_);
+  const double value = loss.item<double>();
+  if (!std::isfinite(value)) return value;
+  const torch::Tensor penalty = model_.penalty();
+  (penalty.defined() ? loss + penalty : loss).backward();
+  optimizer_.step(learning_rate());
+  ++steps_done_;
+  return value;
+}
+
+Metrics Trainer::evaluate() const {
+  Metrics all = train_set_.score("train");
+  for (auto& metric : test_set_.score("test")) all.push_back(std::move(metric));
+  double squares = 0;
+  for (const NamedWeight& weight : model_.weights())
+    squares += weight.value.detach().to(torch::kFloat64).square().sum().item<double>();
+  all.emplace_back("weights/norm", std::sqrt(squares));
+  return all;
+}
+
+NamedTensors Trainer::state() const {
+  NamedTensors all = optimizer_.state();
+  all.emplace_back("steps_done", torch::tensor(steps_done_, torch::kInt64));
+  if (order_)
+    for (auto& entry : order_->state()) all.push_back(std::move(entry));
+  if (sample_) all.emplace_back("batches/rng", sample_rng_.get_state());
+  if (dropout_) all.emplace_back("dropout/rng", dropout_->rng().get_state());
+  return all;
+}
+
+void Trainer::restore(const NamedTensors& state) {
+  optimizer_.restore(state);
+  steps_done_ = find_named(state, "steps_done").item<int64_t>();
+  if (order_) order_->restore(state);
+  if (sample_) sample_rng_.set_state(find_named(state, "batches/rng"));
+  if (dropout_) dropout_->rng().set_state(find_named(state, "dropout/rng"));
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,225 @@
+#include "engine/verify/reading.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+namespace orrery::engine {
+namespace {
+
+using Kind = Reading::Kind;
+using Points = std::vector<Point>;
+
+Answer failure(std::string got) { return {false, -std::numeric_limits<double>::infinity(), std::move(got)}; }
+
+// Four digits, or all of them where four would seem to be on the other side of the bound.
+std::string number_text(double value, const Interval& wanted) {
+  const std::string text = fmt::format("{:.4g}", value);
+  const bool same = wanted.contains(std::strtod(text.c_str(), nullptr)) == wanted.contains(value);
+  return same ? text : fmt::format("{}", value);
+}
+
+std::string at_step(const Point& point, const Interval& wanted) {
+  return fmt::format("{} at step {}", number_text(point.value, wanted), point.step);
+}
+
+Answer value_answer(double value, const Interval& wanted, std::string got) {
+  return {wanted.contains(value), wanted.margin(value), std::move(got)};
+}
+
+Answer at_point(const Point& point, const Interval& wanted, const std::string& prefix = "") {
+  return value_answer(point.value, wanted, prefix + at_step(point, wanted));
+}
+
+Answer step_answer(int64_t step, const Interval& wanted, const std::string& why) {
+  return value_answer(static_cast<double>(step), wanted, fmt::format("step {} ({})", step, why));
+}
+
+bool by_value(const Point& a, const Point& b) { return a.value < b.value; }
+const Point& lowest(const Points& points) {
+  return *std::min_element(points.begin(), points.end(), by_value);
+}
+// The first of several, as lowest().
+const Point& highest(const Points& points) {
+  return *std::max_element(points.begin(), points.end(), by_value);
+}
+
+// From the worst to the best. Whether the bound is met comes first: an open one can be missed by nothing.
+std::pair<bool, double> quality(const Point& point, const Interval& wanted) {
+  return {wanted.contains(point.value), wanted.margin(point.value)};
+}
+
+Answer every(const Points& points, const Interval& wanted) {
+  const auto worst = std::min_element(points.begin(), points.end(), [&](auto& a, auto& b) {
+    return quality(a, wanted) < quality(b, wanted);
+  });
+  return at_point(*worst, wanted, points.size() > 1 ? "at worst " : "");
+}
+
+Answer any(const Points& points, const Interval& wanted) {
+  const auto best = std::max_element(points.begin(), points.end(), [&](auto& a, auto& b) {
+    return quality(a, wanted) < quality(b, wanted);
+  });
+  return at_point(*best, wanted, points.size() > 1 ? "at best " : "");
+}
+
+Answer mean(const Points& points, const Interval& wanted) {
+  double sum = 0;
+  for (const Point& point : points) sum += point.value;
+  const double mean = sum / static_cast<double>(points.size());
+  return value_answer(mean, wanted,
+                      fmt::format("{} over {} rows, steps {} to {}", number_text(mean, wanted), points.size(),
+                                  points.front().step, points.back().step));
+}
+
+enum class Direction { fall, rise };
+
+// How far `to` is from `from` in this direction.
+double distance(const Point& from, const Point& to, Direction direction) {
+  return direction == Direction::rise ? to.value - from.value : from.value - to.value;
+}
+
+// The largest from a row to any later one.
+Answer change(const Points& points, const Interval& wanted, Direction direction) {
+  Point start = points.front(), best_start = start, best_end = points[1];
+  for (size_t i = 1; i < points.size(); ++i) {
+    if (distance(start, points[i], direction) > distance(best_start, best_end, direction)) {
+      best_start = start;
+      best_end = points[i];
+    }
+    if (distance(start, points[i], direction) < 0) start = points[i];
+  }
+  const double size = distance(best_start, best_end, direction);
+  return value_answer(
+      size, wanted,
+      fmt::format("{}, from {:.4g} at step {} to {:.4g} at step {}", number_text(size, wanted),
+                  best_start.value, best_start.step, best_end.value, best_end.step));
+}
+
+// The row before which the metric changed most per step.
+Answer steepest(const Points& points, const Interval& wanted, Direction direction) {
+  size_t best = 0;
+  double most = 0;
+  for (size_t i = 1; i < points.size(); ++i) {
+    const double slope = distance(points[i - 1], points[i], direction) /
+                         static_cast<double>(points[i].step - points[i - 1].step);
+    if (slope > most) {
+      most = slope;
+      best = i;
+    }
+  }
+  if (best == 0)
+    return failure(
+        fmt::format("never {} from one row to the next", direction == Direction::rise ? "rises" : "falls"));
+  return step_answer(points[best].step, wanted,
+                     fmt::format("from {:.4g} to {:.4g} since step {}", points[best - 1].value,
+                                 points[best].value, points[best - 1].step));
+}
+
+Answer first_step(const Points& points, const Interval& threshold, const Interval& wanted) {
+  const auto found = std::find_if(points.begin(), points.end(),
+                                  [&](const Point& point) { return threshold.contains(point.value); });
+  if (found == points.end()) return failure(fmt::format("at no step; {}", any(points, threshold).got));
+  return step_answer(found->step, wanted, number_text(found->value, threshold));
+}
+
+bool needs_two_rows(Kind kind) {
+  return kind == Kind::fall || kind == Kind::rise || kind == Kind::step_of_fall || kind == Kind::step_of_rise;
+}
+
+Answer of_rows(const Reading& reading, const Points& points, const Interval& wanted) {
+  switch (reading.kind) {
+    case Kind::every:
+      return every(points, wanted);
+    case Kind::any:
+      return any(points, wanted);
+    case Kind::first:
+      return at_point(points.front(), wanted);
+    case Kind::last:
+      return at_point(points.back(), wanted);
+    case Kind::max:
+      return at_point(highest(points), wanted);
+    case Kind::min:
+      return at_point(lowest(points), wanted);
+    case Kind::mean:
+      return mean(points, wanted);
+    case Kind::fall:
+      return change(points, wanted, Direction::fall);
+    case Kind::rise:
+      return change(points, wanted, Direction::rise);
+    case Kind::first_step:
+      return first_step(points, reading.threshold, wanted);
+    case Kind::step_of_max:
+      return step_answer(highest(points).step, wanted, fmt::format("{:.4g}", highest(points).value));
+    case Kind::step_of_min:
+      return step_answer(lowest(points).step, wanted, fmt::format("{:.4g}", lowest(points).value));
+    case Kind::step_of_fall:
+      return steepest(points, wanted, Direction::fall);
+    case Kind::step_of_rise:
+      return steepest(points, wanted, Direction::rise);
+  }
+  return failure("a reading that is not known");
+}
+
+bool is_in(const RowRange& rows, int64_t step, const Series& series) {
+  return rows.end ? step == series.steps.back() : rows.steps.contains(static_cast<double>(step));
+}
+
+// Why `rows` names no row of the series' file, or "" where it names some.
+std::string no_rows(const Expectation& e, const Series& series) {
+  const auto& steps = series.steps;
+  if (std::any_of(steps.begin(), steps.end(), [&](int64_t s) { return is_in(e.rows, s, series); })) return "";
+  if (!e.rows.single())
+    return fmt::format("no row with {}; there are steps {} to {}", e.when, steps.front(), steps.back());
+  const auto after = std::upper_bound(steps.begin(), steps.end(), static_cast<int64_t>(e.rows.steps.low));
+  if (after == steps.begin()) return fmt::format("no row of that step; the first is {}", steps.front());
+  if (after == steps.end()) return fmt::format("no row of that step; the last is {}", steps.back());
+  return fmt::format("no row of that step; the nearest are {} and {}", *(after - 1), *after);
+}
+
+Points select(const RowRange& rows, const Series& series) {
+  Points points;
+  for (const Point& point : series.points)
+    if (is_in(rows, point.step, series)) points.push_back(point);
+  return points;
+}
+
+// Which of the rows asked about lacks the metric, or -1.
+int64_t first_gap(const RowRange& rows, const Series& series, const Points& points) {
+  size_t have = 0;
+  for (const int64_t step : series.steps) {
+    if (!is_in(rows, step, series)) continue;
+    if (have == points.size() || points[have].step != step) return step;
+    ++have;
+  }
+  return -1;
+}
+
+// Which value cannot be read, or "".
+std::string unreadable(Kind kind, const Points& points) {
+  for (const Point& point : points) {
+    if (std::isnan(point.value)) return fmt::format("NaN at step {}", point.step);
+    // No difference and no mean of infinities.
+    if (std::isinf(point.value) && (needs_two_rows(kind) || kind == Kind::mean))
+      return fmt::format("{}Infinity at step {}", point.value < 0 ? "-" : "", point.step);
+  }
+  return "";
+}
+
+}  // namespace
+
+Answer answer(const Expectation& e, const Series& series) {
+  if (const std::string none = no_rows(e, series); !none.empty()) return failure(none);
+  const Points points = select(e.rows, series);
+  const int64_t gap = first_gap(e.rows, series, points);
+  if (gap >= 0 && (points.empty() || e.reading.kind == Kind::every))
+    return failure(fmt::format("not there at step {}", gap));
+  if (const std::string bad = unreadable(e.reading.kind, points); !bad.empty()) return failure(bad);
+  if (needs_two_rows(e.reading.kind) && points.size() < 2)
+    return failure(fmt::format("one row only, of step {}", points.front().step));
+  return of_rows(e.reading, points, e.wanted);
+}
+
+}  // namespace orrery::engine

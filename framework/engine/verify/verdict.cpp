@@ -1,0 +1,100 @@
+#include "engine/verify/verdict.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+#include <orrery/hooks.h>
+
+#include <algorithm>
+#include <array>
+
+#include "engine/run/curves.h"
+#include "engine/verify/reading.h"
+
+namespace orrery::engine {
+namespace {
+
+const std::string probe_prefix = "probe/";
+
+std::vector<Series> all_series(const RunDirectory& run, bool with_probes) {
+  std::vector<Series> all;
+  for (const CurveReader& file : read_curves(run, with_probes)) {
+    const std::vector<int64_t> steps = file.steps();
+    for (const Curve& curve : file.curves()) {
+      Series series{curve.name, {}, steps};
+      for (size_t i = 0; i < curve.steps.size(); ++i)
+        series.points.push_back({curve.steps[i], curve.values[i]});
+      all.push_back(std::move(series));
+    }
+  }
+  return all;
+}
+
+bool is_glob(const std::string& metric) { return metric.find('*') != std::string::npos; }
+
+Verdict unknown(const Expectation& e, const std::vector<Series>& all) {
+  std::vector<std::string> names;
+  for (const Series& series : all) names.push_back(series.name);
+  return {&e, false,
+          is_glob(e.metric) ? "no metric matches" : "no such metric" + did_you_mean(e.metric, names)};
+}
+
+Verdict verdict(const Expectation& e, const std::vector<Series>& all) {
+  std::vector<std::pair<const Series*, Answer>> answers;
+  for (const Series& series : all)
+    if (matches(e.metric, series.name)) answers.emplace_back(&series, answer(e, series));
+  if (answers.empty()) return unknown(e, all);
+  const auto& [series, worst] = *std::min_element(answers.begin(), answers.end(), [](auto& a, auto& b) {
+    return std::pair(a.second.passed, a.second.margin) < std::pair(b.second.passed, b.second.margin);
+  });
+  if (!is_glob(e.metric)) return {&e, worst.passed, worst.got};
+  const auto failed =
+      std::count_if(answers.begin(), answers.end(), [](auto& each) { return !each.second.passed; });
+  const std::string rest = worst.passed ? fmt::format("worst of {}", answers.size())
+                                        : fmt::format("{} of {} fail", failed, answers.size());
+  return {&e, worst.passed, fmt::format("{}: {} ({})", series->name, worst.got, rest)};
+}
+
+// In characters, not in bytes: a source may name Kovács.
+size_t width(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+}  // namespace
+
+std::vector<Verdict> judge(const std::vector<Expectation>& expectations, const RunDirectory& run) {
+  const bool with_probes = std::any_of(expectations.begin(), expectations.end(), [](const Expectation& e) {
+    const std::string fixed = e.metric.substr(0, std::min(e.metric.find('*'), probe_prefix.size()));
+    return probe_prefix.starts_with(fixed);
+  });
+  const std::vector<Series> all = all_series(run, with_probes);
+  std::vector<Verdict> verdicts;
+  for (const Expectation& e : expectations) verdicts.push_back(verdict(e, all));
+  return verdicts;
+}
+
+bool all_passed(const std::vector<Verdict>& verdicts) {
+  return !verdicts.empty() &&
+         std::all_of(verdicts.begin(), verdicts.end(), [](const Verdict& each) { return each.passed; });
+}
+
+std::string verdict_table(const std::vector<Verdict>& verdicts) {
+  using Row = std::array<std::string, 4>;
+  std::vector<Row> rows = {{"expected", "got", "source", "verdict"}};
+  for (const Verdict& each : verdicts)
+    rows.push_back(
+        {sentence(*each.expectation), each.got, each.expectation->source, each.passed ? "ok" : "FAILED"});
+  std::array<size_t, 3> widths{};
+  for (const Row& row : rows)
+    for (size_t column = 0; column < widths.size(); ++column)
+      widths[column] = std::max(widths[column], width(row[column]));
+  std::string out;
+  for (const Row& row : rows) {
+    for (size_t column = 0; column < widths.size(); ++column)
+      out += row[column] + std::string(widths[column] - width(row[column]) + 2, ' ');
+    out += row.back() + "\n";
+  }
+  return out;
+}
+
+}  // namespace orrery::engine

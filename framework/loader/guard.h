@@ -1,0 +1,47 @@
+// The one gate through which every call into a plugin passes. Whatever a plugin throws leaves it as an
+// orrery::Error that says who, what and when: "probe fourier_basis 1.0.0, measure, step 400: ...".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "loader/running.h"
+
+namespace orrery {
+
+enum class PluginKind { task, probe };
+/// "task" or "probe".
+std::string to_string(PluginKind kind);
+
+/// Whose code is running.
+struct Who {
+  PluginKind kind;
+  std::string name, version;
+};
+
+/// What the exception in flight says, without LibTorch's backtrace. To be called in a catch block or a
+/// terminate handler.
+std::string text_in_flight();
+
+/// Rethrows the exception in flight as an orrery::Error, or as an orrery::UsageError if it was one. Keeps the
+/// hint of an orrery::Error; leaves out LibTorch's backtraces. To be called in a catch block.
+[[noreturn]] void rethrow_as_error(const Who& who, const char* call, std::optional<int64_t> step);
+
+/// Runs `body`, which calls into the plugin, and returns what it returns.
+template <class Body>
+decltype(auto) guard(const Who& who, const char* call, std::optional<int64_t> step, Body&& body) {
+  const RunningCall running(who, call, step);
+  try {
+    return std::forward<Body>(body)();
+  } catch (...) {
+    rethrow_as_error(who, call, step);
+  }
+}
+template <class Body>
+decltype(auto) guard(const Who& who, const char* call, Body&& body) {
+  return guard(who, call, std::nullopt, std::forward<Body>(body));
+}
+
+}  // namespace orrery

@@ -1,0 +1,119 @@
+#include "loader/instance.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <cstdio>
+
+#include "loader/json.h"
+
+namespace orrery {
+namespace {
+
+// An exception must not leave a destructor, so one from the plugin's is only reported.
+struct DestroyByPlugin {
+  Who who;
+  void (*destroy)(void*) = nullptr;
+
+  void operator()(void* instance) const noexcept {
+    try {
+      guard(who, "destroy", [&] { destroy(instance); });
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "warning: %s\n", error.what());
+    }
+  }
+};
+template <class T>
+using Raw = std::unique_ptr<T, DestroyByPlugin>;
+
+class GuardedTask final : public Task {
+ public:
+  GuardedTask(Who who, Raw<Task> task) : who_(std::move(who)), task_(std::move(task)) {}
+  ~GuardedTask() override;
+
+  TaskSpec spec() const override {
+    return guard(who_, "spec", [&] { return task_->spec(); });
+  }
+  Split split(torch::Generator rng) const override {
+    return guard(who_, "split", [&] { return task_->split(rng); });
+  }
+  Batch sample(int64_t batch_size, torch::Generator rng) const override {
+    return guard(who_, "sample", [&] { return task_->sample(batch_size, rng); });
+  }
+  std::unique_ptr<Model> make_model(torch::Generator rng) const override {
+    return guard(who_, "make_model", [&] { return task_->make_model(rng); });
+  }
+  Structure structure() const override {
+    return guard(who_, "structure", [&] { return task_->structure(); });
+  }
+  std::string show(const torch::Tensor& tokens) const override {
+    return guard(who_, "show", [&] { return task_->show(tokens); });
+  }
+
+ private:
+  Who who_;
+  Raw<Task> task_;
+};
+
+class GuardedProbe final : public Probe {
+ public:
+  GuardedProbe(Who who, Raw<Probe> probe) : who_(std::move(who)), probe_(std::move(probe)) {}
+  ~GuardedProbe() override;
+
+  Needs needs() const override {
+    return guard(who_, "needs", [&] { return probe_->needs(); });
+  }
+  void fit(const Observation& reference) override {
+    guard(who_, "fit", reference.step, [&] { probe_->fit(reference); });
+  }
+  void measure(const Observation& observation, Recorder& recorder) override {
+    guard(who_, "measure", observation.step, [&] { probe_->measure(observation, recorder); });
+  }
+  void conclude(const std::vector<Curve>& curves, Recorder& recorder) override {
+    guard(who_, "conclude", [&] { probe_->conclude(curves, recorder); });
+  }
+
+ private:
+  Who who_;
+  Raw<Probe> probe_;
+};
+
+GuardedTask::~GuardedTask() = default;
+GuardedProbe::~GuardedProbe() = default;
+
+std::string parameters_text(const Plugin& plugin, const Values& values) {
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : conformed(plugin.parameters, values)) object[name] = to_json(value);
+  try {
+    return object.dump();
+  } catch (const nlohmann::json::exception&) {
+    throw UsageError("a parameter's text is not valid UTF-8", "save the config as UTF-8");
+  }
+}
+
+template <class T>
+Raw<T> create(const Plugin& plugin, PluginKind kind, const Values& values) {
+  if (plugin.kind != kind)
+    throw UsageError(
+        fmt::format("\"{}\" is a {}, not a {}", plugin.name, to_string(plugin.kind), to_string(kind)),
+        fmt::format("`orrery plugins` lists every {}", to_string(kind)));
+  void* instance = guard(plugin.who(), "create", [&] {
+    void* made = plugin.info->create(parameters_text(plugin, values).c_str());
+    if (!made)
+      throw Error("nothing was made", "return an instance, or throw an orrery::Error that says why not");
+    return made;
+  });
+  return Raw<T>(static_cast<T*>(instance), {plugin.who(), plugin.info->destroy});
+}
+
+}  // namespace
+
+Instance<Task> make_task(const Plugin& plugin, const Values& values) {
+  return std::make_unique<GuardedTask>(plugin.who(), create<Task>(plugin, PluginKind::task, values));
+}
+
+Instance<Probe> make_probe(const Plugin& plugin, const Values& values) {
+  return std::make_unique<GuardedProbe>(plugin.who(), create<Probe>(plugin, PluginKind::probe, values));
+}
+
+}  // namespace orrery

@@ -1,0 +1,29 @@
+// A plugin that passed every check, as the rest of the host sees it.
+#pragma once
+
+#include <orrery/abi/abi.h>
+#include <orrery/fields.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "loader/guard.h"
+
+namespace orrery {
+
+struct Plugin {
+  PluginKind kind;
+  std::string name, version, summary;
+  std::filesystem::path file;
+  std::vector<Field> parameters;
+  const orrery_plugin_info* info;  ///< lies in the library, which is never unloaded
+
+  Who who() const { return {kind, name, version}; }
+};
+
+/// Builds a Plugin from a plugin's own descriptor, the second check on it. Throws orrery::Error, without
+/// naming the file, on a descriptor the host cannot use.
+Plugin read_descriptor(const orrery_plugin_info* info, const std::filesystem::path& file);
+
+}  // namespace orrery

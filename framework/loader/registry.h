@@ -1,0 +1,74 @@
+// Finds plugins, checks them, loads them, and makes tasks and probes from them. A broken plugin in a folder
+// is a problem to report, never the end of the program.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "loader/instance.h"
+#include "loader/plugin.h"
+
+namespace orrery {
+
+/// Why a file (or a folder of plugins) was not loaded.
+struct Problem {
+  std::filesystem::path file;
+  std::string message;  ///< does not name the file
+  std::string hint;     ///< what to do about it
+
+  std::string text() const { return file.string() + ": " + message; }
+};
+
+/// Whether a library is opened in a fork first (trial.h).
+enum class Trial { yes, no };
+
+class Registry {
+ public:
+  /// Loads every *.so in `folder`, by name; one that cannot be used becomes a problem. A file that was seen
+  /// before, by whatever path, is passed over.
+  void load_folder(const std::filesystem::path& folder, Trial trial = Trial::yes);
+
+  /// Loads one library. Throws orrery::Error, naming the file and the cure, if it cannot be used.
+  void load_file(const std::filesystem::path& file);
+
+  /// The folder of built-in plugins (unless empty; without a trial), the folders in `plugin_path` (the value
+  /// of ORRERY_PLUGIN_PATH, separated by colons), and the files given with --plugin.
+  void load_search_path(const std::filesystem::path& builtin, std::string_view plugin_path,
+                        const std::vector<std::filesystem::path>& files);
+
+  const std::vector<std::unique_ptr<Plugin>>& plugins() const { return plugins_; }
+  const std::vector<Problem>& problems() const { return problems_; }
+
+  /// Throws orrery::UsageError if there is none, saying what there is and which broken file may be meant; and
+  /// if two files offer that name, because guessing would run the wrong code.
+  const Plugin& find(PluginKind kind, const std::string& name) const;
+  /// The task, the probe or both of that name. Throws as find() does.
+  std::vector<const Plugin*> find(const std::string& name) const;
+
+  Instance<Task> make_task(const Plugin& plugin, const Values& values) const;
+  Instance<Probe> make_probe(const Plugin& plugin, const Values& values) const;
+
+ private:
+  struct Clash {
+    PluginKind kind;
+    std::string name;
+    std::filesystem::path first, second;
+  };
+
+  void load(const std::filesystem::path& file, Trial trial);
+  void load_if_new(const std::filesystem::path& file, Trial trial);
+  bool loaded(const std::filesystem::path& file) const;
+  const Plugin* lookup(PluginKind kind, const std::string& name) const;
+  void refuse_clash(PluginKind kind, const std::string& name) const;
+  [[noreturn]] void refuse_unknown(const std::string& what, const std::vector<PluginKind>& kinds,
+                                   const std::string& name) const;
+
+  std::vector<std::unique_ptr<Plugin>> plugins_;
+  std::vector<Problem> problems_;
+  std::vector<Clash> clashes_;
+};
+
+}  // namespace orrery

@@ -1,0 +1,24 @@
+#include "loader/running.h"
+
+#include <atomic>
+
+namespace orrery {
+namespace {
+
+std::atomic<const RunningCall*> running = nullptr;
+static_assert(decltype(running)::is_always_lock_free, "it is read in signal handlers");
+
+}  // namespace
+
+RunningCall::RunningCall(const Who& who, const char* call, std::optional<int64_t> step) noexcept
+    : who(&who), call(call), step(step), outer_(running) {
+  running = this;
+}
+
+RunningCall::RunningCall(const char* file) noexcept : file(file), outer_(running) { running = this; }
+
+RunningCall::~RunningCall() { running = outer_; }
+
+const RunningCall* RunningCall::innermost() noexcept { return running; }
+
+}  // namespace orrery

@@ -1,0 +1,177 @@
+// The constructed solution of modular addition against its formula, and against what the harmonics of its
+// activation function allow.
+#include <gtest/gtest.h>
+#include <orrery/error.h>
+#include <orrery/mlp.h>
+#include <sdk/model/catalog.h>
+
+#include <cmath>
+#include <complex>
+
+namespace orrery {
+namespace {
+
+TaskSpec modular(int64_t p) { return {.d_vocab = p + 1, .d_vocab_out = p, .n_ctx = 3, .read_out = {2}}; }
+
+// All pairs a, b, then "=".
+torch::Tensor all_pairs(int64_t p) {
+  const auto numbers = torch::arange(p, torch::kInt64);
+  return torch::stack({numbers.unsqueeze(1).expand({p, p}).reshape(-1), numbers.repeat({p}),
+                       torch::full({p * p}, p, torch::kInt64)},
+                      1);
+}
+
+torch::Tensor constructed_logits(const MlpConfig& config, int64_t p) {
+  const torch::NoGradGuard no_grad;
+  const auto model = make_mlp(config, modular(p), make_generator(0));
+  set_constructed_solution(*model);
+  return model->forward(all_pairs(p)).select(1, 0);
+}
+
+double accuracy(const torch::Tensor& logits, int64_t p) {
+  const auto tokens = all_pairs(p);
+  const auto answers = (tokens.select(1, 0) + tokens.select(1, 1)).remainder(p);
+  return (logits.argmax(1) == answers).to(torch::kFloat64).mean().item<double>();
+}
+
+MlpConfig circle_of(int64_t n_neurons, const std::string& act_fn) {
+  return {.embedding = "circular", .d_embed = 2, .d_mlp = n_neurons, .act_fn = act_fn};
+}
+
+TEST(ConstructedSolution, IsTheFormula) {
+  for (const std::string act_fn : {"square", "relu"}) {
+    const int64_t p = 11, N = 7;
+    const auto logits = constructed_logits(circle_of(N, act_fn), p);
+    for (int64_t a = 0; a < p; ++a)
+      for (int64_t b = 0; b < p; ++b)
+        for (int64_t c = 0; c < p; ++c) {
+          double expected = 0;
+          for (int64_t i = 0; i < N; ++i) {
+            const double theta = 2 * M_PI * double(i) / double(N), turn = 2 * M_PI / double(p);
+            const double pre = std::cos(theta - turn * double(a)) + std::cos(theta - turn * double(b));
+            expected += (act_fn == "square" ? pre * pre : std::max(pre, 0.0)) *
+                        std::cos(2 * theta - turn * double(c));
+          }
+          EXPECT_NEAR(logits[a * p + b][c].item<double>(), expected, 1e-5);
+        }
+  }
+}
+
+// (D cos x)^2 has the harmonics 0 and 2. Summed over N directions against the second harmonic, what is left
+// is (N/2) D^2 / 2 cos(2 pi (a + b - c)/p) times 2 for the two signs of it, that is N D^2/4 cos(...), with D
+// = 2 cos(pi (a - b)/p), unless N divides 2 or 4.
+TEST(ConstructedSolution, WithSquareIsExact) {
+  for (const int64_t p : {3, 5, 7, 23, 67, 113})
+    for (const int64_t N : {3, 5, 6, 7, 8, 24}) {
+      const auto logits = constructed_logits(circle_of(N, "square"), p);
+      EXPECT_EQ(accuracy(logits, p), 1) << p << " " << N;
+      const auto tokens = all_pairs(p).to(torch::kFloat64);
+      const auto a = tokens.select(1, 0).unsqueeze(1), b = tokens.select(1, 1).unsqueeze(1);
+      const auto D = 2 * (M_PI * (a - b) / double(p)).cos();
+      const auto wave = (2 * M_PI * (a + b - torch::arange(p, torch::kFloat64)) / double(p)).cos();
+      EXPECT_TRUE(torch::allclose(logits.to(torch::kFloat64), double(N) / 4 * D.square() * wave, 1e-5,
+                                  1e-5 * double(N)))
+          << p << " " << N;
+    }
+}
+
+TEST(ConstructedSolution, FourNeuronsAreTooFew) {
+  // The harmonics 2 and -2 fall together: the sum lies on one axis, and tells an angle from its mirror image
+  // no more.
+  EXPECT_LT(accuracy(constructed_logits(circle_of(4, "square"), 23), 23), 0.6);
+}
+
+// The harmonic e^(ikx) of relu(cos x).
+double relu_harmonic(int64_t k) {
+  if (k == 1 || k == -1) return 0.25;
+  if (k % 2 != 0) return 0;
+  return ((k / 2) % 2 == 0 ? -1 : 1) / (M_PI * (double(k) * double(k) - 1));
+}
+
+// The angle between where N neurons point for a + b = s and where they should, from the harmonics -2 + jN,
+// |j| <= cut, and a bound on what the others could add to it.
+struct Deviation {
+  double angle, tail;
+};
+Deviation deviation_at(int64_t N, int64_t p, int64_t s) {
+  constexpr int64_t cut = 4000;
+  const double M = M_PI * double(s) / double(p);
+  std::complex<double> sum = 0;
+  for (int64_t j = -cut; j <= cut; ++j)
+    sum += relu_harmonic(-2 + j * N) / relu_harmonic(2) * std::polar(1.0, -double(j) * double(N) * M);
+  // |harmonic k| / harmonic 2 is 3/(k^2 - 1); the sum of 1/k^2 over the tail is below 1/(N (cut N - 2)).
+  return {std::arg(sum), 2 * 3 * 1.1 / (double(N) * (double(cut * N) - 2))};
+}
+
+// A pair is right where the deviation is less than half the angle between two classes.
+double predicted_accuracy(int64_t N, int64_t p) {
+  int64_t right = 0;
+  for (int64_t s = 0; s < p; ++s) {
+    const Deviation d = deviation_at(N, p, s);
+    // No pair is so near the edge that the tail decides, or float32: there pre-activations are off by 1e-7,
+    // of 2 cos(pi (a - b)/p) > 0.02, which turns their sum by 1e-5 at most.
+    EXPECT_GT(std::abs(std::abs(d.angle) - M_PI / double(p)), d.tail + 1e-5) << N << " " << p << " " << s;
+    right += std::abs(d.angle) < M_PI / double(p);
+  }
+  return double(right) / double(p);
+}
+
+TEST(ConstructedSolution, WithReluIsRightWhereItsHarmonicsAllow) {
+  for (const int64_t p : {5, 23, 67, 113, 131})
+    for (const int64_t N : {5, 6, 7, 8, 24})
+      EXPECT_NEAR(accuracy(constructed_logits(circle_of(N, "relu"), p), p), predicted_accuracy(N, p), 1e-9)
+          << "p = " << p << ", N = " << N;
+}
+
+TEST(ConstructedSolution, WithReluAnOddNumberOfNeuronsIsEnough) {
+  for (const int64_t N : {5, 7, 24})  // p = 67 is that of Pearce et al. 2023
+    EXPECT_EQ(accuracy(constructed_logits(circle_of(N, "relu"), 67), 67), 1) << N;
+  EXPECT_LT(accuracy(constructed_logits(circle_of(6, "relu"), 67), 67), 0.5);
+  // The largest deviations that the header states.
+  for (const auto& [N, most] :
+       std::vector<std::pair<int64_t, double>>{{5, 0.027}, {7, 0.0092}, {6, 0.154}, {8, 0.0553}}) {
+    double largest = 0;
+    for (int64_t s = 0; s < 1009; ++s) largest = std::max(largest, std::abs(deviation_at(N, 1009, s).angle));
+    EXPECT_LT(largest, most) << N;
+    EXPECT_GT(largest, 0.97 * most) << N;
+  }
+}
+
+TEST(ConstructedSolution, IsTheSameInEveryArchitecture) {
+  const int64_t p = 13;
+  for (const std::string act_fn : {"square", "relu"}) {
+    const auto expected = constructed_logits(circle_of(7, act_fn), p);
+    for (MlpConfig config :
+         std::vector<MlpConfig>{{},
+                                {.bias = true},
+                                {.embedding = "input_tied"},
+                                {.embedding = "untied", .hidden = "untied"},
+                                {.hidden = "untied"},
+                                {.embedding = "circular", .collapse = "output", .d_embed = 2},
+                                {.embedding = "input_tied", .collapse = "input"},
+                                {.embedding = "input_tied", .collapse = "output"},
+                                {.embedding = "untied", .collapse = "both"},
+                                {.input = "one_hot_sum"}}) {
+      config.d_mlp = 7;
+      config.act_fn = act_fn;
+      EXPECT_TRUE(torch::allclose(constructed_logits(config, p), expected, 1e-5, 1e-5))
+          << config.input << config.embedding << config.hidden << config.collapse;
+    }
+  }
+}
+
+TEST(ConstructedSolution, RefusesModelsItDoesNotFit) {
+  const auto refuses = [](const MlpConfig& config, const TaskSpec& spec) {
+    const auto model = make_mlp(config, spec, make_generator(0));
+    EXPECT_THROW(set_constructed_solution(*model), UsageError);
+  };
+  refuses({.input = "bits"}, {.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 6, .read_out = {5}});
+  refuses({.n_hidden = 2}, modular(7));
+  refuses({.d_embed = 1}, modular(7));
+  refuses({.embedding = "untied"}, {.d_vocab = 4, .d_vocab_out = 7, .n_ctx = 2, .read_out = {1}});
+  const auto transformer = make_model("transformer", {}, modular(7), make_generator(0));
+  EXPECT_THROW(set_constructed_solution(*transformer), UsageError);
+}
+
+}  // namespace
+}  // namespace orrery

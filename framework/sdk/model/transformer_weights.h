@@ -1,0 +1,57 @@
+// The weights of a transformer as tensors at hand; the plain and the read-out forward pass share them.
+#pragma once
+
+#include <orrery/transformer.h>
+
+#include <vector>
+
+#include "sdk/model/observed_read_out.h"
+#include "sdk/model/plus.h"
+
+namespace orrery {
+
+/// What a LayerNorm does; weights are undefined for LNPre.
+struct LayerNorm {
+  bool on = false;
+  torch::Tensor w, b;  // [d_model]
+};
+
+struct BlockWeights {
+  LayerNorm ln1, ln2;
+  torch::Tensor W_Q, W_K, W_V;  // [n_heads, d_model, d_head]
+  torch::Tensor b_Q, b_K, b_V;  // [n_heads, d_head]; undefined where attention has no biases
+  torch::Tensor W_O, b_O;       // [n_heads, d_head, d_model], [d_model]
+  torch::Tensor W_in, b_in;     // [d_model, d_mlp], [d_mlp]; undefined where attn_only
+  torch::Tensor W_out, b_out;   // [d_mlp, d_model], [d_model]
+};
+
+struct TransformerWeights {
+  TransformerConfig config;
+  torch::Tensor W_E, W_pos, W_U, b_U;
+  LayerNorm ln_final;
+  std::vector<BlockWeights> blocks;
+};
+
+/// x [..., d_model], normalised along its last dimension where `norm` is on.
+torch::Tensor normalise(const torch::Tensor& x, const LayerNorm& norm);
+/// x [..., d_model] times W [n_heads, d_model, d_head], as one matrix product: [..., n_heads, d_head].
+torch::Tensor project_heads(const torch::Tensor& x, const torch::Tensor& W);
+/// z [..., n_heads, d_head] times W_O, summed over heads: [..., d_model].
+torch::Tensor join_heads(const torch::Tensor& z, const torch::Tensor& W_O);
+/// The MLP's activation function.
+torch::Tensor activate(const torch::Tensor& pre, const std::string& act_fn);
+
+/// The forward pass of Model::read_out: in the last layer, queries, MLP and unembedding at `positions` only;
+/// what depends on (token, position) alone is computed once per distinct pair. scored: which logits count, as
+/// for Model::read_out_scored; undefined: all.
+std::function<torch::Tensor()> make_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
+                                             const std::vector<int64_t>& positions,
+                                             const torch::Tensor& scored = {});
+/// Whether that pass comes by these hook points: "blocks.L.mlp.hook_pre" and "hook_post" of the last layer L.
+bool read_out_passes(const TransformerWeights& weights, const std::vector<std::string>& hook_points);
+/// The same pass, once, with a look at them.
+ObservedReadOut observe_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
+                                 const std::vector<int64_t>& positions,
+                                 const std::vector<std::string>& hook_points);
+
+}  // namespace orrery
