@@ -85,7 +85,7 @@ int report(const Error& error, int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  cli::tell_of_crashes(argc, argv);
+  engine::tell_of_crashes(argc, argv, cli::styled(cli::Style::red, "error:"));
   try {
     return run(argc, argv);
   } catch (const UsageError& error) {

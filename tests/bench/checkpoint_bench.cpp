@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "engine/experiment/observer.h"
+#include "engine/experiment/probe_host.h"
 #include "engine/train/trainer.h"
 #include "loader/registry.h"
 #include "sdk/files/named_tensors.h"
@@ -15,6 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace orrery;
+using namespace orrery::engine;
 
 struct Mainline {
   Mainline() { use_threads(1); }
@@ -50,7 +51,7 @@ BENCHMARK(checkpoint_read)->Unit(benchmark::kMillisecond);
 // The forward pass over all pairs and the three probes together, or each with a forward pass of its own.
 void probe_pass(benchmark::State& state, const std::vector<std::string>& names) {
   Mainline mainline;
-  const Observer observer(mainline.spec, mainline.structure, mainline.split, *mainline.model);
+  const ProbeHost host(mainline.spec, mainline.structure, mainline.split, *mainline.model);
   std::vector<Instance<Probe>> probes;
   std::vector<ProbeInRun> in_run;
   for (const std::string& name : names) {
@@ -62,7 +63,7 @@ void probe_pass(benchmark::State& state, const std::vector<std::string>& names) 
   }
   std::vector<const ProbeInRun*> shown;
   for (const ProbeInRun& probe : in_run) shown.push_back(&probe);
-  for (auto _ : state) benchmark::DoNotOptimize(observer.measure(0, shown, false));
+  for (auto _ : state) benchmark::DoNotOptimize(host.measure(0, shown, Reference::fitted));
 }
 BENCHMARK_CAPTURE(probe_pass, all, {"fourier_basis", "trig_loss", "excluded_loss"})
     ->Unit(benchmark::kMillisecond);

@@ -10,6 +10,7 @@
 namespace {
 
 using namespace orrery;
+using namespace orrery::engine;
 
 // Full batches, or fresh examples at each step; the sizes of configs/*.toml.
 struct Work {

@@ -15,6 +15,7 @@
 namespace {
 
 using namespace orrery;
+using namespace orrery::engine;
 
 constexpr const char* about = R"({{"orrery": "0.1.0", "n_parameters": 1234, "config": {{"name": "{}",
   "task": {{"name": "modular_arithmetic", "p": 7}}, "model": {{"kind": "transformer"}}, "train": {{"steps": 400}}}},
@@ -71,8 +72,8 @@ Record small_record(int64_t step) {
   return recorder.record();
 }
 
-void save_aside(RunDirectory& run, Aside aside, const Record& record) {
-  run.save_aside("probe", aside, pack_result(result_line(aside, {{"probe", &record}}), record));
+void save_run_level(RunDirectory& run, RunLevelResult aside, const Record& record) {
+  run.save_run_level("probe", aside, pack_result(result_line(aside, {{"probe", &record}}), record));
 }
 
 void make_small(const std::filesystem::path& folder) {
@@ -82,10 +83,10 @@ void make_small(const std::filesystem::path& folder) {
   Recorder null;
   null.headline("score", 0.01);
   null.figure(figure("grid", Figure::Kind::heatmap, {{"", {}, {}, -torch::ones({6, 8})}}));
-  save_aside(run, Aside::null, null.record());
+  save_run_level(run, RunLevelResult::null, null.record());
   Recorder conclusion;
   conclusion.finding(phase_change_finding("test/loss", "circuit formation", 200, 190, 210, 0.95, 0.5));
-  save_aside(run, Aside::conclusion, conclusion.record());
+  save_run_level(run, RunLevelResult::conclusion, conclusion.record());
 }
 
 void make_large(const std::filesystem::path& folder) {

@@ -8,6 +8,8 @@
 #include "tests/fuzz/targets.h"
 
 namespace orrery::fuzz {
+
+using namespace engine;
 namespace {
 
 struct Room {

@@ -18,6 +18,8 @@
 
 namespace orrery::fuzz {
 
+using namespace engine;
+
 using Input = std::span<const std::byte>;
 
 /// Touches every byte that a tensor claims to have, so that a wrong bound is seen by the sanitizer.

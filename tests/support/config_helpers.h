@@ -15,6 +15,8 @@
 
 namespace orrery::config_test {
 
+using namespace engine;
+
 /// Runs in an empty folder of its own, so that a message reads "configs/x.toml:1:1: ...".
 class ConfigTest : public testing::Test {
  protected:

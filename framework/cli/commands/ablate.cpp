@@ -7,8 +7,10 @@
 #include "cli/commands/commands.h"
 #include "cli/text/effects.h"
 #include "cli/text/terminal.h"
-#include "engine/experiment/loaded_run.h"
+#include "engine/experiment/open_run.h"
 #include "engine/intervene/intervention.h"
+#include "engine/reporter/numbers.h"
+#include "engine/train/trainer.h"
 #include "sdk/files/tensors.h"
 
 namespace orrery::cli {
@@ -84,7 +86,8 @@ Replacement replacement(const Options& options, Model& model, const Batch& batch
 
 int ablate(const Options& options) {
   const auto registry = load_plugins(options.files);
-  LoadedRun loaded(*registry, options.run, "--step", options.step);
+  NetworkAtStep loaded(*registry, options.run, options.step);
+  use_threads(loaded.experiment().settings().train.threads);
   Model& model = loaded.experiment().model();
   const TaskSpec& spec = loaded.experiment().spec();
   const Batch& batch = loaded.inputs(options.inputs);
@@ -98,10 +101,10 @@ int ablate(const Options& options) {
   std::vector<Effect> effects;
   catch_interrupts();
   const bool together = components.size() > 1;
-  Progress progress(static_cast<int64_t>(components.size() + together), "ablations");
+  const auto progress = terminal().progress(static_cast<int64_t>(components.size() + together), "ablations");
   for (const Component& component : components) {
     effects.push_back({component.name, scored({component})});
-    progress.show(static_cast<int64_t>(effects.size()), component.name);
+    progress->show(static_cast<int64_t>(effects.size()), component.name);
     if (interrupted()) return 130;
   }
   if (together) effects.push_back({"all of these", scored(components)});

@@ -148,10 +148,10 @@ int check(const Options& options) {
   std::string text;
   bool good = true;
   {
-    Progress progress(static_cast<int64_t>(arguments.size()), "plugins");
+    const auto progress = terminal().progress(static_cast<int64_t>(arguments.size()), "plugins");
     for (size_t i = 0; i < arguments.size(); ++i) {
       const CheckedPlugin plugin =
-          check_one(options, *registry, arguments[i], progress, static_cast<int64_t>(i));
+          check_one(options, *registry, arguments[i], *progress, static_cast<int64_t>(i));
       good = good && plugin.passed();
       text += options.json ? plugin_json(plugin, arguments[i])
                            : plugin_text(plugin, arguments[i], /*brief=*/arguments.size() > 1);

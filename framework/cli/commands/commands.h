@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+namespace orrery::engine {}
+
 namespace orrery::cli {
 
 using namespace engine;

@@ -3,17 +3,16 @@
 #include <fmt/ranges.h>
 #include <orrery/error.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
 #include "cli/commands/commands.h"
+#include "cli/text/comparison_text.h"
 #include "cli/text/terminal.h"
 #include "engine/compare/comparison.h"
-#include "engine/probing/probing.h"
+#include "engine/compare/missing_probes.h"
 #include "engine/report/page.h"
 #include "engine/train/trainer.h"
-#include "engine/training/run_files.h"
 #include "sdk/files/atomic_file.h"
 
 namespace orrery::cli {
@@ -27,8 +26,6 @@ struct Options {
   bool json = false, probe_missing = false, no_activations = false;
 };
 
-using Runs = std::vector<std::unique_ptr<ComparedRun>>;
-
 void check_request(const Options& options) {
   if (options.runs.size() < 2)
     throw UsageError("comparing needs two runs or more", "for example: orrery compare runs/one runs/another");
@@ -37,96 +34,10 @@ void check_request(const Options& options) {
       std::error_code failed;
       if (options.runs[i] == options.runs[j] || fs::equivalent(options.runs[i], options.runs[j], failed))
         throw UsageError(fmt::format("{} and {} are the same run", options.runs[j], options.runs[i]),
-                         "name it once; two checkpoints of one run can not be compared with each other yet");
+                         "name it once; two checkpoints of one run cannot be compared with each other yet");
     }
   if (options.no_activations && !options.hooks.empty())
     throw UsageError("--hook cannot be used with --no-activations");
-}
-
-// The probe as the run's config has it, or with its defaults.
-ProbeChoice choice_for(const ComparedRun& run, const Plugin& plugin, const Registry& registry) {
-  for (const ProbeChoice& choice : run.experiment().settings().probes)
-    if (choice.plugin == plugin.name) return choice;
-  return parse_probe(plugin.name, parameters_from(registry));
-}
-
-bool could_have(const ComparedRun& run, const ProbeChoice& choice) {
-  try {
-    run.experiment().check_probe(choice);
-    return choice.every == 0 || run.step() % choice.every == 0;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
-struct Due {
-  size_t run;
-  ProbeChoice choice;
-};
-
-// What two runs or more could have and some of them have not.
-std::vector<Due> missing_results(const Runs& runs, const Registry& registry) {
-  std::vector<Due> missing;
-  for (const auto& plugin : registry.plugins()) {
-    if (plugin->kind != PluginKind::probe) continue;
-    std::vector<Due> due;
-    int able = 0;
-    for (size_t i = 0; i < runs.size(); ++i) try {
-        const ProbeChoice choice = choice_for(*runs[i], *plugin, registry);
-        if (!could_have(*runs[i], choice)) continue;
-        ++able;
-        if (!runs[i]->signature().questions.contains(runs[i]->question_asked_by(choice)))
-          due.push_back({i, choice});
-      } catch (const Error&) {  // it cannot be used with its defaults
-      }
-    if (able > 1) missing.insert(missing.end(), due.begin(), due.end());
-  }
-  return missing;
-}
-
-// Measures one and stores what it says in the run.
-Probed measure(const Registry& registry, const ComparedRun& compared, const ProbeChoice& choice) {
-  RunDirectory run = RunDirectory::open(compared.path(), RunDirectory::Access::write);
-  Settings settings = read_settings(run, registry, {});
-  settings.init.from.clear();
-  Experiment experiment(registry, std::move(settings), torch::kCPU);
-  experiment.add_probes({choice});
-  const Audience nobody{[](const CheckpointFile&, const std::vector<Outcome>&) {},
-                        [](Aside, const std::vector<Outcome>&) {}};
-  return probe_run(experiment, run, {compared.checkpoint()}, {}, nobody);
-}
-
-// Returns what could not be measured after all: a probe may refuse what its needs did not tell. Nothing where
-// it was interrupted.
-std::optional<std::vector<Due>> measure_missing(const Registry& registry, Runs& runs) {
-  std::vector<Due> refused;
-  for (const Due& due : missing_results(runs, registry)) {
-    const ComparedRun& run = *runs[due.run];
-    note(fmt::format("{}, step {}: {}", run.path(), run.step(), due.choice.plugin));
-    try {
-      const Probed probed = measure(registry, run, due.choice);
-      if (probed == Probed::interrupted) return std::nullopt;
-      if (probed == Probed::with_failures) refused.push_back(due);
-    } catch (const Error& error) {
-      complain("warning", error.what(), error.hint());
-      refused.push_back(due);
-    }
-  }
-  for (const auto& run : runs) run->read_results();
-  return refused;
-}
-
-std::vector<MissingProbe> by_plugin(const std::vector<Due>& missing, const std::vector<Due>& refused) {
-  std::vector<MissingProbe> all;
-  for (const Due& due : missing) {
-    if (std::any_of(refused.begin(), refused.end(), [&](const Due& other) {
-          return other.run == due.run && other.choice.plugin == due.choice.plugin;
-        }))
-      continue;
-    if (all.empty() || all.back().plugin != due.choice.plugin) all.push_back({due.choice.plugin, {}});
-    all.back().runs.push_back(due.run);
-  }
-  return all;
 }
 
 void write_page(const Comparison& comparison, const std::string& file) {
@@ -142,22 +53,17 @@ int compare_command(const Options& options) {
   if (!options.html.empty()) require_page();
   const auto registry = load_plugins(options.files);
   use_threads(1);  // probes run in forks, and threads do not survive one
-  Runs runs;
+  ComparedRuns runs;
   for (const std::string& path : options.runs) {
     runs.push_back(std::make_unique<ComparedRun>(*registry, path, options.step));
     runs.back()->read_results();
   }
   catch_interrupts();
-  std::vector<Due> refused;
-  if (options.probe_missing) {
-    auto measured = measure_missing(*registry, runs);
-    if (!measured) return 130;
-    refused = std::move(*measured);
-  }
-  const std::vector<MissingProbe> missing = by_plugin(missing_results(runs, *registry), refused);
-  Comparison comparison =
-      compare_runs(std::move(runs), options.no_activations ? std::nullopt : std::optional(options.hooks));
-  comparison.missing = missing;
+  const auto missing = missing_probes(*registry, runs, options.probe_missing, terminal());
+  if (!missing) return 130;
+  Comparison comparison = compare_runs(
+      std::move(runs), options.no_activations ? std::nullopt : std::optional(options.hooks), terminal());
+  comparison.missing = *missing;
   if (!options.html.empty()) write_page(comparison, options.html);
   std::cout << (options.json ? comparison_json(comparison, false) + "\n" : comparison_text(comparison));
   return 0;

@@ -9,8 +9,10 @@
 #include "cli/commands/commands.h"
 #include "cli/text/effects.h"
 #include "cli/text/terminal.h"
-#include "engine/experiment/loaded_run.h"
+#include "engine/experiment/open_run.h"
 #include "engine/intervene/intervention.h"
+#include "engine/reporter/numbers.h"
+#include "engine/train/trainer.h"
 
 namespace orrery::cli {
 namespace {
@@ -66,8 +68,8 @@ std::vector<Component> parts(const Options& options, const Model& model, const T
   return all;
 }
 
-int between_checkpoints(const Options& options, const Registry& registry, LoadedRun& loaded) {
-  LoadedRun source(registry, options.run, "--from-step", options.from_step);
+int between_checkpoints(const Options& options, const Registry& registry, NetworkAtStep& loaded) {
+  NetworkAtStep source(registry, options.run, options.from_step, "--from-step");
   Model& model = loaded.experiment().model();
   const TaskSpec& spec = loaded.experiment().spec();
   const Batch& batch = loaded.inputs(options.inputs);
@@ -106,7 +108,7 @@ std::string numbers(const torch::Tensor& row) {
   return text;
 }
 
-int between_inputs(const Options& options, LoadedRun& loaded) {
+int between_inputs(const Options& options, NetworkAtStep& loaded) {
   Model& model = loaded.experiment().model();
   const TaskSpec& spec = loaded.experiment().spec();
   if (spec.loss == Loss::hinge)
@@ -149,7 +151,8 @@ int patch(const Options& options) {
     throw UsageError("what is patched into what?",
                      "give --input and --source for two inputs, or --from-step for two checkpoints");
   const auto registry = load_plugins(options.files);
-  LoadedRun loaded(*registry, options.run, "--step", options.step);
+  NetworkAtStep loaded(*registry, options.run, options.step);
+  use_threads(loaded.experiment().settings().train.threads);
   return inputs ? between_inputs(options, loaded) : between_checkpoints(options, *registry, loaded);
 }
 

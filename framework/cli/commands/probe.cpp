@@ -13,9 +13,9 @@
 #include "cli/text/tables.h"
 #include "cli/text/terminal.h"
 #include "engine/config/pipeline.h"
-#include "engine/probing/probing.h"
+#include "engine/experiment/open_run.h"
+#include "engine/probing/probe_runner.h"
 #include "engine/train/trainer.h"
-#include "engine/training/run_files.h"
 
 namespace orrery::cli {
 namespace {
@@ -40,7 +40,7 @@ struct Request {
 Request make_request(const Options& options, const Registry& registry) {
   Request request{options.runs, {}, {}, {}};
   request.how.reuse = options.again ? Reuse::none : Reuse::stored;
-  request.how.processes = options.jobs;
+  request.how.workers = options.jobs;
   if (!options.pipeline.empty()) {
     if (!options.probes.empty())
       throw UsageError("--pipeline cannot be used with --probe: a pipeline names its probes");
@@ -91,8 +91,8 @@ class JsonLines {
               print(result_line(checkpoint.step, RunDirectory::checkpoint_name(checkpoint.step),
                                 records(outcomes)));
             },
-            [this](Aside aside, const std::vector<Outcome>& outcomes) {
-              print(result_line(aside, records(outcomes)));
+            [this](RunLevelResult which, const std::vector<Outcome>& outcomes) {
+              print(result_line(which, records(outcomes)));
             }};
   }
 
@@ -116,8 +116,8 @@ class Tables {
               table_.add(std::to_string(checkpoint.step), outcomes);
               last_ = outcomes;
             },
-            [this](Aside aside, const std::vector<Outcome>& outcomes) {
-              (aside == Aside::null ? nulls_ : conclusions_) = outcomes;
+            [this](RunLevelResult which, const std::vector<Outcome>& outcomes) {
+              (which == RunLevelResult::null ? nulls_ : conclusions_) = outcomes;
             }};
   }
   std::string text() {
@@ -137,7 +137,7 @@ Probed probe_one(const std::string& path, const Request& request, const Options&
   RunDirectory run =
       RunDirectory::open(path, request.how.store ? RunDirectory::Access::write : RunDirectory::Access::read);
   const std::vector<CheckpointFile> checkpoints = choose_checkpoints(run, request.steps);
-  Settings settings = read_settings(run, registry, {});
+  Settings settings = read_settings(run, registry);
   const auto choices = request.probes.empty() ? settings.probes : request.probes;
   if (choices.empty())
     throw UsageError(fmt::format("{}: this run's config has no [[probe]]", path),
@@ -145,9 +145,10 @@ Probed probe_one(const std::string& path, const Request& request, const Options&
   use_threads(1);  // workers are forks, and threads do not survive one
   Experiment experiment(registry, std::move(settings), torch::kCPU);
   experiment.add_probes(choices);
-  if (options.json) return probe_run(experiment, run, checkpoints, request.how, JsonLines(run).audience());
+  ProbeRunner runner(experiment, run, terminal(), request.how);
+  if (options.json) return runner.run(checkpoints, JsonLines(run).audience());
   Tables tables;
-  const Probed probed = probe_run(experiment, run, checkpoints, request.how, tables.audience());
+  const Probed probed = runner.run(checkpoints, tables.audience());
   std::cout << tables.text() << std::flush;
   return probed;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/commands/commands.h"
+#include "cli/text/terminal.h"
 #include "engine/experiment/experiment.h"
 #include "engine/report/report_choices.h"
 
@@ -20,7 +21,8 @@ int report_run(const Options& options) {
   const RunDirectory run = RunDirectory::open(options.run, RunDirectory::Access::read);
   const auto registry = load_plugins(options.files);
   write_report(run, report_choices(*registry, run),
-               options.out.empty() ? run.root() / "report.html" : std::filesystem::path(options.out));
+               options.out.empty() ? run.root() / "report.html" : std::filesystem::path(options.out),
+               terminal());
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "cli/commands/commands.h"
 #include "cli/text/terminal.h"
 #include "engine/inspect/listing.h"
+#include "engine/reporter/numbers.h"
 
 namespace orrery::cli {
 namespace {

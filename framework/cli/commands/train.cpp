@@ -5,9 +5,12 @@
 #include <memory>
 
 #include "cli/commands/commands.h"
+#include "cli/text/summary.h"
 #include "cli/text/terminal.h"
-#include "engine/training/run_files.h"
-#include "engine/training/session.h"
+#include "engine/experiment/open_run.h"
+#include "engine/inspect/overview.h"
+#include "engine/reporter/numbers.h"
+#include "engine/training/training_run.h"
 
 namespace orrery::cli {
 namespace {
@@ -32,7 +35,7 @@ int finish(const TrainedRun& trained, const std::filesystem::path& path) {
     note(fmt::format("the training is complete; finish its probes with: orrery probe {}", path.string()));
     return 130;
   }
-  note(trained.summary);
+  note(summary_text(look_at(path), trained.ending));
   return 0;
 }
 
@@ -47,13 +50,13 @@ int train(const Options& options) {
   if (!options.resume.empty()) {
     const auto settings = read_settings(RunDirectory::open(options.resume, RunDirectory::Access::read),
                                         *registry, options.overrides);
-    return finish(train_run(*registry, settings, options.resume, /*resume=*/true), options.resume);
+    return finish(train_run(*registry, settings, options.resume, Start::resume, terminal()), options.resume);
   }
   const Settings settings =
       resolve(Document::load(options.config, options.overrides), parameters_from(*registry));
   const std::filesystem::path path =
       options.out.empty() ? new_run_path(settings.name) : std::filesystem::path(options.out);
-  return finish(train_run(*registry, settings, path, /*resume=*/false), path);
+  return finish(train_run(*registry, settings, path, Start::anew, terminal()), path);
 }
 
 }  // namespace

@@ -9,10 +9,8 @@
 
 #include "cli/commands/commands.h"
 #include "cli/text/terminal.h"
-#include "engine/inspect/run_state.h"
-#include "engine/training/run_files.h"
-#include "engine/training/session.h"
-#include "engine/verify/verdict.h"
+#include "engine/experiment/experiment.h"
+#include "engine/verify/verify_config.h"
 
 namespace orrery::cli {
 namespace {
@@ -43,37 +41,6 @@ std::vector<std::string> configs_of_tier(const Options& options, const Parameter
   return chosen;
 }
 
-enum class Found { nothing, unfinished, finished };
-
-// What lies in the directory where the run of `settings` belongs. Throws if it is the run of another config.
-Found look(const fs::path& path, const Settings& settings, const Registry& registry) {
-  if (!fs::exists(path / "run.json")) return Found::nothing;
-  const RunDirectory run = RunDirectory::open(path, RunDirectory::Access::read);
-  Settings stored = read_settings(run, registry, {});
-  // What is expected of a run, and where else its curves go, is not part of it.
-  stored.expectations = settings.expectations;
-  stored.verify = settings.verify;
-  stored.log = settings.log;
-  if (to_json(stored) != to_json(settings))
-    throw UsageError(fmt::format("{}: this run was made with another config", path.string()),
-                     "delete it, or keep runs elsewhere with --runs DIR");
-  return state_of(read_run_info(path), false) == RunState::finished ? Found::finished : Found::unfinished;
-}
-
-// Trains the config unless its run is there, and judges it. Nothing where the user stopped it.
-std::optional<std::vector<Verdict>> verify_config(const Registry& registry, const Settings& settings,
-                                                  const fs::path& path) {
-  const Found found = look(path, settings, registry);
-  if (found == Found::finished) {
-    note(fmt::format("{}: taken from {}", settings.name, path.string()));
-  } else {
-    const TrainedRun trained = train_run(registry, settings, path, found == Found::unfinished);
-    if (trained.ending == Ending::stopped || (!trained.probed && trained.ending != Ending::diverged))
-      return std::nullopt;
-  }
-  return judge(settings.expectations, RunDirectory::open(path, RunDirectory::Access::read));
-}
-
 int verify(const Options& options) {
   const auto registry = load_plugins(options.files);
   const ParametersOf parameters = parameters_from(*registry);
@@ -88,7 +55,7 @@ int verify(const Options& options) {
     if (settings.expectations.empty())
       throw UsageError(fmt::format("{}: it has no [[expect]] entry, so there is nothing to verify", config));
     const fs::path path = fs::path(options.runs) / settings.name;
-    const auto verdicts = verify_config(*registry, settings, path);
+    const auto verdicts = verify_config(*registry, settings, path, terminal());
     if (!verdicts) {
       note(fmt::format("stopped; what is there is kept in {} and used next time", options.runs));
       return 130;

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "engine/compare/comparison.h"
+#include "cli/text/comparison_text.h"
 
 namespace orrery::cli {
 namespace {

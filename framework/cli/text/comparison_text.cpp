@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/text/comparison_text.h"
 #include "cli/text/terminal.h"
-#include "engine/compare/comparison.h"
+#include "engine/reporter/numbers.h"
 
 namespace orrery::cli {
 namespace {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/text/terminal.h"
+#include "engine/reporter/numbers.h"
 
 namespace orrery::cli {
 namespace {

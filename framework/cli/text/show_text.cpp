@@ -11,6 +11,8 @@
 #include "cli/text/tables.h"
 #include "cli/text/terminal.h"
 #include "engine/inspect/changes.h"
+#include "engine/reporter/numbers.h"
+#include "engine/training/training_run.h"
 
 namespace orrery::cli {
 namespace {
@@ -53,7 +55,7 @@ class Facts {
 };
 
 // The keys of these sections that are not at their defaults.
-std::string changed_text(const RunInfo& info, const ParametersOf& parameters_of,
+std::string changed_text(const RunJson& info, const ParametersOf& parameters_of,
                          const std::vector<std::string>& sections) {
   auto keys = changed_keys(info.config, parameters_of);
   std::erase_if(keys, [&](const auto& entry) {
@@ -64,7 +66,7 @@ std::string changed_text(const RunInfo& info, const ParametersOf& parameters_of,
   return keys_text(keys);
 }
 
-std::string seeds_text(const RunInfo& info) {
+std::string seeds_text(const RunJson& info) {
   std::vector<std::string> parts;
   if (const auto seeds = info.config.find("seeds"); seeds != info.config.end() && seeds->is_object())
     for (const auto& [name, value] : seeds->items())
@@ -94,7 +96,7 @@ std::string state_text(const Overview& seen) {
   return "";
 }
 
-std::string time_text(const RunInfo& info) {
+std::string time_text(const RunJson& info) {
   if (info.sessions.empty()) return "";
   double seconds = 0;
   for (const SessionInfo& session : info.sessions) seconds += session.seconds.value_or(0);
@@ -106,7 +108,7 @@ std::string time_text(const RunInfo& info) {
   return text + fmt::format(", the last begun {}", last.started);
 }
 
-std::string versions_text(const RunInfo& info) {
+std::string versions_text(const RunJson& info) {
   std::vector<std::string> parts = {"orrery " + info.orrery, "LibTorch " + info.torch};
   for (const PluginInfo& plugin : info.plugins) {
     const std::string text = fmt::format("{} {}", plugin.name, plugin.version);
@@ -141,7 +143,7 @@ std::string head_text(const Overview& seen, const ParametersOf& parameters_of, s
   if (const size_t colon = title.find(':'); seen.info && colon != std::string::npos)
     title = bold(title.substr(0, colon)) + title.substr(colon);
   if (seen.info) {
-    const RunInfo& info = *seen.info;
+    const RunJson& info = *seen.info;
     facts.add("task", changed_text(info, parameters_of, {"task"}));
     facts.add("model", changed_text(info, parameters_of, {"model", "init"}));
     facts.add("training", changed_text(info, parameters_of, {"train", "checkpoints"}));

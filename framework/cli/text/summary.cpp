@@ -8,6 +8,7 @@
 
 #include "cli/text/tables.h"
 #include "cli/text/terminal.h"
+#include "engine/reporter/numbers.h"
 
 namespace orrery::cli {
 namespace {
@@ -43,24 +44,6 @@ std::string probe_text(const std::string& label, const Record& record, const Rec
 }
 
 }  // namespace
-
-std::string network_text(const std::string& name, const std::string& model, const std::string& task,
-                         std::optional<int64_t> n_parameters, std::optional<int64_t> n_train,
-                         std::optional<int64_t> n_test) {
-  const auto count = [](std::optional<int64_t> number) { return number ? thousands(*number) : "?"; };
-  return fmt::format("{}: {} on {}, {} parameters, {} training and {} test examples", name, model, task,
-                     count(n_parameters), count(n_train), count(n_test));
-}
-
-std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_t step) {
-  const Settings& settings = experiment.settings();
-  return network_text(styled(Style::bold, settings.name), settings.model.name, settings.task.name,
-                      experiment.model().n_parameters(), experiment.split().train.size(),
-                      experiment.split().test.size()) +
-         fmt::format("\n{} {}",
-                     step > 0 ? fmt::format("going on from step {} in", thousands(step)) : "run directory",
-                     run.root().string());
-}
 
 std::string summary_text(const Overview& seen, Ending ending) {
   std::string out =

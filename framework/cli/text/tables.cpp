@@ -5,16 +5,11 @@
 
 #include <algorithm>
 
-#include "cli/text/terminal.h"
+#include "engine/probing/headlines.h"
+#include "engine/reporter/numbers.h"
 
 namespace orrery::cli {
 namespace {
-
-double scalar(const Record& record, const std::string& name) {
-  for (const auto& [known, value] : record.scalars)
-    if (known == name) return value;
-  return 0;
-}
 
 std::string value_text(const Value& value) {
   if (const auto* reals = std::get_if<std::vector<double>>(&value)) {
@@ -41,22 +36,13 @@ std::string short_text(const std::vector<T>& list) {
 
 }  // namespace
 
-std::string headline_text(const std::vector<Outcome>& outcomes) {
-  std::vector<std::string> parts;
-  for (const Outcome& outcome : outcomes)
-    for (const std::string& name : outcome.record.headlines)
-      parts.push_back(fmt::format("{} {}", outcome.record.headlines.size() > 1 ? name : outcome.probe->label,
-                                  compact(scalar(outcome.record, name))));
-  return fmt::format("{}", fmt::join(parts, "  "));
-}
-
 void HeadlineTable::add(const std::string& row, const std::vector<Outcome>& outcomes) {
   rows_.push_back({row, {}});
   for (const Outcome& outcome : outcomes)
     for (const std::string& name : outcome.record.headlines) {
       const std::string column = outcome.probe->label + " " + name;
       if (std::find(columns_.begin(), columns_.end(), column) == columns_.end()) columns_.push_back(column);
-      rows_.back().second[column] = scalar(outcome.record, name);
+      if (const auto value = scalar_of(outcome.record, name)) rows_.back().second[column] = *value;
     }
 }
 

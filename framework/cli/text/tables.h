@@ -5,14 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/experiment/observer.h"
+#include "engine/experiment/probe_host.h"
 
 namespace orrery::cli {
 
 using namespace engine;
-
-/// "trig_loss loss/test 0.0312  fourier_basis n_key_frequencies 5": every headline on one line.
-std::string headline_text(const std::vector<Outcome>& outcomes);
 
 /// A table with a row per checkpoint, or what else was looked at, and a column per headline.
 class HeadlineTable {

@@ -7,9 +7,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+
+#include "engine/reporter/numbers.h"
 
 namespace orrery::cli {
 namespace {
@@ -65,6 +68,61 @@ extern "C" void on_interrupt(int signal_number) {
   interrupts = interrupts + 1;
   signal(signal_number, SIG_DFL);
 }
+
+// One line that is drawn over and over on a terminal; elsewhere a plain line now and then.
+class TerminalProgress final : public Progress {
+ public:
+  TerminalProgress(int64_t total, std::string unit);
+  ~TerminalProgress() override;
+  void show(int64_t done, const std::string& text, bool always) override;
+  bool due() const override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  int64_t total_, first_ = -1;
+  std::string unit_;
+  Clock::time_point start_, last_{};
+};
+
+TerminalProgress::TerminalProgress(int64_t total, std::string unit) : total_(total), unit_(std::move(unit)) {}
+TerminalProgress::~TerminalProgress() { end_line(); }
+
+bool TerminalProgress::due() const {
+  const double interval = is_terminal() ? 0.1 : 5;
+  return first_ < 0 || std::chrono::duration<double>(Clock::now() - last_).count() >= interval;
+}
+
+void TerminalProgress::show(int64_t done, const std::string& text, bool always) {
+  if (!due() && !(always && !is_terminal())) return;
+  const auto now = Clock::now();
+  if (first_ < 0) {
+    first_ = done;
+    start_ = now;
+  }
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  const double rate = done > first_ && seconds > 0 ? (done - first_) / seconds : 0;
+  last_ = now;
+  const std::string speed =
+      rate > 0 ? fmt::format("  {:.3g} {}/s  ETA {}", rate, unit_, duration((total_ - done) / rate)) : "";
+  const std::string count = fmt::format("{}/{}{}  {}", thousands(done), thousands(total_), speed, text);
+  if (!is_terminal()) {
+    put(count + "\n");
+    return;
+  }
+  std::string line = count.substr(0, std::max<size_t>(width(), 24) - 23);
+  put(fmt::format("\r\033[2K{} {}", styled(Style::dim, bar(total_ ? double(done) / total_ : 1)), line));
+  line_is_open = true;
+}
+
+class TerminalReporter final : public Reporter {
+ public:
+  void note(const std::string& text) override { cli::note(text); }
+  void warning(const std::string& what, const std::string& hint) override { complain("warning", what, hint); }
+  std::unique_ptr<Progress> progress(int64_t total, const std::string& unit) override {
+    return std::make_unique<TerminalProgress>(total, unit);
+  }
+  bool stop_requested() const override { return interrupted(); }
+};
 
 }  // namespace
 
@@ -122,63 +180,6 @@ void note(const std::string& text) {
   put(text + "\n");
 }
 
-Progress::Progress(int64_t total, std::string unit) : total_(total), unit_(std::move(unit)) {}
-Progress::~Progress() { end_line(); }
-
-bool Progress::due() const {
-  const double interval = is_terminal() ? 0.1 : 5;
-  return first_ < 0 || std::chrono::duration<double>(Clock::now() - last_).count() >= interval;
-}
-
-void Progress::show(int64_t done, const std::string& text, bool always) {
-  if (!due() && !(always && !is_terminal())) return;
-  const auto now = Clock::now();
-  if (first_ < 0) {
-    first_ = done;
-    start_ = now;
-  }
-  const double seconds = std::chrono::duration<double>(now - start_).count();
-  rate_ = done > first_ && seconds > 0 ? (done - first_) / seconds : 0;
-  last_ = now;
-  const std::string speed =
-      rate_ > 0 ? fmt::format("  {:.3g} {}/s  ETA {}", rate_, unit_, duration((total_ - done) / rate_)) : "";
-  const std::string count = fmt::format("{}/{}{}  {}", thousands(done), thousands(total_), speed, text);
-  if (!is_terminal()) {
-    put(count + "\n");
-    return;
-  }
-  std::string line = count.substr(0, std::max<size_t>(width(), 24) - 23);
-  put(fmt::format("\r\033[2K{} {}", styled(Style::dim, bar(total_ ? double(done) / total_ : 1)), line));
-  line_is_open = true;
-}
-
-std::string duration(double seconds) {
-  const int64_t total = std::llround(seconds);
-  if (total >= 3600) return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
-  return fmt::format("{}:{:02}", total / 60, total % 60);
-}
-
-std::string thousands(int64_t number) {
-  std::string digits = std::to_string(number);
-  for (int64_t i = static_cast<int64_t>(digits.size()) - 3; i > (number < 0 ? 1 : 0); i -= 3)
-    digits.insert(i, ",");
-  return digits;
-}
-
-std::string bytes_text(uint64_t bytes) {
-  if (bytes < 1000) return fmt::format("{} B", bytes);
-  double size = static_cast<double>(bytes) / 1e3;
-  const char* unit = "kB";
-  for (const char* larger : {"MB", "GB", "TB"})
-    if (size >= 999.5) size /= 1e3, unit = larger;
-  return fmt::format("{:.3g} {}", size, unit);
-}
-
-std::string compact(double value) {
-  if (value == 0 || (std::abs(value) >= 1e-3 && std::abs(value) < 1e4)) return fmt::format("{:.3g}", value);
-  return fmt::format("{:.1e}", value);
-}
-
 void catch_interrupts() {
   struct sigaction action = {};
   action.sa_handler = on_interrupt;
@@ -188,5 +189,10 @@ void catch_interrupts() {
 }
 
 bool interrupted() { return interrupts > 0; }
+
+Reporter& terminal() {
+  static TerminalReporter reporter;
+  return reporter;
+}
 
 }  // namespace orrery::cli

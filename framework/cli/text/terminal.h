@@ -3,10 +3,10 @@
 // set.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <string>
+
+#include "engine/reporter/reporter.h"
 
 namespace orrery::cli {
 
@@ -32,36 +32,8 @@ void complain(const std::string& severity, const std::string& what, const std::s
 /// A line for the user. Ends a moving line first.
 void note(const std::string& text);
 
-/// One line that is drawn over and over on a terminal; elsewhere a plain line now and then.
-class Progress {
- public:
-  /// `unit` is what is counted, in the plural: "steps".
-  Progress(int64_t total, std::string unit);
-  ~Progress();
-  /// Shows `text` behind how far we are. `always`: also where lines are plain and the last one is recent.
-  void show(int64_t done, const std::string& text, bool always = false);
-  /// Whether show() would be seen now; saves making the text.
-  bool due() const;
-  /// Units per second since the progress began; it began at the first unit shown.
-  double rate() const { return rate_; }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  int64_t total_, first_ = -1;
-  std::string unit_;
-  Clock::time_point start_, last_{};
-  double rate_ = 0;
-  bool drawn_ = false;
-};
-
-/// "0:41", "12:05", "3:20:00".
-std::string duration(double seconds);
-/// "3,830".
-std::string thousands(int64_t number);
-/// "55.4 MB".
-std::string bytes_text(uint64_t bytes);
-/// A loss or another number that varies over many orders of magnitude: "4.71", "0.0312", "1.2e-07".
-std::string compact(double value);
+/// Writes notes, warnings and progress to stderr; stop_requested() is interrupted().
+Reporter& terminal();
 
 /// From now on Ctrl-C (and SIGTERM) ask for an orderly stop; a second one ends the program at once.
 void catch_interrupts();

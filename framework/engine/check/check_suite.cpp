@@ -27,7 +27,7 @@ Values parameters_of(const Plugin& plugin, const CheckOptions& options) {
 // As the plugin's own create() sees them, whether they fit or not.
 void create_unchecked(const Plugin& plugin, const Values& values) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : values) object[name] = to_json(value);
+  for (const auto& [name, value] : values) object[name] = orrery::to_json(value);
   const std::string text = object.dump();
   guard(plugin.who(), "create", [&] {
     if (void* made = plugin.info->create(text.c_str())) plugin.info->destroy(made);

@@ -8,6 +8,8 @@
 #include "tests/support/loader_fixtures.h"
 
 namespace orrery::test {
+
+using namespace engine;
 namespace {
 
 using checks::Check;

@@ -49,10 +49,10 @@ std::optional<Error> failure(ProbeUnderCheck& under_check, const Setting& settin
            rest.hidden_weights.end();
   });
   const Split split = copy(rest.split);
-  const Observer observer(setting.spec(), rest.structure, split, *model);
+  const ProbeHost host(setting.spec(), rest.structure, split, *model);
   under_check.note(setting.name() + rest.without);
   try {
-    record_of(observer.measure(0, {&in_run}, /*fit_first=*/true)[0], *probe);
+    record_of(host.measure(0, {&in_run}, Reference::this_checkpoint)[0], *probe);
   } catch (const UsageError&) {
   } catch (const Error& error) {
     return error;

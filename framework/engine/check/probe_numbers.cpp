@@ -32,19 +32,19 @@ std::vector<Record> online(ProbeUnderCheck& under_check, const Setting& setting)
   together.insert(together.begin() + 1, &in_run);
   const auto model = setting.fresh();
   const Split split = copy(setting.split());
-  const Observer observer(setting.spec(), setting.structure(), split, *model);
-  const auto pass = [&](bool provisional) {
+  const ProbeHost host(setting.spec(), setting.structure(), split, *model);
+  const auto pass = [&](Reference reference) {
     std::vector<Record> records;
     for (const KeptWeights& checkpoint : setting.checkpoints()) {
       load_weights(*model, checkpoint.weights);
-      records.push_back(record_of(observer.measure(checkpoint.step, together, provisional)[1], *probe));
+      records.push_back(record_of(host.measure(checkpoint.step, together, reference)[1], *probe));
     }
     return records;
   };
-  std::vector<Record> records = pass(true);
+  std::vector<Record> records = pass(Reference::this_checkpoint);
   if (!in_run.waits()) return records;
-  record_of(observer.fit(setting.checkpoints().back().step, together)[1], *probe);
-  return pass(false);
+  record_of(host.fit(setting.checkpoints().back().step, together)[1], *probe);
+  return pass(Reference::fitted);
 }
 
 Result differ(const Setting& setting, const KeptWeights& checkpoint, const std::string& how,
@@ -58,8 +58,8 @@ std::string twice_fault(ProbeUnderCheck& under_check, const Setting& setting, co
   const auto measured = [&] {  // on a network that no earlier measurement has touched
     const auto model = setting.at(checkpoint);
     const Split split = copy(setting.split());
-    const Observer observer(setting.spec(), setting.structure(), split, *model);
-    return record_of(observer.measure(checkpoint.step, {&in_run}, /*fit_first=*/true)[0], *probe);
+    const ProbeHost host(setting.spec(), setting.structure(), split, *model);
+    return record_of(host.measure(checkpoint.step, {&in_run}, Reference::this_checkpoint)[0], *probe);
   };
   const Record first = measured();
   return difference(first, measured());

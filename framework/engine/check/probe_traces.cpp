@@ -121,9 +121,9 @@ Traces traces(ProbeUnderCheck& under_check, const Setting& setting) {
     keep_first(found.shown, shown_fault(seen, observation));
   });
   const ProbeInRun first = under_check.in_run(before), last = under_check.in_run(after);
-  const Observer observer(setting.spec(), setting.structure(), split, *model);
-  if (in_run.needs.reference) record_of(observer.fit(checkpoint.step, {&first, &in_run, &last})[1], *probe);
-  record_of(observer.measure(checkpoint.step, {&first, &in_run, &last}, false)[1], *probe);
+  const ProbeHost host(setting.spec(), setting.structure(), split, *model);
+  if (in_run.needs.reference) record_of(host.fit(checkpoint.step, {&first, &in_run, &last})[1], *probe);
+  record_of(host.measure(checkpoint.step, {&first, &in_run, &last}, Reference::fitted)[1], *probe);
   if (found.model.empty()) found.model = computes_fault(setting, checkpoint, *model);
   return found;
 }

@@ -117,8 +117,8 @@ void ProbeUnderCheck::try_setting(const Variant& task, const std::string& task_n
   const ProbeInRun beside = this->in_run(companion);
   const auto model = setting.fresh();
   const Split split = copy(setting.split());
-  const Observer observer(setting.spec(), setting.structure(), split, *model);
-  const Outcome outcome = observer.measure(0, {&beside, &in_run}, /*fit_first=*/true)[1];
+  const ProbeHost host(setting.spec(), setting.structure(), split, *model);
+  const Outcome outcome = host.measure(0, {&beside, &in_run}, Reference::this_checkpoint)[1];
   const auto how = outcome.ok()       ? Trial::Outcome::measured
                    : probe->refused() ? Trial::Outcome::refused
                                       : Trial::Outcome::failed;
@@ -176,11 +176,11 @@ Record ProbeUnderCheck::measure(const Setting& setting, Model& model, int64_t st
   if (in_run.waits()) {
     const KeptWeights& last = setting.checkpoints().back();
     const auto reference = setting.at(last);
-    const Observer at_reference(setting.spec(), setting.structure(), split, *reference);
+    const ProbeHost at_reference(setting.spec(), setting.structure(), split, *reference);
     record_of(at_reference.fit(last.step, {&in_run})[0], *probe);
   }
-  const Observer observer(setting.spec(), setting.structure(), split, model);
-  return record_of(observer.measure(step, {&in_run}, false)[0], *probe);
+  const ProbeHost host(setting.spec(), setting.structure(), split, model);
+  return record_of(host.measure(step, {&in_run}, Reference::fitted)[0], *probe);
 }
 
 }  // namespace orrery::engine::checks

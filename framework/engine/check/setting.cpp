@@ -30,7 +30,7 @@ Setting::Setting(const Variant& task, const std::string& task_name, const SmallM
       model_(model.make(*task.task, task.spec, 0)) {}
 
 void Setting::accept(const ProbeInRun& probe) const {
-  Observer(spec(), structure(), split(), *model_).check(probe);
+  ProbeHost(spec(), structure(), split(), *model_).check(probe);
 }
 
 void Setting::train() const {

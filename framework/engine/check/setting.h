@@ -10,7 +10,7 @@
 
 #include "engine/check/small_models.h"
 #include "engine/check/task_checks.h"
-#include "engine/experiment/observer.h"
+#include "engine/experiment/probe_host.h"
 #include "sdk/files/named_tensors.h"
 
 namespace orrery::engine::checks {

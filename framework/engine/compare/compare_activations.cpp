@@ -7,8 +7,8 @@
 #include <map>
 #include <numbers>
 
-#include "cli/text/terminal.h"
 #include "engine/compare/similarity.h"
+#include "engine/reporter/numbers.h"
 
 namespace orrery::engine {
 namespace {

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "engine/experiment/loaded_run.h"
-#include "engine/run/origin.h"
-#include "engine/training/run_files.h"
+#include "engine/experiment/open_run.h"
+#include "engine/run/provenance.h"
+#include "engine/training/checkpoints.h"
 #include "sdk/files/named_tensors.h"
 #include "sdk/files/tensors.h"
 
@@ -17,28 +17,10 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr double grokked_accuracy = 0.99;
-
 std::optional<double> value_of(const MetricsRow& row, const std::string& name) {
   for (const auto& [known, value] : row.values)
     if (known == name) return value;
   return std::nullopt;
-}
-
-CheckpointFile grokked_checkpoint(const RunDirectory& run, const std::vector<MetricsRow>& metrics) {
-  double best = 0;
-  for (const MetricsRow& row : metrics) {
-    const double accuracy = value_of(row, "test/accuracy").value_or(0);
-    best = std::max(best, accuracy);
-    if (accuracy < grokked_accuracy) continue;
-    for (const CheckpointFile& checkpoint : run.checkpoints())
-      if (checkpoint.step >= row.step) return checkpoint;
-    throw UsageError(fmt::format("{}: it reaches 99 % test accuracy at step {}, and no checkpoint is later",
-                                 run.root().string(), row.step));
-  }
-  throw UsageError(fmt::format("{}: it never reaches 99 % test accuracy; the most is {:.2f} %",
-                               run.root().string(), 100 * best),
-                   "leave this run out, or compare all of them at --step last");
 }
 
 // A probe that was fitted to the trained network names the keys of that one, whatever it looks at.
@@ -52,9 +34,9 @@ void drop_borrowed_keys(const Signature& trained, Signature& null) {
 
 }  // namespace
 
-std::string question_of(const std::string& origin) {
-  const json object = json::parse(origin, nullptr, false);
-  if (!object.is_object()) return origin;
+std::string probe_identity(const std::string& provenance) {
+  const json object = json::parse(provenance, nullptr, false);
+  if (!object.is_object()) return provenance;
   const std::string reference = object.value("reference", "last");
   // Sorted keys: the parameters may have been written in another order.
   const nlohmann::json parameters = nlohmann::json::parse(object.value("parameters", json::object()).dump());
@@ -63,43 +45,37 @@ std::string question_of(const std::string& origin) {
 }
 
 ComparedRun::ComparedRun(const Registry& registry, const std::string& path, const std::string& which)
-    : registry_(registry),
-      path_(path),
+    : path_(path),
       name_(std::filesystem::absolute(path).lexically_normal().filename().string()),
-      run_(RunDirectory::open(path, RunDirectory::Access::read)),
-      metrics_(run_.read_metrics()) {
+      network_(registry, path, which),
+      metrics_(network_.run().read_metrics()),
+      last_step_(std::max(step(), metrics_.empty() ? 0 : metrics_.back().step)) {
   if (name_.empty()) name_ = std::filesystem::absolute(path).parent_path().filename().string();
-  checkpoint_ =
-      which == "grokked" ? grokked_checkpoint(run_, metrics_) : choose_checkpoint(run_, "--step", which);
-  last_step_ = std::max(checkpoint_.step, metrics_.empty() ? 0 : metrics_.back().step);
-  Settings settings = read_settings(run_, registry, {});
-  settings.init.from.clear();  // the weights come from the checkpoint
-  experiment_ = std::make_unique<Experiment>(registry, std::move(settings), torch::kCPU);
-  load_weights(experiment_->model(), read_tensors(checkpoint_.path).tensors);
 }
 
 std::optional<double> ComparedRun::metric(const std::string& name) const {
   std::optional<double> found;
   for (const MetricsRow& row : metrics_)
-    if (row.step <= checkpoint_.step)
+    if (row.step <= step())
       if (const auto value = value_of(row, name)) found = value;
   return found;
 }
 
-std::string ComparedRun::question_asked_by(const ProbeChoice& choice) const {
-  return question_of(to_json(Origin{"", choice.plugin, "", choice.parameters, choice.reference, "", ""}));
+std::string ComparedRun::identity_of_choice(const ProbeChoice& choice) const {
+  return probe_identity(
+      to_json(Provenance{"", choice.plugin, "", choice.parameters, choice.reference, "", ""}));
 }
 
-// Results from before there were origins are those of the config.
-std::string ComparedRun::origin_of(const ProbeResult& result, const std::string& label) const {
-  if (!result.origin.empty()) return question_of(result.origin);
-  for (const ProbeChoice& choice : experiment_->settings().probes)
-    if (choice.label == label) return question_asked_by(choice);
+// Results from before there were provenances are those of the config.
+std::string ComparedRun::identity_of(const ProbeResult& result, const std::string& label) const {
+  if (!result.provenance.empty()) return probe_identity(result.provenance);
+  for (const ProbeChoice& choice : experiment().settings().probes)
+    if (choice.label == label) return identity_of_choice(choice);
   return label;
 }
 
 void ComparedRun::add(const ProbeResult& result, const ProbeResult* null, const std::string& label) {
-  const Source source{label, origin_of(result, label)};
+  const Source source{label, identity_of(result, label)};
   add_evidence(result.record, null ? &null->record : nullptr, source, signature_);
   if (null) {
     add_evidence(null->record, &result.record, source, null_);
@@ -109,24 +85,25 @@ void ComparedRun::add(const ProbeResult& result, const ProbeResult* null, const 
 }
 
 void ComparedRun::read_results() {
-  const TaskSpec& spec = experiment_->spec();
+  const TaskSpec& spec = experiment().spec();
   const double guessing =
       spec.loss == Loss::hinge ? 1 : std::log(std::max<double>(2, static_cast<double>(spec.d_vocab_out)));
   signature_ = null_ = {guessing, {}, {}};
   keys_.clear();
   elsewhere_.clear();
   constexpr auto numbers_only = RunDirectory::ProbeData::leave_out;
-  for (const std::string& label : run_.probe_labels()) {
-    const auto null = run_.read_aside(label, Aside::null, numbers_only);
+  for (const std::string& label : network_.run().probe_labels()) {
+    const auto null = network_.run().read_run_level(label, RunLevelResult::null, numbers_only);
     std::vector<int64_t> steps;
     bool found = false;
-    for (const ProbeResult& result : run_.read_probe_results(label, numbers_only)) {
+    for (const ProbeResult& result : network_.run().read_probe_results(label, numbers_only)) {
       steps.push_back(result.step);
-      if (result.step != checkpoint_.step) continue;
+      if (result.step != step()) continue;
       add(result, null ? &*null : nullptr, label);
       found = true;
     }
-    if (const auto conclusion = run_.read_aside(label, Aside::conclusion, numbers_only)) {
+    if (const auto conclusion =
+            network_.run().read_run_level(label, RunLevelResult::conclusion, numbers_only)) {
       add(*conclusion, nullptr, label);
       found = true;
     }

@@ -7,8 +7,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "cli/text/terminal.h"
-
 namespace orrery::engine {
 namespace {
 
@@ -49,7 +47,7 @@ void sort_into_tree(Comparison& comparison) {
 }
 
 // Folders of one name are told apart by their paths.
-void tell_apart(const std::vector<std::unique_ptr<ComparedRun>>& runs) {
+void tell_apart(const ComparedRuns& runs) {
   std::map<std::string, int> times;
   for (const auto& run : runs) ++times[run->name()];
   for (const auto& run : runs)
@@ -101,13 +99,13 @@ const ComparedPair& Comparison::pair(size_t a, size_t b) const {
   });
 }
 
-Comparison compare_runs(std::vector<std::unique_ptr<ComparedRun>> runs,
-                        const std::optional<std::vector<std::string>>& hooks) {
+Comparison compare_runs(ComparedRuns runs, const std::optional<std::vector<std::string>>& hooks,
+                        Reporter& reporter) {
   Comparison result;
   result.runs = std::move(runs);
   tell_apart(result.runs);
   const size_t n = result.runs.size();
-  Progress progress(static_cast<int64_t>(n * (n - 1) / 2), "pairs");
+  const auto progress = reporter.progress(static_cast<int64_t>(n * (n - 1) / 2), "pairs");
   for (size_t a = 0; a < n; ++a)
     for (size_t b = a + 1; b < n; ++b) {
       ComparedRun &x = *result.runs[a], &y = *result.runs[b];
@@ -115,7 +113,7 @@ Comparison compare_runs(std::vector<std::unique_ptr<ComparedRun>> runs,
                         {}};
       if (hooks) pair.activations = compare_activations(x.experiment(), y.experiment(), *hooks);
       result.pairs.push_back(std::move(pair));
-      progress.show(static_cast<int64_t>(result.pairs.size()), x.name() + ", " + y.name());
+      progress->show(static_cast<int64_t>(result.pairs.size()), x.name() + ", " + y.name());
     }
   sort_into_tree(result);
   return result;

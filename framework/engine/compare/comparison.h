@@ -10,6 +10,7 @@
 #include "engine/compare/compare_activations.h"
 #include "engine/compare/compared_run.h"
 #include "engine/compare/signature.h"
+#include "engine/reporter/reporter.h"
 
 namespace orrery::engine {
 
@@ -36,8 +37,10 @@ struct MissingProbe {
   std::vector<size_t> runs;
 };
 
+using ComparedRuns = std::vector<std::unique_ptr<ComparedRun>>;
+
 struct Comparison {
-  std::vector<std::unique_ptr<ComparedRun>> runs;
+  ComparedRuns runs;
   std::vector<ComparedPair> pairs;  ///< (0, 1), (0, 2), ..., (1, 2), ...
   std::vector<Merge> tree;
   std::vector<size_t> order;  ///< of the runs along the tree
@@ -47,9 +50,8 @@ struct Comparison {
 };
 
 /// Compares their signatures, and their activations (compare_activations.h) unless `hooks` is nothing.
-/// Progress goes to stderr.
-Comparison compare_runs(std::vector<std::unique_ptr<ComparedRun>> runs,
-                        const std::optional<std::vector<std::string>>& hooks);
+Comparison compare_runs(ComparedRuns runs, const std::optional<std::vector<std::string>>& hooks,
+                        Reporter& reporter);
 
 /// The config keys on which not all agree, with each one's value: {"task.p", {"113", "97"}}; "-" where a run
 /// has no such key. Probes, checkpoints, expectations and the name are left out.
@@ -66,11 +68,5 @@ struct FeatureRow {
 };
 /// Features of one group stand together, those that more runs have first.
 std::vector<FeatureRow> feature_rows(const Comparison& comparison);
-
-/// For a terminal.
-std::string comparison_text(const Comparison& comparison);
-/// One JSON object, {"runs": [..], "config": [..], "features": [..], "pairs": [..], "tree": [..], "order":
-/// [..], "missing": [..]}; `with_curves`: also each run's losses and accuracies. NaN and infinities are null.
-std::string comparison_json(const Comparison& comparison, bool with_curves);
 
 }  // namespace orrery::engine

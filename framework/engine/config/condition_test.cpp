@@ -9,6 +9,8 @@
 #include "tests/support/config_helpers.h"
 
 namespace orrery::config_test {
+
+using namespace engine;
 namespace {
 
 bool holds(const std::string& text, double value) { return Condition::parse(text).holds({{"m", value}}); }

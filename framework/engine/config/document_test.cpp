@@ -12,6 +12,8 @@
 #include "tests/support/config_helpers.h"
 
 namespace orrery::config_test {
+
+using namespace engine;
 namespace {
 
 using DocumentTest = ConfigTest;

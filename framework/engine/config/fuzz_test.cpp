@@ -8,6 +8,8 @@
 #include "tests/support/config_helpers.h"
 
 namespace orrery::config_test {
+
+using namespace engine;
 namespace {
 
 class FuzzTest : public testing::Test {

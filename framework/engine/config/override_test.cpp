@@ -5,6 +5,8 @@
 #include "tests/support/config_helpers.h"
 
 namespace orrery::config_test {
+
+using namespace engine;
 namespace {
 
 class OverrideTest : public ConfigTest {

@@ -4,6 +4,8 @@
 #include "tests/support/config_helpers.h"
 
 namespace orrery::config_test {
+
+using namespace engine;
 namespace {
 
 class PipelineTest : public ConfigTest {
@@ -37,7 +39,8 @@ TEST(StepChoice, SaysWhatIsWrong) {
       R"(--steps: expected "all", "last", "every N" or a list of steps such as 0,500,1000; got )";
   for (const char* wrong : {"", "al", "every", "every 0", "every x", "1,,2", "1,x", "-1", "1e3"})
     EXPECT_EQ(refused(wrong), expected + "\"" + wrong + "\"");
-  EXPECT_EQ(refused("0,120"), "runs/x: there is no checkpoint of step 120 | there are 4, from step 0 to 200");
+  EXPECT_EQ(refused("0,120"),
+            "--steps: there is no checkpoint of step 120 in runs/x | there are 4, from step 0 to 200");
   EXPECT_EQ(refused("every 70", {10, 20}),
             "runs/x: no checkpoint is of a step that is a multiple of 70 | there are 2, from step 10 to 20");
   EXPECT_EQ(refused("all", {}), "runs/x: the run has no checkpoints | train it first");

@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "cli/text/terminal.h"
 #include "engine/experiment/check_split.h"
 #include "sdk/files/named_tensors.h"
 #include "sdk/files/sha256.h"
@@ -53,17 +52,22 @@ Experiment::Experiment(const Registry& registry, Settings settings, torch::Devic
   split_ = task_->split(make_generator(settings_.seeds.data));
   guard(task_who_, "split", [&] { check_split(spec_, split_); });
   model_ = make_model_of(settings_.seeds.init);
-  if (const std::string& from = settings_.init.from; !from.empty()) try {
-      load_weights(*model_, read_tensors(from).tensors);
-    } catch (const Error& error) {
-      throw UsageError(fmt::format("init.from: {}", error.what()),
-                       error.hint().empty()
-                           ? "train the run that it belongs to first, or name another checkpoint"
-                           : error.hint());
-    }
   model_->to(device);
   setting_ = hash_setting();
-  observer_.emplace(spec_, structure_, split_, *model_);
+  probe_host_.emplace(spec_, structure_, split_, *model_);
+}
+
+void Experiment::load_initial_weights() {
+  const std::string& from = settings_.init.from;
+  if (from.empty()) return;
+  try {
+    load_weights(*model_, read_tensors(from).tensors);
+  } catch (const Error& error) {
+    throw UsageError(fmt::format("init.from: {}", error.what()),
+                     error.hint().empty()
+                         ? "train the run that it belongs to first, or name another checkpoint"
+                         : error.hint());
+  }
 }
 
 std::unique_ptr<Model> Experiment::make_model_of(int64_t seed) const {
@@ -90,7 +94,7 @@ ProbeInRun Experiment::make_checked(const ProbeChoice& choice, Instance<Probe>& 
   instance = make_probe(plugin, choice.parameters);
   ProbeInRun probe{choice.label,      choice.every, choice.reference, instance.get(),
                    instance->needs(), plugin.name,  plugin.version,   choice.parameters};
-  observer_->check(probe);
+  probe_host_->check(probe);
   return probe;
 }
 
@@ -124,7 +128,7 @@ std::string Experiment::hash_setting() const {
   return hash.digest();
 }
 
-std::string Experiment::describe() const {
+nlohmann::ordered_json Experiment::describe() const {
   using json = nlohmann::ordered_json;
   json plugins = json::array();
   const auto add = [&](PluginKind kind, const std::string& name) {
@@ -133,14 +137,13 @@ std::string Experiment::describe() const {
   };
   add(PluginKind::task, settings_.task.name);
   for (const ProbeChoice& probe : settings_.probes) add(PluginKind::probe, probe.plugin);
-  return json{{"orrery", version()},
-              {"torch", torch_version()},
-              {"plugins", plugins},
-              {"n_parameters", model_->n_parameters()},
-              {"n_train", split_.train.size()},
-              {"n_test", split_.test.size()},
-              {"config", json::parse(to_json(settings_))}}
-      .dump();
+  return {{"orrery", version()},
+          {"torch", torch_version()},
+          {"plugins", plugins},
+          {"n_parameters", model_->n_parameters()},
+          {"n_train", split_.train.size()},
+          {"n_test", split_.test.size()},
+          {"config", json::parse(to_json(settings_))}};
 }
 
 }  // namespace orrery::engine

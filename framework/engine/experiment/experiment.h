@@ -5,12 +5,13 @@
 #include <orrery/task.h>
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/config/settings.h"
-#include "engine/experiment/observer.h"
+#include "engine/experiment/probe_host.h"
 #include "loader/registry.h"
 
 namespace orrery::engine {
@@ -24,9 +25,14 @@ ParametersOf parameters_from(const Registry& registry);
 /// Not to be moved: its parts refer to each other.
 class Experiment {
  public:
-  /// Makes the task, its data, and the model with its initial weights, on `device`. Throws as they do.
+  /// Makes the task, its data, and the model with random weights of seeds.init, on `device`. Throws as they
+  /// do.
   Experiment(const Registry& registry, Settings settings, torch::Device device);
   Experiment(const Experiment&) = delete;
+
+  /// Where [init] names a checkpoint, loads its weights. For a run that begins; one that is opened has
+  /// checkpoints of its own. Throws UsageError where they cannot be read or do not fit.
+  void load_initial_weights();
 
   /// Makes these probes and checks that this run can give them what they need.
   void add_probes(const std::vector<ProbeChoice>& choices);
@@ -41,7 +47,7 @@ class Experiment {
   const Structure& structure() const { return structure_; }
   const Split& split() const { return split_; }
   Model& model() { return *model_; }
-  const Observer& observer() const { return *observer_; }
+  const ProbeHost& probe_host() const { return *probe_host_; }
   const std::vector<ProbeInRun>& probes() const { return probes_; }
 
   /// The seed of the random weights that probes are measured on for their null: -1 - seeds.init. Seeds
@@ -53,13 +59,13 @@ class Experiment {
     return make_model_of(null_seed() - (draw << 31));
   }
   /// Shows `model`, which is like model() but has weights of its own, instead of it.
-  Observer observer_of(Model& model) const { return {spec_, structure_, split_, model}; }
+  ProbeHost probe_host_of(Model& model) const { return {spec_, structure_, split_, model}; }
 
   /// SHA-256 of what results depend on besides a checkpoint: the kind of model, and the data.
   const std::string& setting() const { return setting_; }
 
-  /// "{"config": ..., "plugins": ..., "orrery": ..., "torch": ...}": what run.json says of it.
-  std::string describe() const;
+  /// {"orrery": ..., "torch": ..., "plugins": ..., "config": ...}: what run.json says of it.
+  nlohmann::ordered_json describe() const;
 
  private:
   std::unique_ptr<Model> make_model_of(int64_t seed) const;
@@ -75,7 +81,7 @@ class Experiment {
   Split split_;
   std::unique_ptr<Model> model_;
   std::string setting_;
-  std::optional<Observer> observer_;
+  std::optional<ProbeHost> probe_host_;
   std::vector<Instance<Probe>> instances_;
   std::vector<ProbeInRun> probes_;
 };

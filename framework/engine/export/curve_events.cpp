@@ -1,8 +1,8 @@
 #include "engine/export/curve_events.h"
 
 #include "engine/export/event_file.h"
-#include "engine/inspect/run_info.h"
 #include "engine/run/curves.h"
+#include "engine/run/run_json.h"
 
 namespace orrery::engine {
 
@@ -20,7 +20,7 @@ std::map<int64_t, tensorboard::Scalars> curve_points(
 
 std::string curve_events(const RunDirectory& run,
                          const std::function<bool(const std::string& name)>& wanted) {
-  const RunInfo info = read_run_info(run.root());
+  const RunJson info = read_run_json(run.root());
   return tensorboard::event_file_of(curve_points(run, wanted),
                                     [&](int64_t step) { return wall_time_of(info, step); });
 }

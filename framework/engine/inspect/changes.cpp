@@ -8,7 +8,7 @@
 #include <set>
 
 #include "engine/config/train_settings.h"
-#include "engine/inspect/run_info.h"
+#include "engine/run/run_json.h"
 
 namespace orrery::engine {
 namespace {

@@ -122,7 +122,7 @@ ListedRun list_run(const fs::path& path) {
   ListedRun run;
   run.path = path;
   try {
-    run.info = read_run_info(path);
+    run.info = read_run_json(path);
     run.state = state_of(*run.info, RunLock::is_held(path));
     if (!run.info->sessions.empty()) run.step = run.info->sessions.back().to.value_or(0);
     read_last_row(run);

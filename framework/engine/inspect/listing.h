@@ -8,15 +8,15 @@
 #include <vector>
 
 #include "engine/inspect/changes.h"
-#include "engine/inspect/run_info.h"
 #include "engine/inspect/run_state.h"
 #include "engine/run/json_line.h"
+#include "engine/run/run_json.h"
 
 namespace orrery::engine {
 
 struct ListedRun {
   std::filesystem::path path;
-  std::optional<RunInfo> info;
+  std::optional<RunJson> info;
   RunState state = RunState::damaged;
   int64_t step = 0;
   std::optional<MetricsRow> last;       ///< of its metrics

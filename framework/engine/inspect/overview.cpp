@@ -85,11 +85,13 @@ ProbeOverview look_at_probe(const RunDirectory& run, const ConfiguredProbe& prob
     return std::find(headlines.begin(), headlines.end(), curve.name) == headlines.end();
   });
   of.headlines = in_order_of(headlines, std::move(curves));
-  noting(seen.damage, [&] { of.null = run.read_aside(probe.label, Aside::null, data); });
-  noting(seen.damage, [&] { of.conclusion = run.read_aside(probe.label, Aside::conclusion, data); });
-  if (const auto& any = of.last ? of.last : of.conclusion; any && !any->origin.empty()) {
-    const Json origin = Json::parse(any->origin, nullptr, false);
-    if (origin.is_object()) of.plugin = text_in(origin, "probe"), of.version = text_in(origin, "version");
+  noting(seen.damage, [&] { of.null = run.read_run_level(probe.label, RunLevelResult::null, data); });
+  noting(seen.damage,
+         [&] { of.conclusion = run.read_run_level(probe.label, RunLevelResult::conclusion, data); });
+  if (const auto& any = of.last ? of.last : of.conclusion; any && !any->provenance.empty()) {
+    const Json provenance = Json::parse(any->provenance, nullptr, false);
+    if (provenance.is_object())
+      of.plugin = text_in(provenance, "probe"), of.version = text_in(provenance, "version");
   }
   return of;
 }
@@ -123,7 +125,7 @@ Overview look_at(const fs::path& path) {
   seen.root = path;
   seen.being_written = RunLock::is_held(path);
   noting(seen.damage, [&] {
-    seen.info = read_run_info(path);
+    seen.info = read_run_json(path);
     seen.state = state_of(*seen.info, seen.being_written);
   });
   noting(seen.damage, [&] { look_at_metrics(run, seen); });

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/inspect/run_info.h"
 #include "engine/inspect/run_state.h"
 #include "engine/run/run_directory.h"
+#include "engine/run/run_json.h"
 
 namespace orrery::engine {
 
@@ -28,7 +28,7 @@ struct ProbeOverview {
 
 struct Overview {
   std::filesystem::path root;
-  std::optional<RunInfo> info;  ///< nothing where run.json is damaged
+  std::optional<RunJson> info;  ///< nothing where run.json is damaged
   RunState state = RunState::damaged;
   bool being_written = false;  ///< a process holds the run, be it to train it or to probe it
   std::optional<int64_t> resumable_from;

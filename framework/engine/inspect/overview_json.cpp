@@ -69,7 +69,7 @@ Json session_json(const SessionInfo& session) {
           {"threads", session.threads}, {"blas_core", session.blas_core}};
 }
 
-void add_info(Json& object, const RunInfo& info, const ParametersOf& parameters_of) {
+void add_info(Json& object, const RunJson& info, const ParametersOf& parameters_of) {
   Json changed = Json::object(), sessions = Json::array(), plugins = Json::array();
   for (const auto& [key, value] : changed_keys(info.config, parameters_of)) changed[key] = value;
   for (const SessionInfo& session : info.sessions) sessions.push_back(session_json(session));

@@ -42,8 +42,8 @@ SessionInfo ended(const std::string& how) {
   return session;
 }
 
-RunInfo info_ended(const std::string& how) {
-  RunInfo info;
+RunJson info_ended(const std::string& how) {
+  RunJson info;
   info.sessions.push_back(ended(how));
   return info;
 }
@@ -56,7 +56,7 @@ TEST(RunState, is_read_off_the_last_session_and_the_lock) {
   EXPECT_EQ(state_of(info_ended("stopped"), false), RunState::interrupted);
   EXPECT_EQ(state_of(info_ended("diverged"), false), RunState::diverged);
   EXPECT_EQ(state_of(info_ended("imported"), false), RunState::imported);
-  RunInfo twice = info_ended("stopped");
+  RunJson twice = info_ended("stopped");
   twice.sessions.push_back(ended("finished"));
   EXPECT_EQ(state_of(twice, false), RunState::finished);
   EXPECT_EQ(state_of({}, true), RunState::training);
@@ -74,8 +74,8 @@ TEST(RunLock, can_be_seen_without_being_taken) {
   const RunLock again(folder.path());
 }
 
-TEST(RunInfo, tells_when_a_step_was_made) {
-  RunInfo info;
+TEST(RunJson, tells_when_a_step_was_made) {
+  RunJson info;
   EXPECT_EQ(wall_time_of(info, 5), 0);
   info.sessions = {session("1970-01-01T00:01:40Z", 0, 100, 10), session("1970-01-01T01:00:00Z", 100, 300, 50),
                    session("1970-01-02T00:00:00Z", 300)};

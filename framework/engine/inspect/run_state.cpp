@@ -20,7 +20,7 @@ std::string to_string(RunState state) {
   return "unknown";
 }
 
-RunState state_of(const RunInfo& info, bool held) {
+RunState state_of(const RunJson& info, bool held) {
   const std::string ended = info.ended();
   if (ended == "finished" || ended == "condition") return RunState::finished;
   if (ended == "diverged") return RunState::diverged;

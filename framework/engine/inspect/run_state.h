@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "engine/inspect/run_info.h"
+#include "engine/run/run_json.h"
 
 namespace orrery::engine {
 
@@ -20,6 +20,6 @@ std::string to_string(RunState state);
 
 /// `held`: whether a process holds the run's lock. A session that says it runs, and does not hold it, was
 /// killed.
-RunState state_of(const RunInfo& info, bool held);
+RunState state_of(const RunJson& info, bool held);
 
 }  // namespace orrery::engine

@@ -3,45 +3,18 @@
 #include <fmt/format.h>
 #include <orrery/error.h>
 
-#include "cli/text/terminal.h"
-#include "sdk/files/named_tensors.h"
-#include "sdk/files/tensors.h"
+#include "engine/experiment/open_run.h"
 
 namespace orrery::engine {
-namespace {
-
-void load(Experiment& experiment, const CheckpointFile& checkpoint) {
-  const NamedTensors weights = read_tensors(checkpoint.path).tensors;
-  try {
-    load_weights(experiment.model(), weights);
-  } catch (const Error& error) {
-    throw Error(fmt::format("{}: {}", checkpoint.path.string(), error.what()), error.hint());
-  }
-}
-
-}  // namespace
 
 std::optional<CheckpointFile> reference_of(const ProbeInRun& probe, const RunDirectory& run) {
   if (!probe.waits()) return std::nullopt;
-  const std::vector<CheckpointFile> all = run.checkpoints();
-  if (all.empty())
-    throw UsageError(fmt::format("{}: the run has no checkpoints", run.root().string()), "train it first");
-  if (probe.reference == "last") return all.back();
-  const int64_t step = std::stoll(probe.reference.substr(std::string("step:").size()));
-  for (const CheckpointFile& checkpoint : all)
-    if (checkpoint.step == step) return checkpoint;
-  throw UsageError(
-      fmt::format("probe \"{}\": the run has no checkpoint of its reference, step {}", probe.label, step),
-      fmt::format("its checkpoints go from step {} to {}", all.front().step, all.back().step));
+  return choose_checkpoint(run, probe.reference == "last" ? "last" : probe.reference.substr(5),
+                           fmt::format("probe \"{}\", its reference", probe.label));
 }
 
-void report_failures(const std::vector<Outcome>& outcomes) {
-  for (const Outcome& outcome : outcomes)
-    if (!outcome.ok()) complain("warning", outcome.error, outcome.hint);
-}
-
-CheckpointPass::CheckpointPass(Experiment& experiment, const RunDirectory& run, Watcher watcher)
-    : experiment_(experiment), run_(run), watcher_(std::move(watcher)) {}
+CheckpointPass::CheckpointPass(Experiment& experiment, const RunDirectory& run, ProbeListener listener)
+    : experiment_(experiment), run_(run), listener_(std::move(listener)) {}
 
 // Returns the outcomes of the probes that have become, or were, unusable, and takes these out of `probes`.
 std::vector<Outcome> CheckpointPass::fit(std::vector<const ProbeInRun*>& probes) {
@@ -52,9 +25,9 @@ std::vector<Outcome> CheckpointPass::fit(std::vector<const ProbeInRun*>& probes)
   for (const auto& [step, waiting] : by_reference) {
     std::vector<Outcome> outcomes;
     try {
-      load(experiment_, {step, run_.checkpoint_path(step)});
+      load_checkpoint(experiment_, {step, run_.checkpoint_path(step)});
       // Only begins: that a fit went well is no result.
-      outcomes = experiment_.observer().fit(step, waiting, {.begins = watcher_.begins});
+      outcomes = experiment_.probe_host().fit(step, waiting, {.begins = listener_.begins});
     } catch (const Error& error) {
       for (const ProbeInRun* probe : waiting)
         outcomes.push_back({probe,
@@ -74,7 +47,7 @@ std::vector<Outcome> CheckpointPass::fit(std::vector<const ProbeInRun*>& probes)
   std::erase_if(probes, [&](const ProbeInRun* probe) {
     const auto found = unusable_.find(probe);
     if (found == unusable_.end()) return false;
-    watcher_.ended(found->second);
+    listener_.ended(found->second);
     failed.push_back(found->second);
     return true;
   });
@@ -85,8 +58,9 @@ std::vector<Outcome> CheckpointPass::measure(const CheckpointFile& checkpoint,
                                              std::vector<const ProbeInRun*> probes) {
   std::vector<Outcome> outcomes = fit(probes);
   if (probes.empty()) return outcomes;
-  load(experiment_, checkpoint);
-  for (Outcome& outcome : experiment_.observer().measure(checkpoint.step, probes, false, watcher_))
+  load_checkpoint(experiment_, checkpoint);
+  for (Outcome& outcome :
+       experiment_.probe_host().measure(checkpoint.step, probes, Reference::fitted, listener_))
     outcomes.push_back(std::move(outcome));
   return outcomes;
 }
@@ -96,8 +70,8 @@ std::vector<Outcome> CheckpointPass::measure_null(std::vector<const ProbeInRun*>
   if (probes.empty()) return outcomes;
   const std::unique_ptr<Model> model = experiment_.null_model();
   model->to(experiment_.model().device());
-  const Observer observer = experiment_.observer_of(*model);
-  for (Outcome& outcome : observer.measure(0, probes, false, watcher_))
+  const ProbeHost host = experiment_.probe_host_of(*model);
+  for (Outcome& outcome : host.measure(0, probes, Reference::fitted, listener_))
     outcomes.push_back(std::move(outcome));
   return outcomes;
 }
@@ -105,7 +79,7 @@ std::vector<Outcome> CheckpointPass::measure_null(std::vector<const ProbeInRun*>
 std::vector<Outcome> CheckpointPass::conclude(std::vector<const ProbeInRun*> probes,
                                               const std::vector<Curve>& curves) {
   std::vector<Outcome> outcomes = fit(probes);
-  for (Outcome& outcome : orrery::conclude(probes, curves, watcher_)) outcomes.push_back(std::move(outcome));
+  for (Outcome& outcome : engine::conclude(probes, curves, listener_)) outcomes.push_back(std::move(outcome));
   return outcomes;
 }
 

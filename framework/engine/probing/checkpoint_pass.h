@@ -1,5 +1,5 @@
 // Probes over what a run has stored: its checkpoints, and, for the null of their results, random weights. In
-// this process; run_in_workers (workers.h) has others do it.
+// this process; run_in_workers (work.h) has others do it.
 #pragma once
 
 #include <map>
@@ -20,7 +20,7 @@ std::optional<CheckpointFile> reference_of(const ProbeInRun& probe, const RunDir
 class CheckpointPass {
  public:
   /// All outlive the pass.
-  CheckpointPass(Experiment& experiment, const RunDirectory& run, Watcher watcher = {});
+  CheckpointPass(Experiment& experiment, const RunDirectory& run, ProbeListener listener = {});
 
   /// What the probes say of one checkpoint, one outcome each. Throws orrery::Error if it cannot be read.
   /// Leaves its weights, or those of a reference, in the model.
@@ -35,12 +35,9 @@ class CheckpointPass {
 
   Experiment& experiment_;
   const RunDirectory& run_;
-  Watcher watcher_;
+  ProbeListener listener_;
   std::set<const ProbeInRun*> fitted_;
   std::map<const ProbeInRun*, Outcome> unusable_;
 };
-
-/// Says on stderr which probes failed and how.
-void report_failures(const std::vector<Outcome>& outcomes);
 
 }  // namespace orrery::engine

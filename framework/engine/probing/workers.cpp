@@ -1,42 +1,36 @@
-#include "engine/probing/workers.h"
-
+// Jobs in forks of this process: a probe that crashes costs its own result and nothing else.
 #include <fmt/format.h>
 #include <orrery/error.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <optional>
+#include <map>
 #include <set>
 
-#include "engine/processes/child.h"
+#include "engine/probing/work.h"
 #include "engine/processes/crash.h"
-#include "engine/processes/messages.h"
-#include "loader/ending.h"
-#include "sdk/files/atomic_file.h"
+#include "loader/processes/ending.h"
+#include "loader/processes/supervisor.h"
 
 namespace orrery::engine {
 namespace {
 
-// What a worker tells: that a probe begins, what it answered, that the job is done, or has failed as a whole.
-enum class Tell : uint64_t { begins, answer, done, failed };
-
-constexpr uint64_t no_job = ~uint64_t{0};
+// What a worker reports: that a probe begins, what it answered, that the job is done, or has failed as a
+// whole.
+enum class Report : uint64_t { begins, answer, done, failed };
 
 // In the worker. Probes go by their number in the plan's job.
-class SocketTeller final : public Teller {
+class SocketSink final : public ResultSink {
  public:
-  SocketTeller(int socket, const Job& job) : socket_(socket), job_(job) {}
+  SocketSink(int socket, const Job& job) : socket_(socket), job_(job) {}
 
   void begins(const ProbeInRun& probe, const char* call) override {
-    send(socket_, Message().add(Tell::begins).add(number(&probe)).add(std::string(call)));
+    send(socket_, Message().add(Report::begins).add(number(&probe)).add(std::string(call)));
   }
   void answer(const Answer& answer) override {
     send(socket_, Message()
-                      .add(Tell::answer)
+                      .add(Report::answer)
                       .add(number(answer.probe))
                       .add(uint64_t{answer.unusable})
                       .add(answer.error)
@@ -54,7 +48,7 @@ class SocketTeller final : public Teller {
 };
 
 // An order is the number of a job and, behind it, those of its probes that are to be asked.
-void work_off(const WorkPlan& plan, int socket) {
+void worker_main(const WorkPlan& plan, int socket) {
   while (const auto text = receive(socket)) {
     MessageReader order(*text);
     const uint64_t number = order.number();
@@ -62,38 +56,34 @@ void work_off(const WorkPlan& plan, int socket) {
     std::vector<const ProbeInRun*> probes;
     for (uint64_t left = order.number(); left > 0; --left) probes.push_back(job.probes.at(order.number()));
     try {
-      SocketTeller teller(socket, job);
-      plan.work(number, probes, teller);
-      send(socket, Message().add(Tell::done));
+      SocketSink sink(socket, job);
+      plan.work(number, probes, sink);
+      send(socket, Message().add(Report::done));
     } catch (const Error& error) {
-      send(socket, Message().add(Tell::failed).add(std::string(error.what())).add(error.hint()));
+      send(socket, Message().add(Report::failed).add(std::string(error.what())).add(error.hint()));
     } catch (const std::exception& error) {
-      send(socket, Message().add(Tell::failed).add(std::string(error.what())).add(std::string()));
+      send(socket, Message().add(Report::failed).add(std::string(error.what())).add(std::string()));
     }
   }
 }
 
 struct Worker {
-  pid_t pid = -1;
-  Descriptor socket;
-  uint64_t job = no_job;
+  std::optional<uint64_t> job;
   const ProbeInRun* running = nullptr;
   std::string call;
 };
 
 // In the parent.
-class Crew {
+class WorkerPool {
  public:
-  explicit Crew(const WorkPlan& plan) : plan_(plan), states_(plan.jobs.size()) {
+  WorkerPool(const WorkPlan& plan, int processes)
+      : plan_(plan),
+        processes_(static_cast<size_t>(std::max(processes, 1))),
+        states_(plan.jobs.size()),
+        supervisor_({.on_message = [this](size_t id, const std::string& text) { on_message(id, text); },
+                     .on_end = [this](size_t id, int status, bool) { on_end(id, status); }}) {
     for (size_t i = 0; i < states_.size(); ++i) states_[i].left = plan.jobs[i].probes;
   }
-  ~Crew() {
-    for (Worker& worker : workers_) {
-      ::kill(worker.pid, SIGKILL);
-      ::waitpid(worker.pid, nullptr, 0);
-    }
-  }
-  Crew(const Crew&) = delete;
 
   void run();
 
@@ -104,82 +94,76 @@ class Crew {
     bool done = false;
   };
 
-  void give_out();
-  bool give(uint64_t job);
-  void listen();
-  void hear(Worker& worker, const std::string& text);
-  void bury(Worker& worker);
+  void dispatch();
+  bool assign(uint64_t job);
+  std::optional<Supervisor::Id> idle_worker();
+  void on_message(Supervisor::Id id, const std::string& text);
+  void on_end(Supervisor::Id id, int status);
   void add(uint64_t job, Answer answer);
   void hand_over();
-  Worker hire();
 
   const WorkPlan& plan_;
+  const size_t processes_;
   std::vector<State> states_;
-  std::vector<Worker> workers_;
+  std::map<Supervisor::Id, Worker> workers_;
   std::vector<uint64_t> again_;  // jobs that a worker died over
   std::set<const ProbeInRun*> unusable_;
   size_t next_ = 0, handed_over_ = 0;
+  Supervisor supervisor_;  // last: its listener uses the others
 };
 
-Worker Crew::hire() {
-  Child child = start_child([this](int socket) {
-    for (Worker& other : workers_) other.socket = Descriptor();
-    work_off(plan_, socket);
-  });
-  return {child.pid, std::move(child.socket), no_job, nullptr, {}};
+std::optional<Supervisor::Id> WorkerPool::idle_worker() {
+  for (const auto& [id, worker] : workers_)
+    if (!worker.job) return id;
+  if (workers_.size() >= processes_) return std::nullopt;
+  const Supervisor::Id id = supervisor_.spawn([this](int socket) { worker_main(plan_, socket); });
+  workers_[id] = {};
+  return id;
 }
 
-// Whether there was a worker to give it to.
-bool Crew::give(uint64_t job) {
+// Whether there was a worker to assign it to.
+bool WorkerPool::assign(uint64_t job) {
   State& state = states_[job];
   std::erase_if(state.left, [&](const ProbeInRun* probe) { return unusable_.contains(probe); });
   state.done = state.left.empty();
   if (state.done) return true;
-  auto idle = std::find_if(workers_.begin(), workers_.end(), [](auto& w) { return w.job == no_job; });
-  if (idle == workers_.end()) {
-    if (workers_.size() >= static_cast<size_t>(std::max(plan_.processes, 1))) return false;
-    workers_.push_back(hire());
-    idle = workers_.end() - 1;
-  }
-  idle->job = job;
-  idle->running = nullptr;
+  const auto id = idle_worker();
+  if (!id) return false;
+  workers_[*id] = {job, nullptr, {}};
   const auto& all = plan_.jobs[job].probes;
   Message order;
   order.add(job).add(uint64_t{state.left.size()});
   for (const ProbeInRun* probe : state.left)
     order.add(uint64_t(std::find(all.begin(), all.end(), probe) - all.begin()));
-  try {
-    send(idle->socket.get(), order);
-  } catch (const Error&) {
-    // It has ended; listen() will find out.
-  }
+  supervisor_.send(*id, order);
   return true;
 }
 
 // Not too far ahead of the oldest job that is not done: its answers, and those after it, are held until then.
-void Crew::give_out() {
-  while (!again_.empty() && give(again_.back())) again_.pop_back();
-  const size_t window = 4 * static_cast<size_t>(std::max(plan_.processes, 1));
-  while (next_ < states_.size() && next_ < handed_over_ + window && give(next_)) ++next_;
+void WorkerPool::dispatch() {
+  while (!again_.empty() && assign(again_.back())) again_.pop_back();
+  const size_t window = 4 * processes_;
+  while (next_ < states_.size() && next_ < handed_over_ + window && assign(next_)) ++next_;
 }
 
-// Each worker finds out for itself that a probe is unusable; it is said once.
-void Crew::add(uint64_t job, Answer answer) {
+// Each worker finds out for itself that a probe is unusable; it is reported once.
+void WorkerPool::add(uint64_t job, Answer answer) {
   std::erase(states_[job].left, answer.probe);
   if (!answer.unusable || unusable_.insert(answer.probe).second)
     states_[job].answers.push_back(std::move(answer));
 }
 
-void Crew::hear(Worker& worker, const std::string& text) {
+void WorkerPool::on_message(Supervisor::Id id, const std::string& text) {
+  Worker& worker = workers_.at(id);
   MessageReader message(text);
-  const uint64_t job = worker.job;
+  const uint64_t job = worker.job.value();
   const auto probe = [&] { return plan_.jobs.at(job).probes.at(message.number()); };
-  switch (static_cast<Tell>(message.number())) {
-    case Tell::begins:
+  switch (static_cast<Report>(message.number())) {
+    case Report::begins:
       worker.running = probe();
       worker.call = message.text();
       return;
-    case Tell::answer: {
+    case Report::answer: {
       Answer answer{probe()};
       answer.unusable = message.number() != 0;
       answer.error = message.text();
@@ -190,35 +174,34 @@ void Crew::hear(Worker& worker, const std::string& text) {
       add(job, std::move(answer));
       return;
     }
-    case Tell::failed: {
+    case Report::failed: {
       Answer answer;
       answer.error = message.text();
       answer.hint = message.text();
       add(job, std::move(answer));
       break;
     }
-    case Tell::done:
+    case Report::done:
       break;
   }
   states_[job].done = true;
-  worker.job = no_job;
+  worker.job.reset();
 }
 
 bool killed(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
 
 // A worker that ended by itself: the fault of the probe that was running.
-void Crew::bury(Worker& worker) {
-  int status = 0;
-  ::waitpid(worker.pid, &status, 0);
-  worker.pid = -1;
-  if (worker.job == no_job) return;
-  const std::string ending = ending_text(status), &place = plan_.jobs[worker.job].place;
+void WorkerPool::on_end(Supervisor::Id id, int status) {
+  const Worker worker = workers_.extract(id).mapped();
+  if (!worker.job) return;
+  const uint64_t job = *worker.job;
+  const std::string ending = ending_text(status), &place = plan_.jobs[job].place;
   Answer answer{worker.running};
   answer.hint = ending_advice(status);
   if (!worker.running) {
     answer.error = fmt::format("{}: the process that looked at it ended: {}", place, ending);
-    add(worker.job, std::move(answer));
-    states_[worker.job].done = true;
+    add(job, std::move(answer));
+    states_[job].done = true;
     return;
   }
   answer.unusable = worker.call == "fit";
@@ -226,44 +209,27 @@ void Crew::bury(Worker& worker) {
       fmt::format("probe {} {}, {}, {}: it crashed: {}", answer.probe->plugin, answer.probe->version,
                   worker.call, answer.unusable ? "its reference" : place, ending);
   if (!killed(status)) answer.hint += "\n  to see where: " + debugger_command();
-  add(worker.job, std::move(answer));
-  again_.push_back(worker.job);
+  add(job, std::move(answer));
+  again_.push_back(job);
 }
 
-void Crew::listen() {
-  std::vector<pollfd> waiting;
-  for (const Worker& worker : workers_) waiting.push_back({worker.socket.get(), POLLIN, 0});
-  if (::poll(waiting.data(), waiting.size(), 200) < 0) {
-    if (errno == EINTR) return;
-    throw Error(fmt::format("cannot listen to worker processes: {}", std::strerror(errno)));
-  }
-  for (size_t i = 0; i < waiting.size(); ++i) {
-    if (waiting[i].revents == 0) continue;
-    if (const auto text = receive(workers_[i].socket.get()))
-      hear(workers_[i], *text);
-    else
-      bury(workers_[i]);
-  }
-  std::erase_if(workers_, [](const Worker& worker) { return worker.pid < 0; });
-}
-
-void Crew::hand_over() {
+void WorkerPool::hand_over() {
   for (; handed_over_ < states_.size() && states_[handed_over_].done; ++handed_over_) {
     plan_.done(handed_over_, states_[handed_over_].answers);
     states_[handed_over_].answers = {};
   }
 }
 
-void Crew::run() {
+void WorkerPool::run() {
   while (handed_over_ < states_.size() && !plan_.stop()) {
-    give_out();
+    dispatch();
     hand_over();
-    if (handed_over_ < states_.size()) listen();
+    if (handed_over_ < states_.size()) supervisor_.wait();
   }
 }
 
 }  // namespace
 
-void run_in_workers(const WorkPlan& plan) { Crew(plan).run(); }
+void run_in_workers(const WorkPlan& plan, int processes) { WorkerPool(plan, processes).run(); }
 
 }  // namespace orrery::engine

@@ -10,18 +10,6 @@ namespace orrery::engine {
 /// orrery::Error, saying what to install, where there is none.
 std::filesystem::path find_browser();
 
-/// A new folder, deleted with all it holds when the object goes.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 /// What a page becomes once its scripts have nothing more to do, as HTML. `fragment` is behind the # of its
 /// address. Throws orrery::Error where the browser fails or takes more than `seconds`.
 std::string page_after_scripts(const std::filesystem::path& browser, const std::filesystem::path& page,

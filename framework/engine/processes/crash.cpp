@@ -14,9 +14,9 @@
 #include <filesystem>
 #include <vector>
 
-#include "cli/text/terminal.h"
-#include "loader/ending.h"
 #include "loader/guard.h"
+#include "loader/processes/child.h"
+#include "loader/processes/ending.h"
 #include "loader/trial.h"
 
 namespace orrery::engine {
@@ -25,7 +25,6 @@ namespace {
 std::vector<std::string> words;  // of the command line
 std::string severity, advice;    // written before a crash, read in it
 std::string uncaught;            // what the exception said that ended the program
-bool parent_tells = false;
 
 // Text put together where nothing may be allocated.
 class Line {
@@ -107,13 +106,16 @@ extern "C" void on_crash(int number) {
 // Instead of the library's own, which prints LibTorch's backtraces.
 void on_terminate() {
   if (std::current_exception()) uncaught = text_in_flight();
-  if (parent_tells && !uncaught.empty())
-    std::fprintf(stderr, "an exception could not be caught: %s\n", uncaught.c_str());
+  if (in_child() && !uncaught.empty()) {
+    Line line;
+    line << "an exception could not be caught: " << uncaught << "\n";
+    line.print();
+  }
   std::abort();
 }
 
 void on_exit_of_plugin(int code, void*) {
-  if (parent_tells || !RunningCall::innermost()) return;
+  if (in_child() || !RunningCall::innermost()) return;
   Line line = opening();
   line << "it ended the program: exit code " << int64_t{code} << "\n";
   close(line, "throw an orrery::Error instead of calling exit()");
@@ -131,9 +133,9 @@ constexpr int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 }  // namespace
 
-void tell_of_crashes(int argc, char** argv) {
+void tell_of_crashes(int argc, char** argv, const std::string& severity_text) {
   words.assign(argv, argv + argc);
-  severity = styled(Style::red, "error:");
+  severity = severity_text;
   advise_on_crash("to see where: " + debugger_command());
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return;
@@ -153,11 +155,6 @@ void tell_of_crashes(int argc, char** argv) {
 }
 
 void advise_on_crash(const std::string& text) { advice = text; }
-
-void leave_crashes_to_parent() {
-  parent_tells = true;
-  for (const int number : crashes) ::signal(number, SIG_DFL);
-}
 
 std::string debugger_command(const std::string& arguments) {
   std::error_code failed;

@@ -6,14 +6,12 @@
 
 namespace orrery::engine {
 
-/// From now on; `argv` is that of main(). An address or thread sanitizer is left to tell of crashes itself.
-void tell_of_crashes(int argc, char** argv);
+/// From now on; `argv` is that of main(), `severity` what opens the message, "error:", perhaps in colour. An
+/// address or thread sanitizer is left to tell of crashes itself.
+void tell_of_crashes(int argc, char** argv, const std::string& severity);
 
 /// What to do if it crashes from now on; may be several lines. At first: debugger_command().
 void advise_on_crash(const std::string& advice);
-
-/// In a worker: its parent tells.
-void leave_crashes_to_parent();
 
 /// A command line that shows where `arguments` to this program crash it, also where that is in a worker.
 /// Empty stands for the arguments that it was called with.

@@ -86,7 +86,7 @@ Json scalars_of(const Record& record) {
 }
 
 void read_null(const RunDirectory& run, Recorded& recorded) {
-  auto null = run.read_aside(recorded.label, Aside::null);
+  auto null = run.read_run_level(recorded.label, RunLevelResult::null);
   if (!null) return;
   recorded.null = scalars_of(null->record);
   for (Figure& figure : null->record.figures)
@@ -95,7 +95,7 @@ void read_null(const RunDirectory& run, Recorded& recorded) {
 }
 
 void read_conclusion(const RunDirectory& run, Recorded& recorded) {
-  auto conclusion = run.read_aside(recorded.label, Aside::conclusion);
+  auto conclusion = run.read_run_level(recorded.label, RunLevelResult::conclusion);
   if (!conclusion) return;
   const fs::path path = run.probe_folder(recorded.label) / "conclusion.json";
   const Json line = parse_object(read_file(path), path.string());
@@ -106,8 +106,8 @@ void read_conclusion(const RunDirectory& run, Recorded& recorded) {
   add_figures(recorded.concluding, -1, std::move(conclusion->record.figures));
 }
 
-std::string plugin_of(const std::string& origin, const std::string& label) {
-  const Json parsed = Json::parse(origin, nullptr, false);
+std::string plugin_of(const std::string& provenance, const std::string& label) {
+  const Json parsed = Json::parse(provenance, nullptr, false);
   return parsed.is_object() && parsed.contains("probe") && parsed["probe"].is_string()
              ? parsed["probe"].get<std::string>()
              : label;
@@ -130,7 +130,7 @@ Recorded read_recorded(const RunDirectory& run, const std::string& label, const 
     recorded.steps.push_back(result.step);
     scalars.add_row(result.step, result.record.scalars);
     recorded.headlines = result.record.headlines;
-    recorded.plugin = plugin_of(result.origin, label);
+    recorded.plugin = plugin_of(result.provenance, label);
     const Json line = parse_object(lines[i].text, lines[i].where);
     findings.add(result.step,
                  object_at(recorded_by(label, line, lines[i].where), "findings", lines[i].where));

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "cli/text/terminal.h"
 #include "engine/experiment/experiment.h"
 
 namespace orrery::engine {
@@ -51,14 +50,15 @@ ReportChoices report_choices(const Registry& registry, const RunDirectory& run) 
   return choices;
 }
 
-void write_report(const RunDirectory& run, const ReportChoices& choices, const std::filesystem::path& file) {
+void write_report(const RunDirectory& run, const ReportChoices& choices, const std::filesystem::path& file,
+                  Reporter& reporter) {
   require_page();
   const Report report = make_report(run, choices);
   const std::string html = html_page(report.title + " · Orrery", "report", report.json, report.numbers);
   write_file(file, html);
-  note(fmt::format("{}: {:.1f} MB, {} figures", file.string(), static_cast<double>(html.size()) / 1e6,
-                   report.n_figures));
-  for (const std::string& line : report.notes) note("  " + line);
+  reporter.note(fmt::format("{}: {:.1f} MB, {} figures", file.string(),
+                            static_cast<double>(html.size()) / 1e6, report.n_figures));
+  for (const std::string& line : report.notes) reporter.note("  " + line);
 }
 
 }  // namespace orrery::engine

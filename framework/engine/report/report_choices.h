@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/report/report.h"
+#include "engine/reporter/reporter.h"
 #include "engine/run/run_directory.h"
 #include "loader/registry.h"
 
@@ -11,7 +12,8 @@ namespace orrery::engine {
 /// A plugin or a setting that this program does not know is passed over: a run can be looked at without it.
 ReportChoices report_choices(const Registry& registry, const RunDirectory& run);
 
-/// Writes the page of a run to `file`; says on stderr how large it is and what was left out.
-void write_report(const RunDirectory& run, const ReportChoices& choices, const std::filesystem::path& file);
+/// Writes the page of a run to `file`; notes how large it is and what was left out.
+void write_report(const RunDirectory& run, const ReportChoices& choices, const std::filesystem::path& file,
+                  Reporter& reporter);
 
 }  // namespace orrery::engine

@@ -158,12 +158,13 @@ class ReportOf : public ::testing::Test {
     Recorder null, conclusion;
     null.headline("score", nan);
     null.figure(heatmap("map", -torch::ones({2, 2})));
-    run.save_aside("look", Aside::null,
-                   pack_result(result_line(Aside::null, {{"look", &null.record()}}), null.record()));
+    run.save_run_level(
+        "look", RunLevelResult::null,
+        pack_result(result_line(RunLevelResult::null, {{"look", &null.record()}}), null.record()));
     conclusion.finding(phase_change_finding("test/loss", "cleanup", 15, 12, 18, 0.95, 0.75));
-    run.save_aside(
-        "look", Aside::conclusion,
-        pack_result(result_line(Aside::conclusion, {{"look", &conclusion.record()}}), conclusion.record()));
+    run.save_run_level("look", RunLevelResult::conclusion,
+                       pack_result(result_line(RunLevelResult::conclusion, {{"look", &conclusion.record()}}),
+                                   conclusion.record()));
     return run;
   }
   RunDirectory reading() const { return RunDirectory::open(folder_ / "run", RunDirectory::Access::read); }

@@ -109,10 +109,10 @@ std::string json(const Record& record) {
 }
 
 std::string with_probes(Object line, const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& origin) {
+                        const std::string& provenance) {
   Object results;
   for (const auto& [label, record] : probes) results.add(label, json(*record));
-  if (!origin.empty()) line.add("origin", origin);
+  if (!provenance.empty()) line.add("origin", provenance);
   return line.add("probes", results.text()).text();
 }
 
@@ -192,21 +192,22 @@ bool has_data(const Json& figures, const Json& tensors, const std::string& where
 
 }  // namespace
 
-std::string to_string(Aside aside) { return aside == Aside::null ? "null" : "conclusion"; }
+std::string to_string(RunLevelResult aside) { return aside == RunLevelResult::null ? "null" : "conclusion"; }
 
 std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& origin) {
+                        const std::string& provenance) {
   Object line;
   line.add("step", json(step)).add("checkpoint", json(checkpoint));
-  return with_probes(std::move(line), probes, origin);
+  return with_probes(std::move(line), probes, provenance);
 }
 
-std::string result_line(Aside aside, const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& origin) {
+std::string result_line(RunLevelResult aside,
+                        const std::vector<std::pair<std::string, const Record*>>& probes,
+                        const std::string& provenance) {
   Object line;
   line.add("of", json(to_string(aside)));
-  return with_probes(std::move(line), probes, origin);
+  return with_probes(std::move(line), probes, provenance);
 }
 
 PackedResult pack_result(std::string line, const Record& record) {
@@ -236,7 +237,7 @@ ProbeResult parse_result(std::string_view line, const std::string& label, const 
     result.step = integer_of(member(object, "step", where), "step", where);
     result.checkpoint = text_of(member(object, "checkpoint", where), "checkpoint", where);
   }
-  if (object.contains("origin")) result.origin = object_at(object, "origin", where).dump();
+  if (object.contains("origin")) result.provenance = object_at(object, "origin", where).dump();
   const Json& recorded = member(object_at(object, "probes", where), label.c_str(), where);
   Record& record = result.record;
   for (const auto& [name, value] : object_at(recorded, "scalars", where).items())

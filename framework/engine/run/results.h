@@ -16,15 +16,15 @@
 namespace orrery::engine {
 
 /// What results besides those of checkpoints there are: of random weights, and of the curves of a whole run.
-enum class Aside { null, conclusion };
+enum class RunLevelResult { null, conclusion };
 /// "null", "conclusion".
-std::string to_string(Aside aside);
+std::string to_string(RunLevelResult aside);
 
 /// What one probe recorded at one checkpoint, or as an aside.
 struct ProbeResult {
   int64_t step = 0;        ///< -1 for an aside
   std::string checkpoint;  ///< the file, relative to the run
-  std::string origin;      ///< as to_json(Origin) writes it; empty where that is not known
+  std::string provenance;  ///< as to_json(Provenance) writes it; empty where that is not known
   Record record;
 };
 
@@ -37,13 +37,15 @@ struct ProbeResult {
 ///                 "x_log": true, "x_ticks": [..], "equal_axes": true, "traces": [{"name": .., "x":
 ///                 "figure/NAME/0/x", "y": "figure/NAME/0/y"}]}],
 ///    "tensors": {"W_E_norms": "tensor/W_E_norms"}}}}`
-/// Traces and tensors are named as in result_tensors. Without an origin (run/origin.h) that key is left out.
+/// Traces and tensors are named as in result_tensors. Without an provenance (run/provenance.h) that key is
+/// left out.
 std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& origin = "");
+                        const std::string& provenance = "");
 /// The same of an aside: `{"of": "null", "origin": {...}, "probes": ...}`.
-std::string result_line(Aside aside, const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& origin = "");
+std::string result_line(RunLevelResult aside,
+                        const std::vector<std::pair<std::string, const Record*>>& probes,
+                        const std::string& provenance = "");
 
 /// The tensors of a record, "tensor/NAME", and the data of its figures, "figure/NAME/TRACE INDEX/x" (y, z).
 NamedTensors result_tensors(const Record& record);

@@ -1,10 +1,12 @@
 #include "engine/run/run_directory.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <orrery/error.h>
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 
 #include "engine/run/json_read.h"
 
@@ -275,9 +277,9 @@ RunDirectory::ProbeLog& RunDirectory::probe_log(const std::string& label) {
 }
 
 void RunDirectory::save_probe_result(const std::string& label, int64_t step, const std::string& checkpoint,
-                                     const Record& record, const std::string& origin) {
+                                     const Record& record, const std::string& provenance) {
   save_probe_result(label, step,
-                    pack_result(result_line(step, checkpoint, {{label, &record}}, origin), record));
+                    pack_result(result_line(step, checkpoint, {{label, &record}}, provenance), record));
 }
 
 void RunDirectory::save_probe_result(const std::string& label, int64_t step, const PackedResult& result) {
@@ -311,11 +313,11 @@ std::vector<ProbeResult> RunDirectory::read_probe_results(const std::string& lab
   return results;
 }
 
-std::map<int64_t, std::string> RunDirectory::probe_origins(const std::string& label) const {
-  std::map<int64_t, std::string> origins;
+std::map<int64_t, std::string> RunDirectory::probe_provenances(const std::string& label) const {
+  std::map<int64_t, std::string> provenances;
   for (const ProbeResult& result : read_probe_results(label, ProbeData::leave_out))
-    origins[result.step] = result.origin;
-  return origins;
+    provenances[result.step] = result.provenance;
+  return provenances;
 }
 
 void RunDirectory::clear_probe_results(const std::string& label) {
@@ -324,10 +326,12 @@ void RunDirectory::clear_probe_results(const std::string& label) {
   const fs::path folder = probe_folder(label);
   remove_file(folder / "results.jsonl");  // first: a line never names what is not there
   for (const CheckpointFile& file : files(folder, weights_extension)) remove_file(file.path);
-  for (const Aside aside : {Aside::null, Aside::conclusion}) drop_aside(label, aside);
+  for (const RunLevelResult aside : {RunLevelResult::null, RunLevelResult::conclusion})
+    drop_run_level(label, aside);
 }
 
-void RunDirectory::save_aside(const std::string& label, Aside aside, const PackedResult& result) {
+void RunDirectory::save_run_level(const std::string& label, RunLevelResult aside,
+                                  const PackedResult& result) {
   require_write();
   const fs::path folder = probe_folder(label);
   make_folders(folder);
@@ -335,8 +339,8 @@ void RunDirectory::save_aside(const std::string& label, Aside aside, const Packe
   write_file(folder / (to_string(aside) + ".json"), result.line + "\n");
 }
 
-std::optional<ProbeResult> RunDirectory::read_aside(const std::string& label, Aside aside,
-                                                    ProbeData data) const {
+std::optional<ProbeResult> RunDirectory::read_run_level(const std::string& label, RunLevelResult aside,
+                                                        ProbeData data) const {
   const fs::path path = probe_folder(label) / (to_string(aside) + ".json");
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return std::nullopt;
@@ -348,7 +352,7 @@ std::optional<ProbeResult> RunDirectory::read_aside(const std::string& label, As
                                  : parse_result(text, label, path.string());
 }
 
-void RunDirectory::drop_aside(const std::string& label, Aside aside) {
+void RunDirectory::drop_run_level(const std::string& label, RunLevelResult aside) {
   const fs::path folder = probe_folder(label);
   remove_file(folder / (to_string(aside) + ".json"));
   remove_file(folder / (to_string(aside) + weights_extension));
@@ -367,7 +371,8 @@ void RunDirectory::trim_after(int64_t step) {
     std::erase_if(log.steps, [&](int64_t known) { return known > step; });
     for (const CheckpointFile& file : files(probe_folder(label), weights_extension))
       if (file.step > step) remove_file(file.path);
-    for (const Aside aside : {Aside::null, Aside::conclusion}) drop_aside(label, aside);
+    for (const RunLevelResult aside : {RunLevelResult::null, RunLevelResult::conclusion})
+      drop_run_level(label, aside);
   }
 }
 
@@ -382,6 +387,18 @@ void RunDirectory::drop_checkpoint(int64_t step) {
         [&](std::string_view line) { return parse_step(line, log.lines.path().string()) == step; });
     remove_file(probe_folder(label) / step_name(step, weights_extension));
   }
+}
+
+std::filesystem::path dropped_outputs_path(const RunDirectory& run, int64_t step) {
+  return run.root() / "set_aside" / std::filesystem::path(RunDirectory::checkpoint_name(step)).filename();
+}
+
+std::filesystem::path new_run_path(const std::string& name) {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  const std::string base = fmt::format("runs/{}-{:%Y%m%d-%H%M%S}", name, fmt::localtime(now));
+  std::filesystem::path path = base;
+  for (int again = 2; std::filesystem::exists(path); ++again) path = fmt::format("{}-{}", base, again);
+  return path;
 }
 
 }  // namespace orrery::engine

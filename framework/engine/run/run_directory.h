@@ -75,19 +75,19 @@ class RunDirectory {
   /// Replaces what the probe had at this step, if it had anything. Lines stay ascending by step.
   void save_probe_result(const std::string& label, int64_t step, const PackedResult& result);
   void save_probe_result(const std::string& label, int64_t step, const std::string& checkpoint,
-                         const Record& record, const std::string& origin = "");
+                         const Record& record, const std::string& provenance = "");
   /// Ascending by step. Nothing if the probe has no results.
   std::vector<ProbeResult> read_probe_results(const std::string& label, ProbeData data = ProbeData::load,
                                               const OnDamage& damage = nullptr) const;
   /// What the probe's results were computed from, by step; "" where that is not known.
-  std::map<int64_t, std::string> probe_origins(const std::string& label) const;
+  std::map<int64_t, std::string> probe_provenances(const std::string& label) const;
   /// Results and asides.
   void clear_probe_results(const std::string& label);
 
-  void save_aside(const std::string& label, Aside aside, const PackedResult& result);
+  void save_run_level(const std::string& label, RunLevelResult aside, const PackedResult& result);
   /// Nothing where there is none.
-  std::optional<ProbeResult> read_aside(const std::string& label, Aside aside,
-                                        ProbeData data = ProbeData::load) const;
+  std::optional<ProbeResult> read_run_level(const std::string& label, RunLevelResult aside,
+                                            ProbeData data = ProbeData::load) const;
 
   /// Drops metrics, checkpoints, states and probe results beyond `step`, and what was said of the run as a
   /// whole: what a resumed run makes anew.
@@ -105,7 +105,7 @@ class RunDirectory {
   void sweep() const;
   void require_write() const;
   ProbeLog& probe_log(const std::string& label);
-  void drop_aside(const std::string& label, Aside aside);
+  void drop_run_level(const std::string& label, RunLevelResult aside);
   std::vector<CheckpointFile> files(const std::filesystem::path& folder, const std::string& extension) const;
 
   std::filesystem::path root_;
@@ -114,5 +114,11 @@ class RunDirectory {
   std::optional<LineLog> metrics_;
   std::map<std::string, ProbeLog> probe_logs_;
 };
+
+/// Where an import keeps the outputs of the network of this step that have no place in the model.
+std::filesystem::path dropped_outputs_path(const RunDirectory& run, int64_t step);
+
+/// "runs/NAME-20260131-120000"; with a number behind where that exists.
+std::filesystem::path new_run_path(const std::string& name);
 
 }  // namespace orrery::engine

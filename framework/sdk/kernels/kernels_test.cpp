@@ -15,6 +15,8 @@
 #include "sdk/kernels/sum_of_rows.h"
 
 namespace orrery {
+
+using namespace engine;
 namespace {
 
 using Function = std::function<torch::Tensor(const std::vector<torch::Tensor>&)>;

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 #include <orrery/error.h>
-#include <orrery/transformer.h>
 #include <orrery/testing/model_on_batch.h>
 #include <orrery/testing/plugin_under_test.h>
+#include <orrery/transformer.h>
 
 #include <cmath>
 

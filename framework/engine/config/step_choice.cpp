@@ -1,0 +1,90 @@
+#include "engine/config/step_choice.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "engine/config/reader.h"
+
+namespace orrery::engine {
+namespace {
+
+std::string trimmed(const std::string& text) {
+  const size_t begin = text.find_first_not_of(' ');
+  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(' ') - begin + 1);
+}
+
+std::string range_text(const std::vector<int64_t>& there) {
+  return fmt::format("there are {}, from step {} to {}", there.size(), there.front(), there.back());
+}
+
+}  // namespace
+
+const char* const StepChoice::expected =
+    R"(expected "all", "last", "every N" or a list of steps such as 0,500,1000)";
+
+std::optional<int64_t> parse_step_number(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+void refuse_step(const std::string& asked_by, int64_t step, const std::vector<int64_t>& there,
+                 const std::string& run) {
+  throw UsageError(fmt::format("{}: there is no checkpoint of step {} in {}", asked_by, step, run),
+                   range_text(there));
+}
+
+void require_checkpoints(const std::vector<int64_t>& there, const std::string& run) {
+  if (there.empty()) throw UsageError(fmt::format("{}: the run has no checkpoints", run), "train it first");
+}
+
+StepChoice StepChoice::parse(const std::string& text, const std::string& place) {
+  StepChoice choice;
+  if (text == "all") return choice;
+  if (text == "last") {
+    choice.kind_ = Kind::last;
+    return choice;
+  }
+  const auto wrong = [&] { refuse(place, fmt::format("{}; got \"{}\"", expected, text)); };
+  if (text.starts_with("every ")) {
+    const auto number = parse_step_number(trimmed(text.substr(6)));
+    if (!number || *number < 1) wrong();
+    choice.kind_ = Kind::every;
+    choice.steps_ = {*number};
+    return choice;
+  }
+  choice.kind_ = Kind::list;
+  for (const std::string& part : split_outside_quotes(text, ',')) {
+    const auto number = parse_step_number(trimmed(part));
+    if (!number || *number < 0) wrong();
+    choice.steps_.push_back(*number);
+  }
+  std::sort(choice.steps_.begin(), choice.steps_.end());
+  choice.steps_.erase(std::unique(choice.steps_.begin(), choice.steps_.end()), choice.steps_.end());
+  return choice;
+}
+
+std::vector<int64_t> StepChoice::choose(const std::vector<int64_t>& there, const std::string& run) const {
+  require_checkpoints(there, run);
+  if (kind_ == Kind::all) return there;
+  if (kind_ == Kind::last) return {there.back()};
+  if (kind_ == Kind::list) {
+    for (const int64_t step : steps_)
+      if (!std::binary_search(there.begin(), there.end(), step)) refuse_step("--steps", step, there, run);
+    return steps_;
+  }
+  std::vector<int64_t> chosen;
+  for (const int64_t step : there)
+    if (step % steps_.front() == 0) chosen.push_back(step);
+  if (chosen.empty())
+    throw UsageError(
+        fmt::format("{}: no checkpoint is of a step that is a multiple of {}", run, steps_.front()),
+        range_text(there));
+  return chosen;
+}
+
+}  // namespace orrery::engine

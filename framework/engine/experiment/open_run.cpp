@@ -1,0 +1,95 @@
+#include "engine/experiment/open_run.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+
+#include "engine/config/step_choice.h"
+#include "engine/run/run_json.h"
+#include "sdk/files/named_tensors.h"
+#include "sdk/files/tensors.h"
+
+namespace orrery::engine {
+namespace {
+
+constexpr double grokked_accuracy = 0.99;
+
+std::vector<int64_t> steps_of(const std::vector<CheckpointFile>& checkpoints) {
+  std::vector<int64_t> steps;
+  for (const CheckpointFile& checkpoint : checkpoints) steps.push_back(checkpoint.step);
+  return steps;
+}
+
+double test_accuracy(const MetricsRow& row) {
+  for (const auto& [name, value] : row.values)
+    if (name == "test/accuracy") return value;
+  return 0;
+}
+
+CheckpointFile grokked_checkpoint(const RunDirectory& run, const std::vector<CheckpointFile>& all) {
+  double best = 0;
+  for (const MetricsRow& row : run.read_metrics()) {
+    best = std::max(best, test_accuracy(row));
+    if (test_accuracy(row) < grokked_accuracy) continue;
+    for (const CheckpointFile& checkpoint : all)
+      if (checkpoint.step >= row.step) return checkpoint;
+    throw UsageError(fmt::format("{}: it reaches 99 % test accuracy at step {}, and no checkpoint is later",
+                                 run.root().string(), row.step));
+  }
+  throw UsageError(fmt::format("{}: it never reaches 99 % test accuracy; the most is {:.2f} %",
+                               run.root().string(), 100 * best),
+                   "leave this run out, or take another checkpoint: --step last");
+}
+
+}  // namespace
+
+Settings read_settings(const RunDirectory& run, const Registry& registry,
+                       const std::vector<std::string>& overrides) {
+  const RunJson info = read_run_json(run.root());
+  return resolve(Document::from_json(info.config.dump(), (run.root() / "run.json").string(), overrides),
+                 parameters_from(registry));
+}
+
+CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& which,
+                                 const std::string& option) {
+  const std::vector<CheckpointFile> all = run.checkpoints();
+  require_checkpoints(steps_of(all), run.root().string());
+  if (which == "last") return all.back();
+  if (which == "grokked") return grokked_checkpoint(run, all);
+  const std::optional<int64_t> step = parse_step_number(which);
+  if (!step)
+    throw UsageError(
+        fmt::format("{}: expected last, grokked or a step such as 1000; got \"{}\"", option, which));
+  for (const CheckpointFile& checkpoint : all)
+    if (checkpoint.step == *step) return checkpoint;
+  refuse_step(option, *step, steps_of(all), run.root().string());
+}
+
+void load_checkpoint(Experiment& experiment, const CheckpointFile& checkpoint) {
+  const NamedTensors weights = read_tensors(checkpoint.path).tensors;
+  try {
+    load_weights(experiment.model(), weights);
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: {}", checkpoint.path.string(), error.what()), error.hint());
+  }
+}
+
+NetworkAtStep::NetworkAtStep(const Registry& registry, const std::string& path, const std::string& which,
+                             const std::string& option)
+    : run_(RunDirectory::open(path, RunDirectory::Access::read)),
+      checkpoint_(choose_checkpoint(run_, which, option)) {
+  experiment_ = std::make_unique<Experiment>(registry, read_settings(run_, registry), torch::kCPU);
+  load_checkpoint(*experiment_, checkpoint_);
+}
+
+const Batch& NetworkAtStep::inputs(const std::string& which) const {
+  const Split& split = experiment_->split();
+  if (which == "train") return split.train;
+  if (which == "test") return split.test;
+  if (split.grid) return *split.grid;
+  throw UsageError("--inputs grid: this task is too large to list every possible input",
+                   "choose train or test");
+}
+
+}  // namespace orrery::engine

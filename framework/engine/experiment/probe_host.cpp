@@ -1,0 +1,217 @@
+#include "engine/experiment/probe_host.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <set>
+
+#include "engine/run/curves.h"
+#include "engine/train/trainer.h"
+
+namespace orrery::engine {
+namespace {
+
+constexpr int64_t piece_size = 4096;  // examples in one forward pass: bounds the memory of activations
+
+[[noreturn]] void refuse(const ProbeInRun& probe, const std::string& reason, const std::string& hint) {
+  throw UsageError(fmt::format("probe \"{}\" cannot be used in this run: {}", probe.label, reason), hint);
+}
+
+std::vector<std::string> weight_names(const Model& model) {
+  std::vector<std::string> names;
+  for (const NamedWeight& weight : model.weights()) names.push_back(weight.name);
+  return names;
+}
+
+std::vector<std::string> names_of(const std::vector<Capability>& capabilities) {
+  std::vector<std::string> names;
+  for (const Capability capability : capabilities) names.push_back(to_string(capability));
+  return names;
+}
+
+// Whatever a probe throws costs its own record only.
+template <class Action>
+Outcome ask(const ProbeInRun& probe, const char* call, const ProbeListener& listener, Action&& action) {
+  Outcome outcome{&probe, {}, {}, {}};
+  listener.begins(probe, call);
+  try {
+    outcome.record = action();
+  } catch (const Error& error) {
+    outcome.error = error.what();
+    outcome.hint = error.hint();
+  }
+  listener.ended(outcome);
+  return outcome;
+}
+
+}  // namespace
+
+ProbeHost::ProbeHost(const TaskSpec& spec, const Structure& structure, const Split& split, Model& model)
+    : spec_(spec), structure_(structure), split_(split), model_(model) {}
+
+void ProbeHost::check(const ProbeInRun& probe) const {
+  for (const Capability capability : probe.needs.structure)
+    if (!offers(structure_, capability))
+      refuse(probe,
+             fmt::format("it needs a task with {} structure, and this task declares none",
+                         to_string(capability)),
+             "leave the probe out, or choose a task (or an operation of it) that has this structure");
+  const std::vector<Capability>& any = probe.needs.structure_any;
+  if (!any.empty() &&
+      std::none_of(any.begin(), any.end(), [&](Capability c) { return offers(structure_, c); }))
+    refuse(probe,
+           fmt::format("it needs a task with {} structure, and this task declares none",
+                       fmt::join(names_of(any), " or ")),
+           "leave the probe out, or choose a task (or an operation of it) that has this structure");
+  if (probe.needs.inputs == Inputs::grid && !split_.grid)
+    refuse(probe, "it looks at every possible input, and this task is too large to list them",
+           "leave the probe out");
+  for (const std::string& glob : probe.needs.activations) try {
+      find_hook_points(model_, glob);
+    } catch (const Error& error) {
+      refuse(probe, error.what(), error.hint());
+    }
+  const std::vector<std::string> names = weight_names(model_);
+  for (const std::string& glob : probe.needs.weights)
+    if (std::none_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return matches(glob, name); }))
+      refuse(probe, fmt::format("the model has no weight \"{}\"{}", glob, did_you_mean(glob, names)),
+             fmt::format("the model has: {}", fmt::join(names, ", ")));
+}
+
+const Batch& ProbeHost::inputs(Inputs which) const {
+  switch (which) {
+    case Inputs::train:
+      return split_.train;
+    case Inputs::test:
+      return split_.test;
+    case Inputs::grid:
+      return *split_.grid;
+    case Inputs::none:
+      break;
+  }
+  static const Batch nothing;
+  return nothing;
+}
+
+// The plain forward pass, of which only the read-out positions are kept.
+ObservedReadOut ProbeHost::plain_forward(const torch::Tensor& tokens,
+                                         const std::vector<std::string>& names) const {
+  const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(model_.device());
+  ObservedReadOut seen;
+  std::map<std::string, HookFunction> hooks;
+  for (const std::string& name : names)
+    hooks[name] = [&seen, &positions,
+                   point = find_hook_points(model_, name).front()](const torch::Tensor& activation) {
+      const int64_t dim = point->position_dim();
+      seen.activations[point->name()] =
+          dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions);
+      return activation;
+    };
+  seen.logits = run_with_hooks(model_, tokens, {hooks.begin(), hooks.end()}).index_select(1, positions);
+  return seen;
+}
+
+std::vector<std::string> ProbeHost::hook_points(const std::vector<std::string>& globs) const {
+  std::set<std::string> names;  // one that two globs match is looked at once
+  for (const std::string& glob : globs)
+    for (const HookPoint* point : find_hook_points(model_, glob)) names.insert(point->name());
+  return {names.begin(), names.end()};
+}
+
+// By its own needs alone, so that its numbers do not depend on which other probes there are.
+ProbeHost::Pass ProbeHost::pass_of(const ProbeInRun& probe) const {
+  const auto* const observed = dynamic_cast<const HasObservedReadOut*>(&model_);
+  return observed && observed->read_out_passes(hook_points(probe.needs.activations)) ? Pass::read_out
+                                                                                     : Pass::plain;
+}
+
+// Piece by piece.
+ProbeHost::Seen ProbeHost::forward(const Batch& batch, Pass pass,
+                                   const std::vector<std::string>& globs) const {
+  keep_freed_memory();
+  const std::vector<std::string> names = hook_points(globs);
+  std::vector<torch::Tensor> logits;
+  std::map<std::string, std::vector<torch::Tensor>> kept;
+  for (int64_t start = 0; start < batch.size(); start += piece_size) {
+    const torch::Tensor tokens =
+        batch.tokens.narrow(0, start, std::min(piece_size, batch.size() - start)).to(model_.device());
+    const ObservedReadOut seen =
+        pass == Pass::plain
+            ? plain_forward(tokens, names)
+            : dynamic_cast<HasObservedReadOut&>(model_).observe_read_out(tokens, spec_.read_out, names);
+    logits.push_back(seen.logits.to(torch::kCPU));
+    for (const auto& [name, activation] : seen.activations) kept[name].push_back(activation.to(torch::kCPU));
+  }
+  Seen seen{torch::cat(logits), {}};
+  for (const auto& [name, pieces] : kept) seen.cache.put(name, torch::cat(pieces));
+  return seen;
+}
+
+std::map<ProbeHost::Look, ProbeHost::Seen> ProbeHost::look(
+    const std::vector<const ProbeInRun*>& probes) const {
+  std::map<Look, std::vector<std::string>> globs;
+  for (const ProbeInRun* probe : probes) {
+    auto& wanted = globs[{probe->needs.inputs, pass_of(*probe)}];
+    wanted.insert(wanted.end(), probe->needs.activations.begin(), probe->needs.activations.end());
+  }
+  std::map<Look, Seen> seen;
+  for (const auto& [which, wanted] : globs)
+    seen[which] = which.first == Inputs::none ? Seen{} : forward(inputs(which.first), which.second, wanted);
+  return seen;
+}
+
+template <class Action>
+std::vector<Outcome> ProbeHost::each(int64_t step, const std::vector<const ProbeInRun*>& probes,
+                                     const char* call, const ProbeListener& listener, Action&& action) const {
+  torch::NoGradGuard no_grad;
+  const std::map<Look, Seen> seen = look(probes);
+  std::vector<Outcome> outcomes;
+  for (const ProbeInRun* probe : probes) {
+    const Seen& view = seen.at({probe->needs.inputs, pass_of(*probe)});
+    const Observation observation{step,   spec_,       structure_, split_, inputs(probe->needs.inputs),
+                                  model_, view.logits, view.cache};
+    outcomes.push_back(ask(*probe, call, listener, [&] { return action(*probe, observation); }));
+  }
+  return outcomes;
+}
+
+std::vector<Outcome> ProbeHost::measure(int64_t step, const std::vector<const ProbeInRun*>& probes,
+                                        Reference reference, const ProbeListener& listener) const {
+  return each(step, probes, "measure", listener,
+              [reference](const ProbeInRun& probe, const Observation& observation) {
+                if (probe.needs.reference && (reference == Reference::this_checkpoint || !probe.waits()))
+                  probe.probe->fit(observation);
+                Recorder recorder;
+                probe.probe->measure(observation, recorder);
+                return recorder.record();
+              });
+}
+
+std::vector<Outcome> ProbeHost::fit(int64_t step, const std::vector<const ProbeInRun*>& probes,
+                                    const ProbeListener& listener) const {
+  std::vector<Outcome> outcomes =
+      each(step, probes, "fit", listener, [](const ProbeInRun& probe, const Observation& observation) {
+        probe.probe->fit(observation);
+        return Record{};
+      });
+  for (Outcome& outcome : outcomes) outcome.unusable = !outcome.ok();
+  return outcomes;
+}
+
+std::vector<Outcome> conclude(const std::vector<const ProbeInRun*>& probes, const std::vector<Curve>& curves,
+                              const ProbeListener& listener) {
+  torch::NoGradGuard no_grad;
+  std::vector<Outcome> outcomes;
+  for (const ProbeInRun* probe : probes)
+    outcomes.push_back(ask(*probe, "conclude", listener, [&] {
+      Recorder recorder;
+      probe->probe->conclude(choose_curves(curves, probe->needs.curves, probe->label), recorder);
+      return recorder.record();
+    }));
+  return outcomes;
+}
+
+}  // namespace orrery::engine

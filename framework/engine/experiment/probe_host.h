@@ -1,0 +1,97 @@
+// Shows checkpoints to probes: checks what they need against the run before step 0, then does one forward
+// pass per checkpoint and set of inputs for all of them together; two, where some need the plain pass.
+#pragma once
+
+#include <orrery/probe.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sdk/model/observed_read_out.h"
+
+namespace orrery::engine {
+
+/// A probe of a run, with what the config says about it.
+struct ProbeInRun {
+  std::string label;
+  int64_t every = 0;               ///< only checkpoints whose step is a multiple; 0: all
+  std::string reference = "last";  ///< "last", "self" or "step:N", for probes that need one
+  Probe* probe = nullptr;
+  Needs needs;
+  std::string plugin = {}, version = {};  ///< for the provenance of its results
+  Values parameters = {};
+
+  bool due(int64_t step) const { return every == 0 || step % every == 0; }
+  /// Whether it must wait for a checkpoint other than the one it measures.
+  bool waits() const { return needs.reference && reference != "self"; }
+};
+
+/// What one probe said of one checkpoint: a record, or why there is none.
+struct Outcome {
+  const ProbeInRun* probe;
+  Record record;
+  std::string error, hint;  ///< error is empty where the record is good
+  bool unusable = false;    ///< it failed on its reference, so there is no use in asking it again
+  bool ok() const { return error.empty(); }
+};
+
+/// Callbacks around each call into a probe, so that a supervisor knows what was running if the process dies.
+struct ProbeListener {
+  /// `call` is "fit", "measure" or "conclude".
+  std::function<void(const ProbeInRun& probe, const char* call)> begins = [](const ProbeInRun&, const char*) {
+  };
+  std::function<void(const Outcome& outcome)> ended = [](const Outcome&) {};
+};
+
+/// What a probe that needs a reference compares with: the checkpoint it was fitted to before, or the very one
+/// that it measures (a provisional answer, while the run is still trained).
+enum class Reference { fitted, this_checkpoint };
+
+class ProbeHost {
+ public:
+  /// All outlive the host.
+  ProbeHost(const TaskSpec& spec, const Structure& structure, const Split& split, Model& model);
+
+  /// Throws orrery::UsageError, saying what is missing, if this run cannot give the probe what it needs.
+  void check(const ProbeInRun& probe) const;
+
+  /// Measures the model as it is now.
+  std::vector<Outcome> measure(int64_t step, const std::vector<const ProbeInRun*>& probes,
+                               Reference reference, const ProbeListener& listener = {}) const;
+  /// Lets the probes look at the model as their reference; those that fail are unusable.
+  std::vector<Outcome> fit(int64_t step, const std::vector<const ProbeInRun*>& probes,
+                           const ProbeListener& listener = {}) const;
+
+ private:
+  struct Seen {  // what a forward pass gave
+    torch::Tensor logits;
+    ActivationCache cache;
+  };
+  enum class Pass { plain, read_out };
+  using Look = std::pair<Inputs, Pass>;  // at what, and how
+
+  const Batch& inputs(Inputs which) const;
+  std::map<Look, Seen> look(const std::vector<const ProbeInRun*>& probes) const;
+  std::vector<std::string> hook_points(const std::vector<std::string>& globs) const;
+  Pass pass_of(const ProbeInRun& probe) const;
+  Seen forward(const Batch& batch, Pass pass, const std::vector<std::string>& globs) const;
+  ObservedReadOut plain_forward(const torch::Tensor& tokens, const std::vector<std::string>& names) const;
+  template <class Action>
+  std::vector<Outcome> each(int64_t step, const std::vector<const ProbeInRun*>& probes, const char* call,
+                            const ProbeListener& listener, Action&& action) const;
+
+  const TaskSpec& spec_;
+  const Structure& structure_;
+  const Split& split_;
+  Model& model_;
+};
+
+/// What the probes conclude from `curves`: each gets those that it asked for. It fails where one of its globs
+/// matches none.
+std::vector<Outcome> conclude(const std::vector<const ProbeInRun*>& probes, const std::vector<Curve>& curves,
+                              const ProbeListener& listener = {});
+
+}  // namespace orrery::engine

@@ -1,0 +1,25 @@
+#include "engine/export/export_curves.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "engine/export/curve_events.h"
+#include "engine/export/event_file.h"
+
+namespace orrery::engine {
+
+// Of whole runs and of runs that are still trained: what there is.
+void export_curves(const RunDirectory& run, const std::string& out, Reporter& reporter) {
+  const std::filesystem::path folder = out.empty() ? events_folder(run) : std::filesystem::path(out);
+  if (tensorboard::has_event_files(folder))
+    throw UsageError(
+        folder.string() + ": there are event files here already, and TensorBoard would show points twice",
+        "choose another --out, or delete them first");
+  const std::string events = curve_events(run, [](const std::string&) { return true; });
+  tensorboard::replace_event_file(folder, "export", events);
+  reporter.note(fmt::format("the curves of {}; look at them with: tensorboard --logdir {}",
+                            run.root().string(), folder.string()));
+}
+
+}  // namespace orrery::engine

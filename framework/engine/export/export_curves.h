@@ -1,0 +1,15 @@
+// The curves of a run for TensorBoard.
+#pragma once
+
+#include <string>
+
+#include "engine/reporter/reporter.h"
+#include "engine/run/run_directory.h"
+
+namespace orrery::engine {
+
+/// Writes an event file with every metric and every scalar of probes into the folder `out`; empty:
+/// tensorboard/ in the run. Throws orrery::UsageError where event files lie there already.
+void export_curves(const RunDirectory& run, const std::string& out, Reporter& reporter);
+
+}  // namespace orrery::engine

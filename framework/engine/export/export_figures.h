@@ -1,0 +1,21 @@
+// The figures of a report as images, drawn by a browser.
+#pragma once
+
+#include <string>
+
+#include "engine/reporter/reporter.h"
+#include "loader/registry.h"
+
+namespace orrery::engine {
+
+struct FigureExport {
+  std::string run;
+  std::string format;  ///< "png" or "svg"
+  std::string out;     ///< a folder; empty: figures/ in the run
+  std::string steps;   ///< as --steps of `orrery probe`; empty: the last
+};
+
+/// Throws orrery::Error where no browser is found or it fails.
+void export_figures(const FigureExport& wanted, const Registry& registry, Reporter& reporter);
+
+}  // namespace orrery::engine

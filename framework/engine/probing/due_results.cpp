@@ -1,0 +1,120 @@
+#include "engine/probing/due_results.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include "engine/probing/checkpoint_pass.h"
+#include "engine/run/curves.h"
+#include "sdk/files/sha256.h"
+
+namespace orrery::engine {
+namespace {
+
+using Stored = std::map<int64_t, ProbeResult>;
+
+[[noreturn]] void refuse_label(const RunDirectory& run, const ProbeInRun& probe, const std::string& other) {
+  throw UsageError(fmt::format("{}: \"{}\" is the label of another probe here: {}", run.root().string(),
+                               probe.label, other),
+                   "give this one a label of its own: label = \"...\"");
+}
+
+// Results from before there were provenances are those of the config.
+void check_config(const Experiment& experiment, const RunDirectory& run, const ProbeInRun& probe) {
+  for (const ProbeChoice& choice : experiment.settings().probes) {
+    const std::string reference = probe.needs.reference ? choice.reference : "";
+    if (choice.label == probe.label &&
+        (choice.plugin != probe.plugin || choice.parameters != probe.parameters ||
+         (probe.needs.reference && choice.reference != probe.reference)))
+      refuse_label(
+          run, probe,
+          identity_text(to_json(Provenance{"", choice.plugin, "", choice.parameters, reference, "", ""})));
+  }
+}
+
+// Throws where they answer another question than `probe` asks.
+Stored stored_results(const RunDirectory& run, const ProbeInRun& probe, Provenances& provenances) {
+  Stored stored;
+  for (ProbeResult& result : run.read_probe_results(probe.label, RunDirectory::ProbeData::leave_out)) {
+    if (!result.provenance.empty() && !same_identity(result.provenance, provenances.question(probe)))
+      refuse_label(run, probe, identity_text(result.provenance));
+    stored.emplace(result.step, std::move(result));
+  }
+  return stored;
+}
+
+// What cannot be read now is still to be computed, and will be reported then.
+bool is_of(const ProbeResult& result, const ProbeInRun& probe, Provenances& provenances) {
+  try {
+    return !result.provenance.empty() && result.provenance == provenances.of(probe, result.step);
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+const std::string& Provenances::hash(int64_t step) {
+  const auto known = hashes_.find(step);
+  if (known != hashes_.end()) return known->second;
+  return hashes_.emplace(step, sha256_of_file(run_.checkpoint_path(step))).first->second;
+}
+
+std::string Provenances::text(const ProbeInRun& probe, const std::string& of) {
+  const auto reference = of.empty() ? std::nullopt : reference_of(probe, run_);
+  return to_json(Provenance{of, probe.plugin, probe.version, probe.parameters,
+                            probe.needs.reference ? probe.reference : "",
+                            reference ? hash(reference->step) : "", experiment_.setting()});
+}
+
+std::string Provenances::of(const ProbeInRun& probe, int64_t step) { return text(probe, hash(step)); }
+
+std::string Provenances::of_null(const ProbeInRun& probe) {
+  return text(probe, fmt::format("random weights, seed {}", experiment_.null_seed()));
+}
+
+std::string Provenances::of_curves(const ProbeInRun& probe, const std::vector<Curve>& curves) {
+  return text(probe, sha256_of(curves));
+}
+
+std::string Provenances::question(const ProbeInRun& probe) { return text(probe, ""); }
+
+void check_labels(const Experiment& experiment, const RunDirectory& run) {
+  Provenances provenances(experiment, run);
+  plan_rows(experiment, run, provenances, {}, Reuse::stored);
+}
+
+std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run, Provenances& provenances,
+                           const std::vector<CheckpointFile>& checkpoints, Reuse reuse) {
+  std::map<const ProbeInRun*, Stored> stored;
+  for (const ProbeInRun& probe : experiment.probes()) {
+    check_config(experiment, run, probe);
+    stored[&probe] = stored_results(run, probe, provenances);
+  }
+  std::vector<Row> rows;
+  for (const CheckpointFile& checkpoint : checkpoints) {
+    Row row{checkpoint, {}, {}};
+    for (const ProbeInRun& probe : experiment.probes()) {
+      if (!probe.due(checkpoint.step)) continue;
+      const auto found = stored[&probe].find(checkpoint.step);
+      const bool there =
+          reuse == Reuse::stored && found != stored[&probe].end() && is_of(found->second, probe, provenances);
+      if (there)
+        row.known.emplace(&probe, std::move(found->second.record));
+      else
+        row.due.push_back(&probe);
+    }
+    if (!row.due.empty() || !row.known.empty()) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::optional<Record> stored_run_level(const RunDirectory& run, const ProbeInRun& probe, RunLevelResult aside,
+                                       const std::string& provenance) {
+  auto stored = run.read_run_level(probe.label, aside, RunDirectory::ProbeData::leave_out);
+  if (!stored || stored->provenance != provenance) return std::nullopt;
+  return std::move(stored->record);
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,286 @@
+#include "engine/probing/probe_runner.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+
+#include "engine/probing/headlines.h"
+#include "engine/reporter/numbers.h"
+#include "engine/train/trainer.h"
+
+namespace orrery::engine {
+namespace {
+
+Outcome without_data(const ProbeInRun* probe, const Record& record) {
+  return {probe, {record.scalars, record.headlines, {}, {}, record.findings}, {}, {}};
+}
+
+}  // namespace
+
+ProbeRunner::ProbeRunner(Experiment& experiment, RunDirectory& run, Reporter& reporter,
+                         ProbingOptions options)
+    : experiment_(experiment),
+      run_(run),
+      reporter_(reporter),
+      options_(options),
+      provenances_(experiment, run) {}
+
+PackedResult ProbeRunner::pack(const ProbeInRun& probe, int64_t step, const Record& record) {
+  const std::string provenance = options_.store ? provenances_.of(probe, step) : "";
+  return pack_result(
+      result_line(step, RunDirectory::checkpoint_name(step), {{probe.label, &record}}, provenance), record);
+}
+
+std::vector<Outcome> ProbeRunner::measure_current(int64_t step,
+                                                  const std::vector<const ProbeInRun*>& probes) {
+  std::vector<Outcome> outcomes = experiment_.probe_host().measure(step, probes, Reference::this_checkpoint);
+  for (const Outcome& outcome : outcomes) {
+    if (!outcome.ok())
+      reporter_.warning(outcome.error, outcome.hint);
+    else if (options_.store && !outcome.probe->waits())
+      run_.save_probe_result(outcome.probe->label, step, pack(*outcome.probe, step, outcome.record));
+  }
+  return outcomes;
+}
+
+void ProbeRunner::plan(const std::vector<CheckpointFile>& checkpoints) {
+  for (const ProbeInRun& probe : experiment_.probes()) reference_of(probe, run_);
+  if (options_.store) {
+    rows_ = plan_rows(experiment_, run_, provenances_, checkpoints, options_.reuse);
+    if (!options_.waiting_only) return;
+    for (Row& row : rows_) std::erase_if(row.due, [](const ProbeInRun* probe) { return !probe->waits(); });
+    std::erase_if(rows_, [](const Row& row) { return row.due.empty(); });
+    return;
+  }
+  for (const CheckpointFile& checkpoint : checkpoints) {
+    Row row{checkpoint, {}, {}};
+    for (const ProbeInRun& probe : experiment_.probes())
+      if (probe.due(checkpoint.step)) row.due.push_back(&probe);
+    if (!row.due.empty()) rows_.push_back(std::move(row));
+  }
+}
+
+void ProbeRunner::note_what_is_there() const {
+  size_t there = 0, all = 0;
+  for (const Row& row : rows_) {
+    there += row.known.size();
+    all += row.known.size() + row.due.size();
+  }
+  if (there > 0)
+    reporter_.note(fmt::format("{}: {} of {} results were there already", run_.root().string(),
+                               thousands(static_cast<int64_t>(there)), thousands(static_cast<int64_t>(all))));
+}
+
+// What cannot be read now, or is not there, is said by the probe's answer.
+std::optional<Record> ProbeRunner::stored(const ProbeInRun& probe, RunLevelResult which,
+                                          const std::function<std::string()>& provenance) const {
+  if (!options_.store || options_.reuse == Reuse::none) return std::nullopt;
+  try {
+    return stored_run_level(run_, probe, which, provenance());
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+Job ProbeRunner::null_job() {
+  Job job{"random weights", {}};
+  for (const ProbeInRun& probe : experiment_.probes()) {
+    if (!probe.needs.null) continue;
+    if (auto record = stored(probe, RunLevelResult::null, [&] { return provenances_.of_null(probe); }))
+      run_level_[RunLevelResult::null].emplace(&probe, std::move(*record));
+    else
+      job.probes.push_back(&probe);
+  }
+  return job;
+}
+
+void ProbeRunner::read_all_curves() {
+  curves_ = all_curves(read_curves(run_));
+  for (const auto& [label, reader] : own_curves_) {
+    const std::string prefix = fmt::format("probe/{}/", label);
+    std::erase_if(curves_, [&](const Curve& curve) { return curve.name.starts_with(prefix); });
+    for (Curve& curve : reader.curves()) curves_.push_back(std::move(curve));
+  }
+}
+
+Job ProbeRunner::conclusion_job() {
+  Job job{"the curves of the run", {}};
+  const auto& probes = experiment_.probes();
+  if (std::all_of(probes.begin(), probes.end(), [](auto& probe) { return probe.needs.curves.empty(); }))
+    return job;
+  read_all_curves();
+  for (const ProbeInRun& probe : probes) {
+    if (probe.needs.curves.empty()) continue;
+    const auto provenance = [&] {
+      return provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));
+    };
+    if (auto record = stored(probe, RunLevelResult::conclusion, provenance))
+      run_level_[RunLevelResult::conclusion].emplace(&probe, std::move(*record));
+    else
+      job.probes.push_back(&probe);
+  }
+  return job;
+}
+
+ProbeRunner::Look ProbeRunner::look_at(const Row& row) {
+  return {[&row](CheckpointPass& pass, auto probes) { return pass.measure(row.checkpoint, probes); },
+          [this, &row](const ProbeInRun& probe, const Record& record) {
+            const int64_t step = row.checkpoint.step;
+            return result_line(step, RunDirectory::checkpoint_name(step), {{probe.label, &record}},
+                               options_.store ? provenances_.of(probe, step) : "");
+          }};
+}
+
+ProbeRunner::Look ProbeRunner::look_at(RunLevelResult which) {
+  return {[this, which](CheckpointPass& pass, auto probes) {
+            return which == RunLevelResult::null ? pass.measure_null(probes) : pass.conclude(probes, curves_);
+          },
+          [this, which](const ProbeInRun& probe, const Record& record) {
+            const std::string provenance =
+                which == RunLevelResult::null
+                    ? provenances_.of_null(probe)
+                    : provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));
+            return result_line(which, {{probe.label, &record}}, provenance);
+          }};
+}
+
+void ProbeRunner::work(std::vector<Job> jobs, const std::vector<Look>& looks,
+                       const std::function<void(size_t, const Answer&)>& take,
+                       const std::function<void(size_t)>& done) {
+  ResultSink* sink = nullptr;
+  const Look* look = nullptr;
+  std::optional<CheckpointPass> pass;  // made where the work is done: here, or in each worker
+  const auto answer = [&](const Outcome& outcome) {
+    Answer answer{outcome.probe, {}, outcome.error, outcome.hint, outcome.unusable};
+    try {
+      if (outcome.ok())
+        answer.result = pack_result(look->line(*outcome.probe, outcome.record), outcome.record);
+    } catch (const Error& error) {
+      answer.error = fmt::format("probe \"{}\": {}", outcome.probe->label, error.what());
+      answer.hint = error.hint();
+    }
+    sink->answer(answer);
+  };
+  const ProbeListener listener{[&](const ProbeInRun& probe, const char* call) { sink->begins(probe, call); },
+                               answer};
+  const WorkPlan plan{.jobs = std::move(jobs),
+                      .work =
+                          [&](size_t job, const std::vector<const ProbeInRun*>& probes, ResultSink& to) {
+                            if (!pass) {
+                              if (options_.workers > 0) use_threads(experiment_.settings().train.threads);
+                              pass.emplace(experiment_, run_, listener);
+                            }
+                            sink = &to;
+                            look = &looks[job];
+                            look->ask(*pass, probes);
+                          },
+                      .done =
+                          [&](size_t job, const std::vector<Answer>& answers) {
+                            for (const Answer& answer : answers) {
+                              failed_ |= !answer.ok();
+                              if (answer.ok())
+                                take(job, answer);
+                              else
+                                reporter_.warning(answer.error, answer.hint);
+                            }
+                            done(job);
+                          },
+                      .stop = [&] { return reporter_.stop_requested(); }};
+  if (options_.workers > 0)
+    run_in_workers(plan, options_.workers);
+  else
+    run_in_process(plan);
+}
+
+void ProbeRunner::keep(const ProbeInRun& probe, RunLevelResult which, const PackedResult& result) {
+  if (options_.store) run_.save_run_level(probe.label, which, result);
+  run_level_[which].emplace(&probe, parse_result(result.line, probe.label, probe.label).record);
+}
+
+void ProbeRunner::rows_and_null() {
+  std::vector<Job> jobs;
+  std::vector<Look> looks;
+  std::vector<size_t> row_of;
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    if (rows_[i].due.empty()) continue;
+    row_of.push_back(i);
+    jobs.push_back({fmt::format("step {}", rows_[i].checkpoint.step), rows_[i].due});
+    looks.push_back(look_at(rows_[i]));
+  }
+  const size_t n_rows = jobs.size();
+  const auto progress = reporter_.progress(static_cast<int64_t>(n_rows), "checkpoints");
+  if (Job null = null_job(); !null.probes.empty()) {
+    jobs.push_back(std::move(null));
+    looks.push_back(look_at(RunLevelResult::null));
+  }
+  const auto take = [&](size_t job, const Answer& answer) {
+    if (job == n_rows) return keep(*answer.probe, RunLevelResult::null, answer.result);
+    const std::string& label = answer.probe->label;
+    const Record record = parse_result(answer.result.line, label, label).record;
+    Row& row = rows_[row_of[job]];
+    if (options_.store)
+      run_.save_probe_result(label, row.checkpoint.step, answer.result);
+    else
+      own_curves_[label].add_row(row.checkpoint.step, record.scalars, fmt::format("probe/{}/", label));
+    row.known.emplace(answer.probe, record);
+  };
+  const auto done = [&](size_t job) {
+    if (job == n_rows) return;
+    show_until(row_of[job] + 1);
+    progress->show(static_cast<int64_t>(job + 1), headline_text(outcomes(rows_[row_of[job]].known)));
+  };
+  work(std::move(jobs), looks, take, done);
+  if (!reporter_.stop_requested()) show_until(rows_.size());
+}
+
+void ProbeRunner::conclusions() {
+  Job job = conclusion_job();
+  if (job.probes.empty()) return;
+  const auto take = [&](size_t, const Answer& answer) {
+    keep(*answer.probe, RunLevelResult::conclusion, answer.result);
+  };
+  work({std::move(job)}, {look_at(RunLevelResult::conclusion)}, take, [](size_t) {});
+}
+
+std::vector<Outcome> ProbeRunner::outcomes(const Known& known) const {
+  std::vector<Outcome> all;
+  for (const ProbeInRun& probe : experiment_.probes())
+    if (const auto found = known.find(&probe); found != known.end())
+      all.push_back(without_data(&probe, found->second));
+  return all;
+}
+
+// What was shown is forgotten, but for the last, which the progress line names.
+void ProbeRunner::show_until(size_t row) {
+  for (; shown_ < row; ++shown_) {
+    audience_->row(rows_[shown_].checkpoint, outcomes(rows_[shown_].known));
+    if (shown_ > 0) rows_[shown_ - 1].known.clear();
+  }
+}
+
+Probed ProbeRunner::run(const std::vector<CheckpointFile>& checkpoints, const Audience& audience) {
+  audience_ = &audience;
+  plan(checkpoints);
+  if (options_.waiting_only) {
+    if (!rows_.empty())
+      reporter_.note("going over the checkpoints again, for the probes that needed the last one first");
+  } else {
+    note_what_is_there();
+    if (rows_.empty()) {
+      reporter_.warning(fmt::format("{}: no probe is due at any of these checkpoints", run_.root().string()),
+                        "choose other --steps, or another every = N");
+      return Probed::with_failures;
+    }
+  }
+  rows_and_null();
+  if (!reporter_.stop_requested()) conclusions();
+  if (reporter_.stop_requested()) return Probed::interrupted;
+  for (const auto& [which, known] : run_level_)
+    if (!known.empty()) audience.run_level(which, outcomes(known));
+  return failed_ ? Probed::with_failures : Probed::well;
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,96 @@
+// The one way to ask probes about a run and to store what they answer with its provenance: while it is
+// trained, after it, and long afterwards.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "engine/experiment/experiment.h"
+#include "engine/probing/checkpoint_pass.h"
+#include "engine/probing/due_results.h"
+#include "engine/probing/work.h"
+#include "engine/reporter/reporter.h"
+#include "engine/run/curves.h"
+#include "engine/run/run_directory.h"
+
+namespace orrery::engine {
+
+struct ProbingOptions {
+  bool store = true;  ///< otherwise the run stays as it is, and nothing in it is used
+  Reuse reuse = Reuse::stored;
+  /// Forks that share the work, which this process can make only while it has one thread; 0: this process.
+  int workers = 1;
+  /// Leaves out what probes that need no reference record at checkpoints: a training has asked them already.
+  bool waiting_only = false;
+};
+
+/// Receives results: scalars, headlines and findings of the probes that did not fail.
+struct Audience {
+  /// Per checkpoint, in ascending order.
+  std::function<void(const CheckpointFile& checkpoint, const std::vector<Outcome>& outcomes)> row =
+      [](const CheckpointFile&, const std::vector<Outcome>&) {};
+  std::function<void(RunLevelResult which, const std::vector<Outcome>& outcomes)> run_level =
+      [](RunLevelResult, const std::vector<Outcome>&) {};
+};
+
+enum class Probed { well, with_failures, interrupted };
+
+class ProbeRunner {
+ public:
+  /// All outlive the runner. What fails is a warning to `reporter`, which also hears of progress and may stop
+  /// the work.
+  ProbeRunner(Experiment& experiment, RunDirectory& run, Reporter& reporter, ProbingOptions options = {});
+
+  /// Asks `probes` about the weights that the model has now, those of `step`, in this process, and stores
+  /// what they record. Probes that wait for the last checkpoint take this one as their reference; what they
+  /// record is returned like the rest, and not stored.
+  std::vector<Outcome> measure_current(int64_t step, const std::vector<const ProbeInRun*>& probes);
+
+  /// Measures `checkpoints`, and random weights for the probes that need a null, and then asks for
+  /// conclusions; each unless its result is stored already. Throws as plan_rows() does, before anything is
+  /// computed.
+  Probed run(const std::vector<CheckpointFile>& checkpoints, const Audience& audience = {});
+
+ private:
+  using Known = std::map<const ProbeInRun*, Record>;
+  // What is done with the probes of one job, and how the record of each becomes a line of results.
+  struct Look {
+    std::function<std::vector<Outcome>(CheckpointPass& pass, std::vector<const ProbeInRun*> probes)> ask;
+    std::function<std::string(const ProbeInRun& probe, const Record& record)> line;
+  };
+
+  void plan(const std::vector<CheckpointFile>& checkpoints);
+  void note_what_is_there() const;
+  Job null_job();
+  Job conclusion_job();
+  void read_all_curves();
+  Look look_at(const Row& row);
+  Look look_at(RunLevelResult which);
+  PackedResult pack(const ProbeInRun& probe, int64_t step, const Record& record);
+  void work(std::vector<Job> jobs, const std::vector<Look>& looks,
+            const std::function<void(size_t job, const Answer& answer)>& take,
+            const std::function<void(size_t job)>& done);
+  void rows_and_null();
+  void conclusions();
+  void keep(const ProbeInRun& probe, RunLevelResult which, const PackedResult& result);
+  void show_until(size_t row);
+  std::vector<Outcome> outcomes(const Known& known) const;
+  std::optional<Record> stored(const ProbeInRun& probe, RunLevelResult which,
+                               const std::function<std::string()>& provenance) const;
+
+  Experiment& experiment_;
+  RunDirectory& run_;
+  Reporter& reporter_;
+  const ProbingOptions options_;
+  Provenances provenances_;
+  const Audience* audience_ = nullptr;
+  std::vector<Row> rows_;
+  size_t shown_ = 0;
+  std::map<RunLevelResult, Known> run_level_;
+  std::map<std::string, CurveReader> own_curves_;  // by label; of results that are not stored
+  std::vector<Curve> curves_;
+  bool failed_ = false;
+};
+
+}  // namespace orrery::engine

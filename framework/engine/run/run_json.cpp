@@ -1,0 +1,135 @@
+#include "engine/run/run_json.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+
+#include "engine/run/run_directory.h"
+#include "sdk/files/atomic_file.h"
+
+namespace orrery::engine {
+namespace {
+
+// Members that may be missing; those of another type are as good as missing.
+std::optional<int64_t> integer_in(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_number_integer()) return std::nullopt;
+  return found->get<int64_t>();
+}
+
+Json member_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_object() ? *found : Json::object();
+}
+
+std::vector<Json> objects_in(const Json& object, const char* key) {
+  std::vector<Json> objects;
+  const auto found = object.find(key);
+  if (found != object.end() && found->is_array())
+    std::copy_if(found->begin(), found->end(), std::back_inserter(objects),
+                 [](const Json& entry) { return entry.is_object(); });
+  return objects;
+}
+
+SessionInfo session_of(const Json& object) {
+  SessionInfo session;
+  session.started = text_in(object, "started");
+  session.from = integer_in(object, "from").value_or(0);
+  session.to = integer_in(object, "to");
+  if (const auto found = object.find("seconds"); found != object.end()) session.seconds = as_real(*found);
+  if (const std::string ended = text_in(object, "ended"); !ended.empty()) session.ended = ended;
+  session.device = text_in(object, "device");
+  session.threads = integer_in(object, "threads").value_or(0);
+  session.blas_core = text_in(object, "blas_core");
+  return session;
+}
+
+}  // namespace
+
+std::string text_in(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::vector<ConfiguredProbe> RunJson::probes() const {
+  std::vector<ConfiguredProbe> all;
+  for (const Json& entry : objects_in(config, "probe")) {
+    const std::string plugin = text_in(entry, "name"), label = text_in(entry, "label");
+    all.push_back({label.empty() ? plugin : label, plugin, integer_in(entry, "every").value_or(0)});
+  }
+  return all;
+}
+
+std::string RunJson::name() const { return text_in(config, "name"); }
+std::string RunJson::task() const { return text_in(member_of(config, "task"), "name"); }
+std::string RunJson::model() const { return text_in(member_of(config, "model"), "kind"); }
+int64_t RunJson::steps() const { return integer_in(member_of(config, "train"), "steps").value_or(0); }
+std::string RunJson::stop_when() const { return text_in(member_of(config, "train"), "stop_when"); }
+std::string RunJson::ended() const { return sessions.empty() ? "running" : sessions.back().ended; }
+
+RunJson read_run_json(const std::filesystem::path& root) {
+  const std::string where = (root / "run.json").string();
+  const Json object = parse_object(read_file(where), where);
+  if (!object.contains("config") || !object["config"].is_object())
+    throw Error(where + ": there is no \"config\" in it",
+                "it is not a run that Orrery wrote, or it was changed");
+  RunJson info;
+  info.orrery = text_in(object, "orrery");
+  info.torch = text_in(object, "torch");
+  for (const Json& plugin : objects_in(object, "plugins"))
+    info.plugins.push_back({text_in(plugin, "kind"), text_in(plugin, "name"), text_in(plugin, "version")});
+  info.n_parameters = integer_in(object, "n_parameters");
+  info.n_train = integer_in(object, "n_train");
+  info.n_test = integer_in(object, "n_test");
+  info.config = object["config"];
+  for (const Json& session : objects_in(object, "sessions")) info.sessions.push_back(session_of(session));
+  return info;
+}
+
+SessionRecord::SessionRecord(RunDirectory& run, Json about, int64_t step, const std::string& device,
+                             int64_t threads)
+    : run_(run), object_(std::move(about)) {
+  const std::string where = (run.root() / "run.json").string();
+  object_["sessions"] = Json::array();
+  if (step > 0) {
+    const Json before = parse_object(run.read_run_json(), where);
+    if (before.contains("sessions")) object_["sessions"] = before["sessions"];
+  }
+  const char* core = std::getenv("OPENBLAS_CORETYPE");
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  object_["sessions"].push_back({{"started", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now))},
+                                 {"from", step},
+                                 {"device", device},
+                                 {"threads", threads},
+                                 {"blas_core", core ? Json(core) : Json(nullptr)},
+                                 {"ended", "running"}});
+  write();
+}
+
+void SessionRecord::write() { run_.write_run_json(object_.dump(2) + "\n"); }
+
+void SessionRecord::add(const std::string& key, Json value) { object_[key] = std::move(value); }
+
+void SessionRecord::end(int64_t step, const std::string& ended, double seconds) {
+  object_["sessions"].back().update({{"to", step}, {"ended", ended}, {"seconds", seconds}});
+  write();
+}
+
+double wall_time_of(const RunJson& info, int64_t step) {
+  const SessionInfo* made = nullptr;
+  for (const SessionInfo& session : info.sessions)
+    if (!made || session.from < step) made = &session;
+  std::tm started{};
+  if (!made || !strptime(made->started.c_str(), "%Y-%m-%dT%H:%M:%SZ", &started)) return 0;
+  const double start = static_cast<double>(timegm(&started));
+  if (!made->to || !made->seconds || *made->to <= made->from) return start;
+  const double share = static_cast<double>(step - made->from) / static_cast<double>(*made->to - made->from);
+  return start + *made->seconds * std::clamp(share, 0.0, 1.0);
+}
+
+}  // namespace orrery::engine

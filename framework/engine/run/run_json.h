@@ -1,0 +1,86 @@
+// run.json, read and written: what a run is, and its sessions. Free of LibTorch: it is read of hundreds of
+// runs at a time.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/run/json_read.h"
+
+namespace orrery::engine {
+
+struct SessionInfo {
+  std::string started;  ///< "2026-01-31T12:00:00Z"
+  int64_t from = 0;
+  std::optional<int64_t> to;  ///< not there while it runs, or where it was killed
+  std::optional<double> seconds;
+  std::string ended = "running";  ///< or "finished", "condition", "stopped", "diverged", "imported"
+  std::string device;
+  int64_t threads = 0;
+  std::string blas_core;  ///< "" where it was not chosen
+};
+
+struct PluginInfo {
+  std::string kind, name, version;
+};
+
+/// A [[probe]] entry of the config.
+struct ConfiguredProbe {
+  std::string label, plugin;
+  int64_t every = 0;
+};
+
+/// What an older version did not write is empty.
+struct RunJson {
+  std::string orrery, torch;  ///< versions
+  std::vector<PluginInfo> plugins;
+  std::optional<int64_t> n_parameters, n_train, n_test;
+  Json config;  ///< an object
+  std::vector<SessionInfo> sessions;
+
+  std::vector<ConfiguredProbe> probes() const;
+  std::string name() const;
+  std::string task() const;
+  std::string model() const;
+  /// train.steps: those asked for; 0 where it is not there.
+  int64_t steps() const;
+  std::string stop_when() const;
+  /// How the last session ended; "running" where there is none.
+  std::string ended() const;
+};
+
+class RunDirectory;
+
+/// Writes run.json for one session: what the experiment is, and beside the sessions before it {"from": 0,
+/// "to": 400, "ended": "stopped", "seconds": 3.1, "started": "2026-01-31T12:00:00Z", "device": "cpu",
+/// "threads": 1, "blas_core": "SkylakeX"}.
+class SessionRecord {
+ public:
+  /// Begins a session at `step`. `about` is Experiment::describe(); it replaces what run.json said, but for
+  /// the sessions, which are kept where `step` > 0.
+  SessionRecord(RunDirectory& run, Json about, int64_t step, const std::string& device, int64_t threads);
+  /// Adds a member of run.json: {"import": {...}}. Written by end().
+  void add(const std::string& key, Json value);
+  /// Ends it. `ended` is "finished", "condition", "stopped", "diverged" or "imported".
+  void end(int64_t step, const std::string& ended, double seconds);
+
+ private:
+  void write();
+  RunDirectory& run_;
+  Json object_;
+};
+
+/// Throws orrery::Error, naming the file and what is wrong with it.
+RunJson read_run_json(const std::filesystem::path& root);
+
+/// `key` of an object where it is text; else "".
+std::string text_in(const Json& object, const char* key);
+
+/// When a step was made, in seconds since 1970: its share of the session that made it. 0 where nothing is
+/// known.
+double wall_time_of(const RunJson& info, int64_t step);
+
+}  // namespace orrery::engine

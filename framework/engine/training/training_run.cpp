@@ -1,0 +1,246 @@
+#include "engine/training/training_run.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <optional>
+
+#include "engine/config/condition.h"
+#include "engine/experiment/experiment.h"
+#include "engine/export/curve_events.h"
+#include "engine/export/event_file.h"
+#include "engine/probing/headlines.h"
+#include "engine/probing/probe_runner.h"
+#include "engine/processes/crash.h"
+#include "engine/reporter/numbers.h"
+#include "engine/run/run_json.h"
+#include "engine/train/schedule.h"
+#include "engine/training/checkpoints.h"
+
+namespace orrery::engine {
+namespace {
+
+double metric(const Metrics& metrics, const std::string& name) {
+  for (const auto& [known, value] : metrics)
+    if (known == name) return value;
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+// A metric that is never written would let a run go on for ever.
+void check_condition(const Condition& condition, const Trainer& trainer) {
+  std::vector<std::string> known;
+  for (const auto& [name, value] : trainer.evaluate()) known.push_back(name);
+  for (const std::string& name : condition.metrics())
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw UsageError(
+          fmt::format("train.stop_when: there is no metric \"{}\"{}", name, did_you_mean(name, known)),
+          fmt::format("this run writes: {}", fmt::join(known, ", ")));
+}
+
+// The checkpoint was written before its probes were asked; a run that goes on asks them then.
+void advise_on_crash_of_probes(const RunDirectory& run, std::optional<int64_t> step) {
+  const std::string again = fmt::format("probe {}{}{}", run.root().string(),
+                                        step ? fmt::format(" --steps {}", *step) : "", plugin_options());
+  advise_on_crash(
+      fmt::format("nothing of the run is lost. Mend the plugin (to see where it crashes:\n"
+                  "    {}),\n"
+                  "  then go on: orrery train --resume {}{}",
+                  debugger_command(again), run.root().string(), plugin_options()));
+}
+
+// Whether a curve is of a probe that waits for the last checkpoint.
+bool waits(const Experiment& experiment, const std::string& curve) {
+  return std::any_of(experiment.probes().begin(), experiment.probes().end(), [&](const ProbeInRun& probe) {
+    return probe.waits() && curve.starts_with(fmt::format("probe/{}/", probe.label));
+  });
+}
+
+// One session of training: what happens at its evaluations and checkpoints.
+class Session {
+ public:
+  Session(Experiment& experiment, RunDirectory& run, Trainer& trainer, bool resumed, Reporter& reporter)
+      : experiment_(experiment),
+        run_(run),
+        trainer_(trainer),
+        reporter_(reporter),
+        probes_(experiment, run, reporter, {.workers = 0}),
+        schedule_(experiment.settings().checkpoints, experiment.settings().train.steps),
+        stop_when_(Condition::parse(experiment.settings().train.stop_when)),
+        progress_(reporter.progress(experiment.settings().train.steps, "steps")),
+        resumed_at_(resumed ? std::optional(trainer.steps_done()) : std::nullopt) {}
+
+  Ending run();
+
+ private:
+  void begin_events();
+  void evaluated(int64_t step, const Metrics& metrics);
+  void checkpoint(int64_t step, std::optional<Ending> ending);
+  void ask_probes(int64_t step, const std::vector<const ProbeInRun*>& probes);
+  void catch_up();
+  void show(int64_t step, bool always);
+
+  Experiment& experiment_;
+  RunDirectory& run_;
+  Trainer& trainer_;
+  Reporter& reporter_;
+  ProbeRunner probes_;
+  CheckpointSchedule schedule_;
+  Condition stop_when_;
+  std::unique_ptr<Progress> progress_;
+  std::optional<int64_t> resumed_at_;
+  Metrics metrics_;
+  std::string headlines_;
+  std::optional<tensorboard::EventFile> events_;
+};
+
+Ending Session::run() {
+  if (experiment_.settings().log.tensorboard) begin_events();
+  if (resumed_at_ && schedule_.due(*resumed_at_)) catch_up();
+  return run_loop(
+      trainer_, experiment_.settings().train, schedule_, stop_when_,
+      {.evaluated = [this](int64_t step, const Metrics& metrics) { evaluated(step, metrics); },
+       .checkpoint = [this](int64_t step, std::optional<Ending> ending) { checkpoint(step, ending); },
+       .stepped =
+           [this](int64_t step, double) {
+             if (progress_->due()) show(step, false);
+           },
+       .stop_requested = [this] { return reporter_.stop_requested(); }},
+      resumed_at_.has_value());
+}
+
+// A session that was cut off may have written numbers of its last checkpoint here, or not.
+void Session::begin_events() {
+  events_.emplace(events_folder(run_), resumed_at_);
+  if (!resumed_at_) return;
+  const auto known = curve_points(run_, [&](const std::string& name) { return !waits(experiment_, name); });
+  if (const auto last = known.find(*resumed_at_); last != known.end())
+    events_->add(last->first, last->second);
+}
+
+// Nor may it have come to ask all probes about it.
+void Session::catch_up() {
+  Provenances provenances(experiment_, run_);
+  std::vector<CheckpointFile> last = run_.checkpoints();
+  std::erase_if(last, [&](const CheckpointFile& checkpoint) { return checkpoint.step != *resumed_at_; });
+  for (Row& row : plan_rows(experiment_, run_, provenances, last, Reuse::stored)) {
+    std::erase_if(row.due, [](const ProbeInRun* probe) { return probe->waits(); });
+    ask_probes(*resumed_at_, row.due);
+  }
+}
+
+void Session::evaluated(int64_t step, const Metrics& metrics) {
+  run_.metrics().append(metrics_line(step, metrics));
+  if (events_) events_->add(step, metrics);
+  metrics_ = metrics;
+  show(step, step == 0);
+}
+
+void Session::show(int64_t step, bool always) {
+  std::string text = headlines_;
+  if (!metrics_.empty())  // a run that goes on has evaluated nothing yet
+    text = fmt::format("train {} {:.1f}%  test {} {:.1f}%  {}", compact(metric(metrics_, "train/loss")),
+                       100 * metric(metrics_, "train/accuracy"), compact(metric(metrics_, "test/loss")),
+                       100 * metric(metrics_, "test/accuracy"), headlines_);
+  progress_->show(step, text, always);
+}
+
+void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
+  write_checkpoint(run_, experiment_.model(), trainer_);
+  // The checkpoint that an interruption left is not one of the run's own.
+  if (resumed_at_ && !schedule_.due(*resumed_at_))
+    run_.drop_checkpoint(*std::exchange(resumed_at_, std::nullopt));
+  if (ending == Ending::stopped || ending == Ending::diverged) return;
+  std::vector<const ProbeInRun*> due;
+  for (const ProbeInRun& probe : experiment_.probes())
+    if (probe.due(step)) due.push_back(&probe);
+  ask_probes(step, due);
+}
+
+void Session::ask_probes(int64_t step, const std::vector<const ProbeInRun*>& probes) {
+  if (probes.empty()) return;
+  advise_on_crash_of_probes(run_, step);
+  // Probes that wait for the last checkpoint show where they would be if this were it; their results come at
+  // the end.
+  const std::vector<Outcome> outcomes = probes_.measure_current(step, probes);
+  for (const Outcome& outcome : outcomes)
+    if (events_ && outcome.ok() && !outcome.probe->waits())
+      events_->add(step, outcome.record.scalars, fmt::format("probe/{}/", outcome.probe->label));
+  headlines_ = headline_text(outcomes);
+}
+
+// The events of probes that had to wait go into a file of their own, made anew each time: where a run is made
+// longer, all of these results change.
+void log_waiting(const Experiment& experiment, const RunDirectory& run) {
+  const std::vector<ProbeInRun>& probes = experiment.probes();
+  if (std::none_of(probes.begin(), probes.end(), [](const ProbeInRun& probe) { return probe.waits(); }))
+    return;
+  const std::string events =
+      curve_events(run, [&](const std::string& name) { return waits(experiment, name); });
+  tensorboard::replace_event_file(events_folder(run), "waiting", events);
+}
+
+// What is computed once the training has ended: in this process, which may have threads, or a device, by now,
+// so that it cannot fork workers. Returns whether all of it was done.
+bool finish_probes(Experiment& experiment, RunDirectory& run, Reporter& reporter) {
+  advise_on_crash_of_probes(run, std::nullopt);
+  if (reporter.stop_requested()) return false;
+  ProbeRunner probes(experiment, run, reporter, {.workers = 0, .waiting_only = true});
+  const Probed probed = probes.run(run.checkpoints());
+  if (experiment.settings().log.tensorboard) log_waiting(experiment, run);
+  return probed != Probed::interrupted;
+}
+
+// "quickstart: transformer on modular_arithmetic, ...", and where the run goes.
+std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_t step) {
+  const Settings& settings = experiment.settings();
+  return fmt::format(
+      "{}\n{} {}",
+      network_text(settings.name, settings.model.name, settings.task.name, experiment.model().n_parameters(),
+                   experiment.split().train.size(), experiment.split().test.size()),
+      step > 0 ? fmt::format("going on from step {} in", thousands(step)) : "run directory",
+      run.root().string());
+}
+
+}  // namespace
+
+std::string network_text(const std::string& name, const std::string& model, const std::string& task,
+                         std::optional<int64_t> n_parameters, std::optional<int64_t> n_train,
+                         std::optional<int64_t> n_test) {
+  const auto count = [](std::optional<int64_t> number) { return number ? thousands(*number) : "?"; };
+  return fmt::format("{}: {} on {}, {} parameters, {} training and {} test examples", name, model, task,
+                     count(n_parameters), count(n_train), count(n_test));
+}
+
+TrainedRun train_run(const Registry& registry, const Settings& settings, const std::filesystem::path& path,
+                     Start start, Reporter& reporter) {
+  use_threads(settings.train.threads);
+  Experiment experiment(registry, settings, choose_device(settings.train.device));
+  if (start == Start::anew) experiment.load_initial_weights();
+  experiment.add_probes(settings.probes);
+  Trainer trainer(
+      experiment.model(), experiment.spec(), experiment.split(), settings.train, settings.seeds.batches,
+      [&](int64_t batch_size, torch::Generator rng) { return experiment.sample(batch_size, rng); });
+  check_condition(Condition::parse(settings.train.stop_when), trainer);
+  RunDirectory run = start == Start::resume ? RunDirectory::open(path) : RunDirectory::create(path);
+  if (start == Start::resume) {
+    check_labels(experiment, run);
+    resume_from(run, experiment.model(), trainer);
+  }
+
+  Session session(experiment, run, trainer, start == Start::resume, reporter);
+  reporter.note(opening_text(experiment, run, trainer.steps_done()));
+  SessionRecord record(run, experiment.describe(), trainer.steps_done(), settings.train.device,
+                       settings.train.threads);
+  const auto begin = std::chrono::steady_clock::now();
+  const Ending ending = session.run();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  record.end(trainer.steps_done(), to_string(ending), seconds);
+  const bool ended = ending == Ending::finished || ending == Ending::condition;
+  return {ending, trainer.steps_done(), ended && finish_probes(experiment, run, reporter)};
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,21 @@
+// Does a published result reproduce? Trains the config that states it, and judges the run.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "engine/config/settings.h"
+#include "engine/reporter/reporter.h"
+#include "engine/verify/verdict.h"
+#include "loader/registry.h"
+
+namespace orrery::engine {
+
+/// Trains `settings` in `path`, unless its run is there already, finished or not, and judges its [[expect]]
+/// entries. Nothing where the reporter asked to stop. Throws orrery::UsageError where `path` holds the run of
+/// another config.
+std::optional<std::vector<Verdict>> verify_config(const Registry& registry, const Settings& settings,
+                                                  const std::filesystem::path& path, Reporter& reporter);
+
+}  // namespace orrery::engine

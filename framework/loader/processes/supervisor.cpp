@@ -1,0 +1,66 @@
+#include "loader/processes/supervisor.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+#include <poll.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+namespace orrery {
+
+Supervisor::Id Supervisor::spawn(const std::function<void(int socket)>& body,
+                                 std::optional<std::chrono::seconds> limit) {
+  Child child([&](int socket) {
+    children_.clear();  // their sockets: a sibling must see the end of its own parent only
+    body(socket);
+  });
+  const Id id = next_++;
+  children_.emplace(id, Watched{std::move(child), limit, Clock::now()});
+  return id;
+}
+
+void Supervisor::send(Id child, const Message& message) {
+  try {
+    orrery::send(children_.at(child).process.socket(), message);
+  } catch (const Error&) {
+    // It has ended; wait() will find out.
+  }
+}
+
+void Supervisor::restart_clock(Id child) { children_.at(child).since = Clock::now(); }
+
+void Supervisor::end(Id child, bool timed_out) {
+  auto node = children_.extract(child);
+  Child& process = node.mapped().process;
+  if (timed_out) process.kill();
+  const int status = process.wait();
+  listener_.on_end(child, status, timed_out);
+}
+
+void Supervisor::wait() {
+  std::vector<Id> ids;
+  std::vector<pollfd> waiting;
+  for (const auto& [id, child] : children_) {
+    ids.push_back(id);
+    waiting.push_back({child.process.socket(), POLLIN, 0});
+  }
+  if (::poll(waiting.data(), waiting.size(), 200) < 0) {
+    if (errno == EINTR) return;
+    throw Error(fmt::format("cannot listen to child processes: {}", std::strerror(errno)));
+  }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (waiting[i].revents != 0) {
+      if (const auto text = receive(waiting[i].fd))
+        listener_.on_message(ids[i], *text);
+      else
+        end(ids[i], false);
+      continue;
+    }
+    const Watched& child = children_.at(ids[i]);
+    if (child.limit && Clock::now() - child.since >= *child.limit) end(ids[i], true);
+  }
+}
+
+}  // namespace orrery

@@ -1,0 +1,56 @@
+// Watches children that report in messages: the worker pool, `orrery check`, the trial opening of a plugin.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "loader/processes/child.h"
+#include "loader/processes/messages.h"
+
+namespace orrery {
+
+class Supervisor {
+ public:
+  using Id = size_t;
+  struct Listener {
+    std::function<void(Id child, const std::string& message)> on_message;
+    /// The child has ended and is no longer among the running. `status` is that of waitpid(); `timed_out`: it
+    /// was killed because it took longer than its limit.
+    std::function<void(Id child, int status, bool timed_out)> on_end;
+  };
+
+  /// Children that still run when the supervisor goes are killed.
+  explicit Supervisor(Listener listener) : listener_(std::move(listener)) {}
+  Supervisor(const Supervisor&) = delete;
+
+  /// See Child. The child may take `limit` from now, or from the last restart_clock(); nothing: as long as it
+  /// likes. In the child, the sockets of its siblings are closed.
+  Id spawn(const std::function<void(int socket)>& body,
+           std::optional<std::chrono::seconds> limit = std::nullopt);
+  /// A child that has ended in the meantime gets nothing; wait() will tell.
+  void send(Id child, const Message& message);
+  void restart_clock(Id child);
+  size_t running() const { return children_.size(); }
+
+  /// Waits until something happens, 0.2 s at most, and calls the listener. Throws orrery::Error where
+  /// listening fails.
+  void wait();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Watched {
+    Child process;
+    std::optional<std::chrono::seconds> limit;
+    Clock::time_point since;
+  };
+  void end(Id child, bool timed_out);
+
+  Listener listener_;
+  std::map<Id, Watched> children_;
+  Id next_ = 0;
+};
+
+}  // namespace orrery
