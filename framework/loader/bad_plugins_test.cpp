@@ -40,8 +40,6 @@ TEST_P(BadPlugin, IsRefusedWithTheReasonAndTheCure) {
 
 const Fault faults[] = {
     {"wrong_abi", {"plugin interface (abi): this program has", "the plugin 999", "cmake --build build"}},
-    {"wrong_headers",
-     {"Orrery's headers (hash): this program has", "the plugin 0123456789abcdef", "rebuild the plugin"}},
     {"wrong_torch", {"LibTorch: this program has", "the plugin 0.4.1", "not opened", "cmake --build build"}},
     {"wrong_cxx11abi", {"_GLIBCXX_USE_CXX11_ABI", "the plugin 7", "cmake --build build"}},
     {"many_mismatches",

@@ -38,7 +38,6 @@ const std::string* lookup(const Stamp& stamp, const std::string& field) {
 
 std::string label(const std::string& field) {
   static const std::map<std::string, std::string> labels = {{"abi", "plugin interface (abi)"},
-                                                            {"headers", "Orrery's headers (hash)"},
                                                             {"torch", "LibTorch"},
                                                             {"stdlib", "C++ standard library"},
                                                             {"cxx11abi", "C++ ABI (_GLIBCXX_USE_CXX11_ABI)"},

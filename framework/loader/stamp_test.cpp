@@ -17,7 +17,7 @@ TEST(Stamp, OfAPluginBuiltHereIsTheHosts) {
 
 TEST(Stamp, IsNotThePrefixAloneOrInASentence) {
   EXPECT_FALSE(find_stamp(bad_plugin("no_stamp")));
-  EXPECT_FALSE(find_stamp(ORRERY_BAD_PLUGINS "/../../../framework/liborrery.so"));
+  EXPECT_FALSE(find_stamp(ORRERY_BAD_PLUGINS "/../../../../framework/sdk/liborrery.so"));
 }
 
 TEST(Stamp, ParsesFieldsInOrder) {

@@ -102,7 +102,7 @@ TEST(GuideMistakes, OldPluginsAndTwinsAreRefused) {
   std::ifstream file(plugin("task_careless_task"), std::ios::binary);
   std::string bytes{std::istreambuf_iterator<char>(file), {}};
   at.write("plugins/twin.so", bytes);
-  const std::string stamp = " headers=";
+  const std::string stamp = "ORRERY-STAMP/1 abi=";
   size_t stamps = 0;
   for (size_t i = bytes.find(stamp); i != std::string::npos; i = bytes.find(stamp, i + 1), ++stamps)
     bytes[i + stamp.size()] = bytes[i + stamp.size()] == '0' ? '1' : '0';

@@ -1,12 +1,14 @@
 /* The plugin boundary, in plain C. A plugin is a shared library with a stamp (orrery/plugin.h), which is read
  * from the file before it is loaded, and one symbol: `const orrery_plugin_info* orrery_plugin(void)`. */
-#ifndef ORRERY_PLUGINS_ABI_H
-#define ORRERY_PLUGINS_ABI_H
+#ifndef ORRERY_ABI_ABI_H
+#define ORRERY_ABI_ABI_H
 
 #include <stdint.h>
 
-/* To be raised whenever these declarations or a public header change; a test compares a hash of them. */
-#define ORRERY_ABI 4
+/* Decides whether a plugin fits. Raised whenever a plugin that was built before would break: where these
+ * declarations or a public header that it may have seen change. A test remembers the headers and says when.
+ */
+#define ORRERY_ABI 5
 
 #define ORRERY_KIND_TASK 1
 #define ORRERY_KIND_PROBE 2

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <orrery/abi/abi.h>
-#include <orrery/abi/header_hash.h>
 #include <torch/version.h>
 
 #include <cstddef>  // defines _GLIBCXX_USE_CXX11_ABI
@@ -45,9 +44,6 @@
 #ifndef ORRERY_STAMP_ABI
 #define ORRERY_STAMP_ABI ORRERY_ABI
 #endif
-#ifndef ORRERY_STAMP_HEADERS
-#define ORRERY_STAMP_HEADERS ORRERY_HEADER_HASH
-#endif
 #ifndef ORRERY_STAMP_TORCH
 #define ORRERY_STAMP_TORCH TORCH_VERSION
 #endif
@@ -58,7 +54,6 @@
 // clang-format off
 #define ORRERY_STAMP                                                  \
   ORRERY_STAMP_PREFIX "abi=" ORRERY_STAMP_TEXT(ORRERY_STAMP_ABI)      \
-  " headers=" ORRERY_STAMP_HEADERS                                    \
   " torch=" ORRERY_STAMP_TORCH                                        \
   " stdlib=" ORRERY_STAMP_STDLIB                                      \
   " cxx11abi=" ORRERY_STAMP_TEXT(ORRERY_STAMP_CXX11ABI)               \

@@ -1,2 +1,0 @@
-#define ORRERY_STAMP_HEADERS "0123456789abcdef"
-#include "descriptor.h"
