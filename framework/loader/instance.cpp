@@ -10,21 +10,72 @@
 namespace orrery {
 namespace {
 
-// An exception must not leave a destructor, so one from the plugin's is only reported.
+// Exceptions must not leave a destructor, so those of the plugin's are only reported.
+template <class Destroy>
+void guarded_destroy(const Who& who, const char* call, Destroy&& destroy) noexcept {
+  try {
+    guard(who, call, destroy);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "warning: %s\n", error.what());
+  }
+}
+
 struct DestroyByPlugin {
   Who who;
   void (*destroy)(void*) = nullptr;
 
   void operator()(void* instance) const noexcept {
-    try {
-      guard(who, "destroy", [&] { destroy(instance); });
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "warning: %s\n", error.what());
-    }
+    guarded_destroy(who, "destroy", [&] { destroy(instance); });
   }
 };
 template <class T>
 using Raw = std::unique_ptr<T, DestroyByPlugin>;
+
+class GuardedPass final : public ReadOutPass {
+ public:
+  GuardedPass(Who who, std::unique_ptr<ReadOutPass> pass) : who_(std::move(who)), pass_(std::move(pass)) {}
+  ~GuardedPass() override {
+    guarded_destroy(who_, "the destructor of its model's pass", [&] { pass_.reset(); });
+  }
+
+  torch::Tensor logits() override {
+    torch::Tensor logits = guard(who_, "its model's pass", [&] { return pass_->logits(); });
+    activations_ = pass_->activations();
+    return logits;
+  }
+
+ private:
+  Who who_;
+  std::unique_ptr<ReadOutPass> pass_;
+};
+
+// A plugin's own model: it has the same weights and hook points, and whatever it throws names the plugin.
+class GuardedModel final : public Model {
+ public:
+  GuardedModel(Who who, std::unique_ptr<Model> model)
+      : Model(InFrontOf{*model}), who_(std::move(who)), model_(std::move(model)) {}
+  ~GuardedModel() override {
+    guarded_destroy(who_, "the destructor of its model", [&] { model_.reset(); });
+  }
+
+  torch::Tensor forward(const torch::Tensor& tokens) override {
+    return guard(who_, "forward", [&] { return model_->forward(tokens); });
+  }
+  std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request) override {
+    auto pass = guard(who_, "fast_read_out", [&] { return model_->fast_read_out(request); });
+    return pass ? std::make_unique<GuardedPass>(who_, std::move(pass)) : nullptr;
+  }
+  bool fast_read_out_keeps(const std::vector<std::string>& hook_points) const override {
+    return guard(who_, "fast_read_out_keeps", [&] { return model_->fast_read_out_keeps(hook_points); });
+  }
+  torch::Tensor penalty() override {
+    return guard(who_, "penalty", [&] { return model_->penalty(); });
+  }
+
+ private:
+  Who who_;
+  std::unique_ptr<Model> model_;
+};
 
 class GuardedTask final : public Task {
  public:
@@ -41,7 +92,8 @@ class GuardedTask final : public Task {
     return guard(who_, "sample", [&] { return task_->sample(batch_size, rng); });
   }
   std::unique_ptr<Model> make_model(torch::Generator rng) const override {
-    return guard(who_, "make_model", [&] { return task_->make_model(rng); });
+    auto model = guard(who_, "make_model", [&] { return task_->make_model(rng); });
+    return model ? std::make_unique<GuardedModel>(who_, std::move(model)) : nullptr;
   }
   Structure structure() const override {
     return guard(who_, "structure", [&] { return task_->structure(); });

@@ -85,11 +85,12 @@ class TwoCircuits final : public orrery::Model {
            (*mem_.hook)(mem_.weight() * rows(mem_, tokens));
   }
 
-  std::function<Tensor()> read_out(Tensor tokens, std::vector<int64_t> positions) override {
-    const Tensor at = tokens.index_select(1, torch::tensor(positions, torch::kInt64).to(tokens.device()));
-    return [this, gen = rows(gen_, at), mem = rows(mem_, at)] {
+  std::unique_ptr<orrery::ReadOutPass> fast_read_out(const orrery::ReadOutRequest& request) override {
+    const Tensor positions = torch::tensor(request.positions, torch::kInt64);
+    const Tensor at = request.tokens.index_select(1, positions.to(request.tokens.device()));
+    return orrery::make_pass([this, gen = rows(gen_, at), mem = rows(mem_, at)] {
       return gen_.weight() * gen + mem_.weight() * mem;
-    };
+    });
   }
 
   // alpha/2 sum_i (w_i^(1/kappa) P_i)^2. For w < 0 it is that of |w|. As 2/kappa > 1, it has slope 0 at w =

@@ -172,12 +172,12 @@ TEST(CircuitCompetition, EveryPassSeesTheSameLogits) {
   EXPECT_TRUE(torch::equal(cache["hook_gen"] + cache["hook_mem"], logits));
   EXPECT_EQ(cache["hook_gen"].sizes(), (std::vector<int64_t>{64, 1, 113}));
   EXPECT_EQ(cache["hook_gen"].sum().item<double>(), 64 * 3);
-  EXPECT_TRUE(torch::equal(c.model->read_out(tokens, {0})(), logits));
+  EXPECT_TRUE(torch::equal(read_out(*c.model, {tokens, {0}})->logits(), logits));
   for (const auto& hook : c.model->hook_points()) EXPECT_EQ(hook->position_dim(), 1);
   // A handle made earlier computes with the weights of the moment.
-  const auto read_out = c.model->read_out(tokens, {0});
+  const auto pass = read_out(*c.model, {tokens, {0}});
   c.set({1, 1, 0, 1});
-  EXPECT_TRUE(torch::equal(read_out(), c.model->forward(tokens)));
+  EXPECT_TRUE(torch::equal(pass->logits(), c.model->forward(tokens)));
 }
 
 TEST(CircuitCompetition, WeightsStartWhereTheParametersSay) {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <set>
 
-#include "engine/check/compare.h"
+#include "engine/check/bitwise.h"
 #include "engine/check/small_models.h"
 #include "engine/check/task_checks.h"
 #include "engine/train/loss.h"
@@ -29,7 +29,7 @@ std::string loss_fault(Model& model, const Variant& variant, const std::string& 
   if (some.scored.defined() && !some.scored.any().item<bool>())
     return fmt::format("no label of {} counts", name);
   for (NamedWeight& weight : model.weights()) weight.value.mutable_grad() = torch::Tensor();
-  const torch::Tensor logits = model.read_out(some.tokens, variant.spec.read_out)();
+  const torch::Tensor logits = read_out(model, {some.tokens, variant.spec.read_out})->logits();
   torch::Tensor loss = mean_loss(variant.spec.loss, logits, some, torch::kFloat64);
   if (const torch::Tensor penalty = model.penalty(); penalty.defined()) loss = loss + penalty;
   if (!std::isfinite(loss.item<double>()))
@@ -50,7 +50,7 @@ std::unique_ptr<Model> try_model(const SmallModel& small, const Variant& variant
   }
 }
 
-NamedTensors copies(const Model& model) {
+NamedTensors first_weights(const Model& model) {
   NamedTensors all;
   for (const NamedWeight& weight : model.weights())
     all.emplace_back(weight.name, weight.value.detach().clone());
@@ -64,7 +64,7 @@ bool same_weights(const NamedTensors& a, const NamedTensors& b) {
 }
 
 std::string seed_fault(const Task& task) {
-  const auto drawn = [&](uint64_t seed) { return copies(*task.make_model(make_generator(seed))); };
+  const auto drawn = [&](uint64_t seed) { return first_weights(*task.make_model(make_generator(seed))); };
   if (!same_weights(drawn(0), drawn(0))) return "one seed gives two different sets of weights";
   const torch::Generator used = make_generator(0), fresh = make_generator(0);
   task.make_model(used);
@@ -94,9 +94,9 @@ std::string forward_fault(Model& model, const Variant& variant) {
     return fmt::format("forward() gives logits [{}]; expected [{}]", fmt::join(logits.sizes(), ", "),
                        fmt::join(shape, ", "));
   const torch::Tensor plain = logits.index_select(1, torch::tensor(spec.read_out, torch::kInt64));
-  const torch::Tensor fast = model.read_out(some.tokens, spec.read_out)();
+  const torch::Tensor fast = read_out(model, {some.tokens, spec.read_out})->logits();
   if (fast.sizes() != plain.sizes() || !torch::allclose(fast, plain, 1e-4, 1e-5))
-    return "read_out() gives other logits than forward() at these positions";
+    return "fast_read_out() gives other logits than forward() at these positions";
   return "";
 }
 

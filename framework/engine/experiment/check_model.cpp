@@ -35,12 +35,13 @@ void check_model(Model& model, const TaskSpec& spec, const Batch& batch) {
   if (!logits.requires_grad())
     throw Error("its model's forward() gives logits that do not depend on the weights",
                 "compute with the tensors that add_weight() returned, without detach() or a NoGradGuard");
-  const torch::Tensor fast = model.read_out(tokens, spec.read_out)();
-  check_logits("its model's read_out()", fast, {n, n_read, spec.d_vocab_out}, "[batch, n_read, d_vocab_out]");
+  const torch::Tensor fast = read_out(model, {tokens, spec.read_out})->logits();
+  check_logits("its model's fast_read_out()", fast, {n, n_read, spec.d_vocab_out},
+               "[batch, n_read, d_vocab_out]");
   const torch::Tensor positions = torch::tensor(spec.read_out, torch::kInt64).to(model.device());
   if (!torch::allclose(fast, logits.index_select(1, positions), 1e-3, 1e-4, /*equal_nan=*/true))
-    throw Error("its model's read_out() gives other logits than forward() at the read-out positions",
-                "leave read_out() out: the framework's own calls forward()");
+    throw Error("its model's fast_read_out() gives other logits than forward() at the read-out positions",
+                "leave fast_read_out() out: without it the framework calls forward()");
 }
 
 }  // namespace orrery::engine

@@ -20,7 +20,7 @@ void check_sample_shapes(const TaskSpec& spec, int64_t batch_size, const Batch& 
 void check_rows(const std::string& name, const torch::Tensor& rows, const Batch& grid);
 
 /// Likewise for a model of the task's own: does it have weights, does its forward pass give logits of the
-/// right shape that depend on them, and does read_out() give the same? Tries it on the first inputs of
+/// right shape that depend on them, and does fast_read_out() give the same? Tries it on the first inputs of
 /// `batch`.
 void check_model(Model& model, const TaskSpec& spec, const Batch& batch);
 

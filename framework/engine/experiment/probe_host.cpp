@@ -96,24 +96,6 @@ const Batch& ProbeHost::inputs(Inputs which) const {
   return nothing;
 }
 
-// The plain forward pass, of which only the read-out positions are kept.
-ObservedReadOut ProbeHost::plain_forward(const torch::Tensor& tokens,
-                                         const std::vector<std::string>& names) const {
-  const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(model_.device());
-  ObservedReadOut seen;
-  std::map<std::string, HookFunction> hooks;
-  for (const std::string& name : names)
-    hooks[name] = [&seen, &positions,
-                   point = find_hook_points(model_, name).front()](const torch::Tensor& activation) {
-      const int64_t dim = point->position_dim();
-      seen.activations[point->name()] =
-          dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions);
-      return activation;
-    };
-  seen.logits = run_with_hooks(model_, tokens, {hooks.begin(), hooks.end()}).index_select(1, positions);
-  return seen;
-}
-
 std::vector<std::string> ProbeHost::hook_points(const std::vector<std::string>& globs) const {
   std::set<std::string> names;  // one that two globs match is looked at once
   for (const std::string& glob : globs)
@@ -123,13 +105,11 @@ std::vector<std::string> ProbeHost::hook_points(const std::vector<std::string>& 
 
 // By its own needs alone, so that its numbers do not depend on which other probes there are.
 ProbeHost::Pass ProbeHost::pass_of(const ProbeInRun& probe) const {
-  const auto* const observed = dynamic_cast<const HasObservedReadOut*>(&model_);
-  return observed && observed->read_out_passes(hook_points(probe.needs.activations)) ? Pass::read_out
-                                                                                     : Pass::plain;
+  return model_.fast_read_out_keeps(hook_points(probe.needs.activations)) ? Pass::fast : Pass::plain;
 }
 
 // Piece by piece.
-ProbeHost::Seen ProbeHost::forward(const Batch& batch, Pass pass,
+ProbeHost::Seen ProbeHost::forward(const Batch& batch, Pass which,
                                    const std::vector<std::string>& globs) const {
   keep_freed_memory();
   const std::vector<std::string> names = hook_points(globs);
@@ -138,12 +118,11 @@ ProbeHost::Seen ProbeHost::forward(const Batch& batch, Pass pass,
   for (int64_t start = 0; start < batch.size(); start += piece_size) {
     const torch::Tensor tokens =
         batch.tokens.narrow(0, start, std::min(piece_size, batch.size() - start)).to(model_.device());
-    const ObservedReadOut seen =
-        pass == Pass::plain
-            ? plain_forward(tokens, names)
-            : dynamic_cast<HasObservedReadOut&>(model_).observe_read_out(tokens, spec_.read_out, names);
-    logits.push_back(seen.logits.to(torch::kCPU));
-    for (const auto& [name, activation] : seen.activations) kept[name].push_back(activation.to(torch::kCPU));
+    const ReadOutRequest request{tokens, spec_.read_out, {}, /*observed=*/true, names};
+    const auto pass = which == Pass::plain ? plain_read_out(model_, request) : model_.fast_read_out(request);
+    logits.push_back(pass->logits().to(torch::kCPU));
+    for (const auto& [name, activation] : pass->activations())
+      kept[name].push_back(activation.to(torch::kCPU));
   }
   Seen seen{torch::cat(logits), {}};
   for (const auto& [name, pieces] : kept) seen.cache.put(name, torch::cat(pieces));

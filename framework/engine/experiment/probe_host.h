@@ -10,8 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "sdk/model/observed_read_out.h"
-
 namespace orrery::engine {
 
 /// A probe of a run, with what the config says about it.
@@ -70,15 +68,14 @@ class ProbeHost {
     torch::Tensor logits;
     ActivationCache cache;
   };
-  enum class Pass { plain, read_out };
+  enum class Pass { plain, fast };
   using Look = std::pair<Inputs, Pass>;  // at what, and how
 
   const Batch& inputs(Inputs which) const;
   std::map<Look, Seen> look(const std::vector<const ProbeInRun*>& probes) const;
   std::vector<std::string> hook_points(const std::vector<std::string>& globs) const;
   Pass pass_of(const ProbeInRun& probe) const;
-  Seen forward(const Batch& batch, Pass pass, const std::vector<std::string>& globs) const;
-  ObservedReadOut plain_forward(const torch::Tensor& tokens, const std::vector<std::string>& names) const;
+  Seen forward(const Batch& batch, Pass which, const std::vector<std::string>& globs) const;
   template <class Action>
   std::vector<Outcome> each(int64_t step, const std::vector<const ProbeInRun*>& probes, const char* call,
                             const ProbeListener& listener, Action&& action) const;

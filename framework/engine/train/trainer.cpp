@@ -31,20 +31,20 @@ void check_settings(const TrainSettings& settings, const TaskSpec& spec, const S
 
 }  // namespace
 
-ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, const ReadOutOf& read_out_of)
+ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, const PassOf& pass_of)
     : spec_(spec) {
   for (int64_t start = 0; start < examples.size(); start += piece_size) {
     const int64_t end = std::min(start + piece_size, examples.size());
     Batch batch = examples.rows(torch::arange(start, end)).to(model.device());
-    auto read_out = read_out_of ? read_out_of(batch.tokens) : model.read_out(batch.tokens, spec.read_out);
-    pieces_.push_back({std::move(batch), std::move(read_out)});
+    auto pass = pass_of ? pass_of(batch) : read_out(model, {batch.tokens, spec.read_out});
+    pieces_.push_back({std::move(batch), std::move(pass)});
   }
 }
 
 Metrics ScoredSet::score(const std::string& prefix) const {
   torch::NoGradGuard no_grad;
   Score score(spec_.loss, spec_.groups);
-  for (const Piece& piece : pieces_) score.add(piece.read_out(), piece.batch);
+  for (const Piece& piece : pieces_) score.add(piece.pass->logits(), piece.batch);
   return score.metrics(prefix);
 }
 
@@ -58,20 +58,22 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
       optimizer_(model, settings),
       sample_rng_(make_generator(batch_seed)),
       dropout_(Dropout::from(settings, model, batch_seed)),
-      train_set_(model, spec, split.train, [this](const torch::Tensor& t) { return make_read_out(t); }),
-      test_set_(model, spec, split.test, [this](const torch::Tensor& t) { return make_read_out(t); }) {
+      train_set_(model, spec, split.train,
+                 [this](const Batch& batch) {
+                   return pass_over({batch.tokens, spec_.read_out});
+                 }),
+      test_set_(model, spec, split.test, [this](const Batch& batch) {
+        return pass_over({batch.tokens, spec_.read_out});
+      }) {
   keep_freed_memory();
   if (spec.endless) {
     sample_ = std::move(sample);
     return;
   }
   const bool full = settings.batch_size == 0 || settings.batch_size == split.train.size();
-  if (full && dropout_)
-    full_batch_ = [this] { return read_out(train_); };
-  else if (full)
-    full_batch_ = make_scored_read_out(train_);
-  else
-    order_.emplace(split.train.size(), settings.batch_size, batch_seed);
+  full_batch_ = full;
+  if (full && !dropout_) full_batch_pass_ = training_pass(train_);
+  if (!full) order_.emplace(split.train.size(), settings.batch_size, batch_seed);
 }
 
 double Trainer::learning_rate() const {
@@ -80,25 +82,24 @@ double Trainer::learning_rate() const {
 }
 
 std::pair<torch::Tensor, const Batch*> Trainer::next_logits() {
-  if (full_batch_) return {full_batch_(), &train_};
-  batch_ = sample_ ? sample_(settings_.batch_size, sample_rng_).to(model_.device())
-                   : train_.rows(order_->next().to(model_.device()));
-  return {read_out(batch_), &batch_};
+  if (full_batch_pass_) return {full_batch_pass_->logits(), &train_};
+  if (!full_batch_)
+    batch_ = sample_ ? sample_(settings_.batch_size, sample_rng_).to(model_.device())
+                     : train_.rows(order_->next().to(model_.device()));
+  const Batch& batch = full_batch_ ? train_ : batch_;
+  return {dropout_ ? dropped_out_logits(batch) : training_pass(batch)->logits(), &batch};
 }
 
-std::function<torch::Tensor()> Trainer::make_read_out(const torch::Tensor& tokens) {
-  if (settings_.kernel == "plain") return model_.Model::read_out(tokens, spec_.read_out);
-  return model_.read_out(tokens, spec_.read_out);
+std::unique_ptr<ReadOutPass> Trainer::pass_over(const ReadOutRequest& request) {
+  return settings_.kernel == "plain" ? plain_read_out(model_, request) : read_out(model_, request);
 }
 
-std::function<torch::Tensor()> Trainer::make_scored_read_out(const Batch& batch) {
-  if (settings_.kernel == "plain" || !batch.scored.defined()) return make_read_out(batch.tokens);
-  return model_.read_out_scored(batch.tokens, spec_.read_out, batch.scored);
+std::unique_ptr<ReadOutPass> Trainer::training_pass(const Batch& batch) {
+  return pass_over({batch.tokens, spec_.read_out, batch.scored});
 }
 
-// Dropout draws anew for each example, so it has no use for what the read-out pass shares between them.
-torch::Tensor Trainer::read_out(const Batch& batch) {
-  if (!dropout_) return make_scored_read_out(batch)();
+// Dropout draws anew for each example, so it has no use for what a fast pass shares between them.
+torch::Tensor Trainer::dropped_out_logits(const Batch& batch) {
   const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(batch.tokens.device());
   return run_with_hooks(model_, batch.tokens, dropout_->hooks()).index_select(1, positions);
 }

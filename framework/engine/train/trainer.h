@@ -21,16 +21,15 @@ namespace orrery::engine {
 /// A set of examples, made ready to be scored again and again.
 class ScoredSet {
  public:
-  /// What Model::read_out returns for tokens, at the positions of the task; null: just that.
-  using ReadOutOf = std::function<std::function<torch::Tensor()>(const torch::Tensor& tokens)>;
-  ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples,
-            const ReadOutOf& read_out_of = nullptr);
+  /// The pass for some examples; null: read_out() at the output positions of the task.
+  using PassOf = std::function<std::unique_ptr<ReadOutPass>(const Batch& examples)>;
+  ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, const PassOf& pass_of = nullptr);
   Metrics score(const std::string& prefix) const;
 
  private:
   struct Piece {
     Batch batch;
-    std::function<torch::Tensor()> read_out;
+    std::unique_ptr<ReadOutPass> pass;
   };
   const TaskSpec& spec_;
   std::vector<Piece> pieces_;  // a large set is scored piece by piece, to bound memory
@@ -61,9 +60,9 @@ class Trainer {
  private:
   double learning_rate() const;
   std::pair<torch::Tensor, const Batch*> next_logits();
-  std::function<torch::Tensor()> make_read_out(const torch::Tensor& tokens);
-  std::function<torch::Tensor()> make_scored_read_out(const Batch& batch);
-  torch::Tensor read_out(const Batch& batch);
+  std::unique_ptr<ReadOutPass> pass_over(const ReadOutRequest& request);
+  std::unique_ptr<ReadOutPass> training_pass(const Batch& batch);
+  torch::Tensor dropped_out_logits(const Batch& batch);
 
   Model& model_;
   const TaskSpec& spec_;
@@ -71,8 +70,9 @@ class Trainer {
   torch::Dtype loss_dtype_;
   Batch train_, batch_;
   Optimizer optimizer_;
-  // One of three is set: every update sees the whole training set, or batches of it, or fresh examples.
-  std::function<torch::Tensor()> full_batch_;
+  // Every update sees the whole training set, or batches of it (order_), or fresh examples (sample_).
+  bool full_batch_ = false;
+  std::unique_ptr<ReadOutPass> full_batch_pass_;  // made once; null with dropout
   std::optional<BatchOrder> order_;
   Sampler sample_;
   torch::Generator sample_rng_;

@@ -46,6 +46,37 @@ struct NamedWeight {
   torch::Tensor value;
 };
 
+/// What is wanted of a forward pass over a batch that is used many times.
+struct ReadOutRequest {
+  torch::Tensor tokens;            ///< [batch, n_ctx] int64, on the model's device
+  std::vector<int64_t> positions;  ///< the output positions: n_read of them, from 0
+  /// Which logits count in the loss: bool [batch, n_read]. The others may be left 0, to save the work.
+  /// Undefined: all count.
+  torch::Tensor loss_mask = {};
+  /// Set for probes: the pass keeps the activations of `hook_points` (names, no globs), and its numbers do
+  /// not depend on which of them are listed.
+  bool observed = false;
+  std::vector<std::string> hook_points = {};
+};
+
+/// A forward pass made ready for one request. It refers to the model, which must outlive it.
+class ORRERY_API ReadOutPass {
+ public:
+  virtual ~ReadOutPass();
+  /// Runs it with the weights of the moment. Returns logits [batch, n_read, d_vocab_out] on the model's
+  /// device, which may be differentiated.
+  virtual torch::Tensor logits() = 0;
+  /// By hook point, what the last logits() met there at the output positions: [batch, n_read, ...]. An
+  /// activation without a position dimension has n_read = 1.
+  const std::map<std::string, torch::Tensor>& activations() const { return activations_; }
+
+ protected:
+  std::map<std::string, torch::Tensor> activations_;
+};
+
+/// A pass that keeps no activations: `logits` is what its logits() calls.
+ORRERY_API std::unique_ptr<ReadOutPass> make_pass(std::function<torch::Tensor()> logits);
+
 /// What the framework trains and probes look into.
 class ORRERY_API Model {
  public:
@@ -55,37 +86,41 @@ class ORRERY_API Model {
   Model& operator=(const Model&) = delete;
 
   /// The plain forward pass, through every hook point.
-  /// tokens: [batch, n_ctx] int64, on the model's device. Returns logits [batch, n_ctx, d_vocab_out]; a model
-  /// with one output for the whole input gives it at every position (expand() costs nothing).
+  /// tokens: [batch, n_ctx] int64, on the model's device. Returns float32 logits [batch, n_ctx, d_vocab_out]
+  /// there; a model with one output for the whole input gives it at every position (expand() costs nothing).
   virtual torch::Tensor forward(const torch::Tensor& tokens) = 0;
 
-  /// A forward pass for a batch that is used many times: what it returns computes, with the weights of the
-  /// moment of the call, the logits [batch, n_read, d_vocab_out] at `positions`, and may be differentiated.
-  /// It equals forward() at those positions but may be much faster; it passes no hook point.
-  virtual std::function<torch::Tensor()> read_out(torch::Tensor tokens, std::vector<int64_t> positions);
-  /// The same where only those logits count at which `scored`, bool [batch, n_read], is true: the others may
-  /// be left 0, to save the work. Default: read_out(), which computes them all.
-  virtual std::function<torch::Tensor()> read_out_scored(torch::Tensor tokens, std::vector<int64_t> positions,
-                                                         torch::Tensor scored);
+  /// A pass that gives what forward() gives at the output positions, and may be much faster; it runs no
+  /// hooks. Null where the model has none for this request: then plain_read_out() serves. Asked for an
+  /// observed request only where fast_read_out_keeps() its hook points. Default: null.
+  virtual std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request);
+  /// Whether fast_read_out() serves observed requests for these hook points. Default: no.
+  virtual bool fast_read_out_keeps(const std::vector<std::string>& hook_points) const;
 
   /// What the model adds to the loss that is minimised: a differentiable scalar of the weights, beside weight
   /// decay and L1. Default: an undefined tensor, nothing. Metrics leave it out of their losses.
   virtual torch::Tensor penalty();
 
   /// All weights, in a fixed order: float32 leaves of the autograd graph, on device().
-  const std::vector<NamedWeight>& weights() const { return weights_; }
-  std::vector<NamedWeight>& weights() { return weights_; }
+  const std::vector<NamedWeight>& weights() const { return parts_->weights; }
+  std::vector<NamedWeight>& weights() { return parts_->weights; }
   /// One weight itself, no copy. Throws orrery::Error, with the nearest name, if there is none of this name.
   torch::Tensor weight(const std::string& name) const;
 
   /// All hook points, in the order in which a forward pass meets them.
-  const std::vector<std::unique_ptr<HookPoint>>& hook_points() const { return hook_points_; }
+  const std::vector<std::unique_ptr<HookPoint>>& hook_points() const { return parts_->hook_points; }
 
   int64_t n_parameters() const;  ///< numbers in all weights
   torch::Device device() const;  ///< of the weights; the CPU for a model without any
   void to(torch::Device device);
 
  protected:
+  /// A model with the weights and hook points of another: for one that stands in front of it.
+  struct InFrontOf {
+    Model& model;
+  };
+  explicit Model(InFrontOf other);
+
   /// Makes a copy of `value` a weight that is trained; returns a handle to it that stays good for the model's
   /// life. Throws orrery::Error for a name that comes twice.
   torch::Tensor add_weight(const std::string& name, torch::Tensor value);
@@ -93,8 +128,17 @@ class ORRERY_API Model {
   HookPoint& add_hook_point(const std::string& name, int64_t position_dim = 1);
 
  private:
-  std::vector<NamedWeight> weights_;
-  std::vector<std::unique_ptr<HookPoint>> hook_points_;
+  struct Parts {
+    std::vector<NamedWeight> weights;
+    std::vector<std::unique_ptr<HookPoint>> hook_points;
+  };
+  std::shared_ptr<Parts> parts_;
 };
+
+/// The pass through forward(), which every other pass is held to. `model` outlives it. Throws orrery::Error,
+/// with the nearest name, if the request names a hook point that the model has not.
+ORRERY_API std::unique_ptr<ReadOutPass> plain_read_out(Model& model, ReadOutRequest request);
+/// The model's fast pass, or where it has none for this request, the plain one.
+ORRERY_API std::unique_ptr<ReadOutPass> read_out(Model& model, const ReadOutRequest& request);
 
 }  // namespace orrery

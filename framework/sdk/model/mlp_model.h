@@ -11,7 +11,7 @@ class Mlp final : public Model {
  public:
   Mlp(const MlpConfig& config, const TaskSpec& spec, torch::Generator rng);
   torch::Tensor forward(const torch::Tensor& tokens) override;
-  std::function<torch::Tensor()> read_out(torch::Tensor tokens, std::vector<int64_t> positions) override;
+  std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request) override;
 
   const MlpConfig& config() const { return config_; }
   int64_t d_vocab() const { return d_vocab_; }

@@ -123,7 +123,8 @@ std::function<torch::Tensor(const torch::Tensor& W)> Mlp::hidden_layer(const tor
   return [post](const torch::Tensor& W) { return post.mm(W); };
 }
 
-std::function<torch::Tensor()> Mlp::read_out(torch::Tensor tokens, std::vector<int64_t> positions) {
+std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
+  const torch::Tensor& tokens = request.tokens;
   // What the weights do not change is made once.
   const bool by_rows = table_fits(tokens);
   const torch::Tensor fixed = !has_bits() ? tokens.narrow(1, 0, 2).contiguous()
@@ -132,12 +133,12 @@ std::function<torch::Tensor()> Mlp::read_out(torch::Tensor tokens, std::vector<i
   const torch::Tensor rows = !by_rows     ? torch::Tensor()
                              : has_bits() ? rows_of_bits(tokens)
                                           : first_layer_rows(fixed);
-  const auto n_read = static_cast<int64_t>(positions.size());
+  const auto n_read = static_cast<int64_t>(request.positions.size());
   const int64_t batch = tokens.size(0), d_mlp = W_out_.size(0), d_embed = W_out_.size(1);
   // W_out W_U as one small matrix, where that saves multiplications.
   const bool joined = d_mlp * d_embed * d_vocab_out_ + batch * d_mlp * d_vocab_out_ <
                       batch * d_embed * (d_mlp + d_vocab_out_);
-  return [this, fixed, rows, n_read, joined] {
+  return make_pass([this, fixed, rows, n_read, joined] {
     const auto onwards = hidden_layer(fixed, rows);
     torch::Tensor logits;
     if (writes_logits()) {
@@ -148,7 +149,7 @@ std::function<torch::Tensor()> Mlp::read_out(torch::Tensor tokens, std::vector<i
       logits = plus(onwards(W_out_), b_out_).mm(W_U);
     }
     return logits.unsqueeze(1).expand({-1, n_read, -1});
-  };
+  });
 }
 
 }  // namespace orrery

@@ -226,8 +226,8 @@ TEST_P(MlpTest, PlainForwardIsTheFormulaAtEveryPosition) {
 }
 
 TEST_P(MlpTest, ReadOutEqualsPlainInLossAndGradients) {
-  const auto read_out = model->read_out(tokens, GetParam().spec.read_out);
-  const auto [value, gradients] = loss_and_gradients(read_out());
+  const auto pass = read_out(*model, {tokens, GetParam().spec.read_out});
+  const auto [value, gradients] = loss_and_gradients(pass->logits());
   const auto [plain_value, plain_gradients] = loss_and_gradients(plain());
   EXPECT_NEAR(value, plain_value, 1e-5 * plain_value);
   for (size_t i = 0; i < gradients.size(); ++i) {
@@ -239,10 +239,10 @@ TEST_P(MlpTest, ReadOutEqualsPlainInLossAndGradients) {
 }
 
 TEST_P(MlpTest, ReadOutFollowsTheWeights) {
-  const auto read_out = model->read_out(tokens, GetParam().spec.read_out);
-  read_out();
+  const auto pass = read_out(*model, {tokens, GetParam().spec.read_out});
+  pass->logits();
   for (NamedWeight& w : model->weights()) w.value.data().mul_(1.25);
-  EXPECT_TRUE(torch::allclose(read_out(), plain(), 1e-4, 1e-5));
+  EXPECT_TRUE(torch::allclose(pass->logits(), plain(), 1e-4, 1e-5));
 }
 
 TEST_P(MlpTest, HookPointsBelongToTheWholeInput) {

@@ -6,24 +6,76 @@
 
 namespace orrery {
 
-Model::Model() = default;
+ReadOutPass::~ReadOutPass() = default;
+
+namespace {
+
+class LogitsOnly final : public ReadOutPass {
+ public:
+  explicit LogitsOnly(std::function<torch::Tensor()> logits) : logits_(std::move(logits)) {}
+  torch::Tensor logits() override { return logits_(); }
+
+ private:
+  std::function<torch::Tensor()> logits_;
+};
+
+class PlainPass final : public ReadOutPass {
+ public:
+  PlainPass(Model& model, ReadOutRequest request)
+      : model_(model),
+        request_(std::move(request)),
+        positions_(torch::tensor(request_.positions, torch::kInt64).to(request_.tokens.device())) {
+    for (const std::string& name : request_.hook_points)
+      hooks_.emplace_back(name,
+                          [this, point = find_hook_points(model, name).front()](const auto& activation) {
+                            const int64_t dim = point->position_dim();
+                            activations_[point->name()] =
+                                dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions_);
+                            return activation;
+                          });
+  }
+
+  torch::Tensor logits() override {
+    const torch::Tensor all =
+        hooks_.empty() ? model_.forward(request_.tokens) : run_with_hooks(model_, request_.tokens, hooks_);
+    return all.index_select(1, positions_);
+  }
+
+ private:
+  Model& model_;
+  ReadOutRequest request_;
+  torch::Tensor positions_;
+  std::vector<std::pair<std::string, HookFunction>> hooks_;
+};
+
+}  // namespace
+
+std::unique_ptr<ReadOutPass> make_pass(std::function<torch::Tensor()> logits) {
+  return std::make_unique<LogitsOnly>(std::move(logits));
+}
+
+std::unique_ptr<ReadOutPass> plain_read_out(Model& model, ReadOutRequest request) {
+  return std::make_unique<PlainPass>(model, std::move(request));
+}
+
+std::unique_ptr<ReadOutPass> read_out(Model& model, const ReadOutRequest& request) {
+  if (!request.observed || model.fast_read_out_keeps(request.hook_points))
+    if (auto fast = model.fast_read_out(request)) return fast;
+  return plain_read_out(model, request);
+}
+
+Model::Model() : parts_(std::make_shared<Parts>()) {}
+Model::Model(InFrontOf other) : parts_(other.model.parts_) {}
 Model::~Model() = default;
 
-std::function<torch::Tensor()> Model::read_out(torch::Tensor tokens, std::vector<int64_t> positions) {
-  const torch::Tensor index = torch::tensor(positions, torch::kInt64).to(tokens.device());
-  return [this, tokens = std::move(tokens), index] { return forward(tokens).index_select(1, index); };
-}
-
-std::function<torch::Tensor()> Model::read_out_scored(torch::Tensor tokens, std::vector<int64_t> positions,
-                                                      torch::Tensor) {
-  return read_out(std::move(tokens), std::move(positions));
-}
+std::unique_ptr<ReadOutPass> Model::fast_read_out(const ReadOutRequest&) { return nullptr; }
+bool Model::fast_read_out_keeps(const std::vector<std::string>&) const { return false; }
 
 torch::Tensor Model::penalty() { return {}; }
 
 torch::Tensor Model::weight(const std::string& name) const {
   std::vector<std::string> names;
-  for (const NamedWeight& weight : weights_) {
+  for (const NamedWeight& weight : parts_->weights) {
     if (weight.name == name) return weight.value;
     names.push_back(weight.name);
   }
@@ -33,28 +85,28 @@ torch::Tensor Model::weight(const std::string& name) const {
 
 int64_t Model::n_parameters() const {
   int64_t total = 0;
-  for (const NamedWeight& weight : weights_) total += weight.value.numel();
+  for (const NamedWeight& weight : parts_->weights) total += weight.value.numel();
   return total;
 }
 
 torch::Device Model::device() const {
-  return weights_.empty() ? torch::Device(torch::kCPU) : weights_.front().value.device();
+  return parts_->weights.empty() ? torch::Device(torch::kCPU) : parts_->weights.front().value.device();
 }
 
 void Model::to(torch::Device device) {
-  for (NamedWeight& weight : weights_) weight.value.set_data(weight.value.detach().to(device));
+  for (NamedWeight& weight : parts_->weights) weight.value.set_data(weight.value.detach().to(device));
 }
 
 torch::Tensor Model::add_weight(const std::string& name, torch::Tensor value) {
-  for (const NamedWeight& weight : weights_)
+  for (const NamedWeight& weight : parts_->weights)
     if (weight.name == name) throw Error("the model declares the weight \"" + name + "\" twice");
-  weights_.push_back({name, value.detach().clone().requires_grad_(true)});
-  return weights_.back().value;
+  parts_->weights.push_back({name, value.detach().clone().requires_grad_(true)});
+  return parts_->weights.back().value;
 }
 
 HookPoint& Model::add_hook_point(const std::string& name, int64_t position_dim) {
-  hook_points_.push_back(std::make_unique<HookPoint>(name, position_dim));
-  return *hook_points_.back();
+  parts_->hook_points.push_back(std::make_unique<HookPoint>(name, position_dim));
+  return *parts_->hook_points.back();
 }
 
 }  // namespace orrery

@@ -182,37 +182,49 @@ torch::Tensor ReadOut::mlp(const torch::Tensor& x, const BlockWeights& w, Neuron
 
 }  // namespace
 
-std::function<torch::Tensor()> make_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
-                                             const std::vector<int64_t>& positions,
-                                             const torch::Tensor& scored) {
-  if (auto folded = make_folded_read_out(weights, tokens, positions)) return folded;
-  if (auto additive = make_attention_only_read_out(weights, tokens, positions, scored)) return additive;
-  return [read_out = std::make_shared<ReadOut>(weights, tokens, positions)] { return (*read_out)(); };
-}
-
 namespace {
 
 std::string last_mlp(const TransformerWeights& weights) {
   return fmt::format("blocks.{}.mlp.", weights.blocks.size() - 1);
 }
 
+class ObservedPass final : public ReadOutPass {
+ public:
+  ObservedPass(const TransformerWeights& weights, const ReadOutRequest& request)
+      : read_out_(weights, request.tokens, request.positions),
+        pre_(last_mlp(weights) + "hook_pre"),
+        hook_points_(request.hook_points) {}
+
+  torch::Tensor logits() override {
+    Neurons seen;
+    torch::Tensor logits = read_out_(&seen);
+    for (const std::string& name : hook_points_) activations_[name] = name == pre_ ? seen.pre : seen.post;
+    return logits;
+  }
+
+ private:
+  ReadOut read_out_;
+  std::string pre_;
+  std::vector<std::string> hook_points_;
+};
+
 }  // namespace
 
-bool read_out_passes(const TransformerWeights& weights, const std::vector<std::string>& hook_points) {
+bool read_out_keeps(const TransformerWeights& weights, const std::vector<std::string>& hook_points) {
   const std::string mlp = last_mlp(weights);
   return std::all_of(hook_points.begin(), hook_points.end(), [&](const std::string& name) {
     return name == mlp + "hook_pre" || name == mlp + "hook_post";
   });
 }
 
-ObservedReadOut observe_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
-                                 const std::vector<int64_t>& positions,
-                                 const std::vector<std::string>& hook_points) {
-  Neurons seen;
-  ObservedReadOut observed{ReadOut(weights, tokens, positions)(&seen), {}};
-  for (const std::string& name : hook_points)
-    observed.activations[name] = name == last_mlp(weights) + "hook_pre" ? seen.pre : seen.post;
-  return observed;
+std::unique_ptr<ReadOutPass> make_read_out(const TransformerWeights& weights, const ReadOutRequest& request) {
+  const torch::Tensor& tokens = request.tokens;
+  const std::vector<int64_t>& positions = request.positions;
+  if (request.observed) return std::make_unique<ObservedPass>(weights, request);
+  if (auto folded = make_folded_read_out(weights, tokens, positions)) return make_pass(std::move(folded));
+  if (auto additive = make_attention_only_read_out(weights, tokens, positions, request.loss_mask))
+    return make_pass(std::move(additive));
+  return make_pass([pass = std::make_shared<ReadOut>(weights, tokens, positions)] { return (*pass)(); });
 }
 
 }  // namespace orrery

@@ -51,23 +51,15 @@ torch::Tensor activate(const torch::Tensor& pre, const std::string& act_fn) {
 
 namespace {
 
-class Transformer final : public Model, public HasObservedReadOut {
+class Transformer final : public Model {
  public:
   Transformer(const TransformerConfig& config, const TaskSpec& spec, torch::Generator rng);
   torch::Tensor forward(const torch::Tensor& tokens) override;
-  std::function<torch::Tensor()> read_out(torch::Tensor tokens, std::vector<int64_t> positions) override {
-    return make_read_out(weights_, tokens, positions);
+  std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request) override {
+    return make_read_out(weights_, request);
   }
-  std::function<torch::Tensor()> read_out_scored(torch::Tensor tokens, std::vector<int64_t> positions,
-                                                 torch::Tensor scored) override {
-    return make_read_out(weights_, tokens, positions, scored);
-  }
-  bool read_out_passes(const std::vector<std::string>& hook_points) const override {
-    return orrery::read_out_passes(weights_, hook_points);
-  }
-  ObservedReadOut observe_read_out(const torch::Tensor& tokens, const std::vector<int64_t>& positions,
-                                   const std::vector<std::string>& hook_points) override {
-    return orrery::observe_read_out(weights_, tokens, positions, hook_points);
+  bool fast_read_out_keeps(const std::vector<std::string>& hook_points) const override {
+    return read_out_keeps(weights_, hook_points);
   }
 
  private:

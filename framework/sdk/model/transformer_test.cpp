@@ -225,8 +225,8 @@ TEST_P(TransformerTest, PlainForwardIsTheFormula) {
 }
 
 TEST_P(TransformerTest, ReadOutEqualsPlainInLossAndGradients) {
-  const auto read_out = model->read_out(tokens, GetParam().read_out);
-  const auto [loss, gradients] = loss_and_gradients(read_out());
+  const auto pass = read_out(*model, {tokens, GetParam().read_out});
+  const auto [loss, gradients] = loss_and_gradients(pass->logits());
   const auto [plain_loss, plain_gradients] =
       loss_and_gradients(model->forward(tokens).index_select(1, torch::tensor(GetParam().read_out)));
   EXPECT_NEAR(loss, plain_loss, 1e-5 * plain_loss);
@@ -255,8 +255,8 @@ TEST_P(TransformerTest, ReadOutOfScoredLogitsIsThatOfAllWhereTheyCount) {
     for (NamedWeight& w : model->weights()) gradients.push_back(w.value.grad().clone());
     return gradients;
   };
-  const torch::Tensor all = model->read_out(tokens, GetParam().read_out)();
-  const torch::Tensor some = model->read_out_scored(tokens, GetParam().read_out, scored)();
+  const torch::Tensor all = read_out(*model, {tokens, GetParam().read_out})->logits();
+  const torch::Tensor some = read_out(*model, {tokens, GetParam().read_out, scored})->logits();
   ASSERT_EQ(some.sizes(), all.sizes());
   EXPECT_TRUE(torch::allclose(some.index({scored}), all.index({scored}), 1e-5, 1e-6));
   const auto of_some = gradients_of(some), of_all = gradients_of(all);
@@ -266,11 +266,11 @@ TEST_P(TransformerTest, ReadOutOfScoredLogitsIsThatOfAllWhereTheyCount) {
 }
 
 TEST_P(TransformerTest, ReadOutFollowsTheWeights) {
-  const auto read_out = model->read_out(tokens, GetParam().read_out);
-  read_out();
+  const auto pass = read_out(*model, {tokens, GetParam().read_out});
+  pass->logits();
   for (NamedWeight& w : model->weights()) w.value.data().mul_(1.25);
   const torch::Tensor expected = model->forward(tokens).index_select(1, torch::tensor(GetParam().read_out));
-  EXPECT_TRUE(torch::allclose(read_out(), expected, 1e-4, 1e-5));
+  EXPECT_TRUE(torch::allclose(pass->logits(), expected, 1e-4, 1e-5));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, TransformerTest, ::testing::ValuesIn(cases),

@@ -5,7 +5,6 @@
 
 #include <vector>
 
-#include "sdk/model/observed_read_out.h"
 #include "sdk/model/plus.h"
 
 namespace orrery {
@@ -41,17 +40,10 @@ torch::Tensor join_heads(const torch::Tensor& z, const torch::Tensor& W_O);
 /// The MLP's activation function.
 torch::Tensor activate(const torch::Tensor& pre, const std::string& act_fn);
 
-/// The forward pass of Model::read_out: in the last layer, queries, MLP and unembedding at `positions` only;
-/// what depends on (token, position) alone is computed once per distinct pair. scored: which logits count, as
-/// for Model::read_out_scored; undefined: all.
-std::function<torch::Tensor()> make_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
-                                             const std::vector<int64_t>& positions,
-                                             const torch::Tensor& scored = {});
-/// Whether that pass comes by these hook points: "blocks.L.mlp.hook_pre" and "hook_post" of the last layer L.
-bool read_out_passes(const TransformerWeights& weights, const std::vector<std::string>& hook_points);
-/// The same pass, once, with a look at them.
-ObservedReadOut observe_read_out(const TransformerWeights& weights, const torch::Tensor& tokens,
-                                 const std::vector<int64_t>& positions,
-                                 const std::vector<std::string>& hook_points);
+/// The pass of Model::fast_read_out: in the last layer, queries, MLP and unembedding at the output positions
+/// only; what depends on (token, position) alone is computed once per distinct pair.
+std::unique_ptr<ReadOutPass> make_read_out(const TransformerWeights& weights, const ReadOutRequest& request);
+/// Whether that pass keeps these hook points: "blocks.L.mlp.hook_pre" and "hook_post" of the last layer L.
+bool read_out_keeps(const TransformerWeights& weights, const std::vector<std::string>& hook_points);
 
 }  // namespace orrery

@@ -21,14 +21,16 @@ struct Params {
   }
 };
 
-// Two logits too many; and read_out() does not agree with forward().
+// Two logits too many; and fast_read_out() does not agree with forward().
 class WrongModel final : public orrery::Model {
  public:
   WrongModel() : W_(add_weight("W", torch::ones({p}))) {}
   Tensor forward(const Tensor& tokens) override { return W_.expand({tokens.size(0), tokens.size(1), p}) + 0; }
-  std::function<Tensor()> read_out(Tensor tokens, std::vector<int64_t> positions) override {
-    const auto n = static_cast<int64_t>(positions.size());
-    return [this, n, batch = tokens.size(0)] { return W_.expand({batch, n, p}) + 1; };
+  std::unique_ptr<orrery::ReadOutPass> fast_read_out(const orrery::ReadOutRequest& request) override {
+    const auto n = static_cast<int64_t>(request.positions.size());
+    return orrery::make_pass([this, n, batch = request.tokens.size(0)] {
+      return W_.expand({batch, n, p}) + 1;
+    });
   }
 
  private:

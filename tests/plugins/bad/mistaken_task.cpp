@@ -29,9 +29,9 @@ class Table final : public orrery::Model {
     const torch::Tensor all = logits.unsqueeze(1).expand({-1, 2, -1});
     return mistake_ == "detached" ? all.detach() : all;
   }
-  std::function<torch::Tensor()> read_out(torch::Tensor tokens, std::vector<int64_t> positions) override {
-    if (mistake_ != "other_read_out") return Model::read_out(tokens, positions);
-    return [this, tokens] { return 2 * forward(tokens).narrow(1, 0, 1); };
+  std::unique_ptr<orrery::ReadOutPass> fast_read_out(const orrery::ReadOutRequest& request) override {
+    if (mistake_ != "other_read_out") return nullptr;
+    return orrery::make_pass([this, tokens = request.tokens] { return 2 * forward(tokens).narrow(1, 0, 1); });
   }
 
  private:
