@@ -5,11 +5,13 @@
 #include <orrery/version.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 
 #include "cli/commands/commands.h"
 #include "cli/text/terminal.h"
 #include "engine/processes/crash.h"
+#include "sdk/files/atomic_file.h"
 
 namespace {
 
@@ -42,15 +44,12 @@ void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
                      fmt::format("there are: {}", fmt::join(names, ", ")));
 }
 
-// Every help text as an entry of the table in framework/start/start.cpp, which prints them in our place.
-void print_help_texts(const CLI::App& program) {
-  const auto print = [](const std::string& command, const std::string& text) {
-    fmt::print("{{\"{}\", R\"help({})help\"}},\n", command, text);
-  };
-  print("", program.help());
-  print("--version", program.version() + "\n");
+// Every help text as a file of framework/start/help, for the launcher and the start program, which answer in our
+// place before anything is built or loaded.
+void write_help_texts(const CLI::App& program, const std::filesystem::path& folder) {
+  write_file(folder / "orrery.txt", program.help());
   for (const CLI::App* command : program.get_subcommands(nullptr))
-    print(command->get_name(), command->help("orrery"));
+    write_file(folder / (command->get_name() + ".txt"), command->help("orrery"));
 }
 
 int run(int argc, char** argv) {
@@ -64,7 +63,10 @@ int run(int argc, char** argv) {
                          cli::add_compare, cli::add_verify, cli::add_ablate, cli::add_patch, cli::add_import,
                          cli::add_export, cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
     commands.push_back(add(program));
-  if (argc == 2 && argv[1] == std::string_view("--help-texts")) return print_help_texts(program), 0;
+  if (argc == 3 && argv[1] == std::string_view("--help-texts")) {
+    write_help_texts(program, argv[2]);
+    return 0;
+  }
   refuse_unknown_command(program, argc, argv);
   try {
     program.parse(argc, argv);

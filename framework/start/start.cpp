@@ -16,10 +16,10 @@ namespace {
 namespace fs = std::filesystem;
 
 struct HelpText {
-  std::string_view command;  // empty: the program itself
+  std::string_view command;  // "orrery": the program itself
   std::string_view text;
 };
-// What orrery-core --help-texts printed when it was built.
+// The files of help/, which orrery-core --help-texts wrote.
 constexpr HelpText help_texts[] = {
 #include "help_texts.inc"
 };
@@ -33,7 +33,7 @@ std::string_view help_of(std::string_view command) {
 // The answer to a request that is for help and nothing else; empty for all others.
 std::string_view answer(int argc, char** argv) {
   const auto is_help = [&](int i) { return !std::strcmp(argv[i], "--help") || !std::strcmp(argv[i], "-h"); };
-  if (argc == 2 && is_help(1)) return help_of("");
+  if (argc == 2 && is_help(1)) return help_of("orrery");
   if (argc == 2 && !std::strcmp(argv[1], "--version")) return help_of("--version");
   if (argc == 3 && argv[1][0] != '-' && is_help(2)) return help_of(argv[1]);
   return {};

@@ -4,13 +4,18 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "run_program.h"
 
 namespace orrery {
 namespace {
+
+namespace fs = std::filesystem;
 
 std::string said_by_core(const std::string& arguments) {
   std::string text;
@@ -19,6 +24,11 @@ std::string said_by_core(const std::string& arguments) {
   for (size_t n; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) text.append(buffer.data(), n);
   EXPECT_EQ(pclose(pipe), 0);
   return text;
+}
+
+std::string text_of(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
 }
 
 // Sets or, with nullopt, unsets a variable for as long as the object lives.
@@ -49,6 +59,24 @@ TEST(Start, HelpIsThatOfTheCore) {
     EXPECT_NE(program.out.find("Usage"), std::string::npos);
   }
   EXPECT_EQ(place.orrery({"--version"}).out, said_by_core("--version"));
+}
+
+// The launcher prints these before anything is built.
+TEST(Start, HelpTextsAreKeptAsFiles) {
+  const Workplace place;
+  const fs::path kept = ORRERY_SOURCE_DIR "/framework/start/help";
+  const char* update = std::getenv("ORRERY_UPDATE_HELP");
+  const fs::path written = update ? kept : fs::path(place.path("help"));
+  fs::create_directories(written);
+  said_by_core("--help-texts " + written.string());
+  std::set<std::string> names;
+  for (const fs::path& folder : {kept, written})
+    for (const auto& file : fs::directory_iterator(folder)) names.insert(file.path().filename().string());
+  EXPECT_GT(names.size(), 15u);
+  for (const std::string& name : names)
+    EXPECT_EQ(text_of(kept / name), text_of(written / name))
+        << "write them anew: ORRERY_UPDATE_HELP=1 build/release/tests/program/integration_tests "
+           "--gtest_filter=Start.HelpTextsAreKeptAsFiles";
 }
 
 TEST(Start, HelpOfNoCommandIsAMistake) {
