@@ -16,7 +16,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct AblateArguments {
   std::string run, step = "last", inputs = "test", mode = "mean", at;
   std::vector<std::string> heads, neurons, directions, hooks, files;
   int64_t seed = 0;
@@ -55,7 +55,7 @@ torch::Tensor only_tensor(const std::string& file) {
   return tensors[0].second;
 }
 
-std::vector<Component> chosen(const Options& options, const Model& model) {
+std::vector<Component> chosen(const AblateArguments& options, const Model& model) {
   std::vector<Component> all;
   for (const std::string& text : options.heads) {
     const auto [layer, heads] = parse_part("--head", text);
@@ -77,14 +77,14 @@ std::vector<Component> chosen(const Options& options, const Model& model) {
   return all.empty() ? main_components(model) : all;
 }
 
-Replacement replacement(const Options& options, Model& model, const Batch& batch,
+Replacement replacement(const AblateArguments& options, Model& model, const Batch& batch,
                         const std::vector<Component>& components) {
   if (options.mode == "zero") return zeros();
   if (options.mode == "mean") return means(model, batch, components);
   return resampled(model, batch, components, make_generator(static_cast<uint64_t>(options.seed)));
 }
 
-int ablate(const Options& options) {
+int ablate(const AblateArguments& options) {
   const auto registry = load_plugins(options.files);
   NetworkAtStep loaded(*registry, options.run, options.step);
   use_threads(loaded.experiment().settings().train.threads);
@@ -117,7 +117,7 @@ int ablate(const Options& options) {
 }  // namespace
 
 Command add_ablate(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<AblateArguments>();
   CLI::App* command = program.add_subcommand("ablate", "Take parts of a network out and see what it loses");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
   const auto repeated = [&](const char* name, std::vector<std::string>& into, const char* doc,

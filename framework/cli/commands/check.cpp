@@ -20,7 +20,7 @@ using checks::Result;
 using checks::Verdict;
 namespace fs = std::filesystem;
 
-struct Options {
+struct CheckArguments {
   std::vector<std::string> plugins, files;
   CheckOptions how;
   bool all = false, json = false;
@@ -46,7 +46,7 @@ const Plugin& find_plugin(Registry& registry, const std::string& argument) {
   throw Error(fmt::format("{} was not loaded", argument));
 }
 
-std::vector<std::string> arguments_of(const Options& options, const Registry& registry) {
+std::vector<std::string> arguments_of(const CheckArguments& options, const Registry& registry) {
   if (options.all == !options.plugins.empty())
     throw UsageError("give plugins, by name or file, or --all",
                      "for example: orrery check build/plugins/task_mine.so");
@@ -125,7 +125,7 @@ std::string plugin_json(const CheckedPlugin& plugin, const std::string& argument
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-CheckedPlugin check_one(const Options& options, Registry& registry, const std::string& argument,
+CheckedPlugin check_one(const CheckArguments& options, Registry& registry, const std::string& argument,
                         Progress& progress, int64_t number) {
   return run_checks({
       .make =
@@ -142,7 +142,7 @@ CheckedPlugin check_one(const Options& options, Registry& registry, const std::s
   });
 }
 
-int check(const Options& options) {
+int check(const CheckArguments& options) {
   const auto registry = load_plugins(options.files);
   const std::vector<std::string> arguments = arguments_of(options, *registry);
   std::string text;
@@ -164,7 +164,7 @@ int check(const Options& options) {
 }  // namespace
 
 Command add_check(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckArguments>();
   CLI::App* command =
       program.add_subcommand("check", "Check that a task or probe keeps its side of the contract");
   command->add_option("plugins", options->plugins, "Files, or names as `orrery plugins` lists them")

@@ -20,13 +20,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct CompareArguments {
   std::vector<std::string> runs, hooks, files;
   std::string step = "last", html;
   bool json = false, probe_missing = false, no_activations = false;
 };
 
-void check_request(const Options& options) {
+void check_request(const CompareArguments& options) {
   if (options.runs.size() < 2)
     throw UsageError("comparing needs two runs or more", "for example: orrery compare runs/one runs/another");
   for (size_t i = 0; i < options.runs.size(); ++i)
@@ -48,7 +48,7 @@ void write_page(const Comparison& comparison, const std::string& file) {
   note(fmt::format("the page is {}", file));
 }
 
-int compare_command(const Options& options) {
+int compare_command(const CompareArguments& options) {
   check_request(options);
   if (!options.html.empty()) require_page();
   const auto registry = load_plugins(options.files);
@@ -72,7 +72,7 @@ int compare_command(const Options& options) {
 }  // namespace
 
 Command add_compare(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareArguments>();
   CLI::App* command = program.add_subcommand("compare", "Set networks of two runs or more side by side");
   command->add_option("runs", options->runs, "Directories of runs")->required()->type_name("RUN");
   command->add_option(

@@ -17,13 +17,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct ExportArguments {
   std::string run, format, out, figures, steps, step = "last";
   std::vector<std::string> files;
   bool all_outputs = false, tensorboard = false;
 };
 
-NetworkFormat choose_format(const Options& options) {
+NetworkFormat choose_format(const ExportArguments& options) {
   const std::string ending = fs::path(options.out).extension().string();
   const std::string& format = options.format;
   if (format == "safetensors" || (format.empty() && ending == ".safetensors"))
@@ -34,7 +34,7 @@ NetworkFormat choose_format(const Options& options) {
 }
 
 // Whole runs and runs that are still trained: what there is.
-int export_curves_of(const Options& options) {
+int export_curves_of(const ExportArguments& options) {
   if (!options.format.empty() || options.step != "last" || options.all_outputs)
     throw UsageError("--tensorboard cannot be used with --format, --step or --all-outputs",
                      "it writes the curves of the whole run");
@@ -42,7 +42,7 @@ int export_curves_of(const Options& options) {
   return 0;
 }
 
-int export_run(const Options& options) {
+int export_run(const ExportArguments& options) {
   if (options.tensorboard && !options.figures.empty())
     throw UsageError("--tensorboard and --figures cannot be used together", "ask for one after the other");
   if (options.tensorboard) return export_curves_of(options);
@@ -65,7 +65,7 @@ int export_run(const Options& options) {
 }  // namespace
 
 Command add_export(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportArguments>();
   CLI::App* command = program.add_subcommand(
       "export",
       "Write a checkpoint for PyTorch or as safetensors, the curves for TensorBoard, or figures as images");

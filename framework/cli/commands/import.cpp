@@ -14,12 +14,12 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct ImportArguments {
   ImportRequest request;
   std::vector<std::string> files;
 };
 
-int import(const Options& options) {
+int import(const ImportArguments& options) {
   const auto registry = load_plugins(options.files);
   catch_interrupts();
   const auto path = import_run(*registry, options.request, terminal());
@@ -31,7 +31,7 @@ int import(const Options& options) {
 }  // namespace
 
 Command add_import(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ImportArguments>();
   CLI::App* command = program.add_subcommand("import", "Make a run out of a published network");
   command
       ->add_option("file", options->request.file, "The network: .pth or .pt of torch.save, or .safetensors")

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct NewArguments {
   std::string kind, name, out;
 };
 
@@ -36,7 +36,7 @@ void refuse_taken_name(const std::string& name, const std::optional<fs::path>& t
                        "choose another name, or move it away");
 }
 
-std::string next_in_tree(const Options& options, const fs::path& root) {
+std::string next_in_tree(const NewArguments& options, const fs::path& root) {
   const std::string to_root = root == "." ? "" : root.string() + "/";
   const std::string launcher = (to_root.empty() ? "./" : to_root) + "orrery";
   return fmt::format(
@@ -47,7 +47,7 @@ std::string next_in_tree(const Options& options, const fs::path& root) {
       launcher, to_root, options.name, options.kind);
 }
 
-std::string next_on_its_own(const Options& options, const fs::path& folder) {
+std::string next_on_its_own(const NewArguments& options, const fs::path& folder) {
   return fmt::format(
       "next, in {0}:\n"
       "  cmake -B build\n"
@@ -57,7 +57,7 @@ std::string next_on_its_own(const Options& options, const fs::path& folder) {
       folder.string(), options.name, options.kind);
 }
 
-int make_new(const Options& options) {
+int make_new(const NewArguments& options) {
   check_plugin_name(options.name);
   const PluginKind kind = options.kind == "task" ? PluginKind::task : PluginKind::probe;
   auto tree = options.out.empty() ? source_tree_around(fs::current_path()) : std::nullopt;
@@ -76,7 +76,7 @@ int make_new(const Options& options) {
 }  // namespace
 
 Command add_new(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<NewArguments>();
   CLI::App* command =
       program.add_subcommand("new", "Write a new task or probe: source, test, config, README, build");
   command->add_option("kind", options->kind, "task or probe")

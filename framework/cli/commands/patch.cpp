@@ -17,7 +17,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct PatchArguments {
   std::string run, step = "last", input, source, from_step, inputs = "test";
   std::vector<std::string> hooks, files;
   bool json = false;
@@ -47,7 +47,7 @@ torch::Tensor parse_tokens(const std::string& option, const std::string& text, c
 }
 
 // Heads, layers of neurons and, position by position, the residual stream; or the activations asked for.
-std::vector<Component> parts(const Options& options, const Model& model, const TaskSpec& spec,
+std::vector<Component> parts(const PatchArguments& options, const Model& model, const TaskSpec& spec,
                              bool by_position) {
   std::vector<Component> all;
   const std::vector<std::string> globs =
@@ -68,7 +68,7 @@ std::vector<Component> parts(const Options& options, const Model& model, const T
   return all;
 }
 
-int between_checkpoints(const Options& options, const Registry& registry, NetworkAtStep& loaded) {
+int between_checkpoints(const PatchArguments& options, const Registry& registry, NetworkAtStep& loaded) {
   NetworkAtStep source(registry, options.run, options.from_step, "--from-step");
   Model& model = loaded.experiment().model();
   const TaskSpec& spec = loaded.experiment().spec();
@@ -108,7 +108,7 @@ std::string numbers(const torch::Tensor& row) {
   return text;
 }
 
-int between_inputs(const Options& options, NetworkAtStep& loaded) {
+int between_inputs(const PatchArguments& options, NetworkAtStep& loaded) {
   Model& model = loaded.experiment().model();
   const TaskSpec& spec = loaded.experiment().spec();
   if (spec.loss == Loss::hinge)
@@ -145,7 +145,7 @@ int between_inputs(const Options& options, NetworkAtStep& loaded) {
   return 0;
 }
 
-int patch(const Options& options) {
+int patch(const PatchArguments& options) {
   const bool inputs = !options.input.empty() && !options.source.empty();
   if (inputs == !options.from_step.empty())
     throw UsageError("what is patched into what?",
@@ -159,7 +159,7 @@ int patch(const Options& options) {
 }  // namespace
 
 Command add_patch(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PatchArguments>();
   CLI::App* command = program.add_subcommand("patch", "Put activations of one forward pass into another");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
   command->add_option("--input", options->input, "The input that is run, as tokens")->type_name("TOKENS");

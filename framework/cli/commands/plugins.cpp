@@ -18,7 +18,7 @@ void add_plugin_option(CLI::App& command, std::vector<std::string>& files) {
 
 namespace {
 
-struct Options {
+struct PluginsArguments {
   std::vector<std::string> files;
   std::string name;
   bool json = false;
@@ -28,7 +28,7 @@ struct Options {
 }  // namespace
 
 Command add_plugins(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PluginsArguments>();
   CLI::App* command =
       program.add_subcommand("plugins", "List the tasks and probes there are, and where from");
   command->add_flag("--json", options->json, "Print JSON");
@@ -43,7 +43,7 @@ Command add_plugins(CLI::App& program) {
 }
 
 Command add_describe(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PluginsArguments>();
   CLI::App* command =
       program.add_subcommand("describe", "Say what a task or probe does, and list its parameters");
   command->add_option("name", options->name, "Its name, as `orrery plugins` lists it")->required();

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct ProbeArguments {
   std::vector<std::string> runs, probes, files;
   std::string steps, pipeline;
   int jobs = 1;
@@ -37,7 +37,7 @@ struct Request {
   ProbingOptions how;
 };
 
-Request make_request(const Options& options, const Registry& registry) {
+Request make_request(const ProbeArguments& options, const Registry& registry) {
   Request request{options.runs, {}, {}, {}};
   request.how.reuse = options.again ? Reuse::none : Reuse::stored;
   request.how.workers = options.jobs;
@@ -132,7 +132,7 @@ class Tables {
   std::vector<Outcome> last_, nulls_, conclusions_;
 };
 
-Probed probe_one(const std::string& path, const Request& request, const Options& options,
+Probed probe_one(const std::string& path, const Request& request, const ProbeArguments& options,
                  const Registry& registry) {
   RunDirectory run =
       RunDirectory::open(path, request.how.store ? RunDirectory::Access::write : RunDirectory::Access::read);
@@ -153,7 +153,7 @@ Probed probe_one(const std::string& path, const Request& request, const Options&
   return probed;
 }
 
-int probe(const Options& options) {
+int probe(const ProbeArguments& options) {
   const auto registry = load_plugins(options.files);
   const Request request = make_request(options, *registry);
   std::vector<std::string> runs;
@@ -179,7 +179,7 @@ int probe(const Options& options) {
 }  // namespace
 
 Command add_probe(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ProbeArguments>();
   CLI::App* command = program.add_subcommand("probe", "Run probes over the checkpoints of runs");
   command->add_option("runs", options->runs, "Directories of runs; instead of those of a pipeline")
       ->type_name("RUN");

@@ -12,12 +12,12 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct ReportArguments {
   std::string run, out;
   std::vector<std::string> files;
 };
 
-int report_run(const Options& options) {
+int report_run(const ReportArguments& options) {
   const RunDirectory run = RunDirectory::open(options.run, RunDirectory::Access::read);
   const auto registry = load_plugins(options.files);
   write_report(run, report_choices(*registry, run),
@@ -29,7 +29,7 @@ int report_run(const Options& options) {
 }  // namespace
 
 Command add_report(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportArguments>();
   CLI::App* command = program.add_subcommand("report", "Draw a run as one HTML page that needs no network");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
   command->add_option("--out", options->out, "The file to write; by default report.html in the run")

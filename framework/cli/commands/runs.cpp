@@ -16,7 +16,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct RunsArguments {
   std::vector<std::string> folders, filters;
   std::string sort = "name";
   bool json = false;
@@ -177,7 +177,7 @@ std::vector<ListedRun> runs_in(const std::vector<std::string>& folders) {
   return all;
 }
 
-int runs(const Options& options) {
+int runs(const RunsArguments& options) {
   const std::vector<std::string> folders =
       options.folders.empty() ? std::vector<std::string>{"runs"} : options.folders;
   const std::vector<ListedRun> found = runs_in(folders);
@@ -201,7 +201,7 @@ int runs(const Options& options) {
 }  // namespace
 
 Command add_runs(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunsArguments>();
   CLI::App* command =
       program.add_subcommand("runs", "List runs: task, what differs in their configs, metrics");
   command->add_option("folders", options->folders, "Folders with runs in or below them; by default runs")

@@ -13,7 +13,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct ShowArguments {
   std::string run;
   bool json = false;
   std::vector<std::string> files;
@@ -27,7 +27,7 @@ void report_damage(const Overview& seen) {
     complain("error", std::to_string(seen.damage.size() - most) + " more; --json lists them all");
 }
 
-int show(const Options& options) {
+int show(const ShowArguments& options) {
   const Overview seen = look_at(options.run);
   const auto registry = load_plugins(options.files);  // for the defaults of the task
   const ParametersOf parameters_of = parameters_from(*registry);
@@ -44,7 +44,7 @@ int show(const Options& options) {
 }  // namespace
 
 Command add_show(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ShowArguments>();
   CLI::App* command =
       program.add_subcommand("show", "Show a run: its config, state and curves, and what probes found");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");

@@ -15,7 +15,7 @@
 namespace orrery::cli {
 namespace {
 
-struct Options {
+struct TrainArguments {
   std::string config, out, resume;
   std::vector<std::string> overrides, files;
 };
@@ -39,7 +39,7 @@ int finish(const TrainedRun& trained, const std::filesystem::path& path) {
   return 0;
 }
 
-int train(const Options& options) {
+int train(const TrainArguments& options) {
   if (options.config.empty() == options.resume.empty())
     throw UsageError("give either a config or --resume RUN",
                      "for example: orrery train configs/quickstart.toml");
@@ -62,7 +62,7 @@ int train(const Options& options) {
 }  // namespace
 
 Command add_train(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TrainArguments>();
   CLI::App* command =
       program.add_subcommand("train", "Train a network as a config says, or go on with a run");
   command->add_option("config", options->config, "The config, a TOML file")->type_name("CONFIG");

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct VerifyArguments {
   std::vector<std::string> configs, files;
   std::string tier, runs = "runs/verify", configs_folder = "configs";
 };
@@ -25,7 +25,7 @@ struct Options {
 const std::vector<std::string> tiers = {"quick", "standard", "full"};
 
 // Those of a tier and of the quicker ones, by name.
-std::vector<std::string> configs_of_tier(const Options& options, const ParametersOf& parameters) {
+std::vector<std::string> configs_of_tier(const VerifyArguments& options, const ParametersOf& parameters) {
   if (!fs::is_directory(options.configs_folder))
     throw UsageError(fmt::format("{}: there is no such folder of configs", options.configs_folder),
                      "run it where configs/ lies, or give --configs DIR");
@@ -41,7 +41,7 @@ std::vector<std::string> configs_of_tier(const Options& options, const Parameter
   return chosen;
 }
 
-int verify(const Options& options) {
+int verify(const VerifyArguments& options) {
   const auto registry = load_plugins(options.files);
   const ParametersOf parameters = parameters_from(*registry);
   if (options.configs.empty() == options.tier.empty())
@@ -69,7 +69,7 @@ int verify(const Options& options) {
 }  // namespace
 
 Command add_verify(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyArguments>();
   CLI::App* command = program.add_subcommand(
       "verify", "Train configs of published experiments and compare with what they expect");
   command->add_option("configs", options->configs, "Configs with [[expect]] entries")->type_name("CONFIG");

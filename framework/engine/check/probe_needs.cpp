@@ -7,20 +7,19 @@
 #include <algorithm>
 #include <map>
 
-#include "engine/check/compare.h"
+#include "engine/check/bitwise.h"
 #include "engine/check/probe_checks.h"
 
 namespace orrery::engine::checks {
 namespace {
 
-using Outcome = Trial::Outcome;
 
-int64_t count(const std::vector<Trial>& trials, Outcome outcome) {
+int64_t count(const std::vector<Trial>& trials, Trial::Outcome outcome) {
   return std::count_if(trials.begin(), trials.end(),
                        [&](const Trial& trial) { return trial.outcome == outcome; });
 }
 
-const Trial* first(const std::vector<Trial>& trials, Outcome outcome) {
+const Trial* first(const std::vector<Trial>& trials, Trial::Outcome outcome) {
   const auto found = std::find_if(trials.begin(), trials.end(),
                                   [&](const Trial& trial) { return trial.outcome == outcome; });
   return found == trials.end() ? nullptr : &*found;
@@ -129,10 +128,10 @@ Result enough(ProbeUnderCheck& probe, const Needs& needs, const Setting& setting
 
 Result measures(ProbeUnderCheck& probe) {
   const std::vector<Trial>& trials = probe.trials();
-  if (count(trials, Outcome::measured) == 0) {
-    if (const Trial* trial = first(trials, Outcome::failed))
+  if (count(trials, Trial::Outcome::measured) == 0) {
+    if (const Trial* trial = first(trials, Trial::Outcome::failed))
       return failed(fmt::format("{}: {}", trial->setting->name(), trial->message), trial->hint);
-    if (const Trial* trial = first(trials, Outcome::refused))
+    if (const Trial* trial = first(trials, Trial::Outcome::refused))
       return failed(fmt::format("it refuses every task and model that it was tried on; {}: {}",
                                 trial->setting->name(), trial->message),
                     "say on what to check it: --config CONFIG.toml");
@@ -144,7 +143,7 @@ Result measures(ProbeUnderCheck& probe) {
 
 // It needs what it cannot do without: where a run lets it in, nothing may be missing.
 Result needs_declared(ProbeUnderCheck& probe) {
-  if (const Trial* trial = first(probe.trials(), Outcome::failed))
+  if (const Trial* trial = first(probe.trials(), Trial::Outcome::failed))
     return failed(
         fmt::format("a run lets it in, but there it fails: {}: {}", trial->setting->name(), trial->message),
         "name in needs() what it reads, or throw orrery::UsageError with the reason where it cannot measure");

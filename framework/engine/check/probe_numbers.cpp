@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "engine/check/compare.h"
+#include "engine/check/bitwise.h"
 #include "engine/check/probe_checks.h"
 
 namespace orrery::engine::checks {

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <regex>
 
-#include "engine/check/compare.h"
+#include "engine/check/bitwise.h"
 #include "engine/check/probe_checks.h"
 #include "engine/run/results.h"
 

@@ -6,7 +6,7 @@
 
 #include <map>
 
-#include "engine/check/compare.h"
+#include "engine/check/bitwise.h"
 #include "engine/check/probe_checks.h"
 
 namespace orrery::engine::checks {

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <set>
 
-#include "engine/check/compare.h"
+#include "engine/check/bitwise.h"
 #include "engine/check/small_task.h"
 
 namespace orrery::engine::checks {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "engine/check/compare.h"
+#include "engine/check/bitwise.h"
 #include "engine/check/task_checks.h"
 #include "engine/experiment/check_split.h"
 

@@ -1,7 +1,7 @@
 // That a task's data depend on the generator it is given, and on nothing else.
 #include <fmt/format.h>
 
-#include "engine/check/compare.h"
+#include "engine/check/bitwise.h"
 #include "engine/check/task_checks.h"
 
 namespace orrery::engine::checks {

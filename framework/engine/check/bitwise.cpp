@@ -1,4 +1,4 @@
-#include "engine/check/compare.h"
+#include "engine/check/bitwise.h"
 
 #include <ATen/Context.h>
 #include <fmt/format.h>
@@ -58,7 +58,7 @@ bool same_value(const Value& a, const Value& b) {
   return a == b;
 }
 
-std::string difference(const Figure& a, const Figure& b) {
+std::string figure_difference(const Figure& a, const Figure& b) {
   if (a.kind != b.kind || a.title != b.title || a.x_label != b.x_label || a.y_label != b.y_label ||
       a.traces.size() != b.traces.size() || a.x_ticks != b.x_ticks || a.y_ticks != b.y_ticks)
     return fmt::format("figure \"{}\" differs in its title, labels, ticks or number of traces", a.name);
@@ -70,7 +70,7 @@ std::string difference(const Figure& a, const Figure& b) {
   return "";
 }
 
-std::string difference(const Finding& a, const Finding& b) {
+std::string finding_difference(const Finding& a, const Finding& b) {
   if (a.kind != b.kind) return fmt::format("finding \"{}\" is of kind {}, then {}", a.name, a.kind, b.kind);
   if (a.fields.size() != b.fields.size()) return fmt::format("finding \"{}\" has other fields", a.name);
   for (const auto& [field, value] : a.fields) {
@@ -129,9 +129,9 @@ std::string difference(const Record& a, const Record& b) {
       return fmt::format("tensor \"{}\" differs{}", a.tensors[i].first,
                          first_row(a.tensors[i].second, b.tensors[i].second));
   for (size_t i = 0; i < a.figures.size(); ++i)
-    if (std::string found = difference(a.figures[i], b.figures[i]); !found.empty()) return found;
+    if (std::string found = figure_difference(a.figures[i], b.figures[i]); !found.empty()) return found;
   for (size_t i = 0; i < a.findings.size(); ++i)
-    if (std::string found = difference(a.findings[i], b.findings[i]); !found.empty()) return found;
+    if (std::string found = finding_difference(a.findings[i], b.findings[i]); !found.empty()) return found;
   return a.headlines == b.headlines ? "" : "other scalars are headlines";
 }
 
