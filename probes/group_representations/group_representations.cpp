@@ -58,11 +58,6 @@ std::vector<std::string> names_of(const Represented& of) {
   return names;
 }
 
-bool has(const orrery::Model& model, const std::string& name) {
-  return std::any_of(model.weights().begin(), model.weights().end(),
-                     [&](const auto& weight) { return weight.name == name; });
-}
-
 // What the operands are turned into first: the embedding, or the weights into the neurons where these read
 // tokens. None if it is fixed.
 std::vector<Functions> embeddings(const Observation& seen, const orrery::GroupView& view) {
@@ -70,7 +65,7 @@ std::vector<Functions> embeddings(const Observation& seen, const orrery::GroupVi
     std::vector<Functions> found;
     const std::string recorded = name.substr(name.find('.') + 1);
     const auto add = [&](const std::string& end, bool left) {
-      if (!has(seen.model, name + end) || seen.weight(name + end).size(0) != seen.spec.d_vocab) return;
+      if (!seen.model.find_weight(name + end) || seen.weight(name + end).size(0) != seen.spec.d_vocab) return;
       const auto weight = seen.weight(name + end);
       found.push_back({recorded + end, left ? view.left(weight) : view.right(weight)});
     };
@@ -84,11 +79,10 @@ std::vector<Functions> embeddings(const Observation& seen, const orrery::GroupVi
 
 // [d_model, d_vocab_out]; undefined if the model has none. Without a W_U, it is tied to W_E.
 Tensor unembedding(const Observation& seen) {
-  if (has(seen.model, "unembed.W_U")) return seen.weight("unembed.W_U");
-  const auto& points = seen.model.hook_points();
-  const bool unembeds = std::any_of(points.begin(), points.end(),
-                                    [](const auto& point) { return point->name() == "hook_mlp_out"; });
-  return unembeds && has(seen.model, "embed.W_E") ? seen.weight("embed.W_E").t() : Tensor();
+  if (seen.model.find_weight("unembed.W_U")) return seen.weight("unembed.W_U");
+  return seen.model.find_hook_point("hook_mlp_out") && seen.model.find_weight("embed.W_E")
+             ? seen.weight("embed.W_E").t()
+             : Tensor();
 }
 
 // The weights out of the only layer of neurons; undefined if there are several.

@@ -157,10 +157,7 @@ class InductionHeads final : public orrery::Probe {
 
  private:
   static void require_attention(const orrery::Model& model) {
-    const auto& points = model.hook_points();
-    if (std::none_of(points.begin(), points.end(), [](const auto& point) {
-          return orrery::matches("blocks.*.attn.hook_pattern", point->name());
-        }))
+    if (!model.find_hook_point("blocks.0.attn.hook_pattern"))
       throw orrery::UsageError(
           "induction_heads looks at attention heads, and this model has none: no hook "
           "point is called blocks.*.attn.hook_pattern",

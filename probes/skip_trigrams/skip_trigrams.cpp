@@ -76,9 +76,7 @@ Tensor weight(const orrery::Observation& observation, const std::string& name) {
 
 // 0 where the model has no such bias.
 Tensor bias(const orrery::Observation& observation, const std::string& name) {
-  for (const orrery::NamedWeight& named : observation.model.weights())
-    if (named.name == name) return weight(observation, name);
-  return torch::zeros({1}, torch::kFloat64);
+  return observation.model.find_weight(name) ? weight(observation, name) : torch::zeros({1}, torch::kFloat64);
 }
 
 Circuits circuits_at(int64_t q, const orrery::Observation& observation) {

@@ -37,9 +37,7 @@ struct Params {
 
 // A weight in float64; undefined where the model has none of this name.
 Tensor find_weight(const Observation& observation, const std::string& name) {
-  for (const orrery::NamedWeight& named : observation.model.weights())
-    if (named.name == name) return observation.weight(name).to(torch::kFloat64);
-  return {};
+  return observation.model.find_weight(name) ? observation.weight(name).to(torch::kFloat64) : Tensor();
 }
 
 // (sqrt n - L1/L2) / (sqrt n - 1) of n numbers (Hoyer 2004): 0 if all have one modulus, 1 if one holds all. 0
@@ -156,11 +154,8 @@ void neurons(const std::vector<NeuronLayer>& layers, double live_share, Recorder
 
 // mlp.W_in [n_ctx, d_mlp], or with a last row for the column of ones; undefined where the inputs are no bits.
 Tensor bit_weights(const Observation& observation) {
-  const auto& points = observation.model.hook_points();
-  const bool has_inputs = std::any_of(points.begin(), points.end(),
-                                      [](const auto& point) { return point->name() == "hook_input"; });
   const Tensor W_in = find_weight(observation, "mlp.W_in");
-  if (!has_inputs || !W_in.defined()) return {};
+  if (!observation.model.find_hook_point("hook_input") || !W_in.defined()) return {};
   const int64_t rows = W_in.size(0), n_ctx = observation.spec.n_ctx;
   return rows == n_ctx || rows == n_ctx + 1 ? W_in : Tensor();
 }

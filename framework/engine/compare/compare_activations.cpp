@@ -90,8 +90,7 @@ Activations activations(Model& model, const TaskSpec& spec, const Tensor& tokens
     pieces["logits"].push_back(flat(seen.logits.index_select(1, positions)));
     for (const std::string& name : seen.cache.names()) {
       const Tensor& x = seen.cache[name];
-      int64_t dim = -1;
-      for (const HookPoint* point : find_hook_points(model, name)) dim = point->position_dim();
+      const int64_t dim = model.find_hook_point(name)->position_dim();
       // What belongs to the whole input stands for every position that is read out.
       const Tensor here = dim < 0 ? x.unsqueeze(1) : x.index_select(dim, positions).movedim(dim, 1);
       if (here.size(1) == positions.size(0)) pieces[name].push_back(flat(here));
@@ -104,14 +103,13 @@ Activations activations(Model& model, const TaskSpec& spec, const Tensor& tokens
 
 // Rows in the order of the left operand's index; none where the model has no such weight.
 void add_embedding(Activations& all, const Model& model, const CyclicStructure& cyclic) {
-  for (const NamedWeight& named : model.weights()) {
-    if (named.name != "embed.W_E") continue;
-    std::vector<int64_t> values(static_cast<size_t>(cyclic.order));
-    for (size_t value = 0; value < cyclic.left.size(); ++value)
-      if (cyclic.left[value] >= 0)
-        values[static_cast<size_t>(cyclic.left[value])] = static_cast<int64_t>(value);
-    all[named.name] = named.value.detach().index_select(0, torch::tensor(values, torch::kInt64));
-  }
+  const NamedWeight* W_E = model.find_weight("embed.W_E");
+  if (!W_E) return;
+  std::vector<int64_t> values(static_cast<size_t>(cyclic.order));
+  for (size_t value = 0; value < cyclic.left.size(); ++value)
+    if (cyclic.left[value] >= 0)
+      values[static_cast<size_t>(cyclic.left[value])] = static_cast<int64_t>(value);
+  all[W_E->name] = W_E->value.detach().index_select(0, torch::tensor(values, torch::kInt64));
 }
 
 Activations all_activations(Model& model, const Experiment& of, const Tensor& tokens, bool cyclic,

@@ -17,11 +17,6 @@ using testing::random_transformer;
 std::string named(const MlpConfig& c) {
   return c.input + " " + c.embedding + " " + c.hidden + " " + c.collapse;
 }
-bool has_weight(const Model& model, const std::string& name) {
-  for (const auto& weight : model.weights())
-    if (weight.name == name) return true;
-  return false;
-}
 torch::Tensor tokens_at(const ModelOnGrid& seen, int64_t position) {
   return seen.task.split.grid->tokens.select(1, position);
 }
@@ -41,7 +36,7 @@ TEST(Operands, AddUpToThePreActivationsOfEveryMlp) {
       ASSERT_EQ(embedding.size(0), 8);
       EXPECT_FALSE(embedding.requires_grad());
       auto x = embedding.index_select(0, tokens_at(seen, position));
-      if (has_weight(*seen.model, "mlp.W_in_a") && embedding.size(1) != 6)
+      if (seen.model->find_weight("mlp.W_in_a") && embedding.size(1) != 6)
         x = x.matmul(observation.weight(position ? "mlp.W_in_b" : "mlp.W_in_a"));
       else if (embedding.size(1) != 6)
         x = x.matmul(observation.weight("mlp.W_in"));

@@ -15,16 +15,6 @@ struct Neurons {
   torch::Tensor to_logits;    // [d_mlp, classes] float64
 };
 
-bool has_weight(const Model& model, const std::string& name) {
-  return std::any_of(model.weights().begin(), model.weights().end(),
-                     [&](const NamedWeight& weight) { return weight.name == name; });
-}
-
-bool has_hook_point(const Model& model, const std::string& name) {
-  return std::any_of(model.hook_points().begin(), model.hook_points().end(),
-                     [&](const auto& point) { return point->name() == name; });
-}
-
 std::string neurons_of(const Observation& observation) {
   std::vector<std::string> layers = observation.cache.names();
   std::erase_if(layers, [](const std::string& name) { return !matches(kNeurons, name); });
@@ -41,10 +31,10 @@ torch::Tensor neuron_logit_map(const Observation& observation, const std::string
   const std::string layer = hook.substr(0, hook.size() - std::string("hook_post").size());
   const auto W_out = observation.weight(layer + "W_out").to(torch::kFloat64);
   const Model& model = observation.model;
-  if (has_weight(model, "unembed.W_U"))
+  if (model.find_weight("unembed.W_U"))
     return W_out.matmul(observation.weight("unembed.W_U").narrow(1, 0, classes).to(torch::kFloat64));
-  if (!has_hook_point(model, "hook_mlp_out")) return W_out.narrow(1, 0, classes);  // one matrix for both
-  if (has_weight(model, "embed.W_E"))                                              // tied
+  if (!model.find_hook_point("hook_mlp_out")) return W_out.narrow(1, 0, classes);  // one matrix for both
+  if (model.find_weight("embed.W_E"))                                              // tied
     return W_out.matmul(observation.weight("embed.W_E").narrow(0, 0, classes).t().to(torch::kFloat64));
   throw UsageError(fmt::format("the model has no weight that its neurons \"{}\" are unembedded by", hook),
                    fmt::format("set site = \"{}\", which asks the model itself", hook));
@@ -64,7 +54,7 @@ torch::Tensor logits_of(const Observation& observation, const torch::Tensor& row
 // layers change logits by about their own size, rounding by 1e-6 of it.
 void check_linear(const Observation& observation, const LaidOutInputs& inputs, const std::string& hook,
                   const Neurons& neurons) {
-  if (!has_hook_point(observation.model, hook)) return;  // weights only: there is nothing to run
+  if (!observation.model.find_hook_point(hook)) return;  // weights only: there is nothing to run
   const int64_t few = std::min<int64_t>(8, inputs.rows.size(0)), classes = inputs.logits.size(1);
   const auto rows = inputs.rows.narrow(0, 0, few);
   const auto with = logits_of(observation, rows, classes, {});

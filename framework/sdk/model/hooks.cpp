@@ -27,15 +27,12 @@ bool matches(const std::string& glob, const std::string& text) {
 
 std::vector<HookPoint*> find_hook_points(const Model& model, const std::string& glob) {
   std::vector<HookPoint*> found;
-  std::vector<std::string> names;
-  for (const auto& point : model.hook_points()) {
+  for (const auto& point : model.hook_points())
     if (matches(glob, point->name())) found.push_back(point.get());
-    names.push_back(point->name());
-  }
-  if (found.empty())
-    throw Error(fmt::format("no hook point matches \"{}\"{}", glob, did_you_mean(glob, names)),
-                fmt::format("the model has: {}", fmt::join(names, ", ")));
-  return found;
+  if (!found.empty()) return found;
+  const std::vector<std::string> names = model.hook_point_names();
+  throw Error(fmt::format("no hook point matches \"{}\"{}", glob, did_you_mean(glob, names)),
+              fmt::format("the model has: {}", fmt::join(names, ", ")));
 }
 
 const torch::Tensor& ActivationCache::operator[](const std::string& name) const {

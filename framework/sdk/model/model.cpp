@@ -22,13 +22,34 @@ std::function<torch::Tensor()> Model::read_out_scored(torch::Tensor tokens, std:
 torch::Tensor Model::penalty() { return {}; }
 
 torch::Tensor Model::weight(const std::string& name) const {
-  std::vector<std::string> names;
-  for (const NamedWeight& weight : weights_) {
-    if (weight.name == name) return weight.value;
-    names.push_back(weight.name);
-  }
+  if (const NamedWeight* found = find_weight(name)) return found->value;
+  const std::vector<std::string> names = weight_names();
   throw Error(fmt::format("the model has no weight \"{}\"{}", name, did_you_mean(name, names)),
               fmt::format("the model has: {}", fmt::join(names, ", ")));
+}
+
+const NamedWeight* Model::find_weight(const std::string& name) const {
+  for (const NamedWeight& weight : weights_)
+    if (weight.name == name) return &weight;
+  return nullptr;
+}
+
+std::vector<std::string> Model::weight_names() const {
+  std::vector<std::string> names;
+  for (const NamedWeight& weight : weights_) names.push_back(weight.name);
+  return names;
+}
+
+const HookPoint* Model::find_hook_point(const std::string& name) const {
+  for (const auto& point : hook_points_)
+    if (point->name() == name) return point.get();
+  return nullptr;
+}
+
+std::vector<std::string> Model::hook_point_names() const {
+  std::vector<std::string> names;
+  for (const auto& point : hook_points_) names.push_back(point->name());
+  return names;
 }
 
 int64_t Model::n_parameters() const {
@@ -46,8 +67,7 @@ void Model::to(torch::Device device) {
 }
 
 torch::Tensor Model::add_weight(const std::string& name, torch::Tensor value) {
-  for (const NamedWeight& weight : weights_)
-    if (weight.name == name) throw Error("the model declares the weight \"" + name + "\" twice");
+  if (find_weight(name)) throw Error("the model declares the weight \"" + name + "\" twice");
   weights_.push_back({name, value.detach().clone().requires_grad_(true)});
   return weights_.back().value;
 }

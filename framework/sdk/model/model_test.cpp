@@ -1,0 +1,47 @@
+// What a model says of its weights and hook points.
+#include <gtest/gtest.h>
+#include <orrery/error.h>
+#include <orrery/model.h>
+
+namespace orrery {
+namespace {
+
+class Small final : public Model {
+ public:
+  Small() {
+    add_weight("embed.W_E", torch::zeros({2, 3}));
+    add_weight("unembed.W_U", torch::ones({3, 2}));
+    add_hook_point("hook_embed");
+    add_hook_point("mlp.hook_post", -1);
+  }
+  torch::Tensor forward(const torch::Tensor&) override { return {}; }
+};
+
+TEST(Model, FindsWeightsAndHookPointsByName) {
+  const Small model;
+  ASSERT_NE(model.find_weight("unembed.W_U"), nullptr);
+  EXPECT_EQ(model.find_weight("unembed.W_U")->name, "unembed.W_U");
+  EXPECT_TRUE(model.find_weight("unembed.W_U")->value.is_same(model.weight("unembed.W_U")));
+  ASSERT_NE(model.find_hook_point("mlp.hook_post"), nullptr);
+  EXPECT_EQ(model.find_hook_point("mlp.hook_post"), model.hook_points().at(1).get());
+}
+
+TEST(Model, FindsNothingByHalfANameOrAGlob) {
+  const Small model;
+  for (const char* name : {"W_E", "embed.W", "embed.*", ""}) {
+    EXPECT_EQ(model.find_weight(name), nullptr) << name;
+    EXPECT_EQ(model.find_hook_point(name), nullptr) << name;
+  }
+  EXPECT_EQ(model.find_weight("hook_embed"), nullptr);
+  EXPECT_EQ(model.find_hook_point("embed.W_E"), nullptr);
+  EXPECT_THROW(model.weight("W_E"), Error);
+}
+
+TEST(Model, ListsNamesInOrder) {
+  const Small model;
+  EXPECT_EQ(model.weight_names(), (std::vector<std::string>{"embed.W_E", "unembed.W_U"}));
+  EXPECT_EQ(model.hook_point_names(), (std::vector<std::string>{"hook_embed", "mlp.hook_post"}));
+}
+
+}  // namespace
+}  // namespace orrery
