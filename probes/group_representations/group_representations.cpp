@@ -7,6 +7,7 @@
 #include <orrery/error.h>
 #include <orrery/findings.h>
 #include <orrery/groups.h>
+#include <orrery/operands.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
@@ -77,34 +78,17 @@ std::vector<Functions> embeddings(const Observation& seen, const orrery::GroupVi
   return {};
 }
 
-// [d_model, d_vocab_out]; undefined if the model has none. Without a W_U, it is tied to W_E.
-Tensor unembedding(const Observation& seen) {
-  if (seen.model.find_weight("unembed.W_U")) return seen.weight("unembed.W_U");
-  return seen.model.find_hook_point("hook_mlp_out") && seen.model.find_weight("embed.W_E")
-             ? seen.weight("embed.W_E").t()
-             : Tensor();
-}
-
-// The weights out of the only layer of neurons; undefined if there are several.
-Tensor output_weights(const Observation& seen) {
-  Tensor found;
-  for (const auto& weight : seen.model.weights()) {
-    if (!orrery::matches("*mlp.W_out", weight.name)) continue;
-    if (found.defined()) return {};
-    found = seen.weight(weight.name);
-  }
-  return found;
-}
-
+// What the answers are read off: W_U, where it is learned, and what neurons add to the logits.
 std::vector<Functions> answers(const Observation& seen, const orrery::GroupView& view) {
   std::vector<Functions> found;
-  const auto W_U = unembedding(seen), W_out = output_weights(seen);
-  if (W_U.defined()) found.push_back({"W_U", view.classes(W_U).t()});
-  if (!W_out.defined()) return found;
-  if (W_U.defined() && W_out.size(1) == W_U.size(0))
-    found.push_back({"W_L", view.classes(W_out.to(torch::kFloat64).matmul(W_U.to(torch::kFloat64))).t()});
-  else if (!W_U.defined() && W_out.size(1) == seen.spec.d_vocab_out)
-    found.push_back({"W_out", view.classes(W_out).t()});
+  const auto W_U = orrery::unembedding(seen);
+  const bool is_learned = seen.model.find_weight("unembed.W_U") || seen.model.find_weight("embed.W_E");
+  if (W_U.defined() && is_learned) found.push_back({"W_U", view.classes(W_U).t()});
+  if (!orrery::has_one_neuron_layer(seen.model)) return found;
+  if (W_U.defined())
+    found.push_back({"W_L", view.classes(orrery::neurons_to_logits(seen, torch::kFloat64)).t()});
+  else
+    found.push_back({"W_out", view.classes(orrery::neurons_to_logits(seen)).t()});
   return found;
 }
 

@@ -339,7 +339,7 @@ TEST(GroupRepresentations, LookAtTheWeightsThatAModelHas) {
   EXPECT_EQ(with("embedding", "untied", "untied", "none"), (Names{"W_E_a", "W_E_b", "W_U", "W_L"}));
   EXPECT_EQ(with("embedding", "untied", "tied", "both"), (Names{"W_in_a", "W_in_b", "W_out"}));
   EXPECT_EQ(with("embedding", "input_tied", "tied", "input"), (Names{"W_in", "W_U", "W_L"}));
-  EXPECT_EQ(with("embedding", "circular", "tied", "none"), Names{});
+  EXPECT_EQ(with("embedding", "circular", "tied", "none"), Names{"W_L"});
   EXPECT_EQ(with("one_hot_sum", "tied", "tied", "none"), (Names{"W_in", "W_out"}));
   auto task = addition(7);
   TransformerConfig config;

@@ -29,13 +29,15 @@ torch::Tensor embedding_by_running(const Observation& observation, int64_t posit
       "neurons only find the key frequencies, choose another rule");
 }
 
-// The weight of `model` that neurons write with.
-std::string W_out_of(const Model& model) {
+// The weights of `model` that neurons write with: one for each layer of a transformer, the last of an mlp.
+std::vector<std::string> output_weights(const Model& model) {
   std::vector<std::string> names = model.weight_names();
   std::erase_if(names, [](const std::string& name) { return !matches("*mlp.W_out", name); });
-  if (names.size() != 1) refuse_layers(std::to_string(names.size()));
-  if (model.find_weight("mlp.W_hidden")) refuse_layers("2");
-  return names.front();
+  return names;
+}
+
+size_t n_neuron_layers(const Model& model) {
+  return output_weights(model).size() + (model.find_weight("mlp.W_hidden") ? 1 : 0);
 }
 
 }  // namespace
@@ -57,13 +59,20 @@ torch::Tensor operand_embedding(const Observation& observation, int64_t position
                    "use a transformer, or an mlp with input \"embedding\" or \"one_hot_sum\"");
 }
 
-torch::Tensor neurons_to_logits(const Observation& observation) {
-  const Model& model = observation.model;
-  const auto W_out = observation.weight(W_out_of(model));
-  if (model.find_weight("unembed.W_U")) return W_out.matmul(observation.weight("unembed.W_U"));
-  if (!model.find_hook_point("hook_mlp_out")) return W_out;  // collapsed: it gives logits
-  const auto tied = operand_embedding(observation, 0);
-  return W_out.matmul(tied.narrow(0, 0, observation.spec.d_vocab_out).t());
+bool has_one_neuron_layer(const Model& model) { return n_neuron_layers(model) == 1; }
+
+torch::Tensor unembedding(const Observation& observation) {
+  if (observation.model.find_weight("unembed.W_U")) return observation.weight("unembed.W_U");
+  if (!observation.model.find_hook_point("hook_mlp_out")) return {};  // W_out gives logits
+  return operand_embedding(observation, 0).narrow(0, 0, observation.spec.d_vocab_out).t();
+}
+
+torch::Tensor neurons_to_logits(const Observation& observation, torch::Dtype dtype) {
+  if (const size_t layers = n_neuron_layers(observation.model); layers != 1)
+    refuse_layers(std::to_string(layers));
+  const auto W_out = observation.weight(output_weights(observation.model).front()).to(dtype);
+  const auto W_U = unembedding(observation);
+  return W_U.defined() ? W_out.matmul(W_U.to(dtype)) : W_out;
 }
 
 const torch::Tensor& neuron_activations(const Observation& observation, const std::string& hook) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
+#include <orrery/operands.h>
 #include <orrery/subspace.h>
 
 #include <algorithm>
@@ -24,20 +25,6 @@ std::string neurons_of(const Observation& observation) {
                                  layers.size(), fmt::join(layers, ", ")),
                      "name a hook point as the site, such as \"blocks.0.mlp.hook_post\"");
   return layers.front();
-}
-
-// W_out W_U: [d_mlp, classes] float64.
-torch::Tensor neuron_logit_map(const Observation& observation, const std::string& hook, int64_t classes) {
-  const std::string layer = hook.substr(0, hook.size() - std::string("hook_post").size());
-  const auto W_out = observation.weight(layer + "W_out").to(torch::kFloat64);
-  const Model& model = observation.model;
-  if (model.find_weight("unembed.W_U"))
-    return W_out.matmul(observation.weight("unembed.W_U").narrow(1, 0, classes).to(torch::kFloat64));
-  if (!model.find_hook_point("hook_mlp_out")) return W_out.narrow(1, 0, classes);  // one matrix for both
-  if (model.find_weight("embed.W_E"))                                              // tied
-    return W_out.matmul(observation.weight("embed.W_E").narrow(0, 0, classes).t().to(torch::kFloat64));
-  throw UsageError(fmt::format("the model has no weight that its neurons \"{}\" are unembedded by", hook),
-                   fmt::format("set site = \"{}\", which asks the model itself", hook));
 }
 
 torch::Tensor logits_of(const Observation& observation, const torch::Tensor& rows, int64_t classes,
@@ -74,7 +61,7 @@ Neurons read_neurons(const Observation& observation, const LaidOutInputs& inputs
   const std::string hook = neurons_of(observation);
   const auto activations = observation.cache[hook].select(1, 0).index_select(0, inputs.rows);
   const Neurons neurons{activations.to(torch::kFloat64),
-                        neuron_logit_map(observation, hook, inputs.logits.size(1))};
+                        neurons_to_logits(observation, torch::kFloat64).narrow(1, 0, inputs.logits.size(1))};
   check_linear(observation, inputs, hook, neurons);
   return neurons;
 }

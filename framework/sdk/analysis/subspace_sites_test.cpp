@@ -153,14 +153,18 @@ TEST(SubspaceSites, NeuronsAreThoseOfTheDemo) {
 TEST(SubspaceSites, NeuronsOfAModelAreTheForwardPassWithoutThem) {
   const auto mlp = [](const std::string& embedding, const std::string& collapse) {
     return Running(5, [=](const TaskSpec& spec) {
-      return make_mlp({.embedding = embedding, .collapse = collapse, .d_embed = 5, .d_mlp = 9, .bias = true},
-                      spec, make_generator(3));
+      const int64_t d_embed = embedding == "circular" ? 2 : 5;
+      return make_mlp(
+          {.embedding = embedding, .collapse = collapse, .d_embed = d_embed, .d_mlp = 9, .bias = true}, spec,
+          make_generator(3));
     });
   };
   std::vector<std::pair<std::string, Running>> networks;
   networks.emplace_back("blocks.0.mlp.hook_post", small_transformer());
   networks.emplace_back("mlp.hook_post", mlp("tied", "none"));
   networks.emplace_back("mlp.hook_post", mlp("untied", "none"));
+  networks.emplace_back("mlp.hook_post", mlp("circular", "none"));
+  networks.emplace_back("mlp.hook_post", mlp("circular", "output"));
   networks.emplace_back("mlp.hook_post", mlp("input_tied", "output"));
   for (auto& [hook, network] : networks) {
     const auto removed = logits_after(network, {waves(5, {1}), Part::remove, Bias::none, "neurons"});
@@ -181,10 +185,6 @@ TEST(SubspaceSites, NeuronsAreRefusedWhereLogitsAreNotLinearInThem) {
   auto deep = small_transformer(2);
   const SubspaceCut how{waves(5, {1}), Part::keep, Bias::none, "neurons"};
   EXPECT_TRUE(says(refusal([&] { logits_after(deep, how); }), "blocks.1.mlp.hook_post"));
-  Running circle(5, [](const TaskSpec& spec) {
-    return make_mlp({.embedding = "circular", .d_embed = 2, .d_mlp = 9}, spec, make_generator(3));
-  });
-  EXPECT_TRUE(says(refusal([&] { logits_after(circle, how); }), "site = \"mlp.hook_post\""));
 }
 
 // A direction of the residual stream, removed before the MLP at the read-out position; by hand, in double
