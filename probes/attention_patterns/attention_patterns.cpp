@@ -5,6 +5,7 @@
 // all of whose variance is at frequency 14. Where the operands are not two elements of a group there is the
 // mean pattern over the inputs, by position.
 #include <orrery/fourier.h>
+#include <orrery/operand_grid.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
@@ -57,48 +58,29 @@ std::vector<std::string> names_of(const std::vector<Head>& heads) {
   return names;
 }
 
-// Two operands that are elements of a group of n: the indices of those of each input.
+// Two operands that are elements of a group: the pair of each input that has both.
 struct Operands {
-  int64_t n = 0, left_position = 0, right_position = 1;
+  orrery::OperandIndices indices;
   bool cyclic = false;
-  Tensor cells;  // int64 [inputs with both]: left * n + right
-  Tensor rows;   // int64, likewise: which inputs these are
+  Tensor rows;   // int64 [inputs with both]: which these are
+  Tensor pairs;  // int64, likewise: i * n + j
+
+  int64_t n() const { return indices.order(); }
 };
 
-Tensor indices(const Tensor& tokens, int64_t position, const std::vector<int64_t>& index_of) {
-  // Tokens beyond the values of an operand, "=" for one, are no elements.
-  auto table = torch::full({tokens.max().item<int64_t>() + 1}, -1, torch::kInt64);
-  const auto known = std::min<int64_t>(table.size(0), static_cast<int64_t>(index_of.size()));
-  table.narrow(0, 0, known).copy_(torch::tensor(index_of, torch::kInt64).narrow(0, 0, known));
-  return table.index_select(0, tokens.select(1, position));
-}
-
 std::optional<Operands> operands_of(const Observation& seen) {
-  Operands of;
-  std::vector<int64_t> left, right;
-  if (seen.structure.cyclic) {
-    const auto& cyclic = *seen.structure.cyclic;
-    of = {cyclic.order, cyclic.left_position, cyclic.right_position, true, {}, {}};
-    left = cyclic.left, right = cyclic.right;
-  } else if (seen.structure.group) {
-    const auto& group = *seen.structure.group;
-    of = {static_cast<int64_t>(group.table.size()), group.left_position, group.right_position, false, {}, {}};
-    for (int64_t x = 0; x < of.n; ++x) left.push_back(x);
-    right = left;
-  } else {
-    return {};
-  }
-  const Tensor& tokens = seen.inputs.tokens;
-  const Tensor i = indices(tokens, of.left_position, left), j = indices(tokens, of.right_position, right);
-  of.rows = torch::logical_and(i >= 0, j >= 0).nonzero().flatten();
-  of.cells = (i * of.n + j).index_select(0, of.rows);
-  return of;
+  const auto& cyclic = seen.structure.cyclic;
+  const auto& group = seen.structure.group;
+  if (!cyclic && !group) return {};
+  const auto indices = cyclic ? orrery::OperandIndices(*cyclic) : orrery::OperandIndices(*group);
+  const Tensor pairs = indices.pairs(seen.inputs.tokens), rows = (pairs >= 0).nonzero().flatten();
+  return Operands{indices, cyclic.has_value(), rows, pairs.index_select(0, rows)};
 }
 
 // x [inputs], laid out over the two operands: [n, n]. Pairs that do not occur are NaN.
 Tensor laid_out(const Operands& of, const Tensor& x) {
-  const Tensor pairs = torch::full({of.n * of.n}, std::nan(""), torch::kFloat32);
-  return pairs.index_copy(0, of.cells, x.index_select(0, of.rows).to(torch::kFloat32)).view({of.n, of.n});
+  const Tensor all = torch::full({of.n() * of.n()}, std::nan(""), torch::kFloat32);
+  return all.index_copy(0, of.pairs, x.index_select(0, of.rows).to(torch::kFloat32)).view({of.n(), of.n()});
 }
 
 // Names of the positions: operands, and what is read out, by name where they have one.
@@ -108,8 +90,8 @@ std::vector<std::string> position_names(const Observation& seen, const std::opti
     names.push_back(std::to_string(position));
   if (!of) return names;
   for (const int64_t position : seen.spec.read_out) names[position] += " (read out)";
-  names[of->left_position] = "a";
-  names[of->right_position] = "b";
+  names[of->indices.left_position()] = "a";
+  names[of->indices.right_position()] = "b";
   return names;
 }
 
@@ -163,7 +145,7 @@ class AttentionPatterns final : public orrery::Probe {
   }
 
   void over_operands(const Operands& of, const std::vector<Head>& heads, Recorder& recorder) const {
-    int64_t room = params_.max_drawn / (of.n * of.n);
+    int64_t room = params_.max_drawn / (of.n() * of.n());
     for (const bool left : {true, false}) {
       const std::string letter = left ? "a" : "b";
       Figure waves{"mean_to_" + letter,
@@ -173,11 +155,12 @@ class AttentionPatterns final : public orrery::Probe {
                    "attention",
                    {}};
       for (const Head& head : heads) {
-        const Tensor attention =
-            head.pattern.select(1, 0).select(1, left ? of.left_position : of.right_position);
+        const Tensor attention = head.pattern.select(1, 0).select(
+            1, left ? of.indices.left_position() : of.indices.right_position());
         const Tensor to = laid_out(of, attention), own = to.to(torch::kFloat64).nanmean(left ? 1 : 0);
         scalars(head.name + "/" + letter, to, own, of, recorder);
-        waves.traces.push_back({head.name, torch::arange(of.n, torch::kInt32), own.to(torch::kFloat32), {}});
+        waves.traces.push_back(
+            {head.name, torch::arange(of.n(), torch::kInt32), own.to(torch::kFloat32), {}});
         if ((left || params_.operands == "both") && room-- > 0) draw(head, letter, to, recorder);
       }
       recorder.figure(std::move(waves));
@@ -188,7 +171,7 @@ class AttentionPatterns final : public orrery::Probe {
   static void scalars(const std::string& name, const Tensor& to, const Tensor& own, const Operands& of,
                       Recorder& recorder) {
     recorder.scalar("attention/" + name, to.to(torch::kFloat64).nanmean().item<double>());
-    if (!of.cyclic || of.n < 2 || own.isnan().any().item<bool>()) return;
+    if (!of.cyclic || of.n() < 2 || own.isnan().any().item<bool>()) return;
     const Tensor energy = orrery::fourier_norms(own - own.mean()).square().slice(0, 1);
     const double total = energy.sum().item<double>();
     recorder.scalar("frequency/" + name, static_cast<double>(energy.argmax().item<int64_t>() + 1));

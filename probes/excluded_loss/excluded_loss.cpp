@@ -58,7 +58,7 @@ class ExcludedLoss final : public orrery::Probe {
     const orrery::SubspaceCut without{
         .subspace = orrery::functions_of_sum(orrery::wave_functions(view.order(), frequencies)),
         .part = orrery::Part::remove};
-    return view.losses(orrery::cut_logits(without, orrery::laid_out(view, observation), observation));
+    return view.losses(orrery::cut_logits(without, orrery::laid_out(view), observation));
   }
 
   // One trace for each set of pairs.

@@ -134,7 +134,7 @@ class SubspaceLoss final : public orrery::Probe {
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
     const orrery::CyclicView view(observation);
-    const auto inputs = orrery::laid_out(view, observation);
+    const auto inputs = orrery::laid_out(view);
     const auto losses_of = [&](orrery::Subspace subspace) {
       const orrery::SubspaceCut how{
           std::move(subspace), params_.part == "keep" ? orrery::Part::keep : orrery::Part::remove,

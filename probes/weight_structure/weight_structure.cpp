@@ -3,8 +3,8 @@
 // circles (Liu et al. 2022; Nanda et al. 2023). Embed the number x mod 113 as (cos, sin)(2 pi 14 x / 113) in
 // 128 dimensions: two principal components with share 1/2 each, both of frequency 14, circularity 1. Random
 // embeddings have about 2 / 113 at every frequency. The network is not run.
-#include <orrery/error.h>
 #include <orrery/fourier.h>
+#include <orrery/operand_grid.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
@@ -227,34 +227,15 @@ struct Embedding {
   Tensor rows;
 };
 
-// The rows of `weight` [values, d] in the order of their index.
-Tensor by_index(const Tensor& weight, const std::vector<int64_t>& map, int64_t order) {
-  std::vector<int64_t> values(order, -1);
-  for (size_t value = 0; value < map.size(); ++value) {
-    const int64_t index = map[value];
-    if (index == -1) continue;
-    if (index < 0 || index >= order || values[index] != -1 || static_cast<int64_t>(value) >= weight.size(0))
-      throw orrery::Error("the cyclic structure of order " + std::to_string(order) + " gives the value " +
-                              std::to_string(value) + " the index " + std::to_string(index) +
-                              ", which does not exist, is taken, or belongs to no row of the embedding",
-                          "the task's structure() is to give every index to exactly one of its tokens");
-    values[index] = static_cast<int64_t>(value);
-  }
-  if (std::count(values.begin(), values.end(), -1))
-    throw orrery::Error("the cyclic structure of order " + std::to_string(order) + " leaves an index out",
-                        "the task's structure() is to give every index to exactly one of its tokens");
-  return weight.index_select(0, torch::tensor(values, torch::kInt64));
-}
-
 // What turns an operand into a vector: W_E, or where the model has none (a collapsed input) W_in.
 std::vector<Embedding> embeddings_of(const Observation& observation) {
-  const orrery::CyclicStructure& cyclic = *observation.structure.cyclic;
+  const orrery::OperandIndices indices(*observation.structure.cyclic);
   std::vector<Embedding> embeddings;
   for (const std::string matrix : {"embed.W_E", "mlp.W_in"}) {
     for (const std::string operand : {"", "_a", "_b"}) {
       const Tensor weight = find_weight(observation, matrix + operand);
       if (!weight.defined() || weight.dim() != 2 || weight.size(0) != observation.spec.d_vocab) continue;
-      const Tensor rows = by_index(weight, operand == "_b" ? cyclic.right : cyclic.left, cyclic.order);
+      const Tensor rows = operand == "_b" ? indices.right(weight) : indices.left(weight);
       embeddings.push_back({matrix + operand, rows - rows.mean(0)});
     }
     if (!embeddings.empty()) break;

@@ -137,7 +137,7 @@ struct LaidOutInputs {
   torch::Tensor logits;  ///< [inputs, classes] float64: what the network says there
 };
 /// The pairs (i, j) in the order of i*n + j, with the logits of all classes.
-ORRERY_API LaidOutInputs laid_out(const CyclicView& view, const Observation& observation);
+ORRERY_API LaidOutInputs laid_out(const OperandGrid& grid);
 
 /// The logits [inputs, classes] float64 of the network with the cut made. The observation must be of
 /// Inputs::grid. Throws orrery::UsageError for a site that the model does not have, a subspace that does not

@@ -140,9 +140,7 @@ torch::Tensor cut(const SubspaceCut& how, const torch::Tensor& x) {
   return mean.defined() ? left + mean : left;
 }
 
-LaidOutInputs laid_out(const CyclicView& view, const Observation& observation) {
-  return {view.inputs(torch::arange(observation.logits.size(0), torch::kInt64)), view.logits()};
-}
+LaidOutInputs laid_out(const OperandGrid& grid) { return {grid.rows(), grid.logits()}; }
 
 torch::Tensor cut_logits(const SubspaceCut& how, const LaidOutInputs& inputs,
                          const Observation& observation) {

@@ -62,7 +62,7 @@ double distance(const Tensor& a, const Tensor& b) { return (a - b).abs().max().i
 template <class NetworkOrModel>
 Tensor logits_after(NetworkOrModel& network, const SubspaceCut& how) {
   const auto observation = network.observe();
-  return cut_logits(how, laid_out(CyclicView(observation), observation), observation);
+  return cut_logits(how, laid_out(CyclicView(observation)), observation);
 }
 template <class NetworkOrModel>
 Tensor plain_logits(NetworkOrModel& network) {
