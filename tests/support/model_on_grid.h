@@ -16,11 +16,8 @@ struct ModelOnGrid {
     const auto positions = torch::tensor(task.spec.read_out, torch::kInt64);
     const auto seen = run_with_cache(*model, task.split.grid->tokens);
     logits = seen.logits.index_select(1, positions);
-    for (const auto& point : model->hook_points()) {
-      const auto& activation = seen.cache[point->name()];
-      const int64_t dim = point->position_dim();
-      cache.put(point->name(), dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions));
-    }
+    for (const auto& point : model->hook_points())
+      cache.put(point->name(), at_positions(*point, seen.cache[point->name()], positions));
   }
 
   Observation observe() {

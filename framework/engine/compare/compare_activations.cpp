@@ -84,10 +84,10 @@ Activations activations(Model& model, const TaskSpec& spec, const Tensor& tokens
         run_with_cache(model, tokens.narrow(0, start, std::min(piece, tokens.size(0) - start)), globs);
     pieces["logits"].push_back(flat(seen.logits.index_select(1, positions)));
     for (const std::string& name : seen.cache.names()) {
-      const Tensor& x = seen.cache[name];
-      const int64_t dim = model.find_hook_point(name)->position_dim();
+      const HookPoint& point = *model.find_hook_point(name);
       // What belongs to the whole input stands for every position that is read out.
-      const Tensor here = dim < 0 ? x.unsqueeze(1) : x.index_select(dim, positions).movedim(dim, 1);
+      const int64_t dim = point.position_dim() < 0 ? 1 : point.position_dim();
+      const Tensor here = at_positions(point, seen.cache[name], positions).movedim(dim, 1);
       if (here.size(1) == positions.size(0)) pieces[name].push_back(flat(here));
     }
   }

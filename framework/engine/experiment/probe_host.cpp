@@ -99,9 +99,7 @@ ObservedReadOut ProbeHost::plain_forward(const torch::Tensor& tokens,
   for (const std::string& name : names)
     hooks[name] = [&seen, &positions,
                    point = find_hook_points(model_, name).front()](const torch::Tensor& activation) {
-      const int64_t dim = point->position_dim();
-      seen.activations[point->name()] =
-          dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions);
+      seen.activations[point->name()] = at_positions(*point, activation, positions);
       return activation;
     };
   seen.logits = run_with_hooks(model_, tokens, {hooks.begin(), hooks.end()}).index_select(1, positions);

@@ -60,6 +60,12 @@ ORRERY_API CachedForward run_with_cache(Model& model, const torch::Tensor& token
 ORRERY_API torch::Tensor run_with_hooks(Model& model, const torch::Tensor& tokens,
                                         const std::vector<Hook>& hooks);
 
+/// `activation`, one of `point`, at some positions of the context, as probes are given it: in place of n_ctx
+/// positions there are those of `positions` (int64 [n], on the device of the activation); one that belongs to
+/// the whole input, as all of an mlp's do, has one position: [batch, 1, ...].
+ORRERY_API torch::Tensor at_positions(const HookPoint& point, const torch::Tensor& activation,
+                                      const torch::Tensor& positions);
+
 /// Whether the whole of `text` matches `glob`.
 ORRERY_API bool matches(const std::string& glob, const std::string& text);
 /// The hook points of `model` matched by `glob`. Throws orrery::Error, naming the nearest, if there are none.

@@ -85,4 +85,10 @@ torch::Tensor run_with_hooks(Model& model, const torch::Tensor& tokens, const st
   return model.forward(tokens);
 }
 
+torch::Tensor at_positions(const HookPoint& point, const torch::Tensor& activation,
+                           const torch::Tensor& positions) {
+  const int64_t dim = point.position_dim();
+  return dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions);
+}
+
 }  // namespace orrery

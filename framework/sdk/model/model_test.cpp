@@ -1,6 +1,7 @@
 // What a model says of its weights and hook points.
 #include <gtest/gtest.h>
 #include <orrery/error.h>
+#include <orrery/hooks.h>
 #include <orrery/model.h>
 
 namespace orrery {
@@ -41,6 +42,17 @@ TEST(Model, ListsNamesInOrder) {
   const Small model;
   EXPECT_EQ(model.weight_names(), (std::vector<std::string>{"embed.W_E", "unembed.W_U"}));
   EXPECT_EQ(model.hook_point_names(), (std::vector<std::string>{"hook_embed", "mlp.hook_post"}));
+}
+
+TEST(HookPoint, GivesActivationsAtPositionsAsProbesGetThem) {
+  const auto positions = torch::tensor({3, 1}, torch::kInt64);
+  const auto x = torch::arange(2 * 5 * 4, torch::kInt64).view({2, 5, 4});
+  const auto residual = at_positions(HookPoint("hook_embed", 1), x, positions);
+  EXPECT_TRUE(residual.equal(torch::stack({x.select(1, 3), x.select(1, 1)}, 1)));
+  const auto pattern = at_positions(HookPoint("attn.hook_pattern", 2), x.unsqueeze(1), positions);
+  EXPECT_TRUE(pattern.equal(residual.unsqueeze(1)));
+  const auto whole = at_positions(HookPoint("mlp.hook_post", -1), x.select(1, 0), positions);
+  EXPECT_TRUE(whole.equal(x.narrow(1, 0, 1)));
 }
 
 }  // namespace
