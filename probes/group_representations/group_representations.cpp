@@ -250,7 +250,7 @@ class GroupRepresentations final : public orrery::Probe {
                Recorder& recorder) const {
     auto matrices = embeddings(observation, view);
     for (auto& answer : answers(observation, view)) matrices.push_back(std::move(answer));
-    std::vector<std::pair<std::string, Tensor>> traces{{"logits", fit.similarity.square()}};
+    orrery::Series traces{{"logits", fit.similarity.square()}};
     for (const auto& [name, values] : matrices) {
       const auto shares = orrery::representation_shares(values, of_->all);
       recorder.scalar("explained/" + name, sum_over(keys_, shares));
@@ -271,7 +271,7 @@ class GroupRepresentations final : public orrery::Probe {
     const auto energies = orrery::pair_energies(post, of_->group, of_->all);
     const double everything =
         std::max(energies.total.sum().item<double>(), std::numeric_limits<double>::min());
-    std::vector<std::pair<std::string, Tensor>> traces;
+    orrery::Series traces;
     for (const auto& [name, energy] : {std::pair<std::string, Tensor>{"rho(x)", energies.left},
                                        {"rho(y)", energies.right},
                                        {"rho(xy)", energies.product}}) {
@@ -289,28 +289,25 @@ class GroupRepresentations final : public orrery::Probe {
     recorder.tensor(
         "neuron_share/" + hook,
         torch::where(alive, largest / energies.total, torch::zeros_like(largest)).to(torch::kFloat32));
-    std::string figure = "neurons_" + hook;
-    std::replace(figure.begin(), figure.end(), '.', '_');
-    recorder.figure(bars(figure, "Irreps: what each representation explains of " + hook,
-                         "share of the variance", traces));
+    recorder.figure(bars("neurons_" + orrery::file_safe_name(hook),
+                         "Irreps: what each representation explains of " + hook, "share of the variance",
+                         traces));
   }
 
   // One bar for each representation but the trivial one. The waves of a cyclic group stand at their
   // frequencies.
   orrery::Figure bars(const std::string& name, const std::string& title, const std::string& y_label,
-                      const std::vector<std::pair<std::string, Tensor>>& traces) const {
+                      orrery::Series series) const {
     const auto names = names_of(*of_);
     const bool waves = names.back().rfind("k=", 0) == 0;
-    orrery::Figure figure{
-        name, orrery::Figure::Kind::bar, title, waves ? "frequency k" : "representation", y_label, {}};
-    if (!waves) figure.x_ticks.assign(names.begin() + 1, names.end());
-    const int64_t first = waves ? 1 : 0, others = static_cast<int64_t>(names.size()) - 1;
-    for (const auto& [label, y] : traces)
-      figure.traces.push_back({label,
-                               torch::arange(first, first + others, torch::kInt64),
-                               y.narrow(0, 1, others).to(torch::kFloat32),
-                               {}});
-    return figure;
+    const auto others = static_cast<int64_t>(names.size()) - 1;
+    orrery::Axis x{waves ? "frequency k" : "representation"};
+    if (waves)
+      x.at = torch::arange(1, 1 + others, torch::kInt64);
+    else
+      x.ticks.assign(names.begin() + 1, names.end());
+    for (auto& [label, y] : series) y = y.narrow(0, 1, others).to(torch::kFloat32);
+    return orrery::Figure::bars(name, title, x, y_label, series);
   }
 
   Params params_;

@@ -9,7 +9,6 @@
 #include <orrery/probe.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 
 namespace {
@@ -48,15 +47,6 @@ double hoyer(const Tensor& x) {
   return x.numel() < 2 || L2 == 0 ? 0 : (root - x.abs().sum().item<double>() / L2) / (root - 1);
 }
 
-// As in file names: lower case, digits, underscores.
-std::string as_name(std::string text) {
-  for (char& letter : text) {
-    const auto c = static_cast<unsigned char>(letter);
-    letter = std::isalnum(c) ? static_cast<char>(std::tolower(c)) : '_';
-  }
-  return text;
-}
-
 double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 Tensor numbered_from(int64_t first, int64_t count) {
@@ -65,8 +55,6 @@ Tensor numbered_from(int64_t first, int64_t count) {
 Tensor small(const Tensor& x) { return x.to(torch::kFloat32); }
 
 void sizes(const Observation& observation, Recorder& recorder) {
-  Figure figure{"sum_of_squares", Figure::Kind::bar, "Sum of squares of each weight matrix",
-                "weight",         "sum of squares",  {}};
   std::vector<Tensor> all, squares_of;
   const auto sparsity = [&](const std::string& name, const Tensor& x) {
     recorder.scalar("gini/" + name, orrery::gini(x.abs()));
@@ -77,17 +65,16 @@ void sizes(const Observation& observation, Recorder& recorder) {
     const Tensor squares = x.square().sum();
     recorder.scalar("sum_of_squares/" + named.name, squares.item<double>());
     sparsity(named.name, x);
-    figure.x_ticks.push_back(named.name);
     squares_of.push_back(small(squares));
     all.push_back(x);
   }
-  figure.traces.push_back(
-      {"sum of squares", numbered_from(0, static_cast<int64_t>(all.size())), torch::stack(squares_of), {}});
   const Tensor together = torch::cat(all);
   recorder.scalar("norm/L1", together.abs().sum().item<double>());
   recorder.headline("norm/L2", together.square().sum().sqrt().item<double>());
   sparsity("all", together);
-  recorder.figure(std::move(figure));
+  recorder.figure(Figure::bars("sum_of_squares", "Sum of squares of each weight matrix",
+                               {"weight", observation.model.weight_names()}, "sum of squares",
+                               {{"sum of squares", torch::stack(squares_of)}}));
 }
 
 // The product of input norm and output norm of each neuron: what relu(s x) = s relu(x) cannot move about.
@@ -163,22 +150,19 @@ Tensor bit_weights(const Observation& observation) {
 // The weights of the largest neurons, relevant inputs first.
 void input_weights(const Tensor& W_in, const Tensor& relevant, const Tensor& distractors,
                    const NeuronLayer& layer, int64_t max_drawn, Recorder& recorder) {
-  Figure figure{
-      "input_weights",  Figure::Kind::heatmap,   "Weights of the neurons by input, relevant inputs first",
-      "input position", "neuron, largest first", {}};
+  orrery::Axis x{"input position"}, y{"neuron, largest first"};
   const int64_t n_ctx = relevant.size(0) + distractors.size(0);
   const Tensor ones = numbered_from(n_ctx, W_in.size(0) - n_ctx);
   const Tensor columns = torch::cat({relevant, distractors, ones});
   const Tensor rows = layer.product.argsort(0, /*descending=*/true).slice(0, 0, max_drawn);
   for (int64_t i = 0; i < columns.size(0); ++i) {
     const std::string position = std::to_string(columns[i].item<int64_t>());
-    figure.x_ticks.push_back(i < relevant.size(0) ? position + " (relevant)" : i < n_ctx ? position : "ones");
+    x.ticks.push_back(i < relevant.size(0) ? position + " (relevant)" : i < n_ctx ? position : "ones");
   }
-  for (int64_t i = 0; i < rows.size(0); ++i)
-    figure.y_ticks.push_back(std::to_string(rows[i].item<int64_t>()));
-  figure.traces.push_back({"weight", numbered_from(0, columns.size(0)), numbered_from(0, rows.size(0)),
-                           small(W_in.index_select(0, columns).t().index_select(0, rows))});
-  recorder.figure(std::move(figure));
+  for (int64_t i = 0; i < rows.size(0); ++i) y.ticks.push_back(std::to_string(rows[i].item<int64_t>()));
+  recorder.figure(Figure::heatmap("input_weights", "Weights of the neurons by input, relevant inputs first",
+                                  x, y, "weight",
+                                  small(W_in.index_select(0, columns).t().index_select(0, rows))));
 }
 
 void inputs(const Observation& observation, const std::vector<NeuronLayer>& layers, int64_t max_drawn,
@@ -244,13 +228,13 @@ std::vector<Embedding> embeddings_of(const Observation& observation) {
 }
 
 // Singular values and left singular vectors are the principal components as functions of the index.
-void principal_components(const Embedding& embedding, int64_t n_components, Figure& figure,
+void principal_components(const Embedding& embedding, int64_t n_components, orrery::Series& all_shares,
                           Recorder& recorder) {
   const auto [U, S, Vh] = at::linalg_svd(embedding.rows, /*full_matrices=*/false);
   const double total = S.square().sum().item<double>();
   const Tensor shares = total > 0 ? S.square() / total : torch::zeros_like(S);
   recorder.tensor("pca/" + embedding.name, small(shares));
-  figure.traces.push_back({embedding.name, numbered_from(1, S.size(0)), small(shares), {}});
+  all_shares.emplace_back(embedding.name, small(shares));
   for (int64_t i = 0; i < std::min(n_components, S.size(0)); ++i) {
     const Tensor norms = orrery::fourier_norms(U.select(1, i));
     const Tensor energy = norms.narrow(0, 1, norms.size(0) - 1).square();  // without the constant
@@ -278,7 +262,7 @@ Tensor direction(const Tensor& x, double least) {
 // embedding along cosine and sine; energy [frequencies].
 void circles(const Embedding& embedding, const Tensor& pairs, const Tensor& energy, Recorder& recorder) {
   Figure figure{
-      "circle_" + as_name(embedding.name),
+      "circle_" + orrery::file_safe_name(embedding.name),
       Figure::Kind::scatter,
       "Circles: " + embedding.name + " in the planes of its largest frequencies, one point for each number",
       "along the cosine (units of the weights)",
@@ -323,18 +307,16 @@ void circle(const Embedding& embedding, bool first, Recorder& recorder) {
 
 void cyclic_embeddings(const Observation& observation, int64_t n_components, Recorder& recorder) {
   if (observation.structure.cyclic->order < 3) return;  // no frequency has cosine and sine
-  Figure figure{"pca",
-                Figure::Kind::bar,
-                "Principal components of the embedding of the numbers",
-                "principal component",
-                "share of the variance",
-                {}};
+  orrery::Series shares;
   const std::vector<Embedding> embeddings = embeddings_of(observation);
   for (const Embedding& embedding : embeddings) {
-    principal_components(embedding, n_components, figure, recorder);
+    principal_components(embedding, n_components, shares, recorder);
     circle(embedding, &embedding == &embeddings.front(), recorder);
   }
-  if (!embeddings.empty()) recorder.figure(std::move(figure));
+  if (embeddings.empty()) return;
+  recorder.figure(Figure::bars("pca", "Principal components of the embedding of the numbers",
+                               {"principal component", {}, numbered_from(1, observation.spec.d_vocab)},
+                               "share of the variance", shares));
 }
 
 class WeightStructure final : public orrery::Probe {

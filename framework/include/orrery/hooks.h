@@ -27,6 +27,15 @@ class ORRERY_API ActivationCache {
   std::map<std::string, torch::Tensor> activations_;
 };
 
+/// Where one attention head looks.
+struct HeadPattern {
+  int64_t layer = 0, head = 0;
+  std::string name;       ///< "0.3": head 3 of layer 0
+  torch::Tensor pattern;  ///< [batch, n_read, n_ctx], of the cached "blocks.0.attn.hook_pattern"
+};
+/// All heads whose patterns `cache` holds, layer by layer from 0 on, up to the first layer without.
+ORRERY_API std::vector<HeadPattern> heads_in(const ActivationCache& cache);
+
 /// A hook, and the hook points it goes on.
 using Hook = std::pair<std::string, HookFunction>;
 

@@ -47,6 +47,17 @@ std::vector<std::string> ActivationCache::names() const {
   return all;
 }
 
+std::vector<HeadPattern> heads_in(const ActivationCache& cache) {
+  std::vector<HeadPattern> heads;
+  for (int64_t layer = 0;; ++layer) {
+    const std::string hook = fmt::format("blocks.{}.attn.hook_pattern", layer);
+    if (!cache.contains(hook)) return heads;
+    const torch::Tensor& pattern = cache[hook];  // [batch, n_heads, n_read, n_ctx]
+    for (int64_t head = 0; head < pattern.size(1); ++head)
+      heads.push_back({layer, head, fmt::format("{}.{}", layer, head), pattern.select(1, head)});
+  }
+}
+
 HookScope::HookScope(Model& model, const std::vector<Hook>& hooks) {
   std::vector<std::pair<HookPoint*, HookFunction>>
       resolved;  // before any is placed: a bad glob leaves nothing

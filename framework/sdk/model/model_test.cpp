@@ -55,5 +55,22 @@ TEST(HookPoint, GivesActivationsAtPositionsAsProbesGetThem) {
   EXPECT_TRUE(whole.equal(x.narrow(1, 0, 1)));
 }
 
+TEST(ActivationCache, ListsItsHeadsUpToTheFirstLayerWithout) {
+  ActivationCache cache;
+  EXPECT_TRUE(heads_in(cache).empty());
+  const auto first = torch::rand({2, 3, 4, 5}), second = torch::rand({2, 1, 4, 5});
+  cache.put("blocks.0.attn.hook_pattern", first);
+  cache.put("blocks.1.attn.hook_pattern", second);
+  cache.put("blocks.3.attn.hook_pattern", second);
+  const auto heads = heads_in(cache);
+  ASSERT_EQ(heads.size(), 4u);
+  std::vector<std::string> names;
+  for (const HeadPattern& head : heads) {
+    names.push_back(head.name);
+    EXPECT_TRUE(head.pattern.equal((head.layer ? second : first).select(1, head.head)));
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"0.0", "0.1", "0.2", "1.0"}));
+}
+
 }  // namespace
 }  // namespace orrery
