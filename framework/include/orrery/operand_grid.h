@@ -70,6 +70,9 @@ class ORRERY_API OperandIndices {
   Map left_, right_, result_;
 };
 
+/// Mean losses in nats by set of inputs: {"train", ...}, {"test", ...}, {"all", ...}.
+using Losses = std::vector<std::pair<std::string, double>>;
+
 /// An observation of a task's grid, laid out: row i*n + j holds the input whose left operand has the index i
 /// and whose right operand has the index j; inputs with an operand that has none are left out. The grid must
 /// hold every pair; a task that trains and tests on the pairs a <= b only lists the others in its grid all
@@ -95,10 +98,9 @@ class ORRERY_API OperandGrid {
   torch::Tensor left(const torch::Tensor& x) const { return indices_.left(x); }
   torch::Tensor right(const torch::Tensor& x) const { return indices_.right(x); }
 
-  /// The cross-entropy of `logits` [n*n, classes] in float64, a mean over the laid-out inputs of the training
-  /// set, the test set, and all of them: {"train", ...}, {"test", ...}, {"all", ...}. A set without inputs is
-  /// left out.
-  std::vector<std::pair<std::string, double>> losses(const torch::Tensor& logits) const;
+  /// The cross-entropy of `logits` [n*n, classes] in float64, a mean over the laid-out inputs of each set. A
+  /// set without inputs is left out.
+  Losses losses(const torch::Tensor& logits) const;
 
  private:
   OperandIndices indices_;

@@ -163,9 +163,9 @@ OperandGrid::OperandGrid(OperandIndices indices, const Observation& observation)
   logits_ = inputs(observation.logits.select(1, 0).narrow(1, 0, indices_.n_classes())).to(torch::kFloat64);
 }
 
-std::vector<std::pair<std::string, double>> OperandGrid::losses(const torch::Tensor& logits) const {
+Losses OperandGrid::losses(const torch::Tensor& logits) const {
   const auto loss = cross_entropy(logits, labels_);
-  std::vector<std::pair<std::string, double>> means;
+  Losses means;
   const auto add = [&](const char* name, const torch::Tensor& part) {
     if (part.numel() > 0) means.emplace_back(name, part.mean().item<double>());
   };

@@ -142,6 +142,21 @@ torch::Tensor cut(const SubspaceCut& how, const torch::Tensor& x) {
 
 LaidOutInputs laid_out(const OperandGrid& grid) { return {grid.rows(), grid.logits()}; }
 
+Figure loss_without_each(const std::string& title, const std::string& x_label, const std::string& y_label,
+                         const std::vector<std::pair<std::string, Losses>>& without) {
+  Axis x{x_label};
+  for (const auto& [name, losses] : without) x.ticks.push_back(name);
+  Series series;
+  for (size_t set = 0; !without.empty() && set < without.front().second.size(); ++set) {
+    std::vector<double> heights;
+    for (const auto& [name, losses] : without) heights.push_back(losses.at(set).second);
+    series.emplace_back(without.front().second[set].first, torch::tensor(heights, torch::kFloat64));
+  }
+  Figure figure = Figure::bars("loss_without_each", title, std::move(x), y_label, series);
+  figure.y_log = true;
+  return figure;
+}
+
 torch::Tensor cut_logits(const SubspaceCut& how, const LaidOutInputs& inputs,
                          const Observation& observation) {
   const auto logits = at_site(how, inputs, observation);
