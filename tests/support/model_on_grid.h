@@ -3,6 +3,7 @@
 
 #include <orrery/mlp.h>
 #include <orrery/transformer.h>
+#include <tests/support/constructed_mlp.h>
 #include <tests/support/hand_built.h>
 
 #include <memory>
@@ -34,7 +35,7 @@ struct ModelOnGrid {
 inline ModelOnGrid constructed_mlp(const MlpConfig& config, int64_t p) {
   CyclicTask task = addition(p);
   auto model = make_mlp(config, task.spec, make_generator(0));
-  set_constructed_solution(*model);
+  set_constructed_solution(*model, task.spec);
   return {std::move(task), std::move(model)};
 }
 inline ModelOnGrid random_mlp(const MlpConfig& config, int64_t p, uint64_t seed = 3) {

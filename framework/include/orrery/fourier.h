@@ -58,11 +58,6 @@ struct NeuronSpectrum {
 /// neurons: [n, n, m], in float32 or float64. Throws orrery::Error for n = 1 and for another shape.
 ORRERY_API NeuronSpectrum neuron_spectrum(const torch::Tensor& neurons);
 
-/// The part of each column of x [n*n, m] (row i*n + j holds the pair (i, j)) that lies in the span of
-/// cos w_k(i + j) and sin w_k(i + j), k in `frequencies`. Returns [n*n, m] float64.
-/// Throws orrery::Error for a frequency outside 1..floor(n/2) or one given twice, and for another shape.
-ORRERY_API torch::Tensor project_on_sum(const torch::Tensor& x, const std::vector<int64_t>& frequencies);
-
 /// The coefficients of cos w_k(i + j - c) in x [n*n, n], whose column c belongs to result c: inner products
 /// with that function scaled to norm 1 over all n*n*n entries. Returns [floor(n/2) + 1] float64; entry 0 is
 /// for the constant. Their squares are parts of the sum of squares of x. Throws orrery::Error for another

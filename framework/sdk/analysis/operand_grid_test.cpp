@@ -18,11 +18,9 @@ using testing::Network;
 using testing::subtraction;
 using torch::Tensor;
 
-Network noise(CyclicTask task) {
-  Network network(std::move(task));
-  testing::build_noise(network, 5);
-  return network;
-}
+struct Noise : Network {
+  explicit Noise(CyclicTask of) : Network(std::move(of)) { testing::build_noise(*this, 5); }
+};
 
 // x, y -> x y in the group of two commuting signs: the product is the exclusive or. "=" is token 4.
 CyclicTask signs() {
@@ -73,7 +71,7 @@ const std::map<std::string, std::function<CyclicTask()>> tasks{
 TEST(OperandGrid, LaysOutWhatALoopFinds) {
   for (const auto& [name, make] : tasks) {
     SCOPED_TRACE(name);
-    Network network = noise(make());
+    Noise network(make());
     const CyclicStructure maps = maps_of(network.task);
     const int64_t n = maps.order;
     const auto observation = network.observe();
@@ -99,7 +97,7 @@ TEST(OperandGrid, LaysOutWhatALoopFinds) {
 TEST(OperandGrid, LossesAreThoseOfEachSet) {
   for (const auto& [name, make] : tasks) {
     SCOPED_TRACE(name);
-    Network network = noise(make());
+    Noise network(make());
     const OperandIndices indices = indices_of(network.task);
     const auto observation = network.observe();
     const OperandGrid grid(indices, observation);
@@ -125,7 +123,7 @@ TEST(OperandGrid, LossesAreThoseOfEachSet) {
 }
 
 TEST(OperandGrid, LeavesOutASetWithoutInputs) {
-  Network network = noise(multiplication(5, 2));
+  Noise network(multiplication(5, 2));
   const auto with_zero = (network.task.split.grid->tokens.select(1, 0) == 0).nonzero().flatten();
   network.task.split = Split::of_grid(*network.task.split.grid, torch::arange(25), with_zero);
   const auto observation = network.observe();
@@ -215,7 +213,7 @@ TEST(OperandGrid, RefusesAGridThatDoesNotFit) {
   for (const auto& [name, make] : tasks) {
     SCOPED_TRACE(name);
     const auto refused = [&, &make = make](const std::function<void(Network&)>& spoil) {
-      Network network = noise(make());
+      Noise network(make());
       const OperandIndices indices = indices_of(network.task);
       spoil(network);
       const auto observation = network.observe();
@@ -234,7 +232,7 @@ TEST(OperandGrid, RefusesAGridThatDoesNotFit) {
 }
 
 TEST(OperandGrid, IsWhatTheViewsAreOver) {
-  Network network = noise(signs());
+  Noise network(signs());
   const auto observation = network.observe();
   const GroupView view(observation, group_of(network.task.structure));
   EXPECT_TRUE(view.rows().equal(OperandGrid(indices_of(network.task), observation).rows()));
