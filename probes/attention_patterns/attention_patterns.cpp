@@ -125,14 +125,13 @@ class AttentionPatterns final : public orrery::Probe {
     int64_t room = params_.max_drawn / (of.n() * of.n());
     for (const bool left : {true, false}) {
       const std::string letter = left ? "a" : "b";
+      const int64_t position = left ? of.indices.left_position() : of.indices.right_position();
       orrery::Series waves;
       for (const HeadPattern& head : heads) {
-        const Tensor attention = head.pattern.select(1, 0).select(
-            1, left ? of.indices.left_position() : of.indices.right_position());
-        const Tensor to = laid_out(of, attention), own = to.to(torch::kFloat64).nanmean(left ? 1 : 0);
+        const Tensor to = laid_out(of, head.pattern.select(1, 0).select(1, position)),
+                     own = to.to(torch::kFloat64).nanmean(left ? 1 : 0);
         scalars(head.name + "/" + letter, to, own, of, recorder);
-        waves.traces.push_back(
-            {head.name, torch::arange(of.n(), torch::kInt32), own.to(torch::kFloat32), {}});
+        waves.emplace_back(head.name, own.to(torch::kFloat32));
         if ((left || params_.operands == "both") && room-- > 0) draw(head, letter, to, recorder);
       }
       recorder.figure(Figure::line("mean_to_" + letter,
