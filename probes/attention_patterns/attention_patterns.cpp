@@ -128,8 +128,8 @@ class AttentionPatterns final : public orrery::Probe {
       const int64_t position = left ? of.indices.left_position() : of.indices.right_position();
       orrery::Series waves;
       for (const HeadPattern& head : heads) {
-        const Tensor to = laid_out(of, head.pattern.select(1, 0).select(1, position)),
-                     own = to.to(torch::kFloat64).nanmean(left ? 1 : 0);
+        const Tensor to = laid_out(of, head.pattern.select(1, 0).select(1, position));
+        const Tensor own = to.to(torch::kFloat64).nanmean(left ? 1 : 0);
         scalars(head.name + "/" + letter, to, own, of, recorder);
         waves.emplace_back(head.name, own.to(torch::kFloat32));
         if ((left || params_.operands == "both") && room-- > 0) draw(head, letter, to, recorder);
