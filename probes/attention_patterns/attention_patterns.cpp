@@ -5,6 +5,7 @@
 // all of whose variance is at frequency 14. Where the operands are not two elements of a group there is the
 // mean pattern over the inputs, by position.
 #include <orrery/fourier.h>
+#include <orrery/operand_grid.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
@@ -14,7 +15,9 @@
 
 namespace {
 
+using orrery::Axis;
 using orrery::Figure;
+using orrery::HeadPattern;
 using orrery::Observation;
 using orrery::Recorder;
 using torch::Tensor;
@@ -34,71 +37,35 @@ struct Params {
   }
 };
 
-// One head's attention from the positions that are read out.
-struct Head {
-  std::string name;  // "0.3": head 3 of layer 0
-  Tensor pattern;    // [batch, n_read, n_ctx]
-};
-
-std::vector<Head> all_heads(const Observation& seen) {
-  std::vector<Head> heads;
-  for (int64_t layer = 0;; ++layer) {
-    const std::string hook = "blocks." + std::to_string(layer) + ".attn.hook_pattern";
-    if (!seen.cache.contains(hook)) return heads;
-    const Tensor& pattern = seen.cache[hook];  // [batch, n_heads, n_read, n_ctx]
-    for (int64_t head = 0; head < pattern.size(1); ++head)
-      heads.push_back({std::to_string(layer) + "." + std::to_string(head), pattern.select(1, head)});
-  }
-}
-
-std::vector<std::string> names_of(const std::vector<Head>& heads) {
+std::vector<std::string> names_of(const std::vector<HeadPattern>& heads) {
   std::vector<std::string> names;
-  for (const Head& head : heads) names.push_back(head.name);
+  for (const HeadPattern& head : heads) names.push_back(head.name);
   return names;
 }
 
-// Two operands that are elements of a group of n: the indices of those of each input.
+// Two operands that are elements of a group: the pair of each input that has both.
 struct Operands {
-  int64_t n = 0, left_position = 0, right_position = 1;
+  orrery::OperandIndices indices;
   bool cyclic = false;
-  Tensor cells;  // int64 [inputs with both]: left * n + right
-  Tensor rows;   // int64, likewise: which inputs these are
+  Tensor rows;   // int64 [inputs with both]: which these are
+  Tensor pairs;  // int64, likewise: i * n + j
+
+  int64_t n() const { return indices.order(); }
 };
 
-Tensor indices(const Tensor& tokens, int64_t position, const std::vector<int64_t>& index_of) {
-  // Tokens beyond the values of an operand, "=" for one, are no elements.
-  auto table = torch::full({tokens.max().item<int64_t>() + 1}, -1, torch::kInt64);
-  const auto known = std::min<int64_t>(table.size(0), static_cast<int64_t>(index_of.size()));
-  table.narrow(0, 0, known).copy_(torch::tensor(index_of, torch::kInt64).narrow(0, 0, known));
-  return table.index_select(0, tokens.select(1, position));
-}
-
 std::optional<Operands> operands_of(const Observation& seen) {
-  Operands of;
-  std::vector<int64_t> left, right;
-  if (seen.structure.cyclic) {
-    const auto& cyclic = *seen.structure.cyclic;
-    of = {cyclic.order, cyclic.left_position, cyclic.right_position, true, {}, {}};
-    left = cyclic.left, right = cyclic.right;
-  } else if (seen.structure.group) {
-    const auto& group = *seen.structure.group;
-    of = {static_cast<int64_t>(group.table.size()), group.left_position, group.right_position, false, {}, {}};
-    for (int64_t x = 0; x < of.n; ++x) left.push_back(x);
-    right = left;
-  } else {
-    return {};
-  }
-  const Tensor& tokens = seen.inputs.tokens;
-  const Tensor i = indices(tokens, of.left_position, left), j = indices(tokens, of.right_position, right);
-  of.rows = torch::logical_and(i >= 0, j >= 0).nonzero().flatten();
-  of.cells = (i * of.n + j).index_select(0, of.rows);
-  return of;
+  const auto& cyclic = seen.structure.cyclic;
+  const auto& group = seen.structure.group;
+  if (!cyclic && !group) return {};
+  const auto indices = cyclic ? orrery::OperandIndices(*cyclic) : orrery::OperandIndices(*group);
+  const Tensor pairs = indices.pairs(seen.inputs.tokens), rows = (pairs >= 0).nonzero().flatten();
+  return Operands{indices, cyclic.has_value(), rows, pairs.index_select(0, rows)};
 }
 
 // x [inputs], laid out over the two operands: [n, n]. Pairs that do not occur are NaN.
 Tensor laid_out(const Operands& of, const Tensor& x) {
-  const Tensor pairs = torch::full({of.n * of.n}, std::nan(""), torch::kFloat32);
-  return pairs.index_copy(0, of.cells, x.index_select(0, of.rows).to(torch::kFloat32)).view({of.n, of.n});
+  const Tensor all = torch::full({of.n() * of.n()}, std::nan(""), torch::kFloat32);
+  return all.index_copy(0, of.pairs, x.index_select(0, of.rows).to(torch::kFloat32)).view({of.n(), of.n()});
 }
 
 // Names of the positions: operands, and what is read out, by name where they have one.
@@ -108,8 +75,8 @@ std::vector<std::string> position_names(const Observation& seen, const std::opti
     names.push_back(std::to_string(position));
   if (!of) return names;
   for (const int64_t position : seen.spec.read_out) names[position] += " (read out)";
-  names[of->left_position] = "a";
-  names[of->right_position] = "b";
+  names[of->indices.left_position()] = "a";
+  names[of->indices.right_position()] = "b";
   return names;
 }
 
@@ -127,7 +94,7 @@ class AttentionPatterns final : public orrery::Probe {
   }
 
   void measure(const Observation& seen, Recorder& recorder) override {
-    const std::vector<Head> heads = all_heads(seen);
+    const std::vector<HeadPattern> heads = orrery::heads_in(seen.cache);
     const auto operands = operands_of(seen);
     mean_patterns(seen, heads, position_names(seen, operands), recorder);
     if (operands && seen.spec.read_out.size() == 1) over_operands(*operands, heads, recorder);
@@ -135,52 +102,41 @@ class AttentionPatterns final : public orrery::Probe {
 
  private:
   // [heads, n_read, n_ctx]; read-out positions are rows, except where there is one only: then heads are.
-  void mean_patterns(const Observation& seen, const std::vector<Head>& heads,
+  void mean_patterns(const Observation& seen, const std::vector<HeadPattern>& heads,
                      const std::vector<std::string>& positions, Recorder& recorder) const {
     std::vector<Tensor> means;
-    for (const Head& head : heads) means.push_back(head.pattern.mean(0).to(torch::kFloat32));
+    for (const HeadPattern& head : heads) means.push_back(head.pattern.mean(0).to(torch::kFloat32));
     recorder.tensor("mean_pattern", torch::stack(means));
-    if (seen.spec.read_out.size() == 1) {
-      Figure figure = heatmap("mean_pattern", "Mean attention pattern from the position that is read out",
-                              "position attended to", "head");
-      figure.x_ticks = positions;
-      figure.y_ticks = names_of(heads);
-      add(figure, "attention", torch::cat(means));
-      return recorder.figure(std::move(figure));
-    }
+    if (seen.spec.read_out.size() == 1)
+      return recorder.figure(
+          heatmap("mean_pattern", "Mean attention pattern from the position that is read out",
+                  {"position attended to", positions}, {"head", names_of(heads)}, torch::cat(means)));
     std::vector<std::string> read_out;
     for (const int64_t position : seen.spec.read_out) read_out.push_back(positions[position]);
     const int64_t fit = params_.max_drawn / means.front().numel();
-    for (size_t h = 0; h < heads.size() && static_cast<int64_t>(h) < fit; ++h) {
-      Figure figure = heatmap("mean_pattern_head_" + file_name(heads[h]),
-                              "Mean attention pattern of head " + heads[h].name, "position attended to",
-                              "position that attends");
-      figure.x_ticks = positions;
-      figure.y_ticks = read_out;
-      add(figure, "attention", means[h]);
-      recorder.figure(std::move(figure));
-    }
+    for (size_t h = 0; h < heads.size() && static_cast<int64_t>(h) < fit; ++h)
+      recorder.figure(heatmap("mean_pattern_head_" + orrery::file_safe_name(heads[h].name),
+                              "Mean attention pattern of head " + heads[h].name,
+                              {"position attended to", positions}, {"position that attends", read_out},
+                              means[h]));
   }
 
-  void over_operands(const Operands& of, const std::vector<Head>& heads, Recorder& recorder) const {
-    int64_t room = params_.max_drawn / (of.n * of.n);
+  void over_operands(const Operands& of, const std::vector<HeadPattern>& heads, Recorder& recorder) const {
+    int64_t room = params_.max_drawn / (of.n() * of.n());
     for (const bool left : {true, false}) {
       const std::string letter = left ? "a" : "b";
-      Figure waves{"mean_to_" + letter,
-                   Figure::Kind::line,
-                   "Attention to " + letter + ", mean over " + (left ? "b" : "a"),
-                   letter,
-                   "attention",
-                   {}};
-      for (const Head& head : heads) {
-        const Tensor attention =
-            head.pattern.select(1, 0).select(1, left ? of.left_position : of.right_position);
-        const Tensor to = laid_out(of, attention), own = to.to(torch::kFloat64).nanmean(left ? 1 : 0);
+      const int64_t position = left ? of.indices.left_position() : of.indices.right_position();
+      orrery::Series waves;
+      for (const HeadPattern& head : heads) {
+        const Tensor to = laid_out(of, head.pattern.select(1, 0).select(1, position));
+        const Tensor own = to.to(torch::kFloat64).nanmean(left ? 1 : 0);
         scalars(head.name + "/" + letter, to, own, of, recorder);
-        waves.traces.push_back({head.name, torch::arange(of.n, torch::kInt32), own.to(torch::kFloat32), {}});
+        waves.emplace_back(head.name, own.to(torch::kFloat32));
         if ((left || params_.operands == "both") && room-- > 0) draw(head, letter, to, recorder);
       }
-      recorder.figure(std::move(waves));
+      recorder.figure(Figure::line("mean_to_" + letter,
+                                   "Attention to " + letter + ", mean over " + (left ? "b" : "a"),
+                                   numbered({letter}, of.n()), "attention", waves));
     }
   }
 
@@ -188,35 +144,29 @@ class AttentionPatterns final : public orrery::Probe {
   static void scalars(const std::string& name, const Tensor& to, const Tensor& own, const Operands& of,
                       Recorder& recorder) {
     recorder.scalar("attention/" + name, to.to(torch::kFloat64).nanmean().item<double>());
-    if (!of.cyclic || of.n < 2 || own.isnan().any().item<bool>()) return;
+    if (!of.cyclic || of.n() < 2 || own.isnan().any().item<bool>()) return;
     const Tensor energy = orrery::fourier_norms(own - own.mean()).square().slice(0, 1);
     const double total = energy.sum().item<double>();
     recorder.scalar("frequency/" + name, static_cast<double>(energy.argmax().item<int64_t>() + 1));
     recorder.scalar("frequency_share/" + name, total > 0 ? energy.max().item<double>() / total : 0);
   }
 
-  static void draw(const Head& head, const std::string& letter, const Tensor& to, Recorder& recorder) {
-    Figure figure = heatmap(
-        "head_" + file_name(head) + "_to_" + letter,
-        "Attention of head " + head.name + " from the position that is read out to " + letter, "b", "a");
-    add(figure, "attention", to);
-    recorder.figure(std::move(figure));
+  static void draw(const HeadPattern& head, const std::string& letter, const Tensor& to, Recorder& recorder) {
+    recorder.figure(
+        heatmap("head_" + orrery::file_safe_name(head.name) + "_to_" + letter,
+                "Attention of head " + head.name + " from the position that is read out to " + letter, {"b"},
+                {"a"}, to));
   }
 
-  static Figure heatmap(const std::string& name, const std::string& title, const std::string& x_label,
-                        const std::string& y_label) {
-    return {name, Figure::Kind::heatmap, title, x_label, y_label, {}};
+  static Figure heatmap(const std::string& name, const std::string& title, const Axis& x, const Axis& y,
+                        const Tensor& z) {
+    return Figure::heatmap(name, title, numbered(x, z.size(1)), numbered(y, z.size(0)), "attention", z);
   }
 
-  static void add(Figure& figure, const std::string& scale, const Tensor& z) {
-    figure.traces.push_back(
-        {scale, torch::arange(z.size(1), torch::kInt32), torch::arange(z.size(0), torch::kInt32), z});
-  }
-
-  static std::string file_name(const Head& head) {
-    std::string name = head.name;
-    std::replace(name.begin(), name.end(), '.', '_');
-    return name;
+  // In int32, as its figures have been recorded ever since.
+  static Axis numbered(Axis axis, int64_t n) {
+    axis.at = torch::arange(n, torch::kInt32);
+    return axis;
   }
 
   Params params_;

@@ -102,14 +102,10 @@ class CircuitEfficiency final : public orrery::Probe {
 
   static orrery::Figure frequencies(const Tensor& logit) {
     const int64_t waves = logit.size(0) - 1;
-    orrery::Figure figure{
-        "c_gen_by_frequency", orrery::Figure::Kind::bar,    "C_gen over all pairs, by frequency",
-        "frequency k",        "correct-class logit (nats)", {}};
-    figure.traces.push_back({"C_gen",
-                             torch::arange(1, waves + 1, torch::kInt64),
-                             logit.narrow(0, 1, waves).to(torch::kFloat32),
-                             {}});
-    return figure;
+    return orrery::Figure::bars("c_gen_by_frequency", "C_gen over all pairs, by frequency",
+                                {"frequency k", {}, torch::arange(1, waves + 1, torch::kInt64)},
+                                "correct-class logit (nats)",
+                                {{"C_gen", logit.narrow(0, 1, waves).to(torch::kFloat32)}});
   }
 };
 

@@ -100,9 +100,8 @@ Circles circles_of(const Tensor& embedding) {
   return circles;
 }
 
-orrery::Figure figure(const char* name, orrery::Figure::Kind kind, const char* title, const char* x_label,
-                      const char* y_label) {
-  return {name, kind, title, x_label, y_label, {}};
+orrery::Figure scatter(const char* name, const char* title, const char* x_label, const char* y_label) {
+  return {name, orrery::Figure::Kind::scatter, title, x_label, y_label, {}};
 }
 
 class ClockPizza final : public orrery::Probe {
@@ -136,9 +135,9 @@ class ClockPizza final : public orrery::Probe {
     recorder.headline("gradient_symmetricity", cosine.mean().item<double>());
     recorder.tensor("triples", triples.to(torch::kInt32));
     recorder.tensor("gradient_cosines", cosine.to(torch::kFloat32));
-    auto drawn = figure("gradient_cosines", orrery::Figure::Kind::scatter,
-                        "Gradient symmetricity: do both operands pull a logit the same way?",
-                        "distance b - a (mod n)", "cosine of the gradients by the two embeddings");
+    auto drawn =
+        scatter("gradient_cosines", "Gradient symmetricity: do both operands pull a logit the same way?",
+                "distance b - a (mod n)", "cosine of the gradients by the two embeddings");
     drawn.traces.push_back({"triples", (j - i).remainder(n), cosine.to(torch::kFloat32), {}});
     recorder.figure(std::move(drawn));
   }
@@ -147,12 +146,9 @@ class ClockPizza final : public orrery::Probe {
     const auto correct = correct_logits(view);
     recorder.headline("distance_irrelevance", distance_irrelevance(correct));
     recorder.tensor("correct_logits", correct.to(torch::kFloat32));
-    auto drawn = figure("correct_logits", orrery::Figure::Kind::heatmap,
-                        "Logit of the right answer, less its mean: a pizza has rows of one colour", "a",
-                        "distance b - a (mod n)");
-    const auto axis = torch::arange(view.order(), torch::kInt64);
-    drawn.traces.push_back({"logit", axis, axis, (correct - correct.mean()).to(torch::kFloat32)});
-    recorder.figure(std::move(drawn));
+    recorder.figure(orrery::Figure::heatmap(
+        "correct_logits", "Logit of the right answer, less its mean: a pizza has rows of one colour", {"a"},
+        {"distance b - a (mod n)"}, "logit", (correct - correct.mean()).to(torch::kFloat32)));
   }
 
   // "1 (k=5)": counted from 1, with its frequency.
@@ -166,10 +162,10 @@ class ClockPizza final : public orrery::Probe {
     recorder.headline("circularity", components > 0 ? circles.circularity.mean().item<double>() : 0);
     recorder.tensor("component_circularity", circles.circularity.to(torch::kFloat32));
     recorder.tensor("component_frequency", circles.frequency.to(torch::kInt32));
-    auto drawn = figure("circles", orrery::Figure::Kind::scatter,
-                        "Circles: principal components of the embedding, one point for each number",
-                        "score on component 1 or 3 (units of the weights)",
-                        "score on component 2 or 4 (units of the weights)");
+    auto drawn =
+        scatter("circles", "Circles: principal components of the embedding, one point for each number",
+                "score on component 1 or 3 (units of the weights)",
+                "score on component 2 or 4 (units of the weights)");
     drawn.equal_axes = true;
     const auto scores = circles.scores.to(torch::kFloat32);
     for (int64_t l = 0; l + 1 < components; l += 2)

@@ -180,7 +180,10 @@ class DigitWaves final : public orrery::Probe {
         orrery::ablation_finding("all but the key frequencies", "exclude", "digit pairs", before, only_keys));
     recorder.finding(
         orrery::ablation_finding("the key frequencies", "exclude", "digit pairs", before, no_keys));
-    recorder.figure(bars("logit_shares", "cos w_k(a + b - c) in the logits of the digit", shares));
+    recorder.figure(orrery::Figure::bars("logit_shares", "cos w_k(a + b - c) in the logits of the digit",
+                                         {"frequency k", {}, torch::arange(1, kBase / 2 + 1, torch::kInt64)},
+                                         "share of the variance of the logits",
+                                         {{"logits", shares.narrow(0, 1, kBase / 2)}}));
   }
 
   void weights(const Observation& observation, const Tensor& keys, Recorder& recorder) const {
@@ -239,14 +242,6 @@ class DigitWaves final : public orrery::Probe {
     const Tensor digit = torch::arange(kBase, torch::kInt64);
     const Tensor label = torch::remainder(digit.unsqueeze(1) + digit, kBase).reshape({kPairs});
     return orrery::cross_entropy(logits, label).mean().item<double>();
-  }
-
-  static orrery::Figure bars(const std::string& name, const std::string& title, const Tensor& shares) {
-    orrery::Figure figure{
-        name, orrery::Figure::Kind::bar, title, "frequency k", "share of the variance of the logits", {}};
-    const Tensor k = torch::arange(1, kBase / 2 + 1, torch::kInt64);
-    figure.traces.push_back({"logits", k, shares.narrow(0, 1, kBase / 2), {}});
-    return figure;
   }
 
   Params params_;

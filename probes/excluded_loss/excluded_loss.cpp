@@ -32,7 +32,7 @@ class ExcludedLoss final : public orrery::Probe {
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
     const orrery::CyclicView view(observation);
-    std::vector<std::pair<std::string, Losses>> drawn{{"nothing", view.losses(view.logits())}};
+    std::vector<std::pair<std::string, orrery::Losses>> drawn{{"nothing", view.losses(view.logits())}};
     const auto without_all = losses_without(keys_.frequencies, view, observation);
     for (const auto& [inputs, loss] : without_all) {
       if (inputs == "train")
@@ -46,40 +46,20 @@ class ExcludedLoss final : public orrery::Probe {
       for (const auto& [inputs, loss] : drawn.back().second) recorder.scalar(name + "/" + inputs, loss);
     }
     drawn.emplace_back("all keys", without_all);
-    recorder.figure(bars(drawn));
+    recorder.figure(
+        orrery::loss_without_each("Excluded loss: without each key frequency alone, and without all",
+                                  "what is excluded", "cross-entropy (nats)", drawn));
     recorder.finding(orrery::key_frequencies_finding(view.order(), keys_.frequencies, keys_.shares));
   }
 
  private:
-  using Losses = std::vector<std::pair<std::string, double>>;  // by set of pairs
-
-  static Losses losses_without(const std::vector<int64_t>& frequencies, const orrery::CyclicView& view,
-                               const orrery::Observation& observation) {
+  static orrery::Losses losses_without(const std::vector<int64_t>& frequencies,
+                                       const orrery::CyclicView& view,
+                                       const orrery::Observation& observation) {
     const orrery::SubspaceCut without{
         .subspace = orrery::functions_of_sum(orrery::wave_functions(view.order(), frequencies)),
         .part = orrery::Part::remove};
-    return view.losses(orrery::cut_logits(without, orrery::laid_out(view, observation), observation));
-  }
-
-  // One trace for each set of pairs.
-  static orrery::Figure bars(const std::vector<std::pair<std::string, Losses>>& without) {
-    orrery::Figure figure{"loss_without_each",
-                          orrery::Figure::Kind::bar,
-                          "Excluded loss: without each key frequency alone, and without all",
-                          "what is excluded",
-                          "cross-entropy (nats)",
-                          {}};
-    figure.y_log = true;
-    for (const auto& [excluded, losses] : without) figure.x_ticks.push_back(excluded);
-    for (size_t set = 0; set < without.front().second.size(); ++set) {
-      std::vector<double> heights;
-      for (const auto& [excluded, losses] : without) heights.push_back(losses[set].second);
-      figure.traces.push_back({without.front().second[set].first,
-                               torch::arange(static_cast<int64_t>(heights.size()), torch::kInt64),
-                               torch::tensor(heights, torch::kFloat64),
-                               {}});
-    }
-    return figure;
+    return view.losses(orrery::cut_logits(without, orrery::laid_out(view), observation));
   }
 
   Params params_;

@@ -10,6 +10,7 @@
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace {
@@ -23,14 +24,16 @@ Tensor waves(const Tensor& over_frequencies) {
   return over_frequencies.narrow(0, 1, over_frequencies.size(0) - 1);
 }
 
-// Bars over k = 1, 2, ...; a trace that ends at a smaller k has no more.
+// Bars over k = 1, 2, ..., in float32; a trace that ends at a smaller k has no more.
 orrery::Figure bars(const std::string& name, const std::string& title, const std::string& y_label,
-                    const std::vector<std::pair<std::string, Tensor>>& traces) {
-  orrery::Figure figure{name, orrery::Figure::Kind::bar, title, "frequency k", y_label, {}};
-  for (const auto& [label, y] : traces)
-    figure.traces.push_back(
-        {label, torch::arange(1, y.size(0) + 1, torch::kInt64), y.to(torch::kFloat32), {}});
-  return figure;
+                    orrery::Series over_k) {
+  int64_t most = 0;
+  for (auto& [label, y] : over_k) {
+    y = y.to(torch::kFloat32);
+    most = std::max(most, y.size(0));
+  }
+  return orrery::Figure::bars(name, title, {"frequency k", {}, torch::arange(1, most + 1, torch::kInt64)},
+                              y_label, over_k);
 }
 
 // The norms over all trailing dimensions of the components of x [n, ...] along each cos k and each sin k.
@@ -47,11 +50,10 @@ orrery::Figure component_norms(const std::string& name, const std::string& title
 orrery::Figure transform_2d(const std::string& name, const std::string& title, const std::string& scale,
                             const Tensor& components) {
   const int64_t n = components.size(0);
-  orrery::Figure figure{name, orrery::Figure::Kind::heatmap, title, "wave of b", "wave of a", {}};
-  figure.x_ticks = figure.y_ticks = orrery::fourier_names(n);
+  const auto names = orrery::fourier_names(n);
   const auto axis = torch::arange(n, torch::kInt32);
-  figure.traces.push_back({scale, axis, axis, components.to(torch::kFloat32)});
-  return figure;
+  return orrery::Figure::heatmap(name, title, {"wave of b", names, axis}, {"wave of a", names, axis}, scale,
+                                 components.to(torch::kFloat32));
 }
 
 // The same of x [n*n, m], m functions of the pair.

@@ -7,6 +7,7 @@
 #include <orrery/error.h>
 #include <orrery/findings.h>
 #include <orrery/groups.h>
+#include <orrery/operands.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
@@ -58,11 +59,6 @@ std::vector<std::string> names_of(const Represented& of) {
   return names;
 }
 
-bool has(const orrery::Model& model, const std::string& name) {
-  return std::any_of(model.weights().begin(), model.weights().end(),
-                     [&](const auto& weight) { return weight.name == name; });
-}
-
 // What the operands are turned into first: the embedding, or the weights into the neurons where these read
 // tokens. None if it is fixed.
 std::vector<Functions> embeddings(const Observation& seen, const orrery::GroupView& view) {
@@ -70,7 +66,7 @@ std::vector<Functions> embeddings(const Observation& seen, const orrery::GroupVi
     std::vector<Functions> found;
     const std::string recorded = name.substr(name.find('.') + 1);
     const auto add = [&](const std::string& end, bool left) {
-      if (!has(seen.model, name + end) || seen.weight(name + end).size(0) != seen.spec.d_vocab) return;
+      if (!seen.model.find_weight(name + end) || seen.weight(name + end).size(0) != seen.spec.d_vocab) return;
       const auto weight = seen.weight(name + end);
       found.push_back({recorded + end, left ? view.left(weight) : view.right(weight)});
     };
@@ -82,35 +78,17 @@ std::vector<Functions> embeddings(const Observation& seen, const orrery::GroupVi
   return {};
 }
 
-// [d_model, d_vocab_out]; undefined if the model has none. Without a W_U, it is tied to W_E.
-Tensor unembedding(const Observation& seen) {
-  if (has(seen.model, "unembed.W_U")) return seen.weight("unembed.W_U");
-  const auto& points = seen.model.hook_points();
-  const bool unembeds = std::any_of(points.begin(), points.end(),
-                                    [](const auto& point) { return point->name() == "hook_mlp_out"; });
-  return unembeds && has(seen.model, "embed.W_E") ? seen.weight("embed.W_E").t() : Tensor();
-}
-
-// The weights out of the only layer of neurons; undefined if there are several.
-Tensor output_weights(const Observation& seen) {
-  Tensor found;
-  for (const auto& weight : seen.model.weights()) {
-    if (!orrery::matches("*mlp.W_out", weight.name)) continue;
-    if (found.defined()) return {};
-    found = seen.weight(weight.name);
-  }
-  return found;
-}
-
+// What the answers are read off: W_U, where it is learned, and what neurons add to the logits.
 std::vector<Functions> answers(const Observation& seen, const orrery::GroupView& view) {
   std::vector<Functions> found;
-  const auto W_U = unembedding(seen), W_out = output_weights(seen);
-  if (W_U.defined()) found.push_back({"W_U", view.classes(W_U).t()});
-  if (!W_out.defined()) return found;
-  if (W_U.defined() && W_out.size(1) == W_U.size(0))
-    found.push_back({"W_L", view.classes(W_out.to(torch::kFloat64).matmul(W_U.to(torch::kFloat64))).t()});
-  else if (!W_U.defined() && W_out.size(1) == seen.spec.d_vocab_out)
-    found.push_back({"W_out", view.classes(W_out).t()});
+  const auto W_U = orrery::unembedding(seen);
+  const bool is_learned = seen.model.find_weight("unembed.W_U") || seen.model.find_weight("embed.W_E");
+  if (W_U.defined() && is_learned) found.push_back({"W_U", view.classes(W_U).t()});
+  if (!orrery::has_one_neuron_layer(seen.model)) return found;
+  if (W_U.defined())
+    found.push_back({"W_L", view.classes(orrery::neurons_to_logits(seen, torch::kFloat64)).t()});
+  else
+    found.push_back({"W_out", view.classes(orrery::neurons_to_logits(seen)).t()});
   return found;
 }
 
@@ -272,7 +250,7 @@ class GroupRepresentations final : public orrery::Probe {
                Recorder& recorder) const {
     auto matrices = embeddings(observation, view);
     for (auto& answer : answers(observation, view)) matrices.push_back(std::move(answer));
-    std::vector<std::pair<std::string, Tensor>> traces{{"logits", fit.similarity.square()}};
+    orrery::Series traces{{"logits", fit.similarity.square()}};
     for (const auto& [name, values] : matrices) {
       const auto shares = orrery::representation_shares(values, of_->all);
       recorder.scalar("explained/" + name, sum_over(keys_, shares));
@@ -293,7 +271,7 @@ class GroupRepresentations final : public orrery::Probe {
     const auto energies = orrery::pair_energies(post, of_->group, of_->all);
     const double everything =
         std::max(energies.total.sum().item<double>(), std::numeric_limits<double>::min());
-    std::vector<std::pair<std::string, Tensor>> traces;
+    orrery::Series traces;
     for (const auto& [name, energy] : {std::pair<std::string, Tensor>{"rho(x)", energies.left},
                                        {"rho(y)", energies.right},
                                        {"rho(xy)", energies.product}}) {
@@ -311,28 +289,25 @@ class GroupRepresentations final : public orrery::Probe {
     recorder.tensor(
         "neuron_share/" + hook,
         torch::where(alive, largest / energies.total, torch::zeros_like(largest)).to(torch::kFloat32));
-    std::string figure = "neurons_" + hook;
-    std::replace(figure.begin(), figure.end(), '.', '_');
-    recorder.figure(bars(figure, "Irreps: what each representation explains of " + hook,
-                         "share of the variance", traces));
+    recorder.figure(bars("neurons_" + orrery::file_safe_name(hook),
+                         "Irreps: what each representation explains of " + hook, "share of the variance",
+                         traces));
   }
 
   // One bar for each representation but the trivial one. The waves of a cyclic group stand at their
   // frequencies.
   orrery::Figure bars(const std::string& name, const std::string& title, const std::string& y_label,
-                      const std::vector<std::pair<std::string, Tensor>>& traces) const {
+                      orrery::Series series) const {
     const auto names = names_of(*of_);
     const bool waves = names.back().rfind("k=", 0) == 0;
-    orrery::Figure figure{
-        name, orrery::Figure::Kind::bar, title, waves ? "frequency k" : "representation", y_label, {}};
-    if (!waves) figure.x_ticks.assign(names.begin() + 1, names.end());
-    const int64_t first = waves ? 1 : 0, others = static_cast<int64_t>(names.size()) - 1;
-    for (const auto& [label, y] : traces)
-      figure.traces.push_back({label,
-                               torch::arange(first, first + others, torch::kInt64),
-                               y.narrow(0, 1, others).to(torch::kFloat32),
-                               {}});
-    return figure;
+    const auto others = static_cast<int64_t>(names.size()) - 1;
+    orrery::Axis x{waves ? "frequency k" : "representation"};
+    if (waves)
+      x.at = torch::arange(1, 1 + others, torch::kInt64);
+    else
+      x.ticks.assign(names.begin() + 1, names.end());
+    for (auto& [label, y] : series) y = y.narrow(0, 1, others).to(torch::kFloat32);
+    return orrery::Figure::bars(name, title, x, y_label, series);
   }
 
   Params params_;

@@ -3,6 +3,7 @@
 #include <orrery/groups.h>
 #include <orrery/mlp.h>
 #include <orrery/transformer.h>
+#include <tests/support/constructed_mlp.h>
 #include <tests/support/groups.h>
 #include <tests/support/plugin_under_test.h>
 
@@ -260,9 +261,10 @@ TEST(GroupRepresentations, TakenOutWholeAreTheExcludedLossOfFrequencies) {
       measured(network, R"({"rule": "given", "representations": ["k=3", "k=8"], "exclude": "product"})");
   const auto observation = network.observe();
   const CyclicView view(observation);
-  for (const auto& [inputs, loss] : view.losses(view.logits() - project_on_sum(view.logits(), {3, 8})))
+  for (const auto& [inputs, loss] :
+       view.losses(view.logits() - testing::project_on_sum(view.logits(), {3, 8})))
     EXPECT_NEAR(scalar(recorder, "excluded_loss/" + inputs), loss, 1e-10);
-  for (const auto& [inputs, loss] : view.losses(view.logits() - project_on_sum(view.logits(), {8})))
+  for (const auto& [inputs, loss] : view.losses(view.logits() - testing::project_on_sum(view.logits(), {8})))
     EXPECT_NEAR(scalar(recorder, "excluded_loss/k=8/" + inputs), loss, 1e-10);
 }
 
@@ -297,7 +299,7 @@ TEST(GroupRepresentations, OfTheConstructedSolutionOfModularAddition) {
   config.act_fn = "square";
   auto task = addition(11);
   Running network(task, make_mlp(config, task.spec, make_generator(1)));
-  set_constructed_solution(*network.model);
+  set_constructed_solution(*network.model, task.spec);
   const auto recorder = measured(network);
   EXPECT_EQ(keys_of(recorder), std::vector<std::string>{"k=1"});
   EXPECT_NEAR(scalar(recorder, "similarity/k=1"), std::sqrt(2.0 / 3), 1e-5);
@@ -339,7 +341,7 @@ TEST(GroupRepresentations, LookAtTheWeightsThatAModelHas) {
   EXPECT_EQ(with("embedding", "untied", "untied", "none"), (Names{"W_E_a", "W_E_b", "W_U", "W_L"}));
   EXPECT_EQ(with("embedding", "untied", "tied", "both"), (Names{"W_in_a", "W_in_b", "W_out"}));
   EXPECT_EQ(with("embedding", "input_tied", "tied", "input"), (Names{"W_in", "W_U", "W_L"}));
-  EXPECT_EQ(with("embedding", "circular", "tied", "none"), Names{});
+  EXPECT_EQ(with("embedding", "circular", "tied", "none"), Names{"W_L"});
   EXPECT_EQ(with("one_hot_sum", "tied", "tied", "none"), (Names{"W_in", "W_out"}));
   auto task = addition(7);
   TransformerConfig config;

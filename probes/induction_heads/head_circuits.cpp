@@ -16,9 +16,7 @@ Tensor exact(const Observation& observation, const std::string& name) {
 
 // `W`, its second last dimension d_model, behind the LayerNorm `norm`.
 Tensor behind_norm(const Observation& observation, const std::string& norm, const Tensor& W) {
-  const auto& weights = observation.model.weights();
-  const bool has_gain = std::any_of(weights.begin(), weights.end(),
-                                    [&](const auto& weight) { return weight.name == norm + ".w"; });
+  const bool has_gain = observation.model.find_weight(norm + ".w");
   return has_gain ? exact(observation, norm + ".w").unsqueeze(-1) * W : W;
 }
 

@@ -87,12 +87,8 @@ struct Heatmap {
 };
 
 void draw(const Heatmap& heatmap, const Tensor& z, Recorder& recorder) {
-  Figure figure{heatmap.name, Figure::Kind::heatmap, heatmap.title, heatmap.x_label, heatmap.y_label, {}};
-  figure.x_ticks = heatmap.x_ticks;
-  figure.y_ticks = heatmap.y_ticks;
-  const auto axis = [](int64_t n) { return torch::arange(n, torch::kInt64); };
-  figure.traces.push_back({heatmap.scale, axis(z.size(1)), axis(z.size(0)), z.to(torch::kFloat32)});
-  recorder.figure(std::move(figure));
+  recorder.figure(Figure::heatmap(heatmap.name, heatmap.title, {heatmap.x_label, heatmap.x_ticks},
+                                  {heatmap.y_label, heatmap.y_ticks}, heatmap.scale, z.to(torch::kFloat32)));
 }
 
 // "head 0", "head 1", ...
@@ -157,10 +153,7 @@ class InductionHeads final : public orrery::Probe {
 
  private:
   static void require_attention(const orrery::Model& model) {
-    const auto& points = model.hook_points();
-    if (std::none_of(points.begin(), points.end(), [](const auto& point) {
-          return orrery::matches("blocks.*.attn.hook_pattern", point->name());
-        }))
+    if (!model.find_hook_point("blocks.0.attn.hook_pattern"))
       throw orrery::UsageError(
           "induction_heads looks at attention heads, and this model has none: no hook "
           "point is called blocks.*.attn.hook_pattern",
@@ -185,17 +178,10 @@ class InductionHeads final : public orrery::Probe {
     recorder.headline("loss/repeats", plain.loss_repeats);
     recorder.scalar("loss/first", plain.loss_first);
     recorder.headline("in_context_learning_score", plain.loss_repeats - plain.loss_first);
-    Figure figure{"loss_by_position",
-                  Figure::Kind::line,
-                  "Loss on random tokens, twice over",
-                  "position of the predicted token",
-                  "loss (nats)",
-                  {}};
-    figure.traces.push_back({"mean over sequences",
-                             torch::arange(1, plain.loss.size(0) + 1, torch::kInt64),
-                             plain.loss.to(torch::kFloat32),
-                             {}});
-    recorder.figure(std::move(figure));
+    recorder.figure(Figure::line(
+        "loss_by_position", "Loss on random tokens, twice over",
+        {"position of the predicted token", {}, torch::arange(1, plain.loss.size(0) + 1, torch::kInt64)},
+        "loss (nats)", {{"mean over sequences", plain.loss.to(torch::kFloat32)}}));
   }
 
   static void record_scores(const Scores& scores, Recorder& recorder) {

@@ -270,12 +270,8 @@ class NeuronWaves final : public orrery::Probe {
                              const Waves& waves) {
       const auto rows = waves.values.index_select(0, order).to(torch::kFloat32);
       recorder.tensor(name, rows);
-      orrery::Figure figure{name,    orrery::Figure::Kind::heatmap,          title,
-                            x_label, "group: neuron, by phase of the input", {}};
-      figure.y_ticks = names;
-      figure.traces.push_back({scale, torch::arange(rows.size(1), torch::kInt64),
-                               torch::arange(rows.size(0), torch::kInt64), rows});
-      recorder.figure(std::move(figure));
+      recorder.figure(orrery::Figure::heatmap(name, title, {x_label},
+                                              {"group: neuron, by phase of the input", names}, scale, rows));
     };
     heatmap("input_waves", "Input waves: what reaches each neuron from a, less its mean", "a",
             "pre-activation", neurons.left);

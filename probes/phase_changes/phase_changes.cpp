@@ -231,14 +231,6 @@ Phases phases_of(const Fit& fit, const Fit* train, const Params& params) {
 
 torch::Tensor column(const std::vector<double>& values) { return torch::tensor(values, torch::kFloat64); }
 
-std::string as_file_name(std::string name) {
-  for (char& c : name) {
-    const auto letter = static_cast<unsigned char>(c);
-    c = std::isalnum(letter) ? static_cast<char>(std::tolower(letter)) : '_';
-  }
-  return name;
-}
-
 class PhaseChanges final : public orrery::Probe {
  public:
   explicit PhaseChanges(Params params) : params_(std::move(params)) {
@@ -348,15 +340,12 @@ class PhaseChanges final : public orrery::Probe {
     const auto x = [&](double step) { return log ? 1 + step : step; };
     std::vector<double> steps;
     for (const double step : fit.points.steps) steps.push_back(x(step));
-    orrery::Figure figure;
-    figure.name = "phase_" + as_file_name(fit.name);
-    figure.title = fit.name + ": " + title(phases);
-    figure.x_label = log ? "1 + step" : "step";
-    figure.y_label = fit.name + " (nats)";
+    orrery::Figure figure = orrery::Figure::line(
+        "phase_" + orrery::file_safe_name(fit.name), fit.name + ": " + title(phases),
+        {log ? "1 + step" : "step", {}, column(steps)}, fit.name + " (nats)",
+        {{fit.name, column(fit.points.y).exp()}, {"broken line", column(fit.fitted).exp()}});
     figure.x_log = log;
     figure.y_log = true;
-    figure.traces.push_back({fit.name, column(steps), column(fit.points.y).exp(), {}});
-    figure.traces.push_back({"broken line", column(steps), column(fit.fitted).exp(), {}});
     for (size_t j = 1; j + 1 < fit.knots.size(); ++j) {
       const Boundary& at = fit.knots[j];
       const double height = std::exp(fit.line.heights[j]);

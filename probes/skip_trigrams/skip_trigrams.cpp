@@ -76,9 +76,7 @@ Tensor weight(const orrery::Observation& observation, const std::string& name) {
 
 // 0 where the model has no such bias.
 Tensor bias(const orrery::Observation& observation, const std::string& name) {
-  for (const orrery::NamedWeight& named : observation.model.weights())
-    if (named.name == name) return weight(observation, name);
-  return torch::zeros({1}, torch::kFloat64);
+  return observation.model.find_weight(name) ? weight(observation, name) : torch::zeros({1}, torch::kFloat64);
 }
 
 Circuits circuits_at(int64_t q, const orrery::Observation& observation) {
@@ -304,44 +302,34 @@ class SkipTrigrams final : public orrery::Probe {
     by_class(head, "ov", diagonal_above_others(square), v, recorder);
 
     const int64_t drawn = std::min(params_.max_drawn, square.size(0));
-    heatmap({"ov_head_" + std::to_string(head),
-             orrery::Figure::Kind::heatmap,
-             "OV circuit of head 0." + std::to_string(head) +
-                 ": what attending to a class token adds to the logits",
-             "class",
-             "source token",
-             {}},
-            "logit about the mean of the row",
-            (square - square.mean(1, /*keepdim=*/true)).narrow(0, 0, drawn).narrow(1, 0, drawn),
-            v.class_tokens.narrow(0, 0, drawn), v.classes.narrow(0, 0, drawn), recorder);
+    const Tensor about_mean = square - square.mean(1, /*keepdim=*/true);
+    recorder.figure(orrery::Figure::heatmap(
+        "ov_head_" + std::to_string(head),
+        "OV circuit of head 0." + std::to_string(head) +
+            ": what attending to a class token adds to the logits",
+        {"class", numbers(v.classes.narrow(0, 0, drawn))},
+        {"source token", numbers(v.class_tokens.narrow(0, 0, drawn))}, "logit about the mean of the row",
+        about_mean.narrow(0, 0, drawn).narrow(1, 0, drawn).to(torch::kFloat32)));
   }
 
   // Of the tokens that occur, destinations of every kind among them.
   void full_qk(int64_t head, const Tensor& qk, const Vocabulary& v, orrery::Recorder& recorder) const {
     const Tensor tokens = v.sources.slice(0, 0, params_.max_drawn);
     const Tensor scores = qk.index_select(0, tokens).index_select(1, v.sources);
-    heatmap({"qk_head_" + std::to_string(head),
-             orrery::Figure::Kind::heatmap,
-             "QK circuit of head 0." + std::to_string(head) + ": which tokens each token attends to",
-             "source token",
-             "destination token",
-             {}},
-            "attention score about the mean of the row",
-            (scores - scores.mean(1, /*keepdim=*/true)).narrow(1, 0, tokens.size(0)), tokens, tokens,
-            recorder);
+    const Tensor about_mean = scores - scores.mean(1, /*keepdim=*/true);
+    recorder.figure(orrery::Figure::heatmap(
+        "qk_head_" + std::to_string(head),
+        "QK circuit of head 0." + std::to_string(head) + ": which tokens each token attends to",
+        {"source token", numbers(tokens)}, {"destination token", numbers(tokens)},
+        "attention score about the mean of the row",
+        about_mean.narrow(1, 0, tokens.size(0)).to(torch::kFloat32)));
   }
 
-  // `scale` says what the colours stand for; rows and columns: int64, their names.
-  static void heatmap(orrery::Figure figure, const std::string& scale, const Tensor& z, const Tensor& rows,
-                      const Tensor& columns, orrery::Recorder& recorder) {
-    const auto name = [](const Tensor& numbers, std::vector<std::string>& names) {
-      for (int64_t i = 0; i < numbers.size(0); ++i)
-        names.push_back(std::to_string(numbers[i].item<int64_t>()));
-      return torch::arange(numbers.size(0), torch::kInt64);
-    };
-    const Tensor x = name(columns, figure.x_ticks), y = name(rows, figure.y_ticks);
-    figure.traces.push_back({scale, x, y, z.to(torch::kFloat32)});
-    recorder.figure(std::move(figure));
+  // int64 [n], as the names of positions on an axis.
+  static std::vector<std::string> numbers(const Tensor& x) {
+    std::vector<std::string> names;
+    for (int64_t i = 0; i < x.size(0); ++i) names.push_back(std::to_string(x[i].item<int64_t>()));
+    return names;
   }
 
   static void by_class(int64_t head, const std::string& what, const Tensor& values, const Vocabulary& v,
@@ -367,28 +355,19 @@ class SkipTrigrams final : public orrery::Probe {
 
   static void figures(const Vocabulary& v, const Tensor& row, const Tensor& position,
                       orrery::Recorder& recorder) {
-    orrery::Figure by_token{"qk_row",
-                            orrery::Figure::Kind::bar,
-                            "QK circuit: which source tokens the destination attends to",
-                            "source token",
-                            "attention score about its mean",
-                            {}};
-    orrery::Figure by_position{
-        "qk_position",
-        orrery::Figure::Kind::line,
-        "QK circuit: which source positions the destination attends to, whatever stands there",
-        "source position",
-        "attention score about its mean",
-        {}};
-    const Tensor tokens = v.sources, positions = torch::arange(position.size(1), torch::kInt64);
+    orrery::Series by_token, by_position;
     for (int64_t head = 0; head < row.size(0); ++head) {
       const std::string label = "head 0." + std::to_string(head);
-      const Tensor here = row[head].index_select(0, tokens), there = position[head];
-      by_token.traces.push_back({label, tokens, (here - here.mean()).to(torch::kFloat32), {}});
-      by_position.traces.push_back({label, positions, (there - there.mean()).to(torch::kFloat32), {}});
+      const Tensor here = row[head].index_select(0, v.sources), there = position[head];
+      by_token.emplace_back(label, (here - here.mean()).to(torch::kFloat32));
+      by_position.emplace_back(label, (there - there.mean()).to(torch::kFloat32));
     }
-    recorder.figure(std::move(by_token));
-    recorder.figure(std::move(by_position));
+    recorder.figure(
+        orrery::Figure::bars("qk_row", "QK circuit: which source tokens the destination attends to",
+                             {"source token", {}, v.sources}, "attention score about its mean", by_token));
+    recorder.figure(orrery::Figure::line(
+        "qk_position", "QK circuit: which source positions the destination attends to, whatever stands there",
+        {"source position"}, "attention score about its mean", by_position));
   }
 
   Params params_;

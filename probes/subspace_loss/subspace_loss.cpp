@@ -18,7 +18,7 @@
 
 namespace {
 
-using Losses = std::vector<std::pair<std::string, double>>;
+using orrery::Losses;
 
 // What the variants in use do. Each setting may be overridden by the parameter of its name.
 struct Preset {
@@ -134,7 +134,7 @@ class SubspaceLoss final : public orrery::Probe {
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
     const orrery::CyclicView view(observation);
-    const auto inputs = orrery::laid_out(view, observation);
+    const auto inputs = orrery::laid_out(view);
     const auto losses_of = [&](orrery::Subspace subspace) {
       const orrery::SubspaceCut how{
           std::move(subspace), params_.part == "keep" ? orrery::Part::keep : orrery::Part::remove,
@@ -190,30 +190,21 @@ class SubspaceLoss final : public orrery::Probe {
   template <class LossesOf>
   void one_by_one(int64_t n, double plain, double without_all, const LossesOf& losses_of,
                   orrery::Recorder& recorder) const {
-    std::vector<double> bars{plain};
-    std::vector<std::string> removed{"nothing"};
+    std::vector<std::pair<std::string, Losses>> drawn;
+    const auto add = [&](const std::string& removed, double loss) {
+      drawn.push_back({removed, {{params_.inputs, loss}}});
+    };
+    add("nothing", plain);
     for (const int64_t k : keys_.frequencies) {
       const auto losses = losses_of(of_functions(orrery::wave_functions(n, {k})));
       for (const auto& [set, loss] : losses) recorder.scalar("k=" + std::to_string(k) + "/" + set, loss);
-      bars.push_back(at(losses, params_.inputs));
-      removed.push_back("k=" + std::to_string(k));
-      record_ablation("frequency " + std::to_string(k), plain, bars.back(), recorder);
+      add("k=" + std::to_string(k), at(losses, params_.inputs));
+      record_ablation("frequency " + std::to_string(k), plain, at(losses, params_.inputs), recorder);
     }
-    bars.push_back(without_all);
-    removed.push_back("all keys");
-    orrery::Figure figure{"loss_without_each",
-                          orrery::Figure::Kind::bar,
-                          "Loss without each key frequency alone, and without all",
-                          "what is removed",
-                          "cross-entropy, pairs: " + params_.inputs + " (nats)",
-                          {}};
-    figure.y_log = true;
-    figure.traces.push_back({params_.inputs,
-                             torch::arange(static_cast<int64_t>(bars.size()), torch::kInt64),
-                             torch::tensor(bars, torch::kFloat64),
-                             {}});
-    figure.x_ticks = std::move(removed);
-    recorder.figure(std::move(figure));
+    add("all keys", without_all);
+    recorder.figure(orrery::loss_without_each("Loss without each key frequency alone, and without all",
+                                              "what is removed",
+                                              "cross-entropy, pairs: " + params_.inputs + " (nats)", drawn));
   }
 
   std::string name() const {

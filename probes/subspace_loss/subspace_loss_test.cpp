@@ -39,11 +39,9 @@ struct Running {
     const torch::NoGradGuard no_grad;
     const auto forward = run_with_cache(*model, task.split.grid->tokens);
     logits = forward.logits.narrow(1, 2, 1);
-    for (const auto& point : model->hook_points()) {
-      const Tensor& x = forward.cache[point->name()];
-      const int64_t dim = point->position_dim();
-      cache.put(point->name(), dim < 0 ? x.unsqueeze(1) : x.narrow(dim, 2, 1));
-    }
+    const auto read_out = torch::tensor(task.spec.read_out, torch::kInt64);
+    for (const auto& point : model->hook_points())
+      cache.put(point->name(), at_positions(*point, forward.cache[point->name()], read_out));
   }
   Observation observe() {
     return {0, task.spec, task.structure, task.split, *task.split.grid, *model, logits, cache};

@@ -36,7 +36,7 @@ class TrigLoss final : public orrery::Probe {
         .subspace = orrery::functions_of_sum(orrery::wave_functions(view.order(), keys_.frequencies)),
         .part = orrery::Part::keep,
         .bias = orrery::Bias::logits};
-    const auto logits = orrery::cut_logits(only_keys, orrery::laid_out(view, observation), observation);
+    const auto logits = orrery::cut_logits(only_keys, orrery::laid_out(view), observation);
     for (const auto& [inputs, loss] : view.losses(logits)) {
       if (inputs == "test")
         recorder.headline("loss/" + inputs, loss);

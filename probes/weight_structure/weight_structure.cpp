@@ -3,13 +3,12 @@
 // circles (Liu et al. 2022; Nanda et al. 2023). Embed the number x mod 113 as (cos, sin)(2 pi 14 x / 113) in
 // 128 dimensions: two principal components with share 1/2 each, both of frequency 14, circularity 1. Random
 // embeddings have about 2 / 113 at every frequency. The network is not run.
-#include <orrery/error.h>
 #include <orrery/fourier.h>
+#include <orrery/operand_grid.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 
 namespace {
@@ -37,9 +36,7 @@ struct Params {
 
 // A weight in float64; undefined where the model has none of this name.
 Tensor find_weight(const Observation& observation, const std::string& name) {
-  for (const orrery::NamedWeight& named : observation.model.weights())
-    if (named.name == name) return observation.weight(name).to(torch::kFloat64);
-  return {};
+  return observation.model.find_weight(name) ? observation.weight(name).to(torch::kFloat64) : Tensor();
 }
 
 // (sqrt n - L1/L2) / (sqrt n - 1) of n numbers (Hoyer 2004): 0 if all have one modulus, 1 if one holds all. 0
@@ -50,15 +47,6 @@ double hoyer(const Tensor& x) {
   return x.numel() < 2 || L2 == 0 ? 0 : (root - x.abs().sum().item<double>() / L2) / (root - 1);
 }
 
-// As in file names: lower case, digits, underscores.
-std::string as_name(std::string text) {
-  for (char& letter : text) {
-    const auto c = static_cast<unsigned char>(letter);
-    letter = std::isalnum(c) ? static_cast<char>(std::tolower(c)) : '_';
-  }
-  return text;
-}
-
 double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 Tensor numbered_from(int64_t first, int64_t count) {
@@ -67,8 +55,6 @@ Tensor numbered_from(int64_t first, int64_t count) {
 Tensor small(const Tensor& x) { return x.to(torch::kFloat32); }
 
 void sizes(const Observation& observation, Recorder& recorder) {
-  Figure figure{"sum_of_squares", Figure::Kind::bar, "Sum of squares of each weight matrix",
-                "weight",         "sum of squares",  {}};
   std::vector<Tensor> all, squares_of;
   const auto sparsity = [&](const std::string& name, const Tensor& x) {
     recorder.scalar("gini/" + name, orrery::gini(x.abs()));
@@ -79,17 +65,16 @@ void sizes(const Observation& observation, Recorder& recorder) {
     const Tensor squares = x.square().sum();
     recorder.scalar("sum_of_squares/" + named.name, squares.item<double>());
     sparsity(named.name, x);
-    figure.x_ticks.push_back(named.name);
     squares_of.push_back(small(squares));
     all.push_back(x);
   }
-  figure.traces.push_back(
-      {"sum of squares", numbered_from(0, static_cast<int64_t>(all.size())), torch::stack(squares_of), {}});
   const Tensor together = torch::cat(all);
   recorder.scalar("norm/L1", together.abs().sum().item<double>());
   recorder.headline("norm/L2", together.square().sum().sqrt().item<double>());
   sparsity("all", together);
-  recorder.figure(std::move(figure));
+  recorder.figure(Figure::bars("sum_of_squares", "Sum of squares of each weight matrix",
+                               {"weight", observation.model.weight_names()}, "sum of squares",
+                               {{"sum of squares", torch::stack(squares_of)}}));
 }
 
 // The product of input norm and output norm of each neuron: what relu(s x) = s relu(x) cannot move about.
@@ -156,11 +141,8 @@ void neurons(const std::vector<NeuronLayer>& layers, double live_share, Recorder
 
 // mlp.W_in [n_ctx, d_mlp], or with a last row for the column of ones; undefined where the inputs are no bits.
 Tensor bit_weights(const Observation& observation) {
-  const auto& points = observation.model.hook_points();
-  const bool has_inputs = std::any_of(points.begin(), points.end(),
-                                      [](const auto& point) { return point->name() == "hook_input"; });
   const Tensor W_in = find_weight(observation, "mlp.W_in");
-  if (!has_inputs || !W_in.defined()) return {};
+  if (!observation.model.find_hook_point("hook_input") || !W_in.defined()) return {};
   const int64_t rows = W_in.size(0), n_ctx = observation.spec.n_ctx;
   return rows == n_ctx || rows == n_ctx + 1 ? W_in : Tensor();
 }
@@ -168,22 +150,19 @@ Tensor bit_weights(const Observation& observation) {
 // The weights of the largest neurons, relevant inputs first.
 void input_weights(const Tensor& W_in, const Tensor& relevant, const Tensor& distractors,
                    const NeuronLayer& layer, int64_t max_drawn, Recorder& recorder) {
-  Figure figure{
-      "input_weights",  Figure::Kind::heatmap,   "Weights of the neurons by input, relevant inputs first",
-      "input position", "neuron, largest first", {}};
+  orrery::Axis x{"input position"}, y{"neuron, largest first"};
   const int64_t n_ctx = relevant.size(0) + distractors.size(0);
   const Tensor ones = numbered_from(n_ctx, W_in.size(0) - n_ctx);
   const Tensor columns = torch::cat({relevant, distractors, ones});
   const Tensor rows = layer.product.argsort(0, /*descending=*/true).slice(0, 0, max_drawn);
   for (int64_t i = 0; i < columns.size(0); ++i) {
     const std::string position = std::to_string(columns[i].item<int64_t>());
-    figure.x_ticks.push_back(i < relevant.size(0) ? position + " (relevant)" : i < n_ctx ? position : "ones");
+    x.ticks.push_back(i < relevant.size(0) ? position + " (relevant)" : i < n_ctx ? position : "ones");
   }
-  for (int64_t i = 0; i < rows.size(0); ++i)
-    figure.y_ticks.push_back(std::to_string(rows[i].item<int64_t>()));
-  figure.traces.push_back({"weight", numbered_from(0, columns.size(0)), numbered_from(0, rows.size(0)),
-                           small(W_in.index_select(0, columns).t().index_select(0, rows))});
-  recorder.figure(std::move(figure));
+  for (int64_t i = 0; i < rows.size(0); ++i) y.ticks.push_back(std::to_string(rows[i].item<int64_t>()));
+  recorder.figure(Figure::heatmap("input_weights", "Weights of the neurons by input, relevant inputs first",
+                                  x, y, "weight",
+                                  small(W_in.index_select(0, columns).t().index_select(0, rows))));
 }
 
 void inputs(const Observation& observation, const std::vector<NeuronLayer>& layers, int64_t max_drawn,
@@ -232,34 +211,15 @@ struct Embedding {
   Tensor rows;
 };
 
-// The rows of `weight` [values, d] in the order of their index.
-Tensor by_index(const Tensor& weight, const std::vector<int64_t>& map, int64_t order) {
-  std::vector<int64_t> values(order, -1);
-  for (size_t value = 0; value < map.size(); ++value) {
-    const int64_t index = map[value];
-    if (index == -1) continue;
-    if (index < 0 || index >= order || values[index] != -1 || static_cast<int64_t>(value) >= weight.size(0))
-      throw orrery::Error("the cyclic structure of order " + std::to_string(order) + " gives the value " +
-                              std::to_string(value) + " the index " + std::to_string(index) +
-                              ", which does not exist, is taken, or belongs to no row of the embedding",
-                          "the task's structure() is to give every index to exactly one of its tokens");
-    values[index] = static_cast<int64_t>(value);
-  }
-  if (std::count(values.begin(), values.end(), -1))
-    throw orrery::Error("the cyclic structure of order " + std::to_string(order) + " leaves an index out",
-                        "the task's structure() is to give every index to exactly one of its tokens");
-  return weight.index_select(0, torch::tensor(values, torch::kInt64));
-}
-
 // What turns an operand into a vector: W_E, or where the model has none (a collapsed input) W_in.
 std::vector<Embedding> embeddings_of(const Observation& observation) {
-  const orrery::CyclicStructure& cyclic = *observation.structure.cyclic;
+  const orrery::OperandIndices indices(*observation.structure.cyclic);
   std::vector<Embedding> embeddings;
   for (const std::string matrix : {"embed.W_E", "mlp.W_in"}) {
     for (const std::string operand : {"", "_a", "_b"}) {
       const Tensor weight = find_weight(observation, matrix + operand);
       if (!weight.defined() || weight.dim() != 2 || weight.size(0) != observation.spec.d_vocab) continue;
-      const Tensor rows = by_index(weight, operand == "_b" ? cyclic.right : cyclic.left, cyclic.order);
+      const Tensor rows = operand == "_b" ? indices.right(weight) : indices.left(weight);
       embeddings.push_back({matrix + operand, rows - rows.mean(0)});
     }
     if (!embeddings.empty()) break;
@@ -268,13 +228,13 @@ std::vector<Embedding> embeddings_of(const Observation& observation) {
 }
 
 // Singular values and left singular vectors are the principal components as functions of the index.
-void principal_components(const Embedding& embedding, int64_t n_components, Figure& figure,
+void principal_components(const Embedding& embedding, int64_t n_components, orrery::Series& all_shares,
                           Recorder& recorder) {
   const auto [U, S, Vh] = at::linalg_svd(embedding.rows, /*full_matrices=*/false);
   const double total = S.square().sum().item<double>();
   const Tensor shares = total > 0 ? S.square() / total : torch::zeros_like(S);
   recorder.tensor("pca/" + embedding.name, small(shares));
-  figure.traces.push_back({embedding.name, numbered_from(1, S.size(0)), small(shares), {}});
+  all_shares.emplace_back(embedding.name, small(shares));
   for (int64_t i = 0; i < std::min(n_components, S.size(0)); ++i) {
     const Tensor norms = orrery::fourier_norms(U.select(1, i));
     const Tensor energy = norms.narrow(0, 1, norms.size(0) - 1).square();  // without the constant
@@ -302,7 +262,7 @@ Tensor direction(const Tensor& x, double least) {
 // embedding along cosine and sine; energy [frequencies].
 void circles(const Embedding& embedding, const Tensor& pairs, const Tensor& energy, Recorder& recorder) {
   Figure figure{
-      "circle_" + as_name(embedding.name),
+      "circle_" + orrery::file_safe_name(embedding.name),
       Figure::Kind::scatter,
       "Circles: " + embedding.name + " in the planes of its largest frequencies, one point for each number",
       "along the cosine (units of the weights)",
@@ -347,18 +307,16 @@ void circle(const Embedding& embedding, bool first, Recorder& recorder) {
 
 void cyclic_embeddings(const Observation& observation, int64_t n_components, Recorder& recorder) {
   if (observation.structure.cyclic->order < 3) return;  // no frequency has cosine and sine
-  Figure figure{"pca",
-                Figure::Kind::bar,
-                "Principal components of the embedding of the numbers",
-                "principal component",
-                "share of the variance",
-                {}};
+  orrery::Series shares;
   const std::vector<Embedding> embeddings = embeddings_of(observation);
   for (const Embedding& embedding : embeddings) {
-    principal_components(embedding, n_components, figure, recorder);
+    principal_components(embedding, n_components, shares, recorder);
     circle(embedding, &embedding == &embeddings.front(), recorder);
   }
-  if (!embeddings.empty()) recorder.figure(std::move(figure));
+  if (embeddings.empty()) return;
+  recorder.figure(Figure::bars("pca", "Principal components of the embedding of the numbers",
+                               {"principal component", {}, numbered_from(1, observation.spec.d_vocab)},
+                               "share of the variance", shares));
 }
 
 class WeightStructure final : public orrery::Probe {

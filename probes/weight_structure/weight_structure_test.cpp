@@ -2,6 +2,7 @@
 #include <orrery/error.h>
 #include <orrery/mlp.h>
 #include <orrery/transformer.h>
+#include <tests/support/constructed_mlp.h>
 #include <tests/support/hand_built.h>
 #include <tests/support/plugin_under_test.h>
 
@@ -366,7 +367,7 @@ TEST(WeightStructure, TheConstructedSolutionIsACircle) {
     config.d_embed = 2;
     config.d_mlp = 5;
     const auto model = make_mlp(config, task.spec, make_generator(1));
-    set_constructed_solution(*model);
+    set_constructed_solution(*model, task.spec);
     const auto recorder = measured(*model, task.spec, task.structure);
     const std::string name = collapse == "none" ? "embed.W_E" : "mlp.W_in";
     EXPECT_NEAR(scalar(recorder, "circularity/" + name), 1, 1e-6);

@@ -4,29 +4,23 @@
 // At "=" and at each digit of the sum but the last, the network is to say the next digit. It sees the true
 // digits before that one. Loss group digit_0 is the ones' digit, digit_1 that of the tens, up to the last
 // carry, which comes first in the input.
-#include <orrery/error.h>
 #include <orrery/plugin.h>
+#include <orrery/splits.h>
 #include <orrery/task.h>
 
 #include <cmath>
 
 namespace {
 
-using orrery::UsageError;
-
 constexpr int64_t kPlus = 10, kEquals = 11;
 
-struct Params {
+struct Params : orrery::SampledParams {
   int64_t n_digits = 5;
-  int64_t n_train = 0;
-  int64_t n_test = 1024;
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("n_digits", &Params::n_digits, "digits of each number that is added; the sum has one more")
         .between(1, 100);
-    f.add("n_train", &Params::n_train, "number of training sums, drawn once; 0: fresh ones at each step")
-        .at_least(0);
-    f.add("n_test", &Params::n_test, "number of test sums").at_least(1);
+    orrery::SampledParams::fields(f, "sums");
   }
 };
 
@@ -34,15 +28,12 @@ class DigitAddition final : public orrery::Task {
  public:
   explicit DigitAddition(Params params) : params_(std::move(params)) {
     const double exist = std::pow(100.0, static_cast<double>(params_.n_digits));
-    if (static_cast<double>(params_.n_train) > exist)
-      throw UsageError("training would have " + std::to_string(params_.n_train) + " of the " +
-                           std::to_string(static_cast<int64_t>(exist)) + " sums that exist",
-                       "lower n_train, or set it to 0 for endless data");
+    params_.check_sampled(exist, "sums");
   }
 
   orrery::TaskSpec spec() const override {
     const int64_t n = params_.n_digits;
-    orrery::TaskSpec spec{.d_vocab = 12, .d_vocab_out = 10, .n_ctx = 3 * n + 3, .endless = endless()};
+    orrery::TaskSpec spec{.d_vocab = 12, .d_vocab_out = 10, .n_ctx = 3 * n + 3, .endless = params_.endless()};
     for (int64_t place = n; place >= 0; --place) {
       spec.read_out.push_back(position_of(place) - 1);
       spec.groups.push_back("digit_" + std::to_string(place));
@@ -50,13 +41,7 @@ class DigitAddition final : public orrery::Task {
     return spec;
   }
 
-  // The test set is drawn first, so that it is the same for every n_train.
-  orrery::Split split(torch::Generator rng) const override {
-    orrery::Split split;
-    split.test = sample(params_.n_test, rng);
-    split.train = sample(endless() ? params_.n_test : params_.n_train, rng);
-    return split;
-  }
+  orrery::Split split(torch::Generator rng) const override { return params_.sampled_split(*this, rng); }
 
   // Drawn from `rng`: the digits of both numbers at once, all independent and uniform, leading zeros
   // included.
@@ -78,7 +63,6 @@ class DigitAddition final : public orrery::Task {
   }
 
  private:
-  bool endless() const { return params_.n_train == 0; }
   // Where in the input the sum's digit of this place value stands; 0 are the ones.
   int64_t position_of(int64_t place) const { return 3 * params_.n_digits + 2 - place; }
 

@@ -3,30 +3,24 @@
 //   START 0 4 7 2 4 14 9 7 2 5 3 END  ->  14
 // Exactly one entry is of 10..19, the others are of 0..9. The network answers after END, and to do so it has
 // to learn "10 ... END -> 10", "11 ... END -> 11", and so on: ten facts, each its own loss group.
-#include <orrery/error.h>
 #include <orrery/plugin.h>
+#include <orrery/splits.h>
 #include <orrery/task.h>
 
 #include <cmath>
 
 namespace {
 
-using orrery::UsageError;
-
 constexpr int64_t kSmall = 10;        // entries 0..9 are small
 constexpr int64_t kEntryTokens = 20;  // entries 10..19 are large
 constexpr int64_t kStart = 20, kEnd = 21;
 
-struct Params {
+struct Params : orrery::SampledParams {
   int64_t n_entries = 40;
-  int64_t n_train = 0;
-  int64_t n_test = 1024;
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("n_entries", &Params::n_entries, "entries between START and END").between(1, 4096);
-    f.add("n_train", &Params::n_train, "number of training sequences, drawn once; 0: fresh ones at each step")
-        .at_least(0);
-    f.add("n_test", &Params::n_test, "number of test sequences").at_least(1);
+    orrery::SampledParams::fields(f, "sequences");
   }
 };
 
@@ -35,10 +29,7 @@ class MaxElement final : public orrery::Task {
   explicit MaxElement(Params params) : params_(std::move(params)) {
     const auto entries = static_cast<double>(params_.n_entries);
     const double exist = entries * std::pow(10.0, entries);  // places x large values x small values
-    if (static_cast<double>(params_.n_train) > exist)
-      throw UsageError("training would have " + std::to_string(params_.n_train) + " of the " +
-                           std::to_string(static_cast<int64_t>(exist)) + " sequences that exist",
-                       "lower n_train, or set it to 0 for endless data");
+    params_.check_sampled(exist, "sequences");
   }
 
   orrery::TaskSpec spec() const override {
@@ -49,16 +40,10 @@ class MaxElement final : public orrery::Task {
             .n_ctx = params_.n_entries + 2,
             .read_out = {params_.n_entries + 1},
             .groups = groups,
-            .endless = endless()};
+            .endless = params_.endless()};
   }
 
-  // The test set is drawn first, so that it is the same for every n_train.
-  orrery::Split split(torch::Generator rng) const override {
-    orrery::Split split;
-    split.test = sample(params_.n_test, rng);
-    split.train = sample(endless() ? params_.n_test : params_.n_train, rng);
-    return split;
-  }
+  orrery::Split split(torch::Generator rng) const override { return params_.sampled_split(*this, rng); }
 
   // Drawn from `rng` in this order: the small entries, the place of the large one, the large one.
   orrery::Batch sample(int64_t batch_size, torch::Generator rng) const override {
@@ -82,8 +67,6 @@ class MaxElement final : public orrery::Task {
   }
 
  private:
-  bool endless() const { return params_.n_train == 0; }
-
   Params params_;
 };
 

@@ -6,6 +6,7 @@
 // At every position but the last it predicts the next token; only within a repeat can it do so.
 #include <orrery/error.h>
 #include <orrery/plugin.h>
+#include <orrery/splits.h>
 #include <orrery/task.h>
 
 #include <algorithm>
@@ -16,14 +17,14 @@ namespace {
 
 using orrery::UsageError;
 
-struct Params {
+struct Params : orrery::SampledParams {
+  Params() { n_test = 512; }
+
   int64_t vocabulary = 128;
   int64_t length = 85;
   int64_t subsequence = 16;
   int64_t times = 3;
   std::string loss_on = "repeats";
-  int64_t n_train = 0;
-  int64_t n_test = 512;
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("vocabulary", &Params::vocabulary, "number of different random tokens; BOS comes on top")
@@ -33,9 +34,7 @@ struct Params {
     f.add("times", &Params::times, "how often the stretch occurs").between(2, 4096);
     f.add("loss_on", &Params::loss_on, "which next tokens count: those that can be known, or all of them")
         .one_of({"repeats", "all"});
-    f.add("n_train", &Params::n_train, "number of training sequences, drawn once; 0: fresh ones at each step")
-        .at_least(0);
-    f.add("n_test", &Params::n_test, "number of test sequences").at_least(1);
+    orrery::SampledParams::fields(f, "sequences");
   }
 };
 
@@ -65,16 +64,10 @@ class RepeatedSubsequence final : public orrery::Task {
             .n_ctx = params_.length,
             .read_out = read_out,
             .groups = {"repeats", "rest"},
-            .endless = endless()};
+            .endless = params_.endless()};
   }
 
-  // The test set is drawn first, so that it is the same for every n_train.
-  orrery::Split split(torch::Generator rng) const override {
-    orrery::Split split;
-    split.test = sample(params_.n_test, rng);
-    split.train = sample(endless() ? params_.n_test : params_.n_train, rng);
-    return split;
-  }
+  orrery::Split split(torch::Generator rng) const override { return params_.sampled_split(*this, rng); }
 
   // Drawn from `rng` in this order: where the stretch occurs, its tokens, the other tokens.
   orrery::Batch sample(int64_t batch_size, torch::Generator rng) const override {
@@ -109,7 +102,6 @@ class RepeatedSubsequence final : public orrery::Task {
   }
 
  private:
-  bool endless() const { return params_.n_train == 0; }
   int64_t bos() const { return params_.vocabulary; }
   // Tokens that are neither BOS nor in the stretch.
   int64_t n_free() const { return params_.length - 1 - params_.subsequence * params_.times; }

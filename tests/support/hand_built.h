@@ -90,6 +90,26 @@ struct Network {
 /// The angle w_k x.
 inline double angle(int64_t k, int64_t x, int64_t n) { return 2 * M_PI * double(k) * double(x) / double(n); }
 
+/// The part of each column of x [n*n, m] (row i*n + j holds the pair (i, j)) along cos w_k(i + j) and sin
+/// w_k(i
+/// + j), k in `frequencies`, by its definition: inner products over all pairs. Returns [n*n, m] float64.
+inline torch::Tensor project_on_sum(const torch::Tensor& x, const std::vector<int64_t>& frequencies) {
+  const auto values = x.to(torch::kFloat64);
+  const auto n = static_cast<int64_t>(std::lround(std::sqrt(double(x.size(0)))));
+  auto sum = torch::zeros_like(values);
+  const auto pair = torch::arange(n * n, torch::kInt64);
+  const auto i_plus_j = torch::div(pair, n, "floor") + pair.remainder(n);
+  for (const int64_t k : frequencies) {
+    const auto phase = (i_plus_j * k).remainder(n).to(torch::kFloat64) * (2 * M_PI / double(n));
+    for (const auto& wave : {phase.cos(), phase.sin()}) {
+      const double squares = wave.square().sum().item<double>();
+      if (squares < 1e-9) continue;  // the sine of n/2
+      sum += wave.unsqueeze(1) * wave.unsqueeze(0).matmul(values) / squares;
+    }
+  }
+  return sum;
+}
+
 /// Fills a network that computes with the waves `frequencies` and nothing else: logits are `height` times the
 /// sum of cos w_k(i + j - c), -5 for classes and inputs without an index; neurons are 1 + cos(w_k i + f) +
 /// cos(w_k j + f) at 3 phases f per frequency; W_E holds cos and sin of w_k i, W_out W_U those of w_k c.

@@ -3,6 +3,7 @@
 
 #include <orrery/mlp.h>
 #include <orrery/transformer.h>
+#include <tests/support/constructed_mlp.h>
 #include <tests/support/hand_built.h>
 
 #include <memory>
@@ -16,11 +17,8 @@ struct ModelOnGrid {
     const auto positions = torch::tensor(task.spec.read_out, torch::kInt64);
     const auto seen = run_with_cache(*model, task.split.grid->tokens);
     logits = seen.logits.index_select(1, positions);
-    for (const auto& point : model->hook_points()) {
-      const auto& activation = seen.cache[point->name()];
-      const int64_t dim = point->position_dim();
-      cache.put(point->name(), dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions));
-    }
+    for (const auto& point : model->hook_points())
+      cache.put(point->name(), at_positions(*point, seen.cache[point->name()], positions));
   }
 
   Observation observe() {
@@ -37,7 +35,7 @@ struct ModelOnGrid {
 inline ModelOnGrid constructed_mlp(const MlpConfig& config, int64_t p) {
   CyclicTask task = addition(p);
   auto model = make_mlp(config, task.spec, make_generator(0));
-  set_constructed_solution(*model);
+  set_constructed_solution(*model, task.spec);
   return {std::move(task), std::move(model)};
 }
 inline ModelOnGrid random_mlp(const MlpConfig& config, int64_t p, uint64_t seed = 3) {

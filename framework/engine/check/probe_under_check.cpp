@@ -137,8 +137,7 @@ const std::vector<Trial>& ProbeUnderCheck::trials() {
     for (const auto& [name, task] : tasks()) {
       if (!fits(needs, task)) continue;
       std::string offered = "none";
-      for (const Capability capability :
-           {Capability::cyclic, Capability::group, Capability::relevant_positions, Capability::repeats})
+      for (const Capability capability : all_capabilities)
         if (offers(task.structure, capability)) offered = to_string(capability);
       if (capabilities.contains(offered)) continue;
       const size_t before = trials_.size();

@@ -19,8 +19,7 @@ int64_t cost(const Variant& variant) {
 bool enough(int64_t now, int64_t before, int64_t least) { return now >= std::min(before, least); }
 
 bool is_as_good(const Variant& smaller, const Variant& before) {
-  for (const Capability capability :
-       {Capability::cyclic, Capability::group, Capability::relevant_positions, Capability::repeats})
+  for (const Capability capability : all_capabilities)
     if (offers(smaller.structure, capability) != offers(before.structure, capability)) return false;
   if (smaller.split.grid.has_value() != before.split.grid.has_value()) return false;
   return (!before.split.grid || enough(smaller.split.grid->size(), before.split.grid->size(), 100)) &&

@@ -3,8 +3,10 @@
 #include <fmt/ranges.h>
 #include <orrery/error.h>
 #include <orrery/groups.h>
+#include <orrery/operand_grid.h>
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "engine/check/task_checks.h"
@@ -19,28 +21,6 @@ std::string positions_fault(const TaskSpec& spec, int64_t left, int64_t right) {
                        spec.n_ctx);
   if (spec.read_out.size() != 1)
     return fmt::format("it reads {} positions, and the structure speaks of one result", spec.read_out.size());
-  return "";
-}
-
-// The index of `value`, -1 where it has none.
-int64_t index_of(const std::vector<int64_t>& map, int64_t value) {
-  return value < static_cast<int64_t>(map.size()) ? map[value] : -1;
-}
-
-// Each of 0..order-1 must be the index of exactly one value.
-std::string map_fault(const char* name, const std::vector<int64_t>& map, int64_t order) {
-  std::map<int64_t, int64_t> value_of;
-  for (size_t value = 0; value < map.size(); ++value) {
-    if (map[value] == -1) continue;
-    if (map[value] < -1 || map[value] >= order)
-      return fmt::format("{}[{}] is {}; expected -1 to {}", name, value, map[value], order - 1);
-    const auto [other, is_new] = value_of.emplace(map[value], value);
-    if (!is_new)
-      return fmt::format("{0}[{1}] and {0}[{2}] are both {3}", name, other->second, value, map[value]);
-  }
-  if (static_cast<int64_t>(value_of.size()) != order)
-    return fmt::format("{} gives {} of the {} indices to no value", name,
-                       order - static_cast<int64_t>(value_of.size()), order);
   return "";
 }
 
@@ -61,44 +41,58 @@ void for_each_row(const Variant& variant, int64_t left, int64_t right, See&& see
   }
 }
 
+// What is wrong with the indices of `structure`, or "" and the indices themselves.
+template <class OneStructure>
+std::string indices_fault(const OneStructure& structure, std::optional<OperandIndices>& indices) {
+  try {
+    indices.emplace(structure);
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+// A pair that the grid does not hold, or "".
+std::string pairs_fault(const OperandIndices& indices, const Batch& grid) {
+  const torch::Tensor pairs = indices.pairs(grid.tokens);
+  const int64_t held = std::get<0>(at::_unique(pairs.masked_select(pairs >= 0))).numel();
+  const int64_t all = indices.order() * indices.order();
+  return held == all ? "" : fmt::format("the grid holds {} of the {} pairs of indices", held, all);
+}
+
 std::string cyclic_fault(const Variant& variant, int64_t& n) {
   const CyclicStructure& cyclic = *variant.structure.cyclic;
-  for (const std::string& fault :
-       {positions_fault(variant.spec, cyclic.left_position, cyclic.right_position),
-        map_fault("left", cyclic.left, cyclic.order), map_fault("right", cyclic.right, cyclic.order),
-        map_fault("result", cyclic.result, cyclic.order)})
-    if (!fault.empty()) return fault;
-  std::string fault;
-  std::set<std::pair<int64_t, int64_t>> in_grid;
+  std::optional<OperandIndices> found;
+  std::string fault = positions_fault(variant.spec, cyclic.left_position, cyclic.right_position);
+  if (fault.empty()) fault = indices_fault(cyclic, found);
+  if (!fault.empty()) return fault;
+  const OperandIndices& indices = *found;
   for_each_row(variant, cyclic.left_position, cyclic.right_position, [&](const Row& row) {
-    const int64_t i = index_of(cyclic.left, row.left), j = index_of(cyclic.right, row.right);
+    const int64_t i = indices.left_index(row.left), j = indices.right_index(row.right);
     if (i < 0 || j < 0 || !fault.empty()) return;
     ++n;
-    if (row.batch == "grid") in_grid.emplace(i, j);
-    const int64_t wanted = (i + j) % cyclic.order, got = index_of(cyclic.result, row.label);
+    const int64_t wanted = (i + j) % cyclic.order, got = indices.result_index(row.label);
     if (got != wanted)
       fault = fmt::format(
           "row {} of {}: left[{}] + right[{}] = {} + {} = {} (mod {}), but its label {} has index {}",
           row.number, row.batch, row.left, row.right, i, j, wanted, cyclic.order, row.label, got);
   });
-  if (fault.empty() && variant.split.grid &&
-      static_cast<int64_t>(in_grid.size()) != cyclic.order * cyclic.order)
-    fault = fmt::format("the grid holds {} of the {} pairs of indices", in_grid.size(),
-                        cyclic.order * cyclic.order);
-  return fault;
+  return fault.empty() && variant.split.grid ? pairs_fault(indices, *variant.split.grid) : fault;
 }
 
 std::string group_label_fault(const Variant& variant, int64_t& n) {
   const GroupStructure& group = *variant.structure.group;
-  const auto order = static_cast<int64_t>(group.table.size());
+  std::optional<OperandIndices> indices;
   std::string fault = positions_fault(variant.spec, group.left_position, group.right_position);
+  if (fault.empty()) fault = indices_fault(group, indices);
   if (!fault.empty()) return fault;
   for_each_row(variant, group.left_position, group.right_position, [&](const Row& row) {
-    if (row.left >= order || row.right >= order || !fault.empty()) return;
+    const int64_t x = indices->left_index(row.left), y = indices->right_index(row.right);
+    if (x < 0 || y < 0 || !fault.empty()) return;
     ++n;
-    if (const int64_t product = group.table[row.left][row.right]; product != row.label)
+    if (const int64_t product = group.table[x][y]; product != row.label)
       fault = fmt::format("row {} of {}: the table has {} for the product of {} and {}, but the label is {}",
-                          row.number, row.batch, product, row.left, row.right, row.label);
+                          row.number, row.batch, product, x, y, row.label);
   });
   return fault;
 }

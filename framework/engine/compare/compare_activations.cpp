@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <orrery/error.h>
+#include <orrery/operand_grid.h>
 
 #include <cmath>
 #include <map>
@@ -26,16 +27,10 @@ struct SharedInputs {
   bool cyclic = false;
 };
 
-// The grid's inputs in the order of the indices i * n + j of their operands.
+// The grid's inputs in the order of the pairs of indices i * n + j of their operands.
 Tensor by_index(const CyclicStructure& cyclic, const Batch& grid) {
-  const auto index = [&](const std::vector<int64_t>& map, int64_t position) {
-    const Tensor table = torch::tensor(map, torch::kInt64);
-    return table.index_select(0, grid.tokens.select(1, position));
-  };
-  const Tensor i = index(cyclic.left, cyclic.left_position), j = index(cyclic.right, cyclic.right_position);
-  const Tensor rows = ((i >= 0) & (j >= 0)).nonzero().flatten();
-  const Tensor cells = (i * cyclic.order + j).index_select(0, rows);
-  return grid.tokens.index_select(0, rows.index_select(0, cells.argsort()));
+  const Tensor pairs = OperandIndices(cyclic).pairs(grid.tokens), rows = (pairs >= 0).nonzero().flatten();
+  return grid.tokens.index_select(0, rows.index_select(0, pairs.index_select(0, rows).argsort()));
 }
 
 SharedInputs cyclic_inputs(const Experiment& a, const Experiment& b) {
@@ -89,11 +84,10 @@ Activations activations(Model& model, const TaskSpec& spec, const Tensor& tokens
         run_with_cache(model, tokens.narrow(0, start, std::min(piece, tokens.size(0) - start)), globs);
     pieces["logits"].push_back(flat(seen.logits.index_select(1, positions)));
     for (const std::string& name : seen.cache.names()) {
-      const Tensor& x = seen.cache[name];
-      int64_t dim = -1;
-      for (const HookPoint* point : find_hook_points(model, name)) dim = point->position_dim();
+      const HookPoint& point = *model.find_hook_point(name);
       // What belongs to the whole input stands for every position that is read out.
-      const Tensor here = dim < 0 ? x.unsqueeze(1) : x.index_select(dim, positions).movedim(dim, 1);
+      const int64_t dim = point.position_dim() < 0 ? 1 : point.position_dim();
+      const Tensor here = at_positions(point, seen.cache[name], positions).movedim(dim, 1);
       if (here.size(1) == positions.size(0)) pieces[name].push_back(flat(here));
     }
   }
@@ -104,14 +98,8 @@ Activations activations(Model& model, const TaskSpec& spec, const Tensor& tokens
 
 // Rows in the order of the left operand's index; none where the model has no such weight.
 void add_embedding(Activations& all, const Model& model, const CyclicStructure& cyclic) {
-  for (const NamedWeight& named : model.weights()) {
-    if (named.name != "embed.W_E") continue;
-    std::vector<int64_t> values(static_cast<size_t>(cyclic.order));
-    for (size_t value = 0; value < cyclic.left.size(); ++value)
-      if (cyclic.left[value] >= 0)
-        values[static_cast<size_t>(cyclic.left[value])] = static_cast<int64_t>(value);
-    all[named.name] = named.value.detach().index_select(0, torch::tensor(values, torch::kInt64));
-  }
+  if (const NamedWeight* W_E = model.find_weight("embed.W_E"))
+    all[W_E->name] = OperandIndices(cyclic).left(W_E->value.detach());
 }
 
 Activations all_activations(Model& model, const Experiment& of, const Tensor& tokens, bool cyclic,

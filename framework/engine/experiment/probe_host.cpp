@@ -19,12 +19,6 @@ constexpr int64_t piece_size = 4096;  // examples in one forward pass: bounds th
   throw UsageError(fmt::format("probe \"{}\" cannot be used in this run: {}", probe.label, reason), hint);
 }
 
-std::vector<std::string> weight_names(const Model& model) {
-  std::vector<std::string> names;
-  for (const NamedWeight& weight : model.weights()) names.push_back(weight.name);
-  return names;
-}
-
 std::vector<std::string> names_of(const std::vector<Capability>& capabilities) {
   std::vector<std::string> names;
   for (const Capability capability : capabilities) names.push_back(to_string(capability));
@@ -73,7 +67,7 @@ void ProbeHost::check(const ProbeInRun& probe) const {
     } catch (const Error& error) {
       refuse(probe, error.what(), error.hint());
     }
-  const std::vector<std::string> names = weight_names(model_);
+  const std::vector<std::string> names = model_.weight_names();
   for (const std::string& glob : probe.needs.weights)
     if (std::none_of(names.begin(), names.end(),
                      [&](const std::string& name) { return matches(glob, name); }))

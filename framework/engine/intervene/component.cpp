@@ -10,24 +10,16 @@
 namespace orrery::engine {
 namespace {
 
-const HookPoint* find(const Model& model, const std::string& name) {
-  for (const auto& point : model.hook_points())
-    if (point->name() == name) return point.get();
-  return nullptr;
-}
-
 // The hook points that end in `ending`, in the order of the forward pass.
 std::vector<std::string> names_with(const Model& model, const std::string& ending) {
-  std::vector<std::string> names;
-  for (const auto& point : model.hook_points())
-    if (matches("*" + ending, point->name())) names.push_back(point->name());
+  std::vector<std::string> names = model.hook_point_names();
+  std::erase_if(names, [&](const std::string& name) { return !matches("*" + ending, name); });
   return names;
 }
 
 const HookPoint& require(const Model& model, const std::string& name) {
-  if (const HookPoint* point = find(model, name)) return *point;
-  std::vector<std::string> names;
-  for (const auto& point : model.hook_points()) names.push_back(point->name());
+  if (const HookPoint* point = model.find_hook_point(name)) return *point;
+  const std::vector<std::string> names = model.hook_point_names();
   throw UsageError(fmt::format("the model has no hook point \"{}\"{}", name, did_you_mean(name, names)),
                    fmt::format("it has: {}", fmt::join(names, ", ")));
 }

@@ -5,6 +5,7 @@
 
 #include <orrery/export.h>
 #include <orrery/fields.h>
+#include <orrery/operand_grid.h>
 #include <orrery/probe.h>
 #include <torch/types.h>
 
@@ -57,11 +58,6 @@ struct NeuronSpectrum {
 /// neurons: [n, n, m], in float32 or float64. Throws orrery::Error for n = 1 and for another shape.
 ORRERY_API NeuronSpectrum neuron_spectrum(const torch::Tensor& neurons);
 
-/// The part of each column of x [n*n, m] (row i*n + j holds the pair (i, j)) that lies in the span of
-/// cos w_k(i + j) and sin w_k(i + j), k in `frequencies`. Returns [n*n, m] float64.
-/// Throws orrery::Error for a frequency outside 1..floor(n/2) or one given twice, and for another shape.
-ORRERY_API torch::Tensor project_on_sum(const torch::Tensor& x, const std::vector<int64_t>& frequencies);
-
 /// The coefficients of cos w_k(i + j - c) in x [n*n, n], whose column c belongs to result c: inner products
 /// with that function scaled to norm 1 over all n*n*n entries. Returns [floor(n/2) + 1] float64; entry 0 is
 /// for the constant. Their squares are parts of the sum of squares of x. Throws orrery::Error for another
@@ -76,35 +72,15 @@ ORRERY_API double gini(const torch::Tensor& values);
 /// it tells losses from 0 down to about 1e-15. Returns [rows] float64, on the device of the logits.
 ORRERY_API torch::Tensor cross_entropy(const torch::Tensor& logits, const torch::Tensor& labels);
 
-/// An observation of a task's grid, laid out over its cyclic group: the inputs whose operands both have an
-/// index, in the order of i*n + j, i being the index of the left operand and j that of the right one. With
-/// this, what holds for addition holds for subtraction, multiplication and division: the operation reads i +
-/// j = c. The grid must hold every pair; a task that trains and tests on the pairs a <= b only lists the
-/// others in its grid all the same, and they count for everything here but the losses on those two sets.
-/// Tensors stay on the device they were observed on. Results are kept, so that asking twice costs nothing;
-/// the observation must outlive the view.
-class ORRERY_API CyclicView {
+/// The grid of a task with cyclic structure, laid out over its group. With this, what holds for addition
+/// holds for subtraction, multiplication and division: the operation reads i + j = c. Results are kept, so
+/// that asking twice costs nothing; the observation must outlive the view.
+class ORRERY_API CyclicView : public OperandGrid {
  public:
-  /// Throws orrery::UsageError where the task declares no cyclic structure, has no grid or more than one
-  /// read-out position, and orrery::Error where structure and grid do not fit: each pair of indices must
-  /// occur exactly once, and each index must belong to exactly one class.
+  /// Throws orrery::UsageError where the task declares no cyclic structure, orrery::Error for a group of
+  /// order 1, and what OperandGrid throws.
   explicit CyclicView(const Observation& observation);
   explicit CyclicView(const Observation&& observation) = delete;
-
-  int64_t order() const { return order_; }
-  /// [n*n, classes] float64: the logits of every class that the structure lists, with an index or without.
-  const torch::Tensor& logits() const { return logits_; }
-  /// Rows of the grid laid out: x [grid rows, ...] to [n*n, ...].
-  torch::Tensor inputs(const torch::Tensor& x) const;
-  /// Classes laid out: x [..., classes] to [..., n], entry c of the last dimension belonging to index c.
-  torch::Tensor classes(const torch::Tensor& x) const;
-  /// Values of the left operand laid out: x [d_vocab, ...] to [n, ...].
-  torch::Tensor left(const torch::Tensor& x) const;
-
-  /// The last dimension of `logits` [n*n, classes] scored: cross-entropy in float64 over the laid-out inputs
-  /// of the training set, the test set, and all of them, as {"train", ...}, {"test", ...}, {"all", ...}. A
-  /// set without inputs is left out.
-  std::vector<std::pair<std::string, double>> losses(const torch::Tensor& logits) const;
 
   /// The spectrum of the post-activation neurons, `*mlp.hook_post`, at the read-out position. Throws
   /// orrery::UsageError unless exactly one layer of neurons was observed.
@@ -121,10 +97,6 @@ class ORRERY_API CyclicView {
 
  private:
   const Observation& observation_;
-  int64_t order_ = 0;
-  torch::Tensor rows_, classes_, left_;  // int64: [n*n], [n], [n]
-  torch::Tensor labels_, train_, test_;  // int64: [n*n], and the cells i*n + j of each set
-  torch::Tensor logits_;
   mutable std::optional<NeuronSpectrum> neurons_;
   mutable torch::Tensor logit_coefficients_;
 };

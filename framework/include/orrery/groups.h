@@ -5,13 +5,12 @@
 #pragma once
 
 #include <orrery/export.h>
-#include <orrery/probe.h>
+#include <orrery/operand_grid.h>
 #include <orrery/structure.h>
 #include <torch/types.h>
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace orrery {
@@ -133,37 +132,13 @@ ORRERY_API torch::Tensor character_logits(const torch::Tensor& coefficients, con
 ORRERY_API torch::Tensor project_on_product(const torch::Tensor& x, const FiniteGroup& group,
                                             const Representation& representation);
 
-/// An observation of a task's grid, laid out over its group: row x*n + y holds the input of the elements x
-/// and y. With a cyclic structure elements are the indices; inputs with an operand that has none are left
-/// out. The observation must outlive the view.
-class ORRERY_API GroupView {
+/// The grid of a task, laid out over its group: row x*n + y holds the input of the elements x and y. Indices
+/// are the elements, or with a cyclic structure those of that.
+class ORRERY_API GroupView : public OperandGrid {
  public:
-  /// `group` is group_of(observation.structure). Throws orrery::UsageError where the task has no grid or more
-  /// than one read-out position, and orrery::Error where structure and grid do not fit.
+  /// `group` is group_of(observation.structure). Throws orrery::Error if it is of another order, and what
+  /// OperandGrid throws.
   GroupView(const Observation& observation, const FiniteGroup& group);
-  GroupView(const Observation&& observation, const FiniteGroup& group) = delete;
-
-  /// [n*n, classes] float64: the logits of every class of the structure, an element or not.
-  const torch::Tensor& logits() const { return logits_; }
-  /// Rows of the grid laid out: x [grid rows, ...] to [n*n, ...].
-  torch::Tensor inputs(const torch::Tensor& x) const;
-  /// Classes laid out: x [..., classes] to [..., n].
-  torch::Tensor classes(const torch::Tensor& x) const;
-  /// The reverse of `classes`: x [n*n, n] to [n*n, classes], with 0 for a class that is no element.
-  torch::Tensor to_classes(const torch::Tensor& x) const;
-  /// Values of the left, or right, operand laid out: x [d_vocab, ...] to [n, ...].
-  torch::Tensor left(const torch::Tensor& x) const;
-  torch::Tensor right(const torch::Tensor& x) const;
-
-  /// The cross-entropy of `logits` [n*n, classes] in float64, a mean over the laid-out inputs of the training
-  /// set, the test set, and all of them: {"train", ...}, {"test", ...}, {"all", ...}. A set without inputs
-  /// is left out.
-  std::vector<std::pair<std::string, double>> losses(const torch::Tensor& logits) const;
-
- private:
-  torch::Tensor rows_, left_, right_, classes_;  // int64: [n*n], [n], [n], [n]
-  torch::Tensor labels_, train_, test_;          // int64: [n*n], and the rows x*n + y of each set
-  torch::Tensor logits_;
 };
 
 }  // namespace orrery

@@ -27,6 +27,15 @@ class ORRERY_API ActivationCache {
   std::map<std::string, torch::Tensor> activations_;
 };
 
+/// Where one attention head looks.
+struct HeadPattern {
+  int64_t layer = 0, head = 0;
+  std::string name;       ///< "0.3": head 3 of layer 0
+  torch::Tensor pattern;  ///< [batch, n_read, n_ctx], of the cached "blocks.0.attn.hook_pattern"
+};
+/// All heads whose patterns `cache` holds, layer by layer from 0 on, up to the first layer without.
+ORRERY_API std::vector<HeadPattern> heads_in(const ActivationCache& cache);
+
 /// A hook, and the hook points it goes on.
 using Hook = std::pair<std::string, HookFunction>;
 
@@ -59,6 +68,12 @@ ORRERY_API CachedForward run_with_cache(Model& model, const torch::Tensor& token
 /// of the shape it was given. Throws as run_with_cache does.
 ORRERY_API torch::Tensor run_with_hooks(Model& model, const torch::Tensor& tokens,
                                         const std::vector<Hook>& hooks);
+
+/// `activation`, one of `point`, at some positions of the context, as probes are given it: in place of n_ctx
+/// positions there are those of `positions` (int64 [n], on the device of the activation); one that belongs to
+/// the whole input, as all of an mlp's do, has one position: [batch, 1, ...].
+ORRERY_API torch::Tensor at_positions(const HookPoint& point, const torch::Tensor& activation,
+                                      const torch::Tensor& positions);
 
 /// Whether the whole of `text` matches `glob`.
 ORRERY_API bool matches(const std::string& glob, const std::string& text);

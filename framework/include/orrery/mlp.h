@@ -1,5 +1,4 @@
-// The multilayer perceptrons of the toy-model literature: small enough to read neuron by neuron, and, for
-// modular addition, small enough to be written down by hand.
+// The multilayer perceptrons of the toy-model literature: small enough to read neuron by neuron.
 #pragma once
 
 #include <orrery/export.h>
@@ -76,24 +75,5 @@ struct ORRERY_API MlpConfig {
 /// Throws orrery::UsageError for a combination that makes no sense, and where the task's shapes do not fit.
 ORRERY_API std::unique_ptr<Model> make_mlp(const MlpConfig& config, const TaskSpec& spec,
                                            torch::Generator rng);
-
-/// Writes a solution of a + b mod p into a model made by make_mlp, p being d_vocab_out (appendix A of Pearce
-/// et al. 2023): N = d_mlp neurons look in N evenly spaced directions, neuron i at theta_i = 2 pi i / N, and
-/// its output turns twice as fast:
-///
-///     pre_i = cos(theta_i - 2 pi a/p) + cos(theta_i - 2 pi b/p)
-///           = 2 cos(pi (a - b)/p) cos(theta_i - pi (a + b)/p)
-///     logit_c = sum_i act_fn(pre_i) cos(2 theta_i - 2 pi c/p)
-///
-/// For odd p and act_fn "square" the largest logit is that of c = a + b for every pair, for N = 3 and every N
-/// >= 5. With "relu" the sum points in the direction 2 pi (a + b)/p + d, where d comes from the harmonics
-/// 2 + jN, j != 0, of relu(cos x); a pair is right where |d| < pi/p. At most |d| is 0.027 for N = 5 (every
-/// pair is right up to p = 117), 0.0092 for N = 7, but 0.15 for N = 6 and 0.055 for N = 8: an odd number of
-/// neurons, from 5 on, does as well as twice as many. For even p the pairs with a - b = p/2 leave all neurons
-/// at 0.
-///
-/// Throws orrery::UsageError unless the model is an mlp with one hidden layer and operands for input (not
-/// bits), whose embedding, if it has one, has d_embed >= 2, with d_vocab >= d_vocab_out.
-ORRERY_API void set_constructed_solution(Model& model);
 
 }  // namespace orrery

@@ -106,9 +106,17 @@ class ORRERY_API Model {
   std::vector<NamedWeight>& weights() { return parts_->weights; }
   /// One weight itself, no copy. Throws orrery::Error, with the nearest name, if there is none of this name.
   torch::Tensor weight(const std::string& name) const;
+  /// The weight of this name, null if there is none. The pointer stays good until another weight is added.
+  const NamedWeight* find_weight(const std::string& name) const;
+  /// "embed.W_E", ...: of all weights, in their order.
+  std::vector<std::string> weight_names() const;
 
   /// All hook points, in the order in which a forward pass meets them.
   const std::vector<std::unique_ptr<HookPoint>>& hook_points() const { return parts_->hook_points; }
+  /// The hook point of this name, null if there is none. The pointer stays good for the model's life.
+  const HookPoint* find_hook_point(const std::string& name) const;
+  /// "hook_embed", ...: of all hook points, in their order.
+  std::vector<std::string> hook_point_names() const;
 
   int64_t n_parameters() const;  ///< numbers in all weights
   torch::Device device() const;  ///< of the weights; the CPU for a model without any

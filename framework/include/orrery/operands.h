@@ -21,11 +21,19 @@ namespace orrery {
 /// Throws orrery::UsageError if it has none of them, and where an mlp does not read `position`.
 ORRERY_API torch::Tensor operand_embedding(const Observation& observation, int64_t position);
 
-/// The neuron-logit map W_L = W_out W_U: [d_mlp, d_vocab_out] float32, detached, on the CPU. W_U is
-/// unembed.W_U, the transposed embedding where they are tied, and the identity where W_out gives logits.
-/// Biases and a final LayerNorm are left out. Throws orrery::UsageError unless the model has exactly one
-/// layer of neurons.
-ORRERY_API torch::Tensor neurons_to_logits(const Observation& observation);
+/// Whether neurons_to_logits has an answer: the model has exactly one layer of neurons.
+ORRERY_API bool has_one_neuron_layer(const Model& model);
+
+/// The unembedding W_U, [d, d_vocab_out] float32, detached, on the CPU: unembed.W_U, or where the model has
+/// none the transposed embedding (operand_embedding) that it is tied to, a fixed circular one included.
+/// Undefined where W_out gives logits itself (collapsed output, one_hot_sum, bits).
+ORRERY_API torch::Tensor unembedding(const Observation& observation);
+
+/// The neuron-logit map W_L = W_out W_U: [d_mlp, d_vocab_out], computed in `dtype`, detached, on the CPU:
+/// what one unit of each neuron adds to the logits. Where there is no W_U, W_out alone is. Biases and a final
+/// LayerNorm are left out. Throws orrery::UsageError unless the model has exactly one layer of neurons.
+ORRERY_API torch::Tensor neurons_to_logits(const Observation& observation,
+                                           torch::Dtype dtype = torch::kFloat32);
 
 /// The activation `hook` ("hook_pre", "hook_post") of the neurons, [batch, n_read, d_mlp], for a probe that
 /// needs the activation "*mlp.hook_pre" or "*mlp.hook_post". Throws orrery::UsageError unless exactly one

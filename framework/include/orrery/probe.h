@@ -57,7 +57,7 @@ struct Observation {
   /// `logits` and `cache`.
   const Batch& inputs;
   Model& model;  ///< on its own device; to be left as it is
-  /// [batch, n_read, d_vocab_out] float32, of `inputs`
+  /// [batch, n_read, d_vocab_out] float32, of `inputs`; on the CPU, wherever the model is
   const torch::Tensor& logits;
   /// The activations asked for, float32 on the CPU, at the read-out positions: in place of n_ctx positions
   /// there are n_read (of a pattern [batch, n_heads, n_ctx, n_ctx] the queries: [batch, n_heads, n_read,

@@ -21,7 +21,20 @@ struct Trace {
   torch::Tensor z;  ///< heatmap: [rows, columns], row 0 on top
 };
 
-/// A figure as data; any report can draw it. Units belong in the labels.
+/// An axis, for the builders of Figure.
+struct Axis {
+  std::string label;
+  std::vector<std::string> ticks = {};  ///< see Figure::x_ticks
+  /// [n] or longer: where the n entries along the axis stand. Undefined: at 0, 1, ... (int64).
+  torch::Tensor at = {};
+};
+
+/// Tensors [n] under the names of their traces; they may differ in length.
+using Series = std::vector<std::pair<std::string, torch::Tensor>>;
+
+/// A figure as data; any report can draw it. Units belong in the labels. Fill in the fields, or begin with
+/// one of the builders, which keep dtypes:
+///   Figure::bars("entropy", "Attention entropy", {"head"}, "entropy (nats)", {{"layer 0", entropy}})
 struct Figure {
   enum class Kind { line, bar, scatter, heatmap };
   std::string name;  ///< as in file names: lower case, digits, underscores
@@ -32,7 +45,20 @@ struct Figure {
   /// Names of the positions 0, 1, ... along an axis ("head 0", "=", "(2,2,1)"); empty: the axis has numbers.
   std::vector<std::string> x_ticks = {}, y_ticks = {};
   bool equal_axes = false;  ///< a unit is as long on x as on y, as where points lie on circles
+
+  /// A trace for each of `series`; all begin at the same x.
+  ORRERY_API static Figure bars(const std::string& name, const std::string& title, Axis x,
+                                const std::string& y_label, const Series& series);
+  ORRERY_API static Figure line(const std::string& name, const std::string& title, Axis x,
+                                const std::string& y_label, const Series& series);
+  /// z [rows, columns]; `scale` says what its colours stand for.
+  ORRERY_API static Figure heatmap(const std::string& name, const std::string& title, Axis x, Axis y,
+                                   const std::string& scale, const torch::Tensor& z);
 };
+
+/// `text` as in the names of figures and files: letters in lower case and digits; anything else becomes an
+/// underscore.
+ORRERY_API std::string file_safe_name(std::string text);
 
 /// A typed fact that comparison understands, e.g. kind "key_frequencies" with fields order, frequencies and
 /// shares. The same kind has the same fields in every probe.

@@ -1,6 +1,7 @@
 // How the examples of a task that lists all its pairs are divided in a training and a test set: at random, by
 // the shuffle of Python's `random` (how published splits were made), or by a file that lists the training
-// rows. A task inherits SplitParams in its own Params, and so offers the same parameters as the others.
+// rows; and how examples are drawn by a task that does not list them. A task inherits SplitParams, or
+// SampledParams, in its own Params, and so offers the same parameters as the others.
 //
 //   struct Params : orrery::SplitParams {
 //     int64_t p = 113;
@@ -13,6 +14,7 @@
 
 #include <orrery/export.h>
 #include <orrery/fields.h>
+#include <orrery/task.h>
 #include <torch/types.h>
 
 #include <cstdint>
@@ -67,6 +69,32 @@ struct ORRERY_API SplitParams {
   /// from `rng`, the others draw nothing. Rule file leaves the test rows in ascending order. Throws as
   /// check_split does.
   std::pair<torch::Tensor, torch::Tensor> split_rows(int64_t n, torch::Generator rng) const;
+};
+
+/// The parameters of data that are drawn rather than listed, for a task that can draw examples without end
+/// (Task::sample): how many there are to train on, or fresh ones at every step, and to test with.
+struct ORRERY_API SampledParams {
+  int64_t n_train = 0;
+  int64_t n_test = 1024;
+
+  /// `examples` names them in the help: "sums", "sequences".
+  template <class Params>
+  static void fields(Fields<Params>& f, const std::string& examples) {
+    f.add("n_train", &SampledParams::n_train,
+          "number of training " + examples + ", drawn once; 0: fresh ones at each step")
+        .at_least(0);
+    f.add("n_test", &SampledParams::n_test, "number of test " + examples).at_least(1);
+  }
+
+  bool endless() const { return n_train == 0; }  ///< for TaskSpec::endless
+
+  /// Throws orrery::UsageError where there are to be more training examples than the `exist` different ones.
+  /// For a task's constructor.
+  void check_sampled(double exist, const std::string& examples) const;
+
+  /// n_test and n_train examples drawn by `task`. The test set is drawn first, so that it is the same for
+  /// every n_train; where training is endless, n_test examples stand for it in Split::train.
+  Split sampled_split(const Task& task, torch::Generator rng) const;
 };
 
 }  // namespace orrery

@@ -3,6 +3,7 @@
 
 #include <orrery/export.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -56,6 +57,8 @@ struct Structure {
 
 /// The names by which probes ask for capabilities.
 enum class Capability { cyclic, group, relevant_positions, repeats };
+inline constexpr std::array<Capability, 4> all_capabilities{
+    Capability::cyclic, Capability::group, Capability::relevant_positions, Capability::repeats};
 
 /// "cyclic", "group", "relevant-position", "repeat": as in "a task with group structure".
 ORRERY_API std::string to_string(Capability capability);

@@ -83,7 +83,7 @@ ORRERY_API torch::Tensor wave_functions(int64_t n, const std::vector<int64_t>& f
 ORRERY_API std::vector<int64_t> all_frequencies(int64_t n);
 
 /// `functions` [m, n], orthonormal, of the sum i + j (mod n), over the pairs (i, j) in the order of i*n + j:
-/// with wave_functions, the space that project_on_sum projects on.
+/// with wave_functions, the space of waves in the sum.
 ORRERY_API OverInputs functions_of_sum(const torch::Tensor& functions);
 /// `functions` [m, n] of i alone and of j alone, over the same pairs: 2 m dimensions. Throws orrery::Error
 /// unless each function is orthogonal to the constant, which would be both of i and of j.
@@ -137,12 +137,19 @@ struct LaidOutInputs {
   torch::Tensor logits;  ///< [inputs, classes] float64: what the network says there
 };
 /// The pairs (i, j) in the order of i*n + j, with the logits of all classes.
-ORRERY_API LaidOutInputs laid_out(const CyclicView& view, const Observation& observation);
+ORRERY_API LaidOutInputs laid_out(const OperandGrid& grid);
 
 /// The logits [inputs, classes] float64 of the network with the cut made. The observation must be of
 /// Inputs::grid. Throws orrery::UsageError for a site that the model does not have, a subspace that does not
 /// fit it, and for "neurons" where logits are not linear in them (a second layer, LayerNorm).
 ORRERY_API torch::Tensor cut_logits(const SubspaceCut& how, const LaidOutInputs& inputs,
                                     const Observation& observation);
+
+/// The figure "loss_without_each": bars of the losses, by set of inputs, without each of several parts of a
+/// network in turn. without: the names of what is left out ("nothing", "k=14", ..., "all keys") with their
+/// losses as OperandGrid::losses gives them, all of the same sets.
+ORRERY_API Figure loss_without_each(const std::string& title, const std::string& x_label,
+                                    const std::string& y_label,
+                                    const std::vector<std::pair<std::string, Losses>>& without);
 
 }  // namespace orrery

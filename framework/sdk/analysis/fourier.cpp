@@ -111,16 +111,6 @@ torch::Tensor NeuronSpectrum::clusters(double threshold) const {
   return torch::bincount(members, {}, energy.size(0));
 }
 
-torch::Tensor project_on_sum(const torch::Tensor& x, const std::vector<int64_t>& frequencies) {
-  const int64_t n = side_of_square(x);
-  if (frequencies.empty()) return torch::zeros_like(x, torch::kFloat64);
-  const auto rows = wave_functions(n, frequencies).to(x.device());
-  const auto by_sum = rows.t().matmul(rows.matmul(means_by_sum(x, n)));  // [n, m]
-  const auto i = torch::arange(n, torch::kInt64);
-  const auto sums = torch::remainder(i.unsqueeze(1) + i, n).flatten();
-  return by_sum.index_select(0, sums.to(x.device()));
-}
-
 torch::Tensor cosine_coefficients(const torch::Tensor& x) {
   const int64_t n = side_of_square(x);
   if (x.size(1) != n)

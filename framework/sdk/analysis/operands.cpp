@@ -3,33 +3,14 @@
 #include <orrery/error.h>
 #include <orrery/operands.h>
 
-#include <algorithm>
-
 namespace orrery {
 namespace {
 
-bool has_weight(const Model& model, const std::string& name) {
-  const auto& weights = model.weights();
-  return std::any_of(weights.begin(), weights.end(),
-                     [&](const NamedWeight& weight) { return weight.name == name; });
-}
-
-bool has_hook(const Model& model, const std::string& name) {
-  const auto& points = model.hook_points();
-  return std::any_of(points.begin(), points.end(), [&](const auto& point) { return point->name() == name; });
-}
-
-std::vector<std::string> weight_names(const Model& model) {
-  std::vector<std::string> names;
-  for (const NamedWeight& weight : model.weights()) names.push_back(weight.name);
-  return names;
-}
-
 // `name`, or the one of `name`_a and `name`_b that belongs to the operand at `position`; "" if there is none.
 std::string of_operand(const Model& model, const std::string& name, int64_t position) {
-  if (has_weight(model, name)) return name;
+  if (model.find_weight(name)) return name;
   const std::string own = name + (position == 0 ? "_a" : "_b");
-  return has_weight(model, own) ? own : "";
+  return model.find_weight(own) ? own : "";
 }
 
 // The embedding as the forward pass has it. hook_embed is [batch, positions or the two operands, d].
@@ -48,48 +29,57 @@ torch::Tensor embedding_by_running(const Observation& observation, int64_t posit
       "neurons only find the key frequencies, choose another rule");
 }
 
-// The weight of `model` that neurons write with.
-std::string W_out_of(const Model& model) {
-  std::vector<std::string> names = weight_names(model);
+// The weights of `model` that neurons write with: one for each layer of a transformer, the last of an mlp.
+std::vector<std::string> output_weights(const Model& model) {
+  std::vector<std::string> names = model.weight_names();
   std::erase_if(names, [](const std::string& name) { return !matches("*mlp.W_out", name); });
-  if (names.size() != 1) refuse_layers(std::to_string(names.size()));
-  if (has_weight(model, "mlp.W_hidden")) refuse_layers("2");
-  return names.front();
+  return names;
+}
+
+size_t n_neuron_layers(const Model& model) {
+  return output_weights(model).size() + (model.find_weight("mlp.W_hidden") ? 1 : 0);
 }
 
 }  // namespace
 
 torch::Tensor operand_embedding(const Observation& observation, int64_t position) {
   const Model& model = observation.model;
-  const bool is_mlp = has_weight(model, "mlp.W_in") || has_weight(model, "mlp.W_in_a");
+  const bool is_mlp = model.find_weight("mlp.W_in") || model.find_weight("mlp.W_in_a");
   if (position < 0 || position >= (is_mlp ? 2 : observation.spec.n_ctx))
     throw UsageError(fmt::format("the model embeds no operand at position {}", position),
                      "an mlp reads positions 0 and 1, a transformer all of them");
   if (const std::string W_E = of_operand(model, "embed.W_E", position); !W_E.empty())
     return observation.weight(W_E);
-  if (has_hook(model, "hook_embed")) return embedding_by_running(observation, position);
+  if (model.find_hook_point("hook_embed")) return embedding_by_running(observation, position);
   if (const std::string W_in = of_operand(model, "mlp.W_in", position);
       !W_in.empty() && model.weight(W_in).size(0) == observation.spec.d_vocab)
     return observation.weight(W_in);
   throw UsageError(fmt::format("the model has no embedding of operands; its weights are {}",
-                               fmt::join(weight_names(model), ", ")),
+                               fmt::join(model.weight_names(), ", ")),
                    "use a transformer, or an mlp with input \"embedding\" or \"one_hot_sum\"");
 }
 
-torch::Tensor neurons_to_logits(const Observation& observation) {
-  const Model& model = observation.model;
-  const auto W_out = observation.weight(W_out_of(model));
-  if (has_weight(model, "unembed.W_U")) return W_out.matmul(observation.weight("unembed.W_U"));
-  if (!has_hook(model, "hook_mlp_out")) return W_out;  // collapsed: it gives logits
-  const auto tied = operand_embedding(observation, 0);
-  return W_out.matmul(tied.narrow(0, 0, observation.spec.d_vocab_out).t());
+bool has_one_neuron_layer(const Model& model) { return n_neuron_layers(model) == 1; }
+
+torch::Tensor unembedding(const Observation& observation) {
+  if (observation.model.find_weight("unembed.W_U")) return observation.weight("unembed.W_U");
+  if (!observation.model.find_hook_point("hook_mlp_out")) return {};  // W_out gives logits
+  return operand_embedding(observation, 0).narrow(0, 0, observation.spec.d_vocab_out).t();
+}
+
+torch::Tensor neurons_to_logits(const Observation& observation, torch::Dtype dtype) {
+  if (const size_t layers = n_neuron_layers(observation.model); layers != 1)
+    refuse_layers(std::to_string(layers));
+  const auto W_out = observation.weight(output_weights(observation.model).front()).to(dtype);
+  const auto W_U = unembedding(observation);
+  return W_U.defined() ? W_out.matmul(W_U.to(dtype)) : W_out;
 }
 
 const torch::Tensor& neuron_activations(const Observation& observation, const std::string& hook) {
   std::vector<std::string> layers = observation.cache.names();
   std::erase_if(layers, [&](const std::string& name) { return !matches("*mlp." + hook, name); });
   if (layers.size() != 1) refuse_layers(std::to_string(layers.size()));
-  if (has_weight(observation.model, "mlp.W_hidden")) refuse_layers("2");
+  if (observation.model.find_weight("mlp.W_hidden")) refuse_layers("2");
   return observation.cache[layers.front()];
 }
 

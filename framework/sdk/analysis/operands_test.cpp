@@ -17,11 +17,6 @@ using testing::random_transformer;
 std::string named(const MlpConfig& c) {
   return c.input + " " + c.embedding + " " + c.hidden + " " + c.collapse;
 }
-bool has_weight(const Model& model, const std::string& name) {
-  for (const auto& weight : model.weights())
-    if (weight.name == name) return true;
-  return false;
-}
 torch::Tensor tokens_at(const ModelOnGrid& seen, int64_t position) {
   return seen.task.split.grid->tokens.select(1, position);
 }
@@ -41,7 +36,7 @@ TEST(Operands, AddUpToThePreActivationsOfEveryMlp) {
       ASSERT_EQ(embedding.size(0), 8);
       EXPECT_FALSE(embedding.requires_grad());
       auto x = embedding.index_select(0, tokens_at(seen, position));
-      if (has_weight(*seen.model, "mlp.W_in_a") && embedding.size(1) != 6)
+      if (seen.model->find_weight("mlp.W_in_a") && embedding.size(1) != 6)
         x = x.matmul(observation.weight(position ? "mlp.W_in_b" : "mlp.W_in_a"));
       else if (embedding.size(1) != 6)
         x = x.matmul(observation.weight("mlp.W_in"));
@@ -102,6 +97,82 @@ TEST(Neurons, OfATransformerWriteThroughTheResidualStream) {
   EXPECT_TRUE(torch::allclose(written + direct, seen.logits, 0, kRounding));
 }
 
+// The logits with one neuron at 1 and the others at 0, less those with all at 0: [d_mlp, d_vocab_out]
+// float64.
+torch::Tensor map_by_perturbing(ModelOnGrid& seen, const std::string& hook, int64_t d_mlp) {
+  const torch::NoGradGuard no_grad;
+  const auto tokens = seen.task.split.grid->tokens.narrow(0, 0, 1);
+  const auto logits_with = [&](int64_t neuron) {
+    const auto set = [neuron](const torch::Tensor& post) {
+      auto given = torch::zeros_like(post);
+      if (neuron >= 0) given.select(-1, neuron).fill_(1);
+      return given;
+    };
+    return run_with_hooks(*seen.model, tokens, {{hook, set}})[0].select(0, 2).to(torch::kFloat64);
+  };
+  const auto off = logits_with(-1);
+  std::vector<torch::Tensor> rows;
+  for (int64_t neuron = 0; neuron < d_mlp; ++neuron) rows.push_back(logits_with(neuron) - off);
+  return torch::stack(rows);
+}
+
+// With whole numbers for weights, and mod 4, whose circle has the corners (1, 0), (0, 1), ..., float32 adds
+// up without rounding: what is left is cos(pi/2) = 6e-17.
+void give_whole_numbers(Model& model) {
+  const torch::NoGradGuard no_grad;
+  auto rng = make_generator(11);
+  for (NamedWeight& weight : model.weights())
+    weight.value.copy_(torch::randint(-4, 5, weight.value.sizes(), rng, torch::kFloat32));
+}
+
+void expect_brute_force_agrees(ModelOnGrid& seen, const std::string& hook, int64_t d_mlp) {
+  const auto observation = seen.observe();
+  const auto map = neurons_to_logits(observation, torch::kFloat64);
+  EXPECT_EQ(map.scalar_type(), torch::kFloat64);
+  EXPECT_FALSE(map.requires_grad());
+  const auto expected = map_by_perturbing(seen, hook, d_mlp);
+  ASSERT_EQ(map.sizes(), expected.sizes());
+  EXPECT_LT((map - expected).abs().max().item<double>(), 1e-12);
+  EXPECT_TRUE(neurons_to_logits(observation).equal(map.to(torch::kFloat32)));
+  EXPECT_GT(expected.abs().max().item<double>(), 1);
+  EXPECT_TRUE(has_one_neuron_layer(*seen.model));
+}
+
+TEST(Neurons, MapToLogitsAsPerturbingEachShowsForEveryMlp) {
+  for (MlpConfig config : every_mlp_of_operands(5, 6)) {
+    SCOPED_TRACE(named(config));
+    config.bias = true;
+    ModelOnGrid seen = random_mlp(config, 4);
+    give_whole_numbers(*seen.model);
+    expect_brute_force_agrees(seen, "mlp.hook_post", 6);
+  }
+}
+
+TEST(Neurons, MapToLogitsAsPerturbingEachShowsForTransformers) {
+  ModelOnGrid seen = random_transformer({.d_model = 8, .n_heads = 2, .d_head = 4, .d_mlp = 12}, 4);
+  give_whole_numbers(*seen.model);
+  seen.model->weight("blocks.0.attn.W_V").detach().zero_();  // softmax gives no whole numbers
+  expect_brute_force_agrees(seen, "blocks.0.mlp.hook_post", 12);
+}
+
+TEST(Neurons, AreUnembeddedByWhatTheModelHas) {
+  const auto unembedding_of = [](const MlpConfig& config) {
+    ModelOnGrid seen = random_mlp(config, 4);
+    const auto observation = seen.observe();
+    return std::pair(unembedding(observation), std::move(seen));
+  };
+  const auto [tied, of_tied] = unembedding_of({.embedding = "tied", .d_embed = 3, .d_mlp = 4});
+  EXPECT_TRUE(tied.equal(of_tied.model->weight("embed.W_E").detach().narrow(0, 0, 4).t()));
+  const auto [own, of_own] = unembedding_of({.embedding = "untied", .d_embed = 3, .d_mlp = 4});
+  EXPECT_TRUE(own.equal(of_own.model->weight("unembed.W_U").detach()));
+  const auto [circle, of_circle] = unembedding_of({.embedding = "circular", .d_embed = 2, .d_mlp = 4});
+  EXPECT_TRUE(torch::allclose(
+      circle, torch::tensor({{1., 0., -1., 0.}, {0., 1., 0., -1.}}).to(torch::kFloat32), 0, 1e-6));
+  const auto [none, collapsed] =
+      unembedding_of({.embedding = "circular", .collapse = "output", .d_embed = 2});
+  EXPECT_FALSE(none.defined());
+}
+
 TEST(Neurons, AreRefusedUnlessTheyAreOneLayer) {
   ModelOnGrid two_hidden = random_mlp({.d_embed = 4, .n_hidden = 2}, 5);
   ModelOnGrid two_blocks =
@@ -110,6 +181,7 @@ TEST(Neurons, AreRefusedUnlessTheyAreOneLayer) {
   for (ModelOnGrid* seen : {&two_hidden, &two_blocks, &none}) {
     const auto observation = seen->observe();
     EXPECT_THROW(neurons_to_logits(observation), UsageError);
+    EXPECT_FALSE(has_one_neuron_layer(*seen->model));
     EXPECT_THROW(neuron_activations(observation, "hook_post"), UsageError);
     EXPECT_THROW(CyclicView(observation).neurons(), UsageError);
   }

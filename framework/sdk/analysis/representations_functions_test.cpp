@@ -161,7 +161,7 @@ TEST(CyclicGroups, AgreeWithFourierAnalysis) {
     EXPECT_LT((representation_shares(x, all) - energy / energy.sum()).abs().max().item<double>(), 1e-10);
 
     for (int64_t k = 1; k <= n / 2; ++k)
-      EXPECT_LT((project_on_product(logits, group, all[k]) - project_on_sum(logits, {k}))
+      EXPECT_LT((project_on_product(logits, group, all[k]) - testing::project_on_sum(logits, {k}))
                     .abs()
                     .max()
                     .item<double>(),

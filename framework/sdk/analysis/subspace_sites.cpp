@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
+#include <orrery/operands.h>
 #include <orrery/subspace.h>
 
 #include <algorithm>
@@ -15,16 +16,6 @@ struct Neurons {
   torch::Tensor to_logits;    // [d_mlp, classes] float64
 };
 
-bool has_weight(const Model& model, const std::string& name) {
-  return std::any_of(model.weights().begin(), model.weights().end(),
-                     [&](const NamedWeight& weight) { return weight.name == name; });
-}
-
-bool has_hook_point(const Model& model, const std::string& name) {
-  return std::any_of(model.hook_points().begin(), model.hook_points().end(),
-                     [&](const auto& point) { return point->name() == name; });
-}
-
 std::string neurons_of(const Observation& observation) {
   std::vector<std::string> layers = observation.cache.names();
   std::erase_if(layers, [](const std::string& name) { return !matches(kNeurons, name); });
@@ -34,20 +25,6 @@ std::string neurons_of(const Observation& observation) {
                                  layers.size(), fmt::join(layers, ", ")),
                      "name a hook point as the site, such as \"blocks.0.mlp.hook_post\"");
   return layers.front();
-}
-
-// W_out W_U: [d_mlp, classes] float64.
-torch::Tensor neuron_logit_map(const Observation& observation, const std::string& hook, int64_t classes) {
-  const std::string layer = hook.substr(0, hook.size() - std::string("hook_post").size());
-  const auto W_out = observation.weight(layer + "W_out").to(torch::kFloat64);
-  const Model& model = observation.model;
-  if (has_weight(model, "unembed.W_U"))
-    return W_out.matmul(observation.weight("unembed.W_U").narrow(1, 0, classes).to(torch::kFloat64));
-  if (!has_hook_point(model, "hook_mlp_out")) return W_out.narrow(1, 0, classes);  // one matrix for both
-  if (has_weight(model, "embed.W_E"))                                              // tied
-    return W_out.matmul(observation.weight("embed.W_E").narrow(0, 0, classes).t().to(torch::kFloat64));
-  throw UsageError(fmt::format("the model has no weight that its neurons \"{}\" are unembedded by", hook),
-                   fmt::format("set site = \"{}\", which asks the model itself", hook));
 }
 
 torch::Tensor logits_of(const Observation& observation, const torch::Tensor& rows, int64_t classes,
@@ -64,7 +41,7 @@ torch::Tensor logits_of(const Observation& observation, const torch::Tensor& row
 // layers change logits by about their own size, rounding by 1e-6 of it.
 void check_linear(const Observation& observation, const LaidOutInputs& inputs, const std::string& hook,
                   const Neurons& neurons) {
-  if (!has_hook_point(observation.model, hook)) return;  // weights only: there is nothing to run
+  if (!observation.model.find_hook_point(hook)) return;  // weights only: there is nothing to run
   const int64_t few = std::min<int64_t>(8, inputs.rows.size(0)), classes = inputs.logits.size(1);
   const auto rows = inputs.rows.narrow(0, 0, few);
   const auto with = logits_of(observation, rows, classes, {});
@@ -84,7 +61,7 @@ Neurons read_neurons(const Observation& observation, const LaidOutInputs& inputs
   const std::string hook = neurons_of(observation);
   const auto activations = observation.cache[hook].select(1, 0).index_select(0, inputs.rows);
   const Neurons neurons{activations.to(torch::kFloat64),
-                        neuron_logit_map(observation, hook, inputs.logits.size(1))};
+                        neurons_to_logits(observation, torch::kFloat64).narrow(1, 0, inputs.logits.size(1))};
   check_linear(observation, inputs, hook, neurons);
   return neurons;
 }
@@ -163,8 +140,21 @@ torch::Tensor cut(const SubspaceCut& how, const torch::Tensor& x) {
   return mean.defined() ? left + mean : left;
 }
 
-LaidOutInputs laid_out(const CyclicView& view, const Observation& observation) {
-  return {view.inputs(torch::arange(observation.logits.size(0), torch::kInt64)), view.logits()};
+LaidOutInputs laid_out(const OperandGrid& grid) { return {grid.rows(), grid.logits()}; }
+
+Figure loss_without_each(const std::string& title, const std::string& x_label, const std::string& y_label,
+                         const std::vector<std::pair<std::string, Losses>>& without) {
+  Axis x{x_label};
+  for (const auto& [name, losses] : without) x.ticks.push_back(name);
+  Series series;
+  for (size_t set = 0; !without.empty() && set < without.front().second.size(); ++set) {
+    std::vector<double> heights;
+    for (const auto& [name, losses] : without) heights.push_back(losses.at(set).second);
+    series.emplace_back(without.front().second[set].first, torch::tensor(heights, torch::kFloat64));
+  }
+  Figure figure = Figure::bars("loss_without_each", title, std::move(x), y_label, series);
+  figure.y_log = true;
+  return figure;
 }
 
 torch::Tensor cut_logits(const SubspaceCut& how, const LaidOutInputs& inputs,

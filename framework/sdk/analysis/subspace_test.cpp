@@ -82,8 +82,9 @@ TEST(Subspace, FunctionsOfTheSumAreTheWavesOfTheSum) {
 TEST(Subspace, AgreesWithProjectOnSum) {
   const auto x = noise({31 * 31, 8}) * 20;
   for (const std::vector<int64_t>& keys : {std::vector<int64_t>{}, {4}, {2, 5, 15}, all_frequencies(31)})
-    EXPECT_LE(distance(functions_of_sum(wave_functions(31, keys)).project(x), project_on_sum(x, keys)),
-              1e-12);
+    EXPECT_LE(
+        distance(functions_of_sum(wave_functions(31, keys)).project(x), testing::project_on_sum(x, keys)),
+        1e-12);
 }
 
 TEST(Subspace, FunctionsOfOperandsAreThoseOfEachAlone) {

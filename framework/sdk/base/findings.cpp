@@ -2,22 +2,11 @@
 #include <orrery/error.h>
 #include <orrery/findings.h>
 
-#include <cctype>
-
 namespace orrery {
 namespace {
 
 void check_shares(const char* what, size_t things, size_t shares) {
   if (things != shares) throw Error(fmt::format("{} {} with {} shares", things, what, shares));
-}
-
-// As in file names: lower case, digits, underscores.
-std::string as_name(std::string text) {
-  for (char& letter : text) {
-    const auto c = static_cast<unsigned char>(letter);
-    letter = std::isalnum(c) ? static_cast<char>(std::tolower(c)) : '_';
-  }
-  return text;
 }
 
 }  // namespace
@@ -40,14 +29,14 @@ Finding key_representations_finding(const std::string& group, int64_t order,
 }
 
 Finding head_role_finding(int64_t layer, int64_t head, const std::string& role, double score) {
-  return {fmt::format("head_{}_{}_{}", layer, head, as_name(role)),
+  return {fmt::format("head_{}_{}_{}", layer, head, file_safe_name(role)),
           "head_role",
           {{"layer", layer}, {"head", head}, {"role", role}, {"score", score}}};
 }
 
 Finding ablation_finding(const std::string& component, const std::string& mode, const std::string& inputs,
                          double loss_before, double loss_after) {
-  return {as_name(fmt::format("ablation {} {} {}", component, mode, inputs)),
+  return {file_safe_name(fmt::format("ablation {} {} {}", component, mode, inputs)),
           "ablation",
           {{"component", component},
            {"mode", mode},
@@ -63,7 +52,7 @@ Finding circuit_efficiency_finding(double c_gen, double c_mem, double parameter_
 
 Finding phase_change_finding(const std::string& curve, const std::string& boundary, int64_t step, int64_t low,
                              int64_t high, double confidence, double fraction) {
-  return {as_name(fmt::format("{} {} {}", curve, boundary, step)),
+  return {file_safe_name(fmt::format("{} {} {}", curve, boundary, step)),
           "phase_change",
           {{"curve", curve},
            {"boundary", boundary},

@@ -160,4 +160,18 @@ std::pair<torch::Tensor, torch::Tensor> SplitParams::split_rows(int64_t n, torch
   return {order.narrow(0, 0, trained_on), order.narrow(0, trained_on, n - trained_on)};
 }
 
+void SampledParams::check_sampled(double exist, const std::string& examples) const {
+  if (static_cast<double>(n_train) > exist)
+    throw UsageError(fmt::format("training would have {} of the {} {} that exist", n_train,
+                                 static_cast<int64_t>(exist), examples),
+                     "lower n_train, or set it to 0 for endless data");
+}
+
+Split SampledParams::sampled_split(const Task& task, torch::Generator rng) const {
+  Split split;
+  split.test = task.sample(n_test, rng);
+  split.train = task.sample(endless() ? n_test : n_train, rng);
+  return split;
+}
+
 }  // namespace orrery

@@ -242,5 +242,57 @@ TEST(SplitParams, AreFieldsOfTheTaskThatInheritsThem) {
   EXPECT_THROW(fields.make({{"split.rule", std::string("shuffle")}}), UsageError);
 }
 
+struct OfADrawnTask : SampledParams {
+  OfADrawnTask() { n_test = 3; }
+  static void fields(Fields<OfADrawnTask>& f) { SampledParams::fields(f, "coins"); }
+};
+
+// One token from 0 to 9.
+class Drawn final : public Task {
+ public:
+  TaskSpec spec() const override { return {}; }
+  Split split(torch::Generator) const override { return {}; }
+  Batch sample(int64_t batch_size, torch::Generator rng) const override {
+    return {.tokens = torch::randint(10, {batch_size, 1}, rng, torch::kInt64)};
+  }
+};
+
+TEST(SampledParams, AreFieldsOfTheTaskThatInheritsThem) {
+  const auto fields = fields_of<OfADrawnTask>();
+  ASSERT_EQ(fields.list().size(), 2u);
+  EXPECT_EQ(fields.list()[0].name, "n_train");
+  EXPECT_EQ(fields.list()[0].doc, "number of training coins, drawn once; 0: fresh ones at each step");
+  EXPECT_EQ(std::get<int64_t>(fields.list()[1].fallback), 3);
+  EXPECT_THROW(fields.make({{"n_test", int64_t{0}}}), UsageError);
+}
+
+TEST(SampledParams, DrawTheTestSetFirst) {
+  const auto drawn = [](int64_t n_train) {
+    SampledParams params;
+    params.n_train = n_train;
+    params.n_test = 5;
+    return params.sampled_split(Drawn(), make_generator(4));
+  };
+  const Split few = drawn(2), many = drawn(20), endless = drawn(0);
+  EXPECT_EQ(few.train.size(), 2);
+  EXPECT_EQ(many.train.size(), 20);
+  EXPECT_EQ(endless.train.size(), 5);
+  EXPECT_TRUE(few.test.tokens.equal(many.test.tokens) && few.test.tokens.equal(endless.test.tokens));
+  EXPECT_FALSE(many.grid.has_value());
+  EXPECT_TRUE(SampledParams().endless());
+}
+
+TEST(SampledParams, RefuseMoreThanThereAre) {
+  SampledParams params;
+  params.n_train = 4;
+  EXPECT_NO_THROW(params.check_sampled(4, "coins"));
+  try {
+    params.check_sampled(3, "coins");
+    FAIL() << "not refused";
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(), "training would have 4 of the 3 coins that exist");
+  }
+}
+
 }  // namespace
 }  // namespace orrery

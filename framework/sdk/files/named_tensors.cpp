@@ -42,9 +42,9 @@ NamedTensors weights_of(const Model& model) {
 }
 
 void load_weights(Model& model, const NamedTensors& tensors) {
-  std::vector<std::string> wrong, names;
+  std::vector<std::string> wrong;
+  const std::vector<std::string> names = model.weight_names();
   for (const NamedWeight& weight : model.weights()) {
-    names.push_back(weight.name);
     const torch::Tensor* found = look_for(tensors, weight.name);
     if (!found)
       wrong.push_back(fmt::format("{}: missing, expected {}", weight.name, shape_text(weight.value)));
@@ -53,7 +53,7 @@ void load_weights(Model& model, const NamedTensors& tensors) {
                                   shape_text(weight.value)));
   }
   for (const auto& [name, tensor] : tensors)
-    if (std::find(names.begin(), names.end(), name) == names.end())
+    if (!model.find_weight(name))
       wrong.push_back(fmt::format("{}: the model has no such weight{}", name, did_you_mean(name, names)));
   if (!wrong.empty())
     throw Error(fmt::format("the checkpoint does not fit the model:\n  {}", fmt::join(wrong, "\n  ")),

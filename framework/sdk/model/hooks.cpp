@@ -27,15 +27,12 @@ bool matches(const std::string& glob, const std::string& text) {
 
 std::vector<HookPoint*> find_hook_points(const Model& model, const std::string& glob) {
   std::vector<HookPoint*> found;
-  std::vector<std::string> names;
-  for (const auto& point : model.hook_points()) {
+  for (const auto& point : model.hook_points())
     if (matches(glob, point->name())) found.push_back(point.get());
-    names.push_back(point->name());
-  }
-  if (found.empty())
-    throw Error(fmt::format("no hook point matches \"{}\"{}", glob, did_you_mean(glob, names)),
-                fmt::format("the model has: {}", fmt::join(names, ", ")));
-  return found;
+  if (!found.empty()) return found;
+  const std::vector<std::string> names = model.hook_point_names();
+  throw Error(fmt::format("no hook point matches \"{}\"{}", glob, did_you_mean(glob, names)),
+              fmt::format("the model has: {}", fmt::join(names, ", ")));
 }
 
 const torch::Tensor& ActivationCache::operator[](const std::string& name) const {
@@ -48,6 +45,17 @@ std::vector<std::string> ActivationCache::names() const {
   std::vector<std::string> all;
   for (const auto& [name, tensor] : activations_) all.push_back(name);
   return all;
+}
+
+std::vector<HeadPattern> heads_in(const ActivationCache& cache) {
+  std::vector<HeadPattern> heads;
+  for (int64_t layer = 0;; ++layer) {
+    const std::string hook = fmt::format("blocks.{}.attn.hook_pattern", layer);
+    if (!cache.contains(hook)) return heads;
+    const torch::Tensor& pattern = cache[hook];  // [batch, n_heads, n_read, n_ctx]
+    for (int64_t head = 0; head < pattern.size(1); ++head)
+      heads.push_back({layer, head, fmt::format("{}.{}", layer, head), pattern.select(1, head)});
+  }
 }
 
 HookScope::HookScope(Model& model, const std::vector<Hook>& hooks) {
@@ -86,6 +94,12 @@ CachedForward run_with_cache(Model& model, const torch::Tensor& tokens,
 torch::Tensor run_with_hooks(Model& model, const torch::Tensor& tokens, const std::vector<Hook>& hooks) {
   const HookScope scope(model, hooks);
   return model.forward(tokens);
+}
+
+torch::Tensor at_positions(const HookPoint& point, const torch::Tensor& activation,
+                           const torch::Tensor& positions) {
+  const int64_t dim = point.position_dim();
+  return dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions);
 }
 
 }  // namespace orrery

@@ -34,6 +34,9 @@ void MlpConfig::fields(Fields<MlpConfig>& f) {
   f.add("init_scale", &C::init_scale, "factor on all initial weights").at_least(0);
 }
 
+namespace {
+
+// The unit circle: row i of [n_rows, 2] float64 is (cos, sin)(2 pi i / n) for i < n, and 0 after that.
 torch::Tensor unit_circle(int64_t n, int64_t n_rows) {
   const torch::Tensor angle =
       torch::arange(n, torch::kFloat64) * (2 * std::acos(-1.0) / static_cast<double>(n));
@@ -41,8 +44,6 @@ torch::Tensor unit_circle(int64_t n, int64_t n_rows) {
   rows.narrow(0, 0, n).copy_(torch::stack({angle.cos(), angle.sin()}, 1));
   return rows;
 }
-
-namespace {
 
 void check_embedding(const MlpConfig& c, const TaskSpec& spec) {
   const bool collapses_input = c.collapse == "input" || c.collapse == "both";

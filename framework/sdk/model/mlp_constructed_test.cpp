@@ -4,6 +4,7 @@
 #include <orrery/error.h>
 #include <orrery/mlp.h>
 #include <sdk/model/catalog.h>
+#include <tests/support/constructed_mlp.h>
 
 #include <cmath>
 #include <complex>
@@ -24,7 +25,7 @@ torch::Tensor all_pairs(int64_t p) {
 torch::Tensor constructed_logits(const MlpConfig& config, int64_t p) {
   const torch::NoGradGuard no_grad;
   const auto model = make_mlp(config, modular(p), make_generator(0));
-  set_constructed_solution(*model);
+  testing::set_constructed_solution(*model, modular(p));
   return model->forward(all_pairs(p)).select(1, 0);
 }
 
@@ -127,7 +128,7 @@ TEST(ConstructedSolution, WithReluAnOddNumberOfNeuronsIsEnough) {
   for (const int64_t N : {5, 7, 24})  // p = 67 is that of Pearce et al. 2023
     EXPECT_EQ(accuracy(constructed_logits(circle_of(N, "relu"), 67), 67), 1) << N;
   EXPECT_LT(accuracy(constructed_logits(circle_of(6, "relu"), 67), 67), 0.5);
-  // The largest deviations that the header states.
+  // The largest deviations that constructed_mlp.h states.
   for (const auto& [N, most] :
        std::vector<std::pair<int64_t, double>>{{5, 0.027}, {7, 0.0092}, {6, 0.154}, {8, 0.0553}}) {
     double largest = 0;
@@ -163,14 +164,14 @@ TEST(ConstructedSolution, IsTheSameInEveryArchitecture) {
 TEST(ConstructedSolution, RefusesModelsItDoesNotFit) {
   const auto refuses = [](const MlpConfig& config, const TaskSpec& spec) {
     const auto model = make_mlp(config, spec, make_generator(0));
-    EXPECT_THROW(set_constructed_solution(*model), UsageError);
+    EXPECT_THROW(testing::set_constructed_solution(*model, spec), UsageError);
   };
   refuses({.input = "bits"}, {.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 6, .read_out = {5}});
   refuses({.n_hidden = 2}, modular(7));
   refuses({.d_embed = 1}, modular(7));
   refuses({.embedding = "untied"}, {.d_vocab = 4, .d_vocab_out = 7, .n_ctx = 2, .read_out = {1}});
   const auto transformer = make_model("transformer", {}, modular(7), make_generator(0));
-  EXPECT_THROW(set_constructed_solution(*transformer), UsageError);
+  EXPECT_THROW(testing::set_constructed_solution(*transformer, modular(7)), UsageError);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The multilayer perceptron as a class, for make_mlp and set_constructed_solution.
+// The multilayer perceptron as a class, for make_mlp.
 #pragma once
 
 #include <orrery/mlp.h>
@@ -13,9 +13,6 @@ class Mlp final : public Model {
   torch::Tensor forward(const torch::Tensor& tokens) override;
   std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request) override;
 
-  const MlpConfig& config() const { return config_; }
-  int64_t d_vocab() const { return d_vocab_; }
-  int64_t d_vocab_out() const { return d_vocab_out_; }
   bool has_bits() const { return config_.input == "bits"; }
   /// Whether a row of W_in belongs to a token, rather than to a dimension of an embedding.
   bool reads_tokens() const;
@@ -55,8 +52,5 @@ class Mlp final : public Model {
   HookPoint *hook_embed_ = nullptr, *hook_input_ = nullptr, *hook_pre_ = nullptr, *hook_post_ = nullptr,
             *hook_pre_2_ = nullptr, *hook_post_2_ = nullptr, *hook_mlp_out_ = nullptr;
 };
-
-/// The unit circle: row i of [n_rows, 2] float64 is (cos, sin)(2 pi i / n) for i < n, and 0 after that.
-torch::Tensor unit_circle(int64_t n, int64_t n_rows);
 
 }  // namespace orrery

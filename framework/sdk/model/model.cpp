@@ -74,13 +74,34 @@ bool Model::fast_read_out_keeps(const std::vector<std::string>&) const { return 
 torch::Tensor Model::penalty() { return {}; }
 
 torch::Tensor Model::weight(const std::string& name) const {
-  std::vector<std::string> names;
-  for (const NamedWeight& weight : parts_->weights) {
-    if (weight.name == name) return weight.value;
-    names.push_back(weight.name);
-  }
+  if (const NamedWeight* found = find_weight(name)) return found->value;
+  const std::vector<std::string> names = weight_names();
   throw Error(fmt::format("the model has no weight \"{}\"{}", name, did_you_mean(name, names)),
               fmt::format("the model has: {}", fmt::join(names, ", ")));
+}
+
+const NamedWeight* Model::find_weight(const std::string& name) const {
+  for (const NamedWeight& weight : parts_->weights)
+    if (weight.name == name) return &weight;
+  return nullptr;
+}
+
+std::vector<std::string> Model::weight_names() const {
+  std::vector<std::string> names;
+  for (const NamedWeight& weight : parts_->weights) names.push_back(weight.name);
+  return names;
+}
+
+const HookPoint* Model::find_hook_point(const std::string& name) const {
+  for (const auto& point : parts_->hook_points)
+    if (point->name() == name) return point.get();
+  return nullptr;
+}
+
+std::vector<std::string> Model::hook_point_names() const {
+  std::vector<std::string> names;
+  for (const auto& point : parts_->hook_points) names.push_back(point->name());
+  return names;
 }
 
 int64_t Model::n_parameters() const {
@@ -98,8 +119,7 @@ void Model::to(torch::Device device) {
 }
 
 torch::Tensor Model::add_weight(const std::string& name, torch::Tensor value) {
-  for (const NamedWeight& weight : parts_->weights)
-    if (weight.name == name) throw Error("the model declares the weight \"" + name + "\" twice");
+  if (find_weight(name)) throw Error("the model declares the weight \"" + name + "\" twice");
   parts_->weights.push_back({name, value.detach().clone().requires_grad_(true)});
   return parts_->weights.back().value;
 }

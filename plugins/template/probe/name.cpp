@@ -58,11 +58,10 @@ class @Name@ final : public orrery::Probe {
   }
 
   static orrery::Figure figure(const torch::Tensor& entropy) {
-    const auto head = torch::arange(entropy.size(1), torch::kInt64);
-    std::vector<orrery::Trace> bars;
+    orrery::Series layers;
     for (int64_t layer = 0; layer < entropy.size(0); ++layer)
-      bars.push_back({"layer " + std::to_string(layer), head, entropy[layer], {}});
-    return {"entropy", orrery::Figure::Kind::bar, "Attention entropy", "head", "entropy (nats)", bars};
+      layers.emplace_back("layer " + std::to_string(layer), entropy[layer]);
+    return orrery::Figure::bars("entropy", "Attention entropy", {"head"}, "entropy (nats)", layers);
   }
 
   Params params_;

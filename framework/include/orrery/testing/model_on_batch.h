@@ -28,9 +28,7 @@ class ModelOnBatch {
     cache_ = {};
     for (const auto& point : model->hook_points()) {
       if (!seen.cache.contains(point->name())) continue;
-      const auto& activation = seen.cache[point->name()];
-      const int64_t dim = point->position_dim();
-      cache_.put(point->name(), dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions));
+      cache_.put(point->name(), at_positions(*point, seen.cache[point->name()], positions));
     }
     return {step, spec, structure, split, inputs, *model, logits_, cache_};
   }
