@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
 #include "cli/text/effects.h"
@@ -134,11 +133,7 @@ int between_inputs(const Options& options, NetworkAtStep& loaded) {
         lean.of(intervene(model, spec, input, {component}, patched(model, source, {component})));
     const double moved = (from - here) / (from - to);
     if (options.json)
-      std::cout << nlohmann::ordered_json{{"component", component.name},
-                                          {"logit_difference", here},
-                                          {"moved", moved}}
-                       .dump()
-                << "\n";
+      std::cout << patch_json(component.name, here, moved);
     else
       std::cout << fmt::format("{:<40}  {:>10.4g}  {:>8.3f}\n", component.name, here, moved);
   }

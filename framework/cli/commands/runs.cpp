@@ -146,28 +146,6 @@ std::string table_text(const std::vector<ListedRun>& runs) {
   return out;
 }
 
-std::string json_line(const ListedRun& run) {
-  Json object = {{"run", run.path.string()}, {"state", to_string(run.state)}};
-  if (run.info) {
-    object["name"] = run.info->name();
-    object["task"] = run.info->task();
-    object["model"] = run.info->model();
-    object["n_parameters"] = run.info->n_parameters ? Json(*run.info->n_parameters) : Json(nullptr);
-    object["started"] = run.info->sessions.empty() ? "" : run.info->sessions.back().started;
-    object["ended"] = run.info->ended();
-    object["step"] = run.step;
-    object["steps"] = run.info->steps();
-  }
-  object["differs"] = Json::object();
-  for (const Difference& difference : run.differences) object["differs"][difference.key] = difference.value;
-  object["metrics"] = Json::object();
-  if (run.last)
-    for (const auto& [name, value] : run.last->values)
-      object["metrics"][name] = Json::parse(json_number(value));
-  object["damage"] = run.damage.empty() ? Json(nullptr) : Json(run.damage);
-  return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 std::vector<ListedRun> runs_in(const std::vector<std::string>& folders) {
   std::set<std::filesystem::path> paths;  // each once, even where folders lie in each other
   for (const std::string& folder : folders)
@@ -193,7 +171,7 @@ int runs(const Options& options) {
     std::cout << table_text(chosen) << std::flush;
     return 0;
   }
-  for (const ListedRun& run : chosen) std::cout << json_line(run);
+  for (const ListedRun& run : chosen) std::cout << listing_json(run) << "\n";
   std::cout << std::flush;
   return 0;
 }

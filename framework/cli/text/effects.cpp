@@ -3,15 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "cli/text/terminal.h"
 #include "engine/reporter/numbers.h"
+#include "engine/run/json_write.h"
 
 namespace orrery::cli {
 namespace {
-
-using json = nlohmann::ordered_json;
 
 std::string cell(const std::string& name, double value) {
   return name == "accuracy" ? fmt::format("{:.2f}%", 100 * value) : compact(value);
@@ -21,9 +19,6 @@ std::string change(const std::string& name, double before, double after) {
   const double by = after - before;
   return (by < 0 ? "" : "+") + cell(name, by);
 }
-
-// NaN is no number in JSON.
-json number(double value) { return std::isfinite(value) ? json(value) : json(fmt::format("{}", value)); }
 
 }  // namespace
 
@@ -51,17 +46,25 @@ std::string effects_text(const Metrics& plain, const std::vector<Effect>& effect
 }
 
 std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects) {
-  json first{{"component", nullptr}};
-  for (const auto& [name, value] : plain) first[name] = number(value);
+  Json first{{"component", nullptr}};
+  for (const auto& [name, value] : plain) first[name] = json_real(value);
   std::string out = first.dump() + "\n";
   for (const Effect& effect : effects) {
-    json line{{"component", effect.name}};
-    for (const auto& [name, value] : effect.scores) line[name] = number(value);
+    Json line{{"component", effect.name}};
+    for (const auto& [name, value] : effect.scores) line[name] = json_real(value);
     for (size_t i = 0; i < plain.size(); ++i)
-      line["change"][plain[i].first] = number(effect.scores[i].second - plain[i].second);
+      line["change"][plain[i].first] = json_real(effect.scores[i].second - plain[i].second);
     out += line.dump() + "\n";
   }
   return out;
+}
+
+std::string patch_json(const std::string& component, double logit_difference, double moved) {
+  return Json{{"component", component},
+              {"logit_difference", json_real(logit_difference)},
+              {"moved", json_real(moved)}}
+             .dump() +
+         "\n";
 }
 
 }  // namespace orrery::cli

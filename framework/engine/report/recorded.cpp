@@ -4,10 +4,10 @@
 #include <orrery/error.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "engine/run/curves.h"
+#include "engine/run/json_write.h"
 #include "sdk/files/tensors.h"
 
 namespace orrery::engine {
@@ -80,8 +80,7 @@ void add_figures(std::vector<FigureFrames>& all, int64_t step, std::vector<Figur
 
 Json scalars_of(const Record& record) {
   Json scalars = Json::object();
-  for (const auto& [name, value] : record.scalars)
-    scalars[name] = std::isfinite(value) ? Json(value) : Json(nullptr);
+  for (const auto& [name, value] : record.scalars) scalars[name] = json_real(value);
   return scalars;
 }
 

@@ -189,7 +189,7 @@ TEST_F(ReportOf, HoldsWhatTheRunRecorded) {
   EXPECT_EQ(probe["summary"], "Looks.");
   EXPECT_EQ(probe["headlines"], Json::array({"score"}));
   EXPECT_EQ(numbers_of(probe["curves"][0]["steps"], report.numbers), (std::vector<double>{0, 10, 20}));
-  EXPECT_TRUE(probe["null"]["score"].is_null());
+  EXPECT_EQ(probe["null"]["score"], "NaN");
   const Json& figure = probe["figures"][0];
   EXPECT_EQ(figure["frames"].size(), 3u);
   EXPECT_EQ(figure["frames"][2][0], 20);
