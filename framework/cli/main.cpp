@@ -64,7 +64,10 @@ int run(int argc, char** argv) {
                          cli::add_compare, cli::add_verify, cli::add_ablate, cli::add_patch, cli::add_import,
                          cli::add_export, cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
     commands.push_back(add(program));
-  if (argc == 2 && argv[1] == std::string_view("--help-texts")) return print_help_texts(program), 0;
+  if (argc == 2 && argv[1] == std::string_view("--help-texts")) {
+    print_help_texts(program);
+    return 0;
+  }
   refuse_unknown_command(program, argc, argv);
   try {
     program.parse(argc, argv);

@@ -8,6 +8,7 @@
 #include "cli/commands/commands.h"
 #include "cli/text/effects.h"
 #include "cli/text/terminal.h"
+#include "engine/config/parse_text.h"
 #include "engine/experiment/open_run.h"
 #include "engine/intervene/intervention.h"
 #include "engine/reporter/numbers.h"
@@ -25,19 +26,12 @@ struct Options {
 // "50 70 113" or "50,70,113" as tokens [1, n_ctx].
 torch::Tensor parse_tokens(const std::string& option, const std::string& text, const TaskSpec& spec) {
   std::vector<int64_t> tokens;
-  std::string number;
-  for (const char letter : text + " ") {
-    if (letter != ' ' && letter != ',') {
-      number += letter;
-      continue;
-    }
-    if (number.empty()) continue;
-    int64_t token = -1;
-    if (!CLI::detail::lexical_cast(number, token) || token < 0 || token >= spec.d_vocab)
+  for (const std::string& number : split_text(text, " ,")) {
+    const auto token = parse_integer(number);
+    if (!token || *token < 0 || *token >= spec.d_vocab)
       throw UsageError(fmt::format("{}: \"{}\" is no token", option, number),
                        fmt::format("tokens are numbers from 0 to {}", spec.d_vocab - 1));
-    tokens.push_back(token);
-    number.clear();
+    tokens.push_back(*token);
   }
   if (static_cast<int64_t>(tokens.size()) != spec.n_ctx)
     throw UsageError(fmt::format("{}: expected {} tokens, got {}", option, spec.n_ctx, tokens.size()),

@@ -17,7 +17,10 @@ std::optional<double> distance_to_random(const ComparedRun& a, const ComparedRun
   int known = 0;
   const SignatureComparison both[] = {compare(a.signature(), b.null()), compare(a.null(), b.signature())};
   for (const SignatureComparison& one : both)
-    if (one.distance) sum += *one.distance, ++known;
+    if (one.distance) {
+      sum += *one.distance;
+      ++known;
+    }
   return known > 0 ? std::optional(sum / known) : std::nullopt;
 }
 

@@ -81,8 +81,10 @@ void note_packing(const std::vector<FigureFrames>& figures, const Packing& packi
   size_t fewer = 0, least = 0, of = 0;
   for (size_t i = 0; i < figures.size(); ++i)
     if (packing.n_frames[i] < figures[i].frames.size()) {
-      if (fewer++ == 0 || packing.n_frames[i] < least)
-        least = packing.n_frames[i], of = figures[i].frames.size();
+      if (fewer++ == 0 || packing.n_frames[i] < least) {
+        least = packing.n_frames[i];
+        of = figures[i].frames.size();
+      }
     }
   if (fewer > 0)
     notes.push_back(

@@ -91,12 +91,14 @@ template <class Parse>
 auto parse_lines(const fs::path& path, const OnDamage& damage, const Parse& parse) {
   std::vector<decltype(parse(std::string(), std::string()))> all;
   size_t index = 0;
-  for (const std::string& line : lines_if_any(path)) try {
+  for (const std::string& line : lines_if_any(path)) {
+    try {
       all.push_back(parse(line, place(path, index++)));
     } catch (const Error& error) {
       if (!damage) throw;
       damage(error);
     }
+  }
   return all;
 }
 
