@@ -105,13 +105,6 @@ void read_conclusion(const RunDirectory& run, Recorded& recorded) {
   add_figures(recorded.concluding, -1, std::move(conclusion->record.figures));
 }
 
-std::string plugin_of(const std::string& provenance, const std::string& label) {
-  const Json parsed = Json::parse(provenance, nullptr, false);
-  return parsed.is_object() && parsed.contains("probe") && parsed["probe"].is_string()
-             ? parsed["probe"].get<std::string>()
-             : label;
-}
-
 }  // namespace
 
 Recorded read_recorded(const RunDirectory& run, const std::string& label, const std::vector<int64_t>& steps,
@@ -129,7 +122,7 @@ Recorded read_recorded(const RunDirectory& run, const std::string& label, const 
     recorded.steps.push_back(result.step);
     scalars.add_row(result.step, result.record.scalars);
     recorded.headlines = result.record.headlines;
-    recorded.plugin = plugin_of(result.provenance, label);
+    recorded.plugin = result.provenance ? result.provenance->probe : label;
     const Json line = parse_object(lines[i].text, lines[i].where);
     findings.add(result.step,
                  object_at(recorded_by(label, line, lines[i].where), "findings", lines[i].where));

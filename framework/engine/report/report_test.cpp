@@ -153,7 +153,7 @@ class ReportOf : public ::testing::Test {
       recorder.figure(heatmap("map", torch::full({2, 2}, static_cast<double>(step))));
       recorder.finding(key_frequencies_finding(7, {step < 20 ? 1 : 2}, {0.5}));
       run.save_probe_result("look", step, RunDirectory::checkpoint_name(step), recorder.record(),
-                            R"({"probe": "looking"})");
+                            Provenance{"", "looking", "", {}, "", "", ""});
     }
     Recorder null, conclusion;
     null.headline("score", nan);

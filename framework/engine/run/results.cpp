@@ -73,14 +73,13 @@ Json to_json(const Record& record) {
   return object;
 }
 
-// `provenance` is JSON already, and stays as it is.
 std::string with_probes(const Json& head, const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& provenance) {
+                        const std::optional<Provenance>& provenance) {
   Json results = Json::object();
   for (const auto& [label, record] : probes) results[label] = to_json(*record);
   std::string line = json_line(head);
   line.pop_back();
-  if (!provenance.empty()) line += ", \"origin\": " + provenance;
+  if (provenance) line += ", \"origin\": " + to_json(*provenance);
   return line + ", \"probes\": " + json_line(results) + "}";
 }
 
@@ -164,13 +163,13 @@ std::string to_string(RunLevelResult aside) { return aside == RunLevelResult::nu
 
 std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& provenance) {
+                        const std::optional<Provenance>& provenance) {
   return with_probes({{"step", step}, {"checkpoint", checkpoint}}, probes, provenance);
 }
 
 std::string result_line(RunLevelResult aside,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& provenance) {
+                        const std::optional<Provenance>& provenance) {
   return with_probes({{"of", to_string(aside)}}, probes, provenance);
 }
 
@@ -201,7 +200,7 @@ ProbeResult parse_result(std::string_view line, const std::string& label, const 
     result.step = integer_of(member(object, "step", where), "step", where);
     result.checkpoint = text_of(member(object, "checkpoint", where), "checkpoint", where);
   }
-  if (object.contains("origin")) result.provenance = object_at(object, "origin", where).dump();
+  if (object.contains("origin")) result.provenance = read_provenance(object_at(object, "origin", where));
   const Json& recorded = member(object_at(object, "probes", where), label.c_str(), where);
   Record& record = result.record;
   for (const auto& [name, value] : object_at(recorded, "scalars", where).items())

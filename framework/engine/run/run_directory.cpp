@@ -279,7 +279,7 @@ RunDirectory::ProbeLog& RunDirectory::probe_log(const std::string& label) {
 }
 
 void RunDirectory::save_probe_result(const std::string& label, int64_t step, const std::string& checkpoint,
-                                     const Record& record, const std::string& provenance) {
+                                     const Record& record, const std::optional<Provenance>& provenance) {
   save_probe_result(label, step,
                     pack_result(result_line(step, checkpoint, {{label, &record}}, provenance), record));
 }
@@ -313,13 +313,6 @@ std::vector<ProbeResult> RunDirectory::read_probe_results(const std::string& lab
   });
   std::stable_sort(results.begin(), results.end(), [](auto& a, auto& b) { return a.step < b.step; });
   return results;
-}
-
-std::map<int64_t, std::string> RunDirectory::probe_provenances(const std::string& label) const {
-  std::map<int64_t, std::string> provenances;
-  for (const ProbeResult& result : read_probe_results(label, ProbeData::leave_out))
-    provenances[result.step] = result.provenance;
-  return provenances;
 }
 
 void RunDirectory::clear_probe_results(const std::string& label) {
