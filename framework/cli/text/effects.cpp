@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
-#include "cli/text/terminal.h"
+#include "cli/text/table.h"
 #include "engine/reporter/numbers.h"
 #include "engine/run/json_write.h"
 
@@ -23,26 +21,23 @@ std::string change(const std::string& name, double before, double after) {
 }  // namespace
 
 std::string effects_text(const Metrics& plain, const std::vector<Effect>& effects) {
-  std::vector<std::vector<std::string>> rows = {{"exchanged"}, {"nothing"}};
+  std::vector<Column> columns(plain.size() + 1, {Align::right});
+  columns[0].align = Align::left;
+  Table table(std::move(columns));
+  std::vector<std::string> names = {"exchanged"}, values = {"nothing"};
   for (const auto& [name, value] : plain) {
-    rows[0].push_back(name);
-    rows[1].push_back(cell(name, value));
+    names.push_back(name);
+    values.push_back(cell(name, value));
   }
+  table.add(std::move(names));
+  table.add(std::move(values));
   for (const Effect& effect : effects) {
-    rows.push_back({effect.name});
+    std::vector<std::string> row = {effect.name};
     for (size_t i = 0; i < plain.size(); ++i)
-      rows.back().push_back(change(plain[i].first, plain[i].second, effect.scores[i].second));
+      row.push_back(change(plain[i].first, plain[i].second, effect.scores[i].second));
+    table.add(std::move(row));
   }
-  std::vector<size_t> widths(rows[0].size());
-  for (const auto& row : rows)
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  std::string out;
-  for (const auto& row : rows) {
-    out += fmt::format("{:<{}}", row[0], widths[0]);
-    for (size_t c = 1; c < row.size(); ++c) out += fmt::format("  {:>{}}", row[c], widths[c]);
-    out += "\n";
-  }
-  return out;
+  return table.text();
 }
 
 std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects) {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "cli/text/summary.h"
+#include "cli/text/table.h"
 #include "cli/text/tables.h"
 #include "cli/text/terminal.h"
 #include "engine/inspect/changes.h"

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "cli/text/table.h"
 #include "engine/probing/headlines.h"
 #include "engine/reporter/numbers.h"
 
@@ -47,18 +48,21 @@ void HeadlineTable::add(const std::string& row, const std::vector<Outcome>& outc
 }
 
 std::string HeadlineTable::text() const {
-  std::string out = fmt::format("{:>8}", "step");
-  for (const std::string& column : columns_) out += "  " + column;
-  out += "\n";
+  std::vector<Column> columns(columns_.size() + 1, {Align::right});
+  columns[0].at_least = 8;
+  Table table(std::move(columns));
+  std::vector<std::string> titles = {"step"};
+  titles.insert(titles.end(), columns_.begin(), columns_.end());
+  table.add(std::move(titles));
   for (const auto& [step, values] : rows_) {
-    out += fmt::format("{:>8}", step);
+    std::vector<std::string> row = {step};
     for (const std::string& column : columns_) {
       const auto found = values.find(column);
-      out += fmt::format("  {:>{}}", found == values.end() ? "" : compact(found->second), column.size());
+      row.push_back(found == values.end() ? "" : compact(found->second));
     }
-    out += "\n";
+    table.add(std::move(row));
   }
-  return out;
+  return table.text();
 }
 
 std::string finding_text(const Finding& finding) {
@@ -92,12 +96,11 @@ std::string details_text(const std::vector<Outcome>& outcomes, const std::vector
     if (!outcome.ok()) continue;
     const auto null = std::find_if(nulls.begin(), nulls.end(),
                                    [&](const Outcome& other) { return other.probe == outcome.probe; });
-    size_t widest = 0;
-    for (const auto& [name, value] : outcome.record.scalars) widest = std::max(widest, name.size());
-    out += fmt::format("\n{}\n", outcome.probe->label);
+    Table scalars;
     for (const auto& [name, value] : outcome.record.scalars)
-      out += fmt::format("  {:<{}}  {:.6g}{}\n", name, widest, value,
-                         null_text(null == nulls.end() ? nullptr : &null->record, name));
+      scalars.add({"  " + name, fmt::format("{:.6g}{}", value,
+                                            null_text(null == nulls.end() ? nullptr : &null->record, name))});
+    out += fmt::format("\n{}\n{}", outcome.probe->label, scalars.text());
     for (const Finding& finding : outcome.record.findings)
       out += fmt::format("  {}\n", finding_text(finding));
   }
