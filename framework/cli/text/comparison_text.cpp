@@ -24,7 +24,7 @@ std::string number_text(const Feature& feature) {
 }
 
 // `in_full`: with what the number does not say.
-std::string value_text(const Feature& feature, bool in_full) {
+std::string feature_text(const Feature& feature, bool in_full) {
   if (feature.scale == Scale::shares) {
     std::vector<std::string> parts;
     for (const double part : feature.parts) parts.push_back(fmt::format("{:.2f}", part));
@@ -58,7 +58,7 @@ std::vector<std::string> cells(const FeatureRow& row) {
   const bool in_full = row.values.size() == 2;
   std::vector<std::string> all;
   for (size_t i = 0; i < row.values.size(); ++i) {
-    std::string cell = row.values[i] ? value_text(*row.values[i], in_full) : row.absent[i];
+    std::string cell = row.values[i] ? feature_text(*row.values[i], in_full) : row.absent[i];
     if (in_full && row.nulls[i]) cell += fmt::format(" (null {})", null_value(*row.nulls[i]));
     all.push_back(std::move(cell));
   }

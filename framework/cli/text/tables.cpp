@@ -12,7 +12,7 @@
 namespace orrery::cli {
 namespace {
 
-std::string value_text(const Value& value) {
+std::string field_text(const Value& value) {
   if (const auto* reals = std::get_if<std::vector<double>>(&value)) {
     std::vector<std::string> entries;
     for (const double real : *reals) entries.push_back(fmt::format("{:.3g}", real));
@@ -25,13 +25,13 @@ std::string value_text(const Value& value) {
 // A list of many entries is cut.
 template <class T>
 std::string short_text(const T& value) {
-  return value_text(value);
+  return field_text(value);
 }
 template <class T>
 std::string short_text(const std::vector<T>& list) {
   constexpr size_t most = 12;
-  if (list.size() <= most) return value_text(list);
-  const std::string begin = value_text(std::vector<T>(list.begin(), list.begin() + most - 2));
+  if (list.size() <= most) return field_text(list);
+  const std::string begin = field_text(std::vector<T>(list.begin(), list.begin() + most - 2));
   return fmt::format("{}, ... {} in all]", begin.substr(0, begin.size() - 1), list.size());
 }
 
@@ -67,7 +67,7 @@ std::string HeadlineTable::text() const {
 
 std::string finding_text(const Finding& finding) {
   std::vector<std::string> parts;
-  for (const auto& [name, value] : finding.fields) parts.push_back(name + " " + value_text(value));
+  for (const auto& [name, value] : finding.fields) parts.push_back(name + " " + field_text(value));
   return fmt::format("{}: {}", finding.name, fmt::join(parts, ", "));
 }
 
