@@ -1,4 +1,4 @@
-// What is printed about plugins.
+// What plugins say of themselves.
 #include <loader/describe.h>
 
 #include <nlohmann/json.hpp>
@@ -16,21 +16,9 @@ Plugin made_up() {
   return plugin;
 }
 
-TEST(Describe, APlugin) {
-  EXPECT_EQ(plugin_text(made_up()),
-            "task sums 1.0.0\n"
-            "Adds.\n"
-            "file: /p/sums.so\n"
-            "\n"
-            "parameter  type     default  bounds          meaning\n"
-            "p          integer  113      >= 2            the \xc3\xa9toile\n"
-            "operation  text     \"add\"    add | subtract  how a|b combine\n");
-}
-
 TEST(Describe, APluginWithoutParameters) {
   Plugin plugin = made_up();
   plugin.parameters.clear();
-  EXPECT_CONTAINS(plugin_text(plugin), "\n\nno parameters\n");
   EXPECT_EQ(parameters_markdown(plugin), "No parameters.\n");
 }
 
@@ -59,11 +47,6 @@ TEST(Describe, AllPluginsAndTheProblemsAfterThem) {
   registry.load_file(bad_plugin("good_task"));
   registry.load_file(bad_plugin("good_probe"));
   registry.load_folder(folder.path());
-  const std::string text = plugins_text(registry);
-  EXPECT_CONTAINS(text, "\ntask   good_task   1.2.3    " + bad_plugin("good_task").string() +
-                            "   Parity of two bits.\nprobe  good_probe  0.9.0    " +
-                            bad_plugin("good_probe").string() + "  Mean of the logits.\n");
-  EXPECT_CONTAINS(text, "\nnot loaded:\n  " + (folder / "broken.so").string() + ": not a shared library");
   const auto json = nlohmann::json::parse(plugins_json(registry));
   EXPECT_EQ(json["plugins"].size(), 2u);
   EXPECT_EQ(json["plugins"][1]["name"], "good_probe");
@@ -72,7 +55,6 @@ TEST(Describe, AllPluginsAndTheProblemsAfterThem) {
 }
 
 TEST(Describe, NoPlugins) {
-  EXPECT_EQ(plugins_text(Registry()), "no plugins are loaded\n");
   EXPECT_EQ(nlohmann::json::parse(plugins_json(Registry()))["plugins"], nlohmann::json::array());
 }
 

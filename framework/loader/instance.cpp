@@ -133,9 +133,10 @@ class GuardedProbe final : public Probe {
 GuardedTask::~GuardedTask() = default;
 GuardedProbe::~GuardedProbe() = default;
 
-std::string parameters_text(const Plugin& plugin, const Values& values) {
+// Whether they fit is for the plugin to say, who has declared them: Fields::make() in its create().
+std::string parameters_text(const Values& values) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : conformed(plugin.parameters, values)) object[name] = to_json(value);
+  for (const auto& [name, value] : values) object[name] = to_json(value);
   try {
     return object.dump();
   } catch (const nlohmann::json::exception&) {
@@ -150,7 +151,7 @@ Raw<T> create(const Plugin& plugin, PluginKind kind, const Values& values) {
         fmt::format("\"{}\" is a {}, not a {}", plugin.name, to_string(plugin.kind), to_string(kind)),
         fmt::format("`orrery plugins` lists every {}", to_string(kind)));
   void* instance = guard(plugin.who(), "create", [&] {
-    void* made = plugin.info->create(parameters_text(plugin, values).c_str());
+    void* made = plugin.info->create(parameters_text(values).c_str());
     if (!made)
       throw Error("nothing was made", "return an instance, or throw an orrery::Error that says why not");
     return made;

@@ -44,11 +44,13 @@ inline unsigned look_at(const pickle::Heap& heap) {
   unsigned sum = static_cast<unsigned>(heap.root->describe().size());
   for (const pickle::Object& object : heap.objects)
     if (const auto* tensor = object.as<pickle::StoredTensor>()) sum += last_element(*tensor);
-  for (const char* key : {"", "model", "state_dicts[1]", "a.b"}) try {
+  for (const char* key : {"", "model", "state_dicts[1]", "a.b"}) {
+    try {
       for (const FoundNetwork& network : find_networks(heap.root, key, "", "fuzz").networks)
         for (const auto& [name, tensor] : network.tensors()) sum += last_element(tensor);
     } catch (const Error&) {
     }
+  }
   return sum;
 }
 

@@ -12,16 +12,6 @@ namespace orrery {
 
 namespace fs = std::filesystem;
 
-Workplace::Workplace() {
-  std::string name = (fs::temp_directory_path() / "orrery_test_XXXXXX").string();
-  folder_ = mkdtemp(name.data());
-}
-
-Workplace::~Workplace() {
-  std::error_code ignored;
-  fs::remove_all(folder_, ignored);
-}
-
 void Workplace::write(const std::string& name, const std::string& text) const {
   fs::create_directories(path(name).parent_path());
   std::ofstream(path(name)) << text;
@@ -45,7 +35,7 @@ std::vector<std::pair<std::string, std::string>> Workplace::tree(const std::stri
   for (const auto& entry : fs::recursive_directory_iterator(path(name)))
     if (entry.is_regular_file() && entry.path().filename() != ".lock")
       files.emplace_back(fs::relative(entry.path(), path(name)).string(),
-                         read(fs::relative(entry.path(), folder_).string()));
+                         read(fs::relative(entry.path(), folder_.path()).string()));
   std::sort(files.begin(), files.end());
   return files;
 }

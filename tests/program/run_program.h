@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "sdk/files/temporary_folder.h"
+
 namespace orrery {
 
 struct Finished {
@@ -17,10 +19,6 @@ struct Finished {
 /// A folder that is deleted with the object; programs run in it.
 class Workplace {
  public:
-  Workplace();
-  ~Workplace();
-  Workplace(const Workplace&) = delete;
-
   std::filesystem::path path(const std::string& name) const { return folder_ / name; }
   void write(const std::string& name, const std::string& text) const;
   std::string read(const std::string& name) const;
@@ -40,7 +38,7 @@ class Workplace {
   pid_t start(const std::string& program, const std::vector<std::string>& arguments,
               const std::string& in) const;
 
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 }  // namespace orrery

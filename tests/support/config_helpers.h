@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 #include <orrery/error.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "engine/config/settings.h"
+#include "sdk/files/temporary_folder.h"
 
 namespace orrery::config_test {
 
@@ -22,16 +22,10 @@ class ConfigTest : public testing::Test {
  protected:
   void SetUp() override {
     home_ = std::filesystem::current_path();
-    std::string pattern = (std::filesystem::path(testing::TempDir()) / "orrery_config_XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     std::filesystem::create_directory(folder_ / "configs");
-    std::filesystem::current_path(folder_);
+    std::filesystem::current_path(folder_.path());
   }
-  void TearDown() override {
-    std::filesystem::current_path(home_);
-    std::filesystem::remove_all(folder_);
-  }
+  void TearDown() override { std::filesystem::current_path(home_); }
 
   static Document load(const std::string& text, const std::vector<std::string>& overrides = {}) {
     std::ofstream("configs/x.toml", std::ios::binary) << text;
@@ -39,7 +33,8 @@ class ConfigTest : public testing::Test {
   }
 
  private:
-  std::filesystem::path home_, folder_;
+  std::filesystem::path home_;
+  TemporaryFolder folder_;
 };
 
 /// What `run` complains about as a UsageError, with its hint behind " | " where there is one.

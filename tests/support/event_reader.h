@@ -6,12 +6,13 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "sdk/files/temporary_folder.h"
 
 namespace orrery::testing {
 
@@ -56,15 +57,13 @@ inline constexpr const char* no_protoc = "no protoc; on Debian: apt-get install 
 /// What `protoc --decode` prints of one Event; "" where it refuses it. Fields that the layout does not know
 /// come as numbers.
 inline std::string decode_event(const std::string& message) {
-  std::string folder = (std::filesystem::temp_directory_path() / "orrery_test_XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no temporary folder " + folder);
-  std::ofstream(folder + "/in", std::ios::binary) << message;
+  const TemporaryFolder folder;
+  std::ofstream(folder / "in", std::ios::binary) << message;
   const std::string command = "protoc --decode=tensorflow.Event --proto_path=" ORRERY_SOURCE_DIR
                               "/tests/fixtures event.proto <" +
-                              folder + "/in >" + folder + "/out 2>/dev/null";
+                              (folder / "in").string() + " >" + (folder / "out").string() + " 2>/dev/null";
   std::ostringstream text;
-  if (std::system(command.c_str()) == 0) text << std::ifstream(folder + "/out").rdbuf();
-  std::filesystem::remove_all(folder);
+  if (std::system(command.c_str()) == 0) text << std::ifstream(folder / "out").rdbuf();
   return text.str();
 }
 

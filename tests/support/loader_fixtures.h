@@ -4,12 +4,13 @@
 #include <gtest/gtest.h>
 #include <loader/registry.h>
 #include <orrery/error.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+
+#include "sdk/files/temporary_folder.h"
 
 namespace orrery::test {
 
@@ -26,19 +27,10 @@ inline void write(const std::filesystem::path& file, const std::string& bytes) {
   std::ofstream(file, std::ios::binary) << bytes;
 }
 
-class TempFolder {
+// Another user may look into it: some tests run as nobody (as_nobody.h).
+class TempFolder : public TemporaryFolder {
  public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "orrery-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-    std::filesystem::permissions(path_, std::filesystem::perms(0755));
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
+  TempFolder() { std::filesystem::permissions(path(), std::filesystem::perms(0755)); }
 };
 
 /// What `body` throws, as the program would print it: the message, then the hint. Fails if it throws nothing.

@@ -7,6 +7,7 @@
 #include "cli/commands/commands.h"
 #include "cli/text/effects.h"
 #include "cli/text/terminal.h"
+#include "engine/config/parse_text.h"
 #include "engine/experiment/open_run.h"
 #include "engine/intervene/intervention.h"
 #include "engine/reporter/numbers.h"
@@ -30,20 +31,21 @@ std::pair<int64_t, std::vector<int64_t>> parse_part(const std::string& option, c
         fmt::format("{}: expected LAYER.NUMBER, as in 0.2, 0.3-9 or 0.3,5; got \"{}\"", option, text));
   };
   const auto whole = [&](const std::string& digits) {
-    int64_t number = -1;
-    if (!CLI::detail::lexical_cast(digits, number) || number < 0) fail();
-    return number;
+    const auto number = parse_integer(digits);
+    if (!number || *number < 0) fail();
+    return *number;
   };
   const size_t dot = text.find('.');
   if (dot == std::string::npos) fail();
   std::vector<int64_t> numbers;
-  for (const std::string& part : CLI::detail::split(text.substr(dot + 1), ',')) {
+  for (const std::string& part : split_text(text.substr(dot + 1), ",")) {
     const size_t dash = part.find('-');
     const int64_t first = whole(part.substr(0, dash));
     const int64_t last = dash == std::string::npos ? first : whole(part.substr(dash + 1));
     if (last < first || last - first > 1'000'000) fail();
     for (int64_t number = first; number <= last; ++number) numbers.push_back(number);
   }
+  if (numbers.empty()) fail();
   return {whole(text.substr(0, dot)), numbers};
 }
 

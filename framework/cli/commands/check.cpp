@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
+#include "cli/text/table.h"
 #include "cli/text/terminal.h"
 #include "engine/check/check_run.h"
 #include "engine/check/check_suite.h"
@@ -64,12 +65,6 @@ std::vector<std::string> arguments_of(const CheckArguments& options, const Regis
   if (!options.how.config.empty() && !options.how.task.empty())
     throw UsageError("--config and --task both say on which task", "give one of them");
   return arguments;
-}
-
-std::string indented(const std::string& text, const std::string& by) {
-  std::string out;
-  for (const char c : text) out += c == '\n' ? "\n" + by : std::string(1, c);
-  return out;
 }
 
 // A line for each check; what failed with what was seen, and what to do.

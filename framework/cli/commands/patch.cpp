@@ -4,11 +4,11 @@
 
 #include <cmath>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
 #include "cli/text/effects.h"
 #include "cli/text/terminal.h"
+#include "engine/config/parse_text.h"
 #include "engine/experiment/open_run.h"
 #include "engine/intervene/intervention.h"
 #include "engine/reporter/numbers.h"
@@ -26,19 +26,12 @@ struct PatchArguments {
 // "50 70 113" or "50,70,113" as tokens [1, n_ctx].
 torch::Tensor parse_tokens(const std::string& option, const std::string& text, const TaskSpec& spec) {
   std::vector<int64_t> tokens;
-  std::string number;
-  for (const char letter : text + " ") {
-    if (letter != ' ' && letter != ',') {
-      number += letter;
-      continue;
-    }
-    if (number.empty()) continue;
-    int64_t token = -1;
-    if (!CLI::detail::lexical_cast(number, token) || token < 0 || token >= spec.d_vocab)
+  for (const std::string& number : split_text(text, " ,")) {
+    const auto token = parse_integer(number);
+    if (!token || *token < 0 || *token >= spec.d_vocab)
       throw UsageError(fmt::format("{}: \"{}\" is no token", option, number),
                        fmt::format("tokens are numbers from 0 to {}", spec.d_vocab - 1));
-    tokens.push_back(token);
-    number.clear();
+    tokens.push_back(*token);
   }
   if (static_cast<int64_t>(tokens.size()) != spec.n_ctx)
     throw UsageError(fmt::format("{}: expected {} tokens, got {}", option, spec.n_ctx, tokens.size()),
@@ -134,11 +127,7 @@ int between_inputs(const PatchArguments& options, NetworkAtStep& loaded) {
         lean.of(intervene(model, spec, input, {component}, patched(model, source, {component})));
     const double moved = (from - here) / (from - to);
     if (options.json)
-      std::cout << nlohmann::ordered_json{{"component", component.name},
-                                          {"logit_difference", here},
-                                          {"moved", moved}}
-                       .dump()
-                << "\n";
+      std::cout << patch_json(component.name, here, moved);
     else
       std::cout << fmt::format("{:<40}  {:>10.4g}  {:>8.3f}\n", component.name, here, moved);
   }

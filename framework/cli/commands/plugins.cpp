@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/commands/commands.h"
+#include "cli/text/plugins_text.h"
 #include "engine/experiment/experiment.h"
 #include "loader/describe.h"
 

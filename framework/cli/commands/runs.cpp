@@ -9,6 +9,7 @@
 #include <set>
 
 #include "cli/commands/commands.h"
+#include "cli/text/table.h"
 #include "cli/text/terminal.h"
 #include "engine/inspect/listing.h"
 #include "engine/reporter/numbers.h"
@@ -22,18 +23,13 @@ struct RunsArguments {
   bool json = false;
 };
 
-enum class Align { left, right };
-struct Column {
-  std::string group, title;
-  Align align;
-  size_t least;  // how far it may be narrowed where the terminal is; 0: not at all
-};
-
-const std::vector<Column> columns = {{"", "run", Align::left, 0},           {"", "task", Align::left, 8},
-                                     {"", "differs", Align::left, 16},      {"", "steps", Align::right, 0},
-                                     {"loss", "train", Align::right, 0},    {"", "test", Align::right, 0},
-                                     {"accuracy", "train", Align::left, 0}, {"", "test", Align::left, 0},
-                                     {"", "state", Align::left, 11}};
+// How far the columns of text may be narrowed where the terminal is.
+const std::vector<Column> columns = {
+    {}, {Align::left, 0, 8}, {Align::left, 0, 16}, {Align::right}, {Align::right}, {Align::right}, {},
+    {}, {Align::left, 0, 11}};
+const std::vector<std::string> groups = {"", "", "", "", "loss", "", "accuracy", "", ""};
+const std::vector<std::string> titles = {"run",  "task",  "differs", "steps", "train",
+                                         "test", "train", "test",    "state"};
 
 // Of an accuracy, which is not to read 1 where it is not.
 std::string share_text(std::optional<double> value) {
@@ -68,35 +64,6 @@ std::vector<std::string> cells_of(const ListedRun& run) {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-// Columns without anything in them are left out.
-std::vector<size_t> widths_of(const Rows& rows) {
-  std::vector<size_t> widths(columns.size());
-  for (const auto& row : rows)
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
-  for (size_t i = 0; i < widths.size(); ++i)
-    if (widths[i] > 0) widths[i] = std::max({widths[i], columns[i].title.size(), columns[i].group.size()});
-  return widths;
-}
-
-size_t total_of(const std::vector<size_t>& widths) {
-  size_t total = 0;
-  for (const size_t width : widths) total += width > 0 ? width + 2 : 0;
-  return total;
-}
-
-// Takes from the widest column that may be narrowed until a line fits, or nothing more can be taken.
-void narrow(std::vector<size_t>& widths, size_t available) {
-  while (total_of(widths) > available + 2) {
-    size_t widest = columns.size();
-    for (size_t i = 0; i < columns.size(); ++i)
-      if (columns[i].least > 0 && widths[i] > columns[i].least &&
-          (widest == columns.size() || widths[i] > widths[widest]))
-        widest = i;
-    if (widest == columns.size()) return;
-    --widths[widest];
-  }
-}
-
 // The folder that all of these runs lie in or below, with a slash behind it; "" where there is none.
 std::string common_folder(const Rows& rows) {
   std::string common = rows[0][0];
@@ -107,65 +74,47 @@ std::string common_folder(const Rows& rows) {
   return common.substr(0, common.rfind('/') + 1);
 }
 
-std::string line_of(const std::vector<std::string>& cells, const std::vector<size_t>& widths) {
-  std::string line;
-  for (size_t i = 0; i < cells.size(); ++i) {
-    if (widths[i] == 0) continue;
-    const std::string text = cut(cells[i], widths[i]), pad(widths[i] - width_of(text), ' ');
-    line += (columns[i].align == Align::left ? text + pad : pad + text) + "  ";
-  }
-  return line.substr(0, line.find_last_not_of(' ') + 1);
+// Two lines of titles, then the rows. Columns in which no row has anything are left out.
+Table table_of(const Rows& rows) {
+  std::vector<size_t> filled;
+  for (size_t i = 0; i < columns.size(); ++i)
+    if (std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return !row[i].empty(); }))
+      filled.push_back(i);
+  const auto chosen = [&](const auto& all) {
+    std::remove_cvref_t<decltype(all)> some;
+    for (const size_t i : filled) some.push_back(all[i]);
+    return some;
+  };
+  Table table(chosen(columns));
+  table.add(chosen(groups));
+  table.add(chosen(titles));
+  for (const auto& row : rows) table.add(chosen(row));
+  return table;
 }
 
 std::string table_text(const std::vector<ListedRun>& runs) {
   Rows rows;
   for (const ListedRun& run : runs) rows.push_back(cells_of(run));
-  std::vector<size_t> widths = widths_of(rows);
+  Table table = table_of(rows);
   std::string out;
   if (output_is_terminal()) {
-    narrow(widths, output_width());
-    if (const std::string folder = common_folder(rows);
-        total_of(widths) > output_width() + 2 && !folder.empty()) {
+    table.fit(output_width());
+    if (const std::string folder = common_folder(rows); table.width() > output_width() && !folder.empty()) {
       for (auto& row : rows) row[0].erase(0, folder.size());
       out = styled(Style::dim, "in " + folder, Stream::out) + "\n";
-      widths = widths_of(rows);
-      narrow(widths, output_width());
+      table = table_of(rows);
+      table.fit(output_width());
     }
   }
-  std::vector<std::string> groups, titles;
-  for (const Column& column : columns) {
-    groups.push_back(column.group);
-    titles.push_back(column.title);
-  }
-  for (const auto& row : {groups, titles})
-    out += styled(Style::dim, line_of(row, widths), Stream::out) + "\n";
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const std::string line = line_of(rows[i], widths);
-    out += (runs[i].state == RunState::damaged ? styled(Style::red, line, Stream::out) : line) + "\n";
+  const std::vector<std::string> lines = table.lines();
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const bool title = i < 2, damaged = !title && runs[i - 2].state == RunState::damaged;
+    out += (title     ? styled(Style::dim, lines[i], Stream::out)
+            : damaged ? styled(Style::red, lines[i], Stream::out)
+                      : lines[i]) +
+           "\n";
   }
   return out;
-}
-
-std::string json_line(const ListedRun& run) {
-  Json object = {{"run", run.path.string()}, {"state", to_string(run.state)}};
-  if (run.info) {
-    object["name"] = run.info->name();
-    object["task"] = run.info->task();
-    object["model"] = run.info->model();
-    object["n_parameters"] = run.info->n_parameters ? Json(*run.info->n_parameters) : Json(nullptr);
-    object["started"] = run.info->sessions.empty() ? "" : run.info->sessions.back().started;
-    object["ended"] = run.info->ended();
-    object["step"] = run.step;
-    object["steps"] = run.info->steps();
-  }
-  object["differs"] = Json::object();
-  for (const Difference& difference : run.differences) object["differs"][difference.key] = difference.value;
-  object["metrics"] = Json::object();
-  if (run.last)
-    for (const auto& [name, value] : run.last->values)
-      object["metrics"][name] = Json::parse(json_number(value));
-  object["damage"] = run.damage.empty() ? Json(nullptr) : Json(run.damage);
-  return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::vector<ListedRun> runs_in(const std::vector<std::string>& folders) {
@@ -193,7 +142,7 @@ int runs(const RunsArguments& options) {
     std::cout << table_text(chosen) << std::flush;
     return 0;
   }
-  for (const ListedRun& run : chosen) std::cout << json_line(run);
+  for (const ListedRun& run : chosen) std::cout << listing_json(run) << "\n";
   std::cout << std::flush;
   return 0;
 }

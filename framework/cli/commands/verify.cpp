@@ -9,6 +9,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/text/terminal.h"
+#include "cli/text/verdict_table.h"
 #include "engine/experiment/experiment.h"
 #include "engine/verify/verify_config.h"
 

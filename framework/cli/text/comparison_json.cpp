@@ -1,16 +1,12 @@
-#include <cmath>
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
 #include "cli/text/comparison_text.h"
+#include "engine/run/json_write.h"
 
 namespace orrery::cli {
 namespace {
 
-using json = nlohmann::ordered_json;
-
-json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
-json number(const std::optional<double>& value) { return value ? number(*value) : json(nullptr); }
-json text_or_null(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 const char* name_of(Scale scale) {
   switch (scale) {
@@ -26,53 +22,53 @@ const char* name_of(Scale scale) {
   return "none";
 }
 
-json value_of(const Feature* feature) {
+Json value_of(const Feature* feature) {
   if (!feature) return nullptr;
-  json value{{"value", number(feature->value)}};
-  if (feature->scale == Scale::shares) value["parts"] = feature->parts;
+  Json value{{"value", json_real(feature->value)}};
+  if (feature->scale == Scale::shares) value["parts"] = json_reals(feature->parts);
   if (!feature->shown.empty()) value["shown"] = feature->shown;
   return value;
 }
 
-json values_of(const std::vector<const Feature*>& features) {
-  json all = json::array();
+Json values_of(const std::vector<const Feature*>& features) {
+  Json all = Json::array();
   for (const Feature* feature : features) all.push_back(value_of(feature));
   return all;
 }
 
-json curves_of(const ComparedRun& run) {
-  json curves{{"step", json::array()}};
+Json curves_of(const ComparedRun& run) {
+  Json curves{{"step", Json::array()}};
   const std::vector<std::string> names = {"train/loss", "test/loss", "train/accuracy", "test/accuracy"};
-  for (const std::string& name : names) curves[name] = json::array();
+  for (const std::string& name : names) curves[name] = Json::array();
   for (const MetricsRow& row : run.metrics()) {
     curves["step"].push_back(row.step);
     for (const std::string& name : names) {
-      json value = nullptr;
+      Json value = nullptr;
       for (const auto& [known, there] : row.values)
-        if (known == name) value = number(there);
+        if (known == name) value = json_real(there);
       curves[name].push_back(std::move(value));
     }
   }
   return curves;
 }
 
-json run_json(const ComparedRun& run, bool with_curves) {
-  json object{{"name", run.name()},
+Json run_json(const ComparedRun& run, bool with_curves) {
+  Json object{{"name", run.name()},
               {"path", run.path()},
               {"task", run.experiment().settings().task.name},
               {"model", run.experiment().settings().model.name},
               {"step", run.step()},
               {"last_step", run.last_step()},
-              {"guessing", run.signature().guessing}};
+              {"guessing", json_real(run.signature().guessing)}};
   for (const char* name : {"train/loss", "train/accuracy", "test/loss", "test/accuracy"})
-    object[name] = number(run.metric(name));
+    object[name] = json_real(run.metric(name));
   if (with_curves) object["curves"] = curves_of(run);
   return object;
 }
 
-json row_json(const FeatureRow& row) {
+Json row_json(const FeatureRow& row) {
   const Feature* any = *std::find_if(row.values.begin(), row.values.end(), [](auto* x) { return x; });
-  json absent = json::array();
+  Json absent = Json::array();
   for (const std::string& why : row.absent) absent.push_back(text_or_null(why));
   return {{"group", row.group},
           {"name", row.name},
@@ -81,46 +77,46 @@ json row_json(const FeatureRow& row) {
           {"values", values_of(row.values)},
           {"nulls", values_of(row.nulls)},
           {"absent", absent},
-          {"distance", number(row.distance)}};
+          {"distance", json_real(row.distance)}};
 }
 
-json sites_json(const ActivationComparison& activations) {
-  json sites = json::array();
+Json sites_json(const ActivationComparison& activations) {
+  Json sites = Json::array();
   for (const SiteSimilarity& site : activations.sites)
     sites.push_back({{"site", site.site},
-                     {"cka", number(site.cka)},
-                     {"cka_null", number(site.cka_null)},
+                     {"cka", json_real(site.cka)},
+                     {"cka_null", json_real(site.cka_null)},
                      {"dims", {site.dims_a, site.dims_b}},
-                     {"angles_degrees", site.angles},
-                     {"shared", number(site.shared)},
-                     {"shared_null", number(site.shared_null)}});
+                     {"angles_degrees", json_reals(site.angles)},
+                     {"shared", json_real(site.shared)},
+                     {"shared_null", json_real(site.shared_null)}});
   return sites;
 }
 
-json pair_json(const ComparedPair& pair) {
-  json object{{"a", pair.a},
+Json pair_json(const ComparedPair& pair) {
+  Json object{{"a", pair.a},
               {"b", pair.b},
-              {"distance", number(pair.features.distance)},
-              {"to_random", number(pair.to_random)},
+              {"distance", json_real(pair.features.distance)},
+              {"to_random", json_real(pair.to_random)},
               {"n_features", pair.features.n_counted},
               {"n_groups", pair.features.n_groups},
               {"not_comparable", text_or_null(pair.features.why_not)}};
-  json frequencies = json::array();
+  Json frequencies = Json::array();
   for (const FrequencyOverlap& each : pair.overlaps)
     frequencies.push_back({{"probe", each.probe},
                            {"a", each.in_a},
                            {"b", each.in_b},
                            {"common", each.common},
-                           {"by_chance", each.by_chance}});
+                           {"by_chance", json_real(each.by_chance)}});
   object["frequencies"] = frequencies;
-  json features = json::array();
+  Json features = Json::array();
   for (const FeaturePair& each : pair.features.pairs) {
     const Feature& either = each.a ? *each.a : *each.b;
     features.push_back({{"group", either.group},
                         {"name", either.name},
                         {"a", value_of(each.a)},
                         {"b", value_of(each.b)},
-                        {"distance", number(each.distance)},
+                        {"distance", json_real(each.distance)},
                         {"why_not", text_or_null(each.why_not)}});
   }
   object["features"] = features;
@@ -134,9 +130,9 @@ json pair_json(const ComparedPair& pair) {
 }  // namespace
 
 std::string comparison_json(const Comparison& comparison, bool with_curves) {
-  json object{{"runs", json::array()},   {"config", json::array()}, {"features", json::array()},
-              {"pairs", json::array()},  {"tree", json::array()},   {"order", comparison.order},
-              {"missing", json::array()}};
+  Json object{{"runs", Json::array()},   {"config", Json::array()}, {"features", Json::array()},
+              {"pairs", Json::array()},  {"tree", Json::array()},   {"order", comparison.order},
+              {"missing", Json::array()}};
   for (const auto& run : comparison.runs) object["runs"].push_back(run_json(*run, with_curves));
   for (const auto& [key, values] : config_differences(comparison))
     object["config"].push_back({{"key", key}, {"values", values}});
@@ -144,7 +140,7 @@ std::string comparison_json(const Comparison& comparison, bool with_curves) {
   for (const ComparedPair& pair : comparison.pairs) object["pairs"].push_back(pair_json(pair));
   for (const Merge& merge : comparison.tree)
     object["tree"].push_back(
-        {{"a", merge.a}, {"b", merge.b}, {"height", merge.height}, {"size", merge.size}});
+        {{"a", merge.a}, {"b", merge.b}, {"height", json_real(merge.height)}, {"size", merge.size}});
   for (const MissingProbe& probe : comparison.missing)
     object["missing"].push_back({{"probe", probe.plugin}, {"runs", probe.runs}});
   return object.dump();

@@ -5,36 +5,11 @@
 #include <cmath>
 
 #include "cli/text/comparison_text.h"
-#include "cli/text/terminal.h"
+#include "cli/text/table.h"
 #include "engine/reporter/numbers.h"
 
 namespace orrery::cli {
 namespace {
-
-// Rows of cells; the first column is aligned to the left, as are the others here, for they hold text.
-class Table {
- public:
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
-  std::string text() const {
-    std::vector<size_t> widths;
-    for (const auto& row : rows_)
-      for (size_t c = 0; c < row.size() && row.size() > 1; ++c) {
-        widths.resize(std::max(widths.size(), c + 1));
-        widths[c] = std::max(widths[c], row[c].size());
-      }
-    std::string out;
-    for (const auto& row : rows_) {
-      std::string line;
-      for (size_t c = 0; c < row.size(); ++c)
-        line += c + 1 < row.size() ? fmt::format("{:<{}}  ", row[c], widths[c]) : row[c];
-      out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-    }
-    return out;
-  }
-
- private:
-  std::vector<std::vector<std::string>> rows_;
-};
 
 std::string percent(std::optional<double> share) {
   return share ? fmt::format("{:.2f} %", std::floor(1e4 * *share) / 100) : "-";

@@ -2,16 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <nlohmann/json.hpp>
-
-#include "cli/text/terminal.h"
+#include "cli/text/table.h"
 #include "engine/reporter/numbers.h"
+#include "engine/run/json_write.h"
 
 namespace orrery::cli {
 namespace {
-
-using json = nlohmann::ordered_json;
 
 std::string cell(const std::string& name, double value) {
   return name == "accuracy" ? fmt::format("{:.2f}%", 100 * value) : compact(value);
@@ -22,46 +18,48 @@ std::string change(const std::string& name, double before, double after) {
   return (by < 0 ? "" : "+") + cell(name, by);
 }
 
-// NaN is no number in JSON.
-json number(double value) { return std::isfinite(value) ? json(value) : json(fmt::format("{}", value)); }
-
 }  // namespace
 
 std::string effects_text(const Metrics& plain, const std::vector<Effect>& effects) {
-  std::vector<std::vector<std::string>> rows = {{"exchanged"}, {"nothing"}};
+  std::vector<Column> columns(plain.size() + 1, {Align::right});
+  columns[0].align = Align::left;
+  Table table(std::move(columns));
+  std::vector<std::string> names = {"exchanged"}, values = {"nothing"};
   for (const auto& [name, value] : plain) {
-    rows[0].push_back(name);
-    rows[1].push_back(cell(name, value));
+    names.push_back(name);
+    values.push_back(cell(name, value));
   }
+  table.add(std::move(names));
+  table.add(std::move(values));
   for (const Effect& effect : effects) {
-    rows.push_back({effect.name});
+    std::vector<std::string> row = {effect.name};
     for (size_t i = 0; i < plain.size(); ++i)
-      rows.back().push_back(change(plain[i].first, plain[i].second, effect.scores[i].second));
+      row.push_back(change(plain[i].first, plain[i].second, effect.scores[i].second));
+    table.add(std::move(row));
   }
-  std::vector<size_t> widths(rows[0].size());
-  for (const auto& row : rows)
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  std::string out;
-  for (const auto& row : rows) {
-    out += fmt::format("{:<{}}", row[0], widths[0]);
-    for (size_t c = 1; c < row.size(); ++c) out += fmt::format("  {:>{}}", row[c], widths[c]);
-    out += "\n";
+  return table.text();
+}
+
+std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects) {
+  Json first{{"component", nullptr}};
+  for (const auto& [name, value] : plain) first[name] = json_real(value);
+  std::string out = first.dump() + "\n";
+  for (const Effect& effect : effects) {
+    Json line{{"component", effect.name}};
+    for (const auto& [name, value] : effect.scores) line[name] = json_real(value);
+    for (size_t i = 0; i < plain.size(); ++i)
+      line["change"][plain[i].first] = json_real(effect.scores[i].second - plain[i].second);
+    out += line.dump() + "\n";
   }
   return out;
 }
 
-std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects) {
-  json first{{"component", nullptr}};
-  for (const auto& [name, value] : plain) first[name] = number(value);
-  std::string out = first.dump() + "\n";
-  for (const Effect& effect : effects) {
-    json line{{"component", effect.name}};
-    for (const auto& [name, value] : effect.scores) line[name] = number(value);
-    for (size_t i = 0; i < plain.size(); ++i)
-      line["change"][plain[i].first] = number(effect.scores[i].second - plain[i].second);
-    out += line.dump() + "\n";
-  }
-  return out;
+std::string patch_json(const std::string& component, double logit_difference, double moved) {
+  return Json{{"component", component},
+              {"logit_difference", json_real(logit_difference)},
+              {"moved", json_real(moved)}}
+             .dump() +
+         "\n";
 }
 
 }  // namespace orrery::cli

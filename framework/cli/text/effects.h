@@ -21,5 +21,7 @@ std::string effects_text(const Metrics& plain, const std::vector<Effect>& effect
 /// {"component": "head 0.2", "loss": 4.2, ..., "change": {"loss": 4.1, ...}}, a line per effect; the first,
 /// with component null, is the network as it is.
 std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects);
+/// {"component": "head 0.2", "logit_difference": 4.2, "moved": 0.1}, a line.
+std::string patch_json(const std::string& component, double logit_difference, double moved);
 
 }  // namespace orrery::cli

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "cli/text/summary.h"
+#include "cli/text/table.h"
 #include "cli/text/tables.h"
 #include "cli/text/terminal.h"
 #include "engine/inspect/changes.h"
@@ -59,9 +60,8 @@ std::string changed_text(const RunJson& info, const ParametersOf& parameters_of,
                          const std::vector<std::string>& sections) {
   auto keys = changed_keys(info.config, parameters_of);
   std::erase_if(keys, [&](const auto& entry) {
-    const std::string section = entry.first.substr(0, entry.first.find('.'));
     return entry.first == "train.steps" || entry.first == "train.stop_when" ||
-           std::find(sections.begin(), sections.end(), section) == sections.end();
+           std::find(sections.begin(), sections.end(), section_of(entry.first)) == sections.end();
   });
   return keys_text(keys);
 }

@@ -5,13 +5,14 @@
 
 #include <algorithm>
 
+#include "cli/text/table.h"
 #include "engine/probing/headlines.h"
 #include "engine/reporter/numbers.h"
 
 namespace orrery::cli {
 namespace {
 
-std::string value_text(const Value& value) {
+std::string field_text(const Value& value) {
   if (const auto* reals = std::get_if<std::vector<double>>(&value)) {
     std::vector<std::string> entries;
     for (const double real : *reals) entries.push_back(fmt::format("{:.3g}", real));
@@ -24,13 +25,13 @@ std::string value_text(const Value& value) {
 // A list of many entries is cut.
 template <class T>
 std::string short_text(const T& value) {
-  return value_text(value);
+  return field_text(value);
 }
 template <class T>
 std::string short_text(const std::vector<T>& list) {
   constexpr size_t most = 12;
-  if (list.size() <= most) return value_text(list);
-  const std::string begin = value_text(std::vector<T>(list.begin(), list.begin() + most - 2));
+  if (list.size() <= most) return field_text(list);
+  const std::string begin = field_text(std::vector<T>(list.begin(), list.begin() + most - 2));
   return fmt::format("{}, ... {} in all]", begin.substr(0, begin.size() - 1), list.size());
 }
 
@@ -47,23 +48,26 @@ void HeadlineTable::add(const std::string& row, const std::vector<Outcome>& outc
 }
 
 std::string HeadlineTable::text() const {
-  std::string out = fmt::format("{:>8}", "step");
-  for (const std::string& column : columns_) out += "  " + column;
-  out += "\n";
+  std::vector<Column> columns(columns_.size() + 1, {Align::right});
+  columns[0].at_least = 8;
+  Table table(std::move(columns));
+  std::vector<std::string> titles = {"step"};
+  titles.insert(titles.end(), columns_.begin(), columns_.end());
+  table.add(std::move(titles));
   for (const auto& [step, values] : rows_) {
-    out += fmt::format("{:>8}", step);
+    std::vector<std::string> row = {step};
     for (const std::string& column : columns_) {
       const auto found = values.find(column);
-      out += fmt::format("  {:>{}}", found == values.end() ? "" : compact(found->second), column.size());
+      row.push_back(found == values.end() ? "" : compact(found->second));
     }
-    out += "\n";
+    table.add(std::move(row));
   }
-  return out;
+  return table.text();
 }
 
 std::string finding_text(const Finding& finding) {
   std::vector<std::string> parts;
-  for (const auto& [name, value] : finding.fields) parts.push_back(name + " " + value_text(value));
+  for (const auto& [name, value] : finding.fields) parts.push_back(name + " " + field_text(value));
   return fmt::format("{}: {}", finding.name, fmt::join(parts, ", "));
 }
 
@@ -92,12 +96,11 @@ std::string details_text(const std::vector<Outcome>& outcomes, const std::vector
     if (!outcome.ok()) continue;
     const auto null = std::find_if(nulls.begin(), nulls.end(),
                                    [&](const Outcome& other) { return other.probe == outcome.probe; });
-    size_t widest = 0;
-    for (const auto& [name, value] : outcome.record.scalars) widest = std::max(widest, name.size());
-    out += fmt::format("\n{}\n", outcome.probe->label);
+    Table scalars;
     for (const auto& [name, value] : outcome.record.scalars)
-      out += fmt::format("  {:<{}}  {:.6g}{}\n", name, widest, value,
-                         null_text(null == nulls.end() ? nullptr : &null->record, name));
+      scalars.add({"  " + name, fmt::format("{:.6g}{}", value,
+                                            null_text(null == nulls.end() ? nullptr : &null->record, name))});
+    out += fmt::format("\n{}\n{}", outcome.probe->label, scalars.text());
     for (const Finding& finding : outcome.record.findings)
       out += fmt::format("  {}\n", finding_text(finding));
   }

@@ -148,20 +148,6 @@ bool locale_has_utf8() {
   return false;
 }
 
-size_t width_of(const std::string& text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-}
-
-std::string cut(const std::string& text, size_t width) {
-  if (width_of(text) <= width) return text;
-  const std::string dots(std::min<size_t>(3, width), '.');
-  size_t end = 0;
-  for (size_t left = width - dots.size() + 1; end < text.size(); ++end)
-    if ((text[end] & 0xc0) != 0x80 && --left == 0) break;
-  return text.substr(0, end) + dots;
-}
-
 std::string styled(Style style, const std::string& text, Stream stream) {
   if (!takes_colour(stream)) return text;
   static constexpr const char* codes[] = {"1", "2", "31", "32", "33"};

@@ -22,10 +22,6 @@ bool output_is_terminal();
 size_t output_width();
 /// Whether the locale (LC_ALL, LC_CTYPE or LANG, the first that is set) has UTF-8.
 bool locale_has_utf8();
-/// The number of characters of a UTF-8 text: what it takes on the screen, for the texts that we print.
-size_t width_of(const std::string& text);
-/// The first `width` of them; "..." at the end where something was cut off.
-std::string cut(const std::string& text, size_t width);
 
 /// "error: WHAT", and the hint on a line of its own. Ends a moving line first.
 void complain(const std::string& severity, const std::string& what, const std::string& hint = "");

@@ -9,7 +9,6 @@
 #include "engine/config/document.h"
 #include "engine/experiment/check_split.h"
 #include "engine/experiment/experiment.h"
-#include "loader/json.h"
 
 namespace orrery::engine {
 namespace {
@@ -22,16 +21,6 @@ std::string owner(const Plugin& plugin) {
 Values parameters_of(const Plugin& plugin, const CheckOptions& options) {
   const Document document = Document::from_toml("", "--set", options.overrides);
   return bind_fields(document.root(), plugin.parameters, owner(plugin));
-}
-
-// As the plugin's own create() sees them, whether they fit or not.
-void create_unchecked(const Plugin& plugin, const Values& values) {
-  nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : values) object[name] = orrery::to_json(value);
-  const std::string text = object.dump();
-  guard(plugin.who(), "create", [&] {
-    if (void* made = plugin.info->create(text.c_str())) plugin.info->destroy(made);
-  });
 }
 
 void use_task(const Plugin& plugin, const Values& values) {
@@ -60,7 +49,6 @@ checks::DeclaredParameters declared_by(const Plugin& plugin, const Values& given
       .make = with_given([&plugin, task](const Values& values) {
         task ? static_cast<void>(make_task(plugin, values)) : static_cast<void>(make_probe(plugin, values));
       }),
-      .create = with_given([&plugin](const Values& values) { create_unchecked(plugin, values); }),
       .use = with_given([&plugin, task](const Values& values) {
         task ? use_task(plugin, values) : use_probe(plugin, values);
       }),

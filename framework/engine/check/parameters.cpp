@@ -88,12 +88,9 @@ std::string not_refused(const std::function<void(const Values&)>& make, const st
 
 Result refused(const DeclaredParameters& declared, const std::vector<Case>& cases,
                const std::string& advice) {
-  for (const auto& [name, value] : cases) {
-    for (const auto& [who, make] :
-         {std::pair{"", &declared.make}, std::pair{" by its create()", &declared.create}})
-      if (const std::string fault = not_refused(*make, name, value); !fault.empty())
-        return failed(fmt::format("{} = {} {}{}", name, to_string(value), fault, who), advice);
-  }
+  for (const auto& [name, value] : cases)
+    if (const std::string fault = not_refused(declared.make, name, value); !fault.empty())
+      return failed(fmt::format("{} = {} {} by its create()", name, to_string(value), fault), advice);
   return ok(counted(static_cast<int64_t>(cases.size()), "wrong value") + " refused");
 }
 

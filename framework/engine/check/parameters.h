@@ -14,10 +14,8 @@ namespace orrery::engine::checks {
 struct DeclaredParameters {
   std::string summary;
   std::vector<Field> fields;
-  /// Makes an instance as the program does, and destroys it.
+  /// Makes an instance as the program does, and destroys it. Nobody but the plugin looks at the values.
   std::function<void(const Values&)> make;
-  /// Likewise, but asks the plugin's own `create` without looking at the values first.
-  std::function<void(const Values&)> create;
   /// Makes an instance, and has it do what it is first asked for: a task's data, a probe's needs.
   std::function<void(const Values&)> use;
 };

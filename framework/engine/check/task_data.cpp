@@ -108,7 +108,8 @@ Result makes_its_data(TaskUnderCheck& task) {
 }
 
 Result shapes(TaskUnderCheck& task) {
-  for (const Variant& variant : task.variants()) try {
+  for (const Variant& variant : task.variants()) {
+    try {
       check_shapes(variant.spec, variant.split);
       if (variant.spec.endless) check_sample_shapes(variant.spec, 64, variant.sample);
       if (variant.split.train.size() == 0)
@@ -116,6 +117,7 @@ Result shapes(TaskUnderCheck& task) {
     } catch (const Error& error) {
       return failed(variant.at(error.what()), "orrery/task.h says what each tensor of Batch must be");
     }
+  }
   return ok();
 }
 

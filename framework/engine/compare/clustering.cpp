@@ -57,8 +57,11 @@ std::vector<Merge> average_linkage(const Distances& distances) {
     size_t a = 0, b = 0;
     for (size_t j = 0; j < links.size(); ++j)
       for (size_t i = 0; i < j && open[j]; ++i)
-        if (open[i] && links[i][j].count > 0 && (!nearest || links[i][j].mean() < nearest->mean()))
-          nearest = &links[i][j], a = i, b = j;
+        if (open[i] && links[i][j].count > 0 && (!nearest || links[i][j].mean() < nearest->mean())) {
+          nearest = &links[i][j];
+          a = i;
+          b = j;
+        }
     if (!nearest) return merges;
     merges.push_back({a, b, nearest->mean(), sizes[a] + sizes[b]});
     open[a] = open[b] = false;

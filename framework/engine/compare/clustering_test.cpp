@@ -33,7 +33,10 @@ double mean_distance(const Distances& distances, const Cluster& a, const Cluster
   double sum = 0, count = 0;
   for (const size_t i : a.items)
     for (const size_t j : b.items)
-      if (!std::isnan(distances[i][j])) sum += distances[i][j], ++count;
+      if (!std::isnan(distances[i][j])) {
+        sum += distances[i][j];
+        ++count;
+      }
   return count > 0 ? sum / count : unknown;
 }
 
@@ -47,8 +50,11 @@ std::vector<Merge> by_definition(const Distances& distances) {
     size_t x = 0, y = 0;
     for (size_t j = 0; j < clusters.size(); ++j)
       for (size_t i = 0; i < j; ++i)
-        if (const double d = mean_distance(distances, clusters[i], clusters[j]); d < best)
-          best = d, x = i, y = j;
+        if (const double d = mean_distance(distances, clusters[i], clusters[j]); d < best) {
+          best = d;
+          x = i;
+          y = j;
+        }
     if (std::isinf(best)) return merges;
     Cluster joined{distances.size() + merges.size(), clusters[x].items};
     joined.items.insert(joined.items.end(), clusters[y].items.begin(), clusters[y].items.end());
@@ -119,7 +125,10 @@ TEST(LeafOrder, HoldsEachItemOnceAndClustersTogether) {
       members[n + m].insert(members[merges[m].b].begin(), members[merges[m].b].end());
       size_t first = n, last = 0;
       for (size_t place = 0; place < n; ++place)
-        if (members[n + m].contains(order[place])) first = std::min(first, place), last = place;
+        if (members[n + m].contains(order[place])) {
+          first = std::min(first, place);
+          last = place;
+        }
       EXPECT_EQ(last - first + 1, members[n + m].size());
     }
   }

@@ -134,11 +134,13 @@ SiteSimilarity similarity(const std::string& site, const Tensor& x, const Tensor
 }
 
 void check_globs(const Experiment& a, const Model& model, const std::vector<std::string>& globs) {
-  for (const std::string& glob : globs) try {
+  for (const std::string& glob : globs) {
+    try {
       find_hook_points(model, glob);
     } catch (const Error& error) {
       throw UsageError(fmt::format("--hook {}: {}: {}", glob, a.settings().name, error.what()), error.hint());
     }
+  }
 }
 
 // Hook points of each network that are asked for; the default ones are those it has.

@@ -4,7 +4,6 @@
 #include <orrery/error.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "engine/experiment/open_run.h"
 #include "engine/run/provenance.h"
@@ -14,8 +13,6 @@
 
 namespace orrery::engine {
 namespace {
-
-using json = nlohmann::ordered_json;
 
 std::optional<double> value_of(const MetricsRow& row, const std::string& name) {
   for (const auto& [known, value] : row.values)
@@ -34,13 +31,9 @@ void drop_borrowed_keys(const Signature& trained, Signature& null) {
 
 }  // namespace
 
-std::string probe_identity(const std::string& provenance) {
-  const json object = json::parse(provenance, nullptr, false);
-  if (!object.is_object()) return provenance;
-  const std::string reference = object.value("reference", "last");
-  // Sorted keys: the parameters may have been written in another order.
-  const nlohmann::json parameters = nlohmann::json::parse(object.value("parameters", json::object()).dump());
-  return fmt::format("{} {}{}", object.value("probe", ""), parameters.dump(),
+std::string probe_identity(const Provenance& provenance) {
+  const std::string& reference = provenance.reference;
+  return fmt::format("{} {}{}", provenance.probe, parameters_text(provenance),
                      reference.empty() || reference == "last" ? "" : ", reference " + reference);
 }
 
@@ -62,13 +55,12 @@ std::optional<double> ComparedRun::metric(const std::string& name) const {
 }
 
 std::string ComparedRun::identity_of_choice(const ProbeChoice& choice) const {
-  return probe_identity(
-      to_json(Provenance{"", choice.plugin, "", choice.parameters, choice.reference, "", ""}));
+  return probe_identity({"", choice.plugin, "", choice.parameters, choice.reference, "", ""});
 }
 
 // Results from before there were provenances are those of the config.
 std::string ComparedRun::identity_of(const ProbeResult& result, const std::string& label) const {
-  if (!result.provenance.empty()) return probe_identity(result.provenance);
+  if (result.provenance) return probe_identity(*result.provenance);
   for (const ProbeChoice& choice : experiment().settings().probes)
     if (choice.label == label) return identity_of_choice(choice);
   return label;

@@ -14,9 +14,9 @@
 
 namespace orrery::engine {
 
-/// "fourier_basis {"rule":"neurons"}": what a result answers, of its provenance (run/provenance.h) as JSON
-/// text. The reference is part of it where it is not "last".
-std::string probe_identity(const std::string& provenance);
+/// "fourier_basis {"rule":"neurons"}": what a result answers. The reference is part of it where it is not
+/// "last".
+std::string probe_identity(const Provenance& provenance);
 
 class ComparedRun {
  public:

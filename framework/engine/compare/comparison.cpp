@@ -7,6 +7,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "engine/config/config_keys.h"
+
 namespace orrery::engine {
 namespace {
 
@@ -17,7 +19,10 @@ std::optional<double> distance_to_random(const ComparedRun& a, const ComparedRun
   int known = 0;
   const SignatureComparison both[] = {compare(a.signature(), b.null()), compare(a.null(), b.signature())};
   for (const SignatureComparison& one : both)
-    if (one.distance) sum += *one.distance, ++known;
+    if (one.distance) {
+      sum += *one.distance;
+      ++known;
+    }
   return known > 0 ? std::optional(sum / known) : std::nullopt;
 }
 
@@ -59,15 +64,8 @@ using Flat = std::map<std::string, std::string>;
 Flat flat_config(const ComparedRun& run) {
   const json config = json::parse(to_json(run.experiment().settings()));
   Flat all;
-  for (const char* part : {"task", "model", "train", "seeds", "init"}) {
-    if (!config.contains(part)) continue;
-    const json flat = config[part].flatten();
-    for (const auto& [pointer, value] : flat.items()) {
-      std::string key = part + pointer;
-      std::replace(key.begin(), key.end(), '/', '.');
-      all[key] = value.is_string() ? value.get<std::string>() : value.dump();
-    }
-  }
+  for (const auto& [key, value] : config_keys(config, Sections::network, Lists::by_entry))
+    all[key] = value_text(value);
   return all;
 }
 

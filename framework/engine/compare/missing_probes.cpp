@@ -38,7 +38,8 @@ std::vector<Due> missing_results(const ComparedRuns& runs, const Registry& regis
     if (plugin->kind != PluginKind::probe) continue;
     std::vector<Due> due;
     int able = 0;
-    for (size_t i = 0; i < runs.size(); ++i) try {
+    for (size_t i = 0; i < runs.size(); ++i) {
+      try {
         const ProbeChoice choice = choice_for(*runs[i], *plugin, registry);
         if (!could_have(*runs[i], choice)) continue;
         ++able;
@@ -46,6 +47,7 @@ std::vector<Due> missing_results(const ComparedRuns& runs, const Registry& regis
           due.push_back({i, choice});
       } catch (const Error&) {  // it cannot be used with its defaults
       }
+    }
     if (able > 1) missing.insert(missing.end(), due.begin(), due.end());
   }
   return missing;

@@ -125,7 +125,11 @@ TEST(PrincipalAngles, AreTheRepeatedLeastAngles) {
       const double s = std::numbers::pi * i / steps, t = std::numbers::pi * j / steps;
       const double cosine = std::cos(s) * (std::cos(t) * entries[0][0] + std::sin(t) * entries[0][1]) +
                             std::sin(s) * (std::cos(t) * entries[1][0] + std::sin(t) * entries[1][1]);
-      if (std::abs(cosine) > best) best = std::abs(cosine), best_s = s, best_t = t;
+      if (std::abs(cosine) > best) {
+        best = std::abs(cosine);
+        best_s = s;
+        best_t = t;
+      }
     }
   const Tensor found = principal_angles(a, b);
   EXPECT_NEAR(found[0].item<double>(), std::acos(best), 0.01);

@@ -4,9 +4,9 @@
 #include <orrery/error.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
+#include "engine/config/parse_text.h"
 #include "engine/config/reader.h"
 
 namespace orrery::engine {
@@ -32,9 +32,7 @@ bool is_step(std::string_view text) {
   constexpr std::string_view prefix = "step:";
   if (!text.starts_with(prefix)) return false;
   text.remove_prefix(prefix.size());
-  int64_t step = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), step);
-  return error == std::errc{} && end == text.data() + text.size() && step >= 0 && text.front() != '-';
+  return !text.starts_with('-') && parse_integer(text).has_value();
 }
 
 void check_reference(const Table& entry, const std::string& reference) {

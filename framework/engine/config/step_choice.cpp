@@ -4,8 +4,8 @@
 #include <orrery/error.h>
 
 #include <algorithm>
-#include <charconv>
 
+#include "engine/config/parse_text.h"
 #include "engine/config/reader.h"
 
 namespace orrery::engine {
@@ -24,13 +24,6 @@ std::string range_text(const std::vector<int64_t>& there) {
 
 const char* const StepChoice::expected =
     R"(expected "all", "last", "every N" or a list of steps such as 0,500,1000)";
-
-std::optional<int64_t> parse_step_number(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 void refuse_step(const std::string& asked_by, int64_t step, const std::vector<int64_t>& there,
                  const std::string& run) {
@@ -51,7 +44,7 @@ StepChoice StepChoice::parse(const std::string& text, const std::string& place) 
   }
   const auto wrong = [&] { refuse(place, fmt::format("{}; got \"{}\"", expected, text)); };
   if (text.starts_with("every ")) {
-    const auto number = parse_step_number(trimmed(text.substr(6)));
+    const auto number = parse_integer(trimmed(text.substr(6)));
     if (!number || *number < 1) wrong();
     choice.kind_ = Kind::every;
     choice.steps_ = {*number};
@@ -59,7 +52,7 @@ StepChoice StepChoice::parse(const std::string& text, const std::string& place) 
   }
   choice.kind_ = Kind::list;
   for (const std::string& part : split_outside_quotes(text, ',')) {
-    const auto number = parse_step_number(trimmed(part));
+    const auto number = parse_integer(trimmed(part));
     if (!number || *number < 0) wrong();
     choice.steps_.push_back(*number);
   }

@@ -2,9 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace orrery::engine {
@@ -26,9 +24,6 @@ class StepChoice {
   Kind kind_ = Kind::all;
   std::vector<int64_t> steps_;  // of a list, ascending; of `every`, the number
 };
-
-/// A step as digits, or nothing.
-std::optional<int64_t> parse_step_number(std::string_view text);
 
 /// Throws UsageError: the run `run` has no checkpoint of `step`, only those of `there` (ascending).
 /// `asked_by` opens the message: "--step", "probe \"trig_loss\": its reference".

@@ -124,7 +124,10 @@ std::string Experiment::hash_setting() const {
     for (const torch::Tensor& part :
          {batch->tokens, batch->labels, batch->scored, batch->groups, batch->repeat_of})
       add(part);
-  if (split_.grid) add(split_.grid->tokens), add(split_.grid->labels);
+  if (split_.grid) {
+    add(split_.grid->tokens);
+    add(split_.grid->labels);
+  }
   return hash.digest();
 }
 

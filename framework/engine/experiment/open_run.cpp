@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/config/parse_text.h"
 #include "engine/config/step_choice.h"
 #include "engine/run/run_json.h"
 #include "sdk/files/named_tensors.h"
@@ -57,7 +58,7 @@ CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& whi
   require_checkpoints(steps_of(all), run.root().string());
   if (which == "last") return all.back();
   if (which == "grokked") return grokked_checkpoint(run, all);
-  const std::optional<int64_t> step = parse_step_number(which);
+  const std::optional<int64_t> step = parse_integer(which);
   if (!step)
     throw UsageError(
         fmt::format("{}: expected last, grokked or a step such as 1000; got \"{}\"", option, which));

@@ -29,15 +29,25 @@ std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder)
 
 TEST(Crc32c, is_that_of_rfc_3720) {
   std::string up, down;
-  for (int i = 0; i < 32; ++i) up += static_cast<char>(i), down += static_cast<char>(31 - i);
+  for (int i = 0; i < 32; ++i) {
+    up += static_cast<char>(i);
+    down += static_cast<char>(31 - i);
+  }
   EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aau);
   EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43u);
   EXPECT_EQ(crc32c(up), 0x46dd794eu);
   EXPECT_EQ(crc32c(down), 0x113fdb5cu);
   // An iSCSI read command.
   std::string command(48, '\0');
-  command[0] = 0x01, command[1] = '\xc0', command[16] = 0x14, command[22] = 0x04, command[27] = 0x14;
-  command[31] = 0x18, command[32] = 0x28, command[40] = 0x02;
+  for (const auto& [at, byte] : {std::pair{0, '\x01'},
+                                 {1, '\xc0'},
+                                 {16, '\x14'},
+                                 {22, '\x04'},
+                                 {27, '\x14'},
+                                 {31, '\x18'},
+                                 {32, '\x28'},
+                                 {40, '\x02'}})
+    command[at] = byte;
   EXPECT_EQ(crc32c(command), 0xd9963a56u);
   EXPECT_EQ(crc32c(""), 0u);
   EXPECT_EQ(crc32c("123456789"), 0xe3069283u);

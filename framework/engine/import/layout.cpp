@@ -119,7 +119,10 @@ Layout detect_layout(const StoredTensors& tensors, const std::string& where) {
     if (first_like(tensors, name)) return find_layout("as_is");
   std::vector<std::string> names;
   for (const auto& [name, tensor] : tensors) names.push_back(name);
-  if (names.size() > 12) names.resize(12), names.push_back("...");
+  if (names.size() > 12) {
+    names.resize(12);
+    names.push_back("...");
+  }
   throw UsageError(fmt::format("{}: its tensors have the names of no layout known here: {}", where,
                                fmt::join(names, ", ")),
                    "say which weight is which in a small file, --map FILE; `orrery import --help` shows one");

@@ -83,14 +83,10 @@ class Machine {
     return &heap_.objects.emplace_back(std::move(object));
   }
   template <class Value>
-  bool push(Value value) {
+  void push(Value value) {
     stack_.push_back(make({std::move(value)}));
-    return true;
   }
-  bool push_none() {
-    stack_.push_back(&heap_.objects.front());
-    return true;
-  }
+  void push_none() { stack_.push_back(&heap_.objects.front()); }
   size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
   Object* top() {
     if (stack_.size() <= floor()) malformed("an empty stack");
@@ -121,32 +117,26 @@ class Machine {
     if (!found) malformed(fmt::format("expected {} to add to, found {}", name, top()->describe()));
     return *found;
   }
-  bool append(const std::vector<Ref>& items) {
+  void append(const std::vector<Ref>& items) {
     std::vector<Ref>& into = container<List>("a list").items;
     into.insert(into.end(), items.begin(), items.end());
-    return true;
   }
-  bool set_items(const std::vector<Ref>& items) { return add_pairs(container<Dict>("a dict"), items); }
-  static bool add_pairs(Dict& dict, const std::vector<Ref>& items) {
+  void set_items(const std::vector<Ref>& items) { add_pairs(container<Dict>("a dict"), items); }
+  static void add_pairs(Dict& dict, const std::vector<Ref>& items) {
     if (items.size() % 2 != 0) malformed("a key without a value");
     for (size_t i = 0; i < items.size(); i += 2) dict.entries.emplace_back(items[i], items[i + 1]);
-    return true;
   }
-  bool push_dict(const std::vector<Ref>& items) {
+  void push_dict(const std::vector<Ref>& items) {
     Dict dict;
     add_pairs(dict, items);
-    return push(std::move(dict));
+    push(std::move(dict));
   }
 
-  bool put(uint64_t index) {
-    memo_[index] = top();
-    return true;
-  }
-  bool get(uint64_t index) {
+  void put(uint64_t index) { memo_[index] = top(); }
+  void get(uint64_t index) {
     const auto found = memo_.find(index);
     if (found == memo_.end()) malformed(fmt::format("nothing is remembered as {}", index));
     stack_.push_back(found->second);
-    return true;
   }
   uint64_t index_line() {
     const auto index = parse_integer(line());
@@ -154,54 +144,54 @@ class Machine {
     return static_cast<uint64_t>(*index);
   }
 
-  bool integer_line() {
+  void integer_line() {
     const std::string text = line();
     if (text == "00" || text == "01") return push(text == "01");
-    return long_line(text);
+    long_line(text);
   }
-  bool long_line(const std::string& text) {
+  void long_line(const std::string& text) {
     const auto value = parse_integer(text);
     return value ? push(*value) : push(Other{"an integer beyond 64 bits", Dtype::U8, {}});
   }
-  bool real_line() {
+  void real_line() {
     const std::string text = line();
     try {
-      return push(std::stod(text));
+      push(std::stod(text));
     } catch (const std::exception&) {
       malformed("a real that is no number");
     }
   }
-  bool long_bytes(uint64_t size) {
+  void long_bytes(uint64_t size) {
     const auto bytes = take(size);
     if (size > sizeof(int64_t)) return push(Other{"an integer beyond 64 bits", Dtype::U8, {}});
     uint64_t value = 0;  // little-endian, two's complement
     for (size_t i = 0; i < bytes.size(); ++i) value |= static_cast<uint64_t>(bytes[i]) << (8 * i);
     if (size > 0 && size < 8 && (static_cast<uint8_t>(bytes.back()) & 0x80))
       value |= ~uint64_t{0} << (8 * size);
-    return push(static_cast<int64_t>(value));
+    push(static_cast<int64_t>(value));
   }
-  bool real() {
+  void real() {
     uint64_t bits = 0;
     for (const std::byte byte : take(sizeof bits)) bits = (bits << 8) | static_cast<uint64_t>(byte);
-    return push(std::bit_cast<double>(bits));
+    push(std::bit_cast<double>(bits));
   }
 
-  bool global(const std::string& module, const std::string& name) {
+  void global(const std::string& module, const std::string& name) {
     std::string full = module + "." + name;
     if (!known_global(full))
       throw Error(
           fmt::format("it asks for {}, which is neither a tensor nor a container; nothing was executed",
                       shown(full)),
           "in Python, save the weights alone: torch.save(model.state_dict(), FILE)");
-    return push(Other{std::move(full), Dtype::U8, {}});
+    push(Other{std::move(full), Dtype::U8, {}});
   }
-  bool stack_global() {
+  void stack_global() {
     const std::vector<Ref> names = pop_last(2);
     const auto *module = names[0]->as<std::string>(), *name = names[1]->as<std::string>();
     if (!module || !name) malformed("a global whose name is no text");
-    return global(*module, *name);
+    global(*module, *name);
   }
-  bool reduce() {
+  void reduce() {
     const std::vector<Ref> call = pop_last(2);
     const Other* function = call[0]->as<Other>();
     const List* arguments = call[1]->as<List>();
@@ -210,7 +200,6 @@ class Machine {
     copied_ += copied_by(*made);
     if (copied_ > max_copied) malformed("it makes far more than it holds");
     stack_.push_back(made);
-    return true;
   }
   // Bytes that a constructor took over from its arguments.
   static uint64_t copied_by(const Object& made) {
@@ -219,24 +208,19 @@ class Machine {
     if (const auto* bytes = made.as<Bytes>()) return bytes->data.size();
     return 0;
   }
-  bool build_top() {
+  void build_top() {
     const Ref state = pop();
     build(*top(), state);
-    return true;
   }
-  bool protocol() {
+  void protocol() {
     const int version = number<uint8_t>();
     if (version < 2 || version > 5)
       throw Error(fmt::format("pickle protocol {}, expected 2 to 5", version), "save it with a newer Python");
-    return true;
-  }
-  bool stop() {
-    heap_.root = pop();
-    return false;
   }
 
   bool step();
-  bool step_text(uint8_t opcode);
+  void execute(uint8_t opcode);
+  void execute_text(uint8_t opcode);
   [[noreturn]] void refuse(uint8_t opcode) const {
     throw Error(fmt::format("its pickle uses opcode 0x{:02x}, which torch.save does not write", opcode),
                 "in Python, save the weights alone: torch.save(model.state_dict(), FILE)");
@@ -257,21 +241,31 @@ class Machine {
 bool Machine::step() {
   opcode_at_ = at_;
   const auto opcode = number<uint8_t>();
+  if (opcode == '.') {
+    heap_.root = pop();
+    return false;
+  }
+  execute(opcode);
+  return true;
+}
+
+void Machine::execute(uint8_t opcode) {
   switch (opcode) {
     case 0x80:
       return protocol();
     case 0x95:
-      return number<uint64_t>(), true;  // a frame: only how the bytes are buffered
-    case '.':
-      return stop();
+      take(sizeof(uint64_t));  // a frame: only how the bytes are buffered
+      return;
     case '(':
-      return marks_.push_back(stack_.size()), true;
+      return marks_.push_back(stack_.size());
     case '0':
-      return pop(), true;
+      pop();
+      return;
     case '1':
-      return pop_to_mark(), true;
+      pop_to_mark();
+      return;
     case '2':
-      return stack_.push_back(top()), true;
+      return stack_.push_back(top());
     case 'N':
       return push_none();
     case 0x88:
@@ -346,17 +340,17 @@ bool Machine::step() {
     case 'b':
       return build_top();
     case 'Q':
-      return stack_.push_back(make(storage_of(pop(), find_storage_))), true;
+      return stack_.push_back(make(storage_of(pop(), find_storage_)));
     case 'c': {
       const std::string module = line();
       return global(module, line());
     }
     default:
-      return step_text(opcode);
+      execute_text(opcode);
   }
 }
 
-bool Machine::step_text(uint8_t opcode) {
+void Machine::execute_text(uint8_t opcode) {
   switch (opcode) {
     case 'X':
       return push(text(number<uint32_t>()));

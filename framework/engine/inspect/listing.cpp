@@ -11,6 +11,7 @@
 #include <set>
 
 #include "engine/inspect/sparkline.h"
+#include "engine/run/json_write.h"
 #include "engine/run/run_lock.h"
 #include "sdk/files/atomic_file.h"
 
@@ -179,6 +180,27 @@ void compare_configs(std::vector<ListedRun>& runs) {
   size_t next = 0;
   for (ListedRun& run : runs)
     if (run.info) run.differences = std::move(differing[next++]);
+}
+
+std::string listing_json(const ListedRun& run) {
+  Json object = {{"run", run.path.string()}, {"state", to_string(run.state)}};
+  if (run.info) {
+    object["name"] = run.info->name();
+    object["task"] = run.info->task();
+    object["model"] = run.info->model();
+    object["n_parameters"] = run.info->n_parameters ? Json(*run.info->n_parameters) : Json(nullptr);
+    object["started"] = run.info->sessions.empty() ? "" : run.info->sessions.back().started;
+    object["ended"] = run.info->ended();
+    object["step"] = run.step;
+    object["steps"] = run.info->steps();
+  }
+  object["differs"] = Json::object();
+  for (const Difference& difference : run.differences) object["differs"][difference.key] = difference.value;
+  object["metrics"] = Json::object();
+  if (run.last)
+    for (const auto& [name, value] : run.last->values) object["metrics"][name] = json_real(value);
+  object["damage"] = run.damage.empty() ? Json(nullptr) : Json(run.damage);
+  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace orrery::engine

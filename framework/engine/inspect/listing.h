@@ -47,4 +47,7 @@ void sort_runs(std::vector<ListedRun>& runs, const std::string& by);
 /// Fills in what differs between them.
 void compare_configs(std::vector<ListedRun>& runs);
 
+/// A line of `orrery runs --json`, which documents it.
+std::string listing_json(const ListedRun& run);
+
 }  // namespace orrery::engine

@@ -55,6 +55,15 @@ class Runs : public ::testing::Test {
 
 using Names = std::vector<std::string>;
 
+TEST_F(Runs, have_json_in_which_nan_is_text) {
+  const std::vector<ListedRun> runs = all();
+  EXPECT_EQ(Json::parse(listing_json(runs[0]))["metrics"]["test/loss"], 0.5);
+  const Json json = Json::parse(listing_json(runs[1]));
+  EXPECT_EQ(json["metrics"]["test/loss"], "NaN");
+  EXPECT_EQ(json["name"], "b/one");
+  EXPECT_TRUE(json["damage"].is_null());
+}
+
 TEST_F(Runs, are_found_below_a_folder) {
   EXPECT_EQ(names(all()), (Names{"a", "b/one", "b/two"}));
   EXPECT_EQ(find_runs(folder / "b/one"), (std::vector<fs::path>{folder / "b/one"}));

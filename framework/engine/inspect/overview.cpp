@@ -88,10 +88,9 @@ ProbeOverview look_at_probe(const RunDirectory& run, const ConfiguredProbe& prob
   noting(seen.damage, [&] { of.null = run.read_run_level(probe.label, RunLevelResult::null, data); });
   noting(seen.damage,
          [&] { of.conclusion = run.read_run_level(probe.label, RunLevelResult::conclusion, data); });
-  if (const auto& any = of.last ? of.last : of.conclusion; any && !any->provenance.empty()) {
-    const Json provenance = Json::parse(any->provenance, nullptr, false);
-    if (provenance.is_object())
-      of.plugin = text_in(provenance, "probe"), of.version = text_in(provenance, "version");
+  if (const auto& any = of.last ? of.last : of.conclusion; any && any->provenance) {
+    of.plugin = any->provenance->probe;
+    of.version = any->provenance->version;
   }
   return of;
 }

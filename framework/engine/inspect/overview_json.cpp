@@ -1,32 +1,25 @@
 #include "engine/inspect/overview_json.h"
 
 #include "engine/inspect/changes.h"
-#include "engine/run/json_line.h"
+#include "engine/run/json_write.h"
 
 namespace orrery::engine {
 namespace {
 
-// Where there is nothing: null. NaN and infinities become text, as in metrics.jsonl.
-template <class T>
-Json json(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-Json json(double value) { return Json::parse(json_number(value)); }
+// null where there is nothing.
+Json json(const std::optional<int64_t>& value) { return value ? Json(*value) : Json(nullptr); }
 Json json(const std::optional<Extreme>& point) {
-  return point ? Json{{"step", point->step}, {"value", json(point->value)}} : Json(nullptr);
-}
-
-Json values_json(const std::vector<double>& values) {
-  Json list = Json::array();
-  for (const double value : values) list.push_back(json(value));
-  return list;
+  return point ? Json{{"step", point->step}, {"value", json_real(point->value)}} : Json(nullptr);
 }
 
 Json curve_json(const Curve& curve) {
-  return {{"first", json(curve.values.front())}, {"last", json(curve.values.back())},
-          {"lowest", json(lowest(curve))},       {"highest", json(highest(curve))},
-          {"best", json(best(curve))},           {"steps", curve.steps},
-          {"values", values_json(curve.values)}};
+  return {{"first", json_real(curve.values.front())},
+          {"last", json_real(curve.values.back())},
+          {"lowest", json(lowest(curve))},
+          {"highest", json(highest(curve))},
+          {"best", json(best(curve))},
+          {"steps", curve.steps},
+          {"values", json_reals(curve.values)}};
 }
 
 Json thresholds_json(const Overview& seen) {
@@ -64,7 +57,7 @@ Json probe_json(const ProbeOverview& probe) {
 
 Json session_json(const SessionInfo& session) {
   return {{"started", session.started}, {"from", session.from},
-          {"to", json(session.to)},     {"seconds", session.seconds ? json(*session.seconds) : Json(nullptr)},
+          {"to", json(session.to)},     {"seconds", json_real(session.seconds)},
           {"ended", session.ended},     {"device", session.device},
           {"threads", session.threads}, {"blas_core", session.blas_core}};
 }

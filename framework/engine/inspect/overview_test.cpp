@@ -113,7 +113,7 @@ void make_run(const fs::path& path) {
     recorder.headline("size", step + 0.5);
     recorder.scalar("other", 1);
     run.save_probe_result("first", step, RunDirectory::checkpoint_name(step), recorder.record(),
-                          R"({"of": "x", "probe": "norms", "version": "1.2.3"})");
+                          Provenance{"x", "norms", "1.2.3", {}, "", "", ""});
   }
   write_tensors(run.state_path(100), {{"m", torch::ones({2, 3})}}, {});
 }

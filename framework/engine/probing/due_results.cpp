@@ -25,9 +25,7 @@ void check_config(const Experiment& experiment, const RunDirectory& run, const P
     if (choice.label == probe.label &&
         (choice.plugin != probe.plugin || choice.parameters != probe.parameters ||
          (probe.needs.reference && choice.reference != probe.reference)))
-      refuse_label(
-          run, probe,
-          identity_text(to_json(Provenance{"", choice.plugin, "", choice.parameters, reference, "", ""})));
+      refuse_label(run, probe, identity_text({"", choice.plugin, "", choice.parameters, reference, "", ""}));
   }
 }
 
@@ -35,8 +33,8 @@ void check_config(const Experiment& experiment, const RunDirectory& run, const P
 Stored stored_results(const RunDirectory& run, const ProbeInRun& probe, Provenances& provenances) {
   Stored stored;
   for (ProbeResult& result : run.read_probe_results(probe.label, RunDirectory::ProbeData::leave_out)) {
-    if (!result.provenance.empty() && !same_identity(result.provenance, provenances.question(probe)))
-      refuse_label(run, probe, identity_text(result.provenance));
+    if (result.provenance && !same_identity(*result.provenance, provenances.question(probe)))
+      refuse_label(run, probe, identity_text(*result.provenance));
     stored.emplace(result.step, std::move(result));
   }
   return stored;
@@ -45,7 +43,7 @@ Stored stored_results(const RunDirectory& run, const ProbeInRun& probe, Provenan
 // What cannot be read now is still to be computed, and will be reported then.
 bool is_of(const ProbeResult& result, const ProbeInRun& probe, Provenances& provenances) {
   try {
-    return !result.provenance.empty() && result.provenance == provenances.of(probe, result.step);
+    return result.provenance && *result.provenance == provenances.of(probe, result.step);
   } catch (const UsageError&) {
     throw;
   } catch (const Error&) {
@@ -61,24 +59,28 @@ const std::string& Provenances::hash(int64_t step) {
   return hashes_.emplace(step, sha256_of_file(run_.checkpoint_path(step))).first->second;
 }
 
-std::string Provenances::text(const ProbeInRun& probe, const std::string& of) {
+Provenance Provenances::make(const ProbeInRun& probe, const std::string& of) {
   const auto reference = of.empty() ? std::nullopt : reference_of(probe, run_);
-  return to_json(Provenance{of, probe.plugin, probe.version, probe.parameters,
-                            probe.needs.reference ? probe.reference : "",
-                            reference ? hash(reference->step) : "", experiment_.setting()});
+  return {of,
+          probe.plugin,
+          probe.version,
+          probe.parameters,
+          probe.needs.reference ? probe.reference : "",
+          reference ? hash(reference->step) : "",
+          experiment_.setting()};
 }
 
-std::string Provenances::of(const ProbeInRun& probe, int64_t step) { return text(probe, hash(step)); }
+Provenance Provenances::of(const ProbeInRun& probe, int64_t step) { return make(probe, hash(step)); }
 
-std::string Provenances::of_null(const ProbeInRun& probe) {
-  return text(probe, fmt::format("random weights, seed {}", experiment_.null_seed()));
+Provenance Provenances::of_null(const ProbeInRun& probe) {
+  return make(probe, fmt::format("random weights, seed {}", experiment_.null_seed()));
 }
 
-std::string Provenances::of_curves(const ProbeInRun& probe, const std::vector<Curve>& curves) {
-  return text(probe, sha256_of(curves));
+Provenance Provenances::of_curves(const ProbeInRun& probe, const std::vector<Curve>& curves) {
+  return make(probe, sha256_of(curves));
 }
 
-std::string Provenances::question(const ProbeInRun& probe) { return text(probe, ""); }
+Provenance Provenances::question(const ProbeInRun& probe) { return make(probe, ""); }
 
 void check_labels(const Experiment& experiment, const RunDirectory& run) {
   Provenances provenances(experiment, run);
@@ -111,7 +113,7 @@ std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run
 }
 
 std::optional<Record> stored_run_level(const RunDirectory& run, const ProbeInRun& probe, RunLevelResult aside,
-                                       const std::string& provenance) {
+                                       const Provenance& provenance) {
   auto stored = run.read_run_level(probe.label, aside, RunDirectory::ProbeData::leave_out);
   if (!stored || stored->provenance != provenance) return std::nullopt;
   return std::move(stored->record);

@@ -17,16 +17,16 @@ class Provenances {
  public:
   Provenances(const Experiment& experiment, const RunDirectory& run) : experiment_(experiment), run_(run) {}
 
-  /// As JSON text. All of these throw orrery::Error if a checkpoint cannot be read, orrery::UsageError if the
+  /// All of these throw orrery::Error if a checkpoint cannot be read, orrery::UsageError if the
   /// reference does not exist.
-  std::string of(const ProbeInRun& probe, int64_t step);
-  std::string of_null(const ProbeInRun& probe);
-  std::string of_curves(const ProbeInRun& probe, const std::vector<Curve>& curves);
+  Provenance of(const ProbeInRun& probe, int64_t step);
+  Provenance of_null(const ProbeInRun& probe);
+  Provenance of_curves(const ProbeInRun& probe, const std::vector<Curve>& curves);
   /// With nothing looked at: for same_identity().
-  std::string question(const ProbeInRun& probe);
+  Provenance question(const ProbeInRun& probe);
 
  private:
-  std::string text(const ProbeInRun& probe, const std::string& of);
+  Provenance make(const ProbeInRun& probe, const std::string& of);
   const std::string& hash(int64_t step);
 
   const Experiment& experiment_;
@@ -53,6 +53,6 @@ std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run
 
 /// The stored null or conclusion of `probe`, if its provenance is this.
 std::optional<Record> stored_run_level(const RunDirectory& run, const ProbeInRun& probe, RunLevelResult aside,
-                                       const std::string& provenance);
+                                       const Provenance& provenance);
 
 }  // namespace orrery::engine

@@ -26,10 +26,15 @@ ProbeRunner::ProbeRunner(Experiment& experiment, RunDirectory& run, Reporter& re
       options_(options),
       provenances_(experiment, run) {}
 
+// What is not stored needs none, nor the hash of a checkpoint.
+std::optional<Provenance> ProbeRunner::provenance_of(const ProbeInRun& probe, int64_t step) {
+  return options_.store ? std::optional(provenances_.of(probe, step)) : std::nullopt;
+}
+
 PackedResult ProbeRunner::pack(const ProbeInRun& probe, int64_t step, const Record& record) {
-  const std::string provenance = options_.store ? provenances_.of(probe, step) : "";
-  return pack_result(
-      result_line(step, RunDirectory::checkpoint_name(step), {{probe.label, &record}}, provenance), record);
+  return pack_result(result_line(step, RunDirectory::checkpoint_name(step), {{probe.label, &record}},
+                                 provenance_of(probe, step)),
+                     record);
 }
 
 std::vector<Outcome> ProbeRunner::measure_current(int64_t step,
@@ -74,7 +79,7 @@ void ProbeRunner::note_what_is_there() const {
 
 // What cannot be read now, or is not there, is said by the probe's answer.
 std::optional<Record> ProbeRunner::stored(const ProbeInRun& probe, RunLevelResult which,
-                                          const std::function<std::string()>& provenance) const {
+                                          const std::function<Provenance()>& provenance) const {
   if (!options_.store || options_.reuse == Reuse::none) return std::nullopt;
   try {
     return stored_run_level(run_, probe, which, provenance());
@@ -130,7 +135,7 @@ ProbeRunner::Look ProbeRunner::look_at(const Row& row) {
           [this, &row](const ProbeInRun& probe, const Record& record) {
             const int64_t step = row.checkpoint.step;
             return result_line(step, RunDirectory::checkpoint_name(step), {{probe.label, &record}},
-                               options_.store ? provenances_.of(probe, step) : "");
+                               provenance_of(probe, step));
           }};
 }
 
@@ -139,7 +144,7 @@ ProbeRunner::Look ProbeRunner::look_at(RunLevelResult which) {
             return which == RunLevelResult::null ? pass.measure_null(probes) : pass.conclude(probes, curves_);
           },
           [this, which](const ProbeInRun& probe, const Record& record) {
-            const std::string provenance =
+            const Provenance provenance =
                 which == RunLevelResult::null
                     ? provenances_.of_null(probe)
                     : provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));

@@ -67,6 +67,7 @@ class ProbeRunner {
   void read_all_curves();
   Look look_at(const Row& row);
   Look look_at(RunLevelResult which);
+  std::optional<Provenance> provenance_of(const ProbeInRun& probe, int64_t step);
   PackedResult pack(const ProbeInRun& probe, int64_t step, const Record& record);
   void work(std::vector<Job> jobs, const std::vector<Look>& looks,
             const std::function<void(size_t job, const Answer& answer)>& take,
@@ -77,7 +78,7 @@ class ProbeRunner {
   void show_until(size_t row);
   std::vector<Outcome> outcomes(const Known& known) const;
   std::optional<Record> stored(const ProbeInRun& probe, RunLevelResult which,
-                               const std::function<std::string()>& provenance) const;
+                               const std::function<Provenance()>& provenance) const;
 
   Experiment& experiment_;
   RunDirectory& run_;

@@ -25,7 +25,8 @@ std::string add_as(Numbers& numbers, const std::string& type, std::span<const Fr
 
 std::string escaped(const std::string& text) {
   std::string out;
-  for (const char c : text) switch (c) {
+  for (const char c : text) {
+    switch (c) {
       case '&':
         out += "&amp;";
         break;
@@ -41,6 +42,7 @@ std::string escaped(const std::string& text) {
       default:
         out += c;
     }
+  }
   return out;
 }
 

@@ -4,10 +4,10 @@
 #include <orrery/error.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "engine/run/curves.h"
+#include "engine/run/json_write.h"
 #include "sdk/files/tensors.h"
 
 namespace orrery::engine {
@@ -80,8 +80,7 @@ void add_figures(std::vector<FigureFrames>& all, int64_t step, std::vector<Figur
 
 Json scalars_of(const Record& record) {
   Json scalars = Json::object();
-  for (const auto& [name, value] : record.scalars)
-    scalars[name] = std::isfinite(value) ? Json(value) : Json(nullptr);
+  for (const auto& [name, value] : record.scalars) scalars[name] = json_real(value);
   return scalars;
 }
 
@@ -106,13 +105,6 @@ void read_conclusion(const RunDirectory& run, Recorded& recorded) {
   add_figures(recorded.concluding, -1, std::move(conclusion->record.figures));
 }
 
-std::string plugin_of(const std::string& provenance, const std::string& label) {
-  const Json parsed = Json::parse(provenance, nullptr, false);
-  return parsed.is_object() && parsed.contains("probe") && parsed["probe"].is_string()
-             ? parsed["probe"].get<std::string>()
-             : label;
-}
-
 }  // namespace
 
 Recorded read_recorded(const RunDirectory& run, const std::string& label, const std::vector<int64_t>& steps,
@@ -130,7 +122,7 @@ Recorded read_recorded(const RunDirectory& run, const std::string& label, const 
     recorded.steps.push_back(result.step);
     scalars.add_row(result.step, result.record.scalars);
     recorded.headlines = result.record.headlines;
-    recorded.plugin = plugin_of(result.provenance, label);
+    recorded.plugin = result.provenance ? result.provenance->probe : label;
     const Json line = parse_object(lines[i].text, lines[i].where);
     findings.add(result.step,
                  object_at(recorded_by(label, line, lines[i].where), "findings", lines[i].where));

@@ -8,6 +8,7 @@
 
 #include "engine/report/recorded.h"
 #include "engine/report/thin.h"
+#include "engine/reporter/numbers.h"
 #include "engine/run/curves.h"
 #include "engine/run/json_read.h"
 
@@ -16,13 +17,6 @@ namespace {
 
 constexpr size_t most_checkpoints = 500;  // whose figures are read; each may be megabytes
 constexpr size_t most_points = 4000;      // of a curve
-
-std::string with_commas(int64_t number) {
-  std::string text = std::to_string(number);
-  for (int64_t at = static_cast<int64_t>(text.size()) - 3; at > 0 && text[at - 1] != '-'; at -= 3)
-    text.insert(static_cast<size_t>(at), ",");
-  return text;
-}
 
 Json pack_curves(const std::vector<Curve>& curves, Numbers& numbers, bool& thinned) {
   Json packed = Json::array();
@@ -50,8 +44,8 @@ std::string facts(const Json& about, int64_t last_step) {
   std::string text = name("task", "name");
   if (const std::string kind = name("model", "kind"); !kind.empty()) text += " · " + kind;
   if (about.contains("n_parameters") && about["n_parameters"].is_number_integer())
-    text += fmt::format(", {} parameters", with_commas(about["n_parameters"].get<int64_t>()));
-  text += fmt::format(" · {} steps", with_commas(last_step));
+    text += fmt::format(", {} parameters", thousands(about["n_parameters"].get<int64_t>()));
+  text += fmt::format(" · {} steps", thousands(last_step));
   const std::string ended = last_ended(about);
   const std::map<std::string, std::string> words = {{"finished", ""},
                                                     {"running", "still training, or interrupted"},
@@ -81,8 +75,10 @@ void note_packing(const std::vector<FigureFrames>& figures, const Packing& packi
   size_t fewer = 0, least = 0, of = 0;
   for (size_t i = 0; i < figures.size(); ++i)
     if (packing.n_frames[i] < figures[i].frames.size()) {
-      if (fewer++ == 0 || packing.n_frames[i] < least)
-        least = packing.n_frames[i], of = figures[i].frames.size();
+      if (fewer++ == 0 || packing.n_frames[i] < least) {
+        least = packing.n_frames[i];
+        of = figures[i].frames.size();
+      }
     }
   if (fewer > 0)
     notes.push_back(

@@ -4,35 +4,22 @@
 #include <orrery/error.h>
 
 #include <nlohmann/json.hpp>
-#include <set>
 
+#include "engine/config/config_keys.h"
 #include "engine/experiment/experiment.h"
 
 namespace orrery::engine {
 namespace {
 
-using json = nlohmann::ordered_json;
-
-// What the config would be if it named nothing but the task and the kind of model.
-json plain_config(const Registry& registry, const json& config) {
-  const json least = {{"task", {{"name", config.at("task").at("name")}}},
-                      {"model", {{"kind", config.at("model").at("kind")}}}};
-  return json::parse(
-      to_json(resolve(Document::from_json(least.dump(), "run.json"), parameters_from(registry))));
-}
-
-void add_differences(const json& config, const json& plain, const std::string& where,
-                     std::vector<std::string>& differences) {
-  static const std::set<std::string> not_settings = {"name", "probe", "verify", "expect"};
-  for (const auto& [key, value] : config.items()) {
-    if (where.empty() && not_settings.count(key) > 0) continue;
-    const bool known = plain.is_object() && plain.contains(key);
-    if (value.is_object())
-      add_differences(value, known ? plain[key] : json(), where + key + ".", differences);
-    else if (known && value != plain[key])
-      differences.push_back(
-          fmt::format("{}{} {}", where, key, value.is_string() ? value.get<std::string>() : value.dump()));
-  }
+// "train.lr 0.01". Throws where the task or the model is not here.
+std::vector<std::string> changed(const Registry& registry, const nlohmann::ordered_json& config) {
+  const ParametersOf parameters_of = parameters_from(registry);
+  parameters_of("task", config.at("task").at("name"));
+  parameters_of("model", config.at("model").at("kind"));
+  std::vector<std::string> texts;
+  for (const auto& [key, value] : changed_keys(config, parameters_of, Sections::all))
+    texts.push_back(fmt::format("{} {}", key, value_text(value)));
+  return texts;
 }
 
 }  // namespace
@@ -42,10 +29,9 @@ ReportChoices report_choices(const Registry& registry, const RunDirectory& run) 
   for (const auto& plugin : registry.plugins())
     if (plugin->kind == PluginKind::probe) choices.summaries[plugin->name] = plugin->summary;
   try {
-    const json config = json::parse(run.read_run_json()).at("config");
-    add_differences(config, plain_config(registry, config), "", choices.differences);
+    choices.differences = changed(registry, nlohmann::ordered_json::parse(run.read_run_json()).at("config"));
   } catch (const Error&) {  // of a task or a version that is not here
-  } catch (const json::exception&) {
+  } catch (const nlohmann::json::exception&) {
   }
   return choices;
 }

@@ -153,7 +153,7 @@ class ReportOf : public ::testing::Test {
       recorder.figure(heatmap("map", torch::full({2, 2}, static_cast<double>(step))));
       recorder.finding(key_frequencies_finding(7, {step < 20 ? 1 : 2}, {0.5}));
       run.save_probe_result("look", step, RunDirectory::checkpoint_name(step), recorder.record(),
-                            R"({"probe": "looking"})");
+                            Provenance{"", "looking", "", {}, "", "", ""});
     }
     Recorder null, conclusion;
     null.headline("score", nan);
@@ -189,7 +189,7 @@ TEST_F(ReportOf, HoldsWhatTheRunRecorded) {
   EXPECT_EQ(probe["summary"], "Looks.");
   EXPECT_EQ(probe["headlines"], Json::array({"score"}));
   EXPECT_EQ(numbers_of(probe["curves"][0]["steps"], report.numbers), (std::vector<double>{0, 10, 20}));
-  EXPECT_TRUE(probe["null"]["score"].is_null());
+  EXPECT_EQ(probe["null"]["score"], "NaN");
   const Json& figure = probe["figures"][0];
   EXPECT_EQ(figure["frames"].size(), 3u);
   EXPECT_EQ(figure["frames"][2][0], 20);

@@ -24,7 +24,10 @@ std::string bytes_text(uint64_t bytes) {
   double size = static_cast<double>(bytes) / 1e3;
   const char* unit = "kB";
   for (const char* larger : {"MB", "GB", "TB"})
-    if (size >= 999.5) size /= 1e3, unit = larger;
+    if (size >= 999.5) {
+      size /= 1e3;
+      unit = larger;
+    }
   return fmt::format("{:.3g} {}", size, unit);
 }
 

@@ -7,15 +7,14 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "engine/run/json_read.h"
+#include "engine/run/json_write.h"
 
 namespace orrery::engine {
 
 std::string json_number(double value) {
-  if (std::isnan(value)) return "\"NaN\"";
-  if (std::isinf(value)) return value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+  if (!std::isfinite(value)) return json_real(value).dump();
   std::array<char, 32> buffer;
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
   std::string text(buffer.data(), end);
@@ -35,14 +34,12 @@ std::string json_string(const std::string& text) {
 }
 
 std::string metrics_line(int64_t step, const std::vector<std::pair<std::string, double>>& values) {
-  std::set<std::string> seen{"step"};
-  std::string line = fmt::format("{{\"step\": {}", step);
+  Json line = {{"step", step}};
   for (const auto& [name, value] : values) {
-    if (!seen.insert(name).second)
-      throw Error(fmt::format("step {}: the metric \"{}\" comes twice", step, name));
-    line += fmt::format(", {}: {}", json_string(name), json_number(value));
+    if (line.contains(name)) throw Error(fmt::format("step {}: the metric \"{}\" comes twice", step, name));
+    line[name] = json_real(value);
   }
-  return line + "}";
+  return json_line(line);
 }
 
 MetricsRow parse_metrics_line(std::string_view line, const std::string& where) {

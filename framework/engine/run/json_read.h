@@ -1,4 +1,4 @@
-// What the readers of our JSON lines share; the only header of this folder that sees nlohmann/json.
+// What the readers of our JSON lines share.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ int64_t integer_of(const Json& value, const std::string& what, const std::string
 std::string text_of(const Json& value, const std::string& what, const std::string& where);
 double real_of(const Json& value, const std::string& what, const std::string& where);
 
-/// The real that a number or one of the strings of json_number stands for; nothing if it is neither.
+/// The real that a number or one of the strings of json_real() stands for; nothing if it is neither.
 std::optional<double> as_real(const Json& value);
 
 }  // namespace orrery::engine

@@ -2,30 +2,86 @@
 
 #include <fmt/format.h>
 
-#include "engine/run/json_read.h"
+#include <algorithm>
+
+#include "engine/run/json_write.h"
 
 namespace orrery::engine {
 namespace {
 
-constexpr const char* where = "origin";
+constexpr std::pair<const char*, std::string Provenance::*> texts[] = {
+    {"of", &Provenance::of},
+    {"probe", &Provenance::probe},
+    {"version", &Provenance::version},
+    {"reference", &Provenance::reference},
+    {"reference_sha256", &Provenance::reference_sha256},
+    {"setting", &Provenance::setting}};
 
-Json question(const Json& provenance) {
-  Json asked = Json::object();
-  for (const char* key : {"probe", "parameters", "reference"})
-    if (provenance.contains(key)) asked[key] = provenance[key];
-  return asked;
+Json parameters_json(const Values& parameters) {
+  Json object = Json::object();
+  for (const auto& [name, value] : parameters) object[name] = json_value(value);
+  return object;
+}
+
+std::optional<Value> list_in(const Json& list) {
+  const auto all = [&](auto is) { return std::all_of(list.begin(), list.end(), is); };
+  if (all([](const Json& entry) { return entry.is_number_integer(); }))
+    return list.get<std::vector<int64_t>>();
+  if (all([](const Json& entry) { return entry.is_number(); })) return list.get<std::vector<double>>();
+  if (all([](const Json& entry) { return entry.is_string(); })) return list.get<std::vector<std::string>>();
+  return std::nullopt;
+}
+
+// Parameters are finite, so that text is never a number here.
+std::optional<Value> value_in(const Json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (value.is_number()) return value.get<double>();
+  if (value.is_string()) return value.get<std::string>();
+  return value.is_array() ? list_in(value) : std::nullopt;
+}
+
+std::optional<Values> parameters_in(const Json& object) {
+  if (!object.is_object()) return std::nullopt;
+  Values parameters;
+  for (const auto& [name, json] : object.items()) {
+    auto value = value_in(json);
+    if (!value) return std::nullopt;
+    parameters.emplace(name, std::move(*value));
+  }
+  return parameters;
+}
+
+bool is_empty_list(const Value& value) {
+  return std::visit(
+      [](const auto& known) {
+        if constexpr (requires { known.front(); } && !std::is_same_v<decltype(known), const std::string&>)
+          return known.empty();
+        else
+          return false;
+      },
+      value);
+}
+
+bool same_parameters(const Values& a, const Values& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.first == y.first &&
+           (x.second == y.second || (is_empty_list(x.second) && is_empty_list(y.second)));
+  });
 }
 
 }  // namespace
 
+bool Provenance::operator==(const Provenance& other) const {
+  return of == other.of && version == other.version && reference_sha256 == other.reference_sha256 &&
+         setting == other.setting && same_identity(*this, other);
+}
+
 std::string to_json(const Provenance& provenance) {
-  Json parameters = Json::object();
-  for (const auto& [name, value] : provenance.parameters)
-    parameters[name] = std::visit([](const auto& known) { return Json(known); }, value);
   Json object{{"of", provenance.of},
               {"probe", provenance.probe},
               {"version", provenance.version},
-              {"parameters", std::move(parameters)}};
+              {"parameters", parameters_json(provenance.parameters)}};
   const auto add = [&](const char* key, const std::string& text) {
     if (!text.empty()) object[key] = text;
   };
@@ -35,14 +91,33 @@ std::string to_json(const Provenance& provenance) {
   return object.dump();
 }
 
-bool same_identity(const std::string& a, const std::string& b) {
-  return question(parse_object(a, where)) == question(parse_object(b, where));
+std::optional<Provenance> read_provenance(const Json& object) {
+  Provenance provenance;
+  for (const auto& [key, value] : object.items()) {
+    const auto* known =
+        std::find_if(std::begin(texts), std::end(texts), [&](auto& text) { return text.first == key; });
+    if (known != std::end(texts) && value.is_string()) {
+      provenance.*known->second = value.get<std::string>();
+      continue;
+    }
+    auto parameters = key == "parameters" ? parameters_in(value) : std::nullopt;
+    if (!parameters) return std::nullopt;
+    provenance.parameters = std::move(*parameters);
+  }
+  return provenance;
 }
 
-std::string identity_text(const std::string& provenance) {
-  const Json asked = question(parse_object(provenance, where));
-  return fmt::format("{} {}{}", asked.value("probe", "?"), asked.value("parameters", Json::object()).dump(),
-                     asked.contains("reference") ? ", reference " + asked["reference"].dump() : "");
+bool same_identity(const Provenance& a, const Provenance& b) {
+  return a.probe == b.probe && a.reference == b.reference && same_parameters(a.parameters, b.parameters);
+}
+
+std::string identity_text(const Provenance& provenance) {
+  return fmt::format("{} {}{}", provenance.probe, parameters_text(provenance),
+                     provenance.reference.empty() ? "" : ", reference \"" + provenance.reference + "\"");
+}
+
+std::string parameters_text(const Provenance& provenance) {
+  return parameters_json(provenance.parameters).dump();
 }
 
 }  // namespace orrery::engine

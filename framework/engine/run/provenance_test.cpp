@@ -27,12 +27,54 @@ TEST(Provenance, IsTheDocumentedJson) {
             R"({"of":"9f86","probe":"p","version":"1","parameters":{}})");
 }
 
-TEST(Provenance, AQuestionIsProbeParametersAndReference) {
-  const std::string asked = to_json(sample());
+TEST(Provenance, IsReadBack) {
+  EXPECT_EQ(read_provenance(Json::parse(to_json(sample()))), sample());
+  Provenance other{"9f86", "p", "1", {}, "", "", ""};
+  other.parameters = {{"flag", true},
+                      {"text", std::string("NaN")},
+                      {"reals", std::vector<double>{1, 2.5}},
+                      {"texts", std::vector<std::string>{"a"}},
+                      {"none", std::vector<double>{}}};
+  const auto read = read_provenance(Json::parse(to_json(other)));
+  EXPECT_EQ(read, other);
+  EXPECT_EQ(to_json(*read), to_json(other));
+}
+
+TEST(Provenance, WithAKeyThatIsNotKnownHereIsNotKnown) {
+  const auto with = [](const char* key, const Json& value) {
+    Json object = Json::parse(to_json(sample()));
+    object[key] = value;
+    return read_provenance(object).has_value();
+  };
+  EXPECT_TRUE(with("setting", "other"));
+  EXPECT_FALSE(with("dtype", "float64"));
+  EXPECT_FALSE(with("setting", 1));
+  EXPECT_FALSE(with("parameters", {{"a", nullptr}}));
+  EXPECT_EQ(read_provenance(Json::parse(R"({"probe": "p"})")), (Provenance{"", "p", "", {}, "", "", ""}));
+}
+
+TEST(Provenance, EqualOnesAreEqualInAll) {
   const auto with = [&](auto change) {
     Provenance other = sample();
     change(other);
-    return same_identity(asked, to_json(other));
+    return other == sample();
+  };
+  EXPECT_TRUE(with([](Provenance&) {}));
+  for (std::string Provenance::*text :
+       {&Provenance::of, &Provenance::probe, &Provenance::version, &Provenance::reference,
+        &Provenance::reference_sha256, &Provenance::setting})
+    EXPECT_FALSE(with([&](Provenance& o) { o.*text = "other"; }));
+  EXPECT_FALSE(with([](Provenance& o) { o.parameters["threshold"] = 1.5; }));
+  EXPECT_FALSE(with([](Provenance& o) { o.parameters.erase("keys"); }));
+  EXPECT_FALSE(with([](Provenance& o) { o.parameters["keys"] = std::vector<int64_t>{}; }));
+}
+
+TEST(Provenance, AQuestionIsProbeParametersAndReference) {
+  const Provenance asked = sample();
+  const auto with = [&](auto change) {
+    Provenance other = sample();
+    change(other);
+    return same_identity(asked, other);
   };
   EXPECT_TRUE(with([](Provenance& o) { o.of = o.version = o.reference_sha256 = o.setting = "other"; }));
   EXPECT_FALSE(with([](Provenance& o) { o.probe = "other"; }));
@@ -59,13 +101,13 @@ Record record_of(double x, bool with_data = true) {
 TEST(Results, CarryTheirOrigin) {
   const TestFolder folder;
   RunDirectory run = new_run(folder / "run");
-  const std::string provenance = to_json(sample());
-  run.save_probe_result("p", 0, "c", record_of(1), provenance);
+  run.save_probe_result("p", 0, "c", record_of(1), sample());
   run.save_probe_result("p", 10, "c", record_of(2));
-  const auto provenances = run.probe_provenances("p");
-  EXPECT_EQ(provenances.at(0), provenance);
-  EXPECT_EQ(provenances.at(10), "");
-  EXPECT_EQ(run.read_probe_results("p")[0].provenance, provenance);
+  const auto results = run.read_probe_results("p");
+  EXPECT_EQ(results.at(0).provenance, sample());
+  EXPECT_FALSE(results.at(1).provenance);
+  const std::string line = read_lines(run.probe_folder("p") / "results.jsonl")[0];
+  EXPECT_NE(line.find(", \"origin\": " + to_json(sample()) + ", \"probes\": "), line.npos) << line;
 }
 
 TEST(Results, StayInOrderWhenTheyComeLateOrAgain) {
@@ -107,14 +149,13 @@ TEST(Asides, ComeBackAndGoWithWhatTheyAreOf) {
   EXPECT_FALSE(run.read_run_level("p", RunLevelResult::null).has_value());
   const Record record = record_of(3);
   for (const RunLevelResult aside : {RunLevelResult::null, RunLevelResult::conclusion})
-    run.save_run_level("p", aside,
-                       pack_result(result_line(aside, {{"p", &record}}, to_json(sample())), record));
+    run.save_run_level("p", aside, pack_result(result_line(aside, {{"p", &record}}, sample()), record));
   EXPECT_EQ(read_lines(folder / "run/probes/p/null.json")[0].substr(0, 13), "{\"of\": \"null\"");
   for (const RunLevelResult aside : {RunLevelResult::null, RunLevelResult::conclusion}) {
     const auto read = run.read_run_level("p", aside);
     ASSERT_TRUE(read.has_value());
     EXPECT_EQ(read->step, -1);
-    EXPECT_EQ(read->provenance, to_json(sample()));
+    EXPECT_EQ(read->provenance, sample());
     EXPECT_EQ(read->record.scalars, record.scalars);
     EXPECT_TRUE(read->record.tensors.at(0).second.equal(torch::full({2}, 3.0)));
     EXPECT_TRUE(run.read_run_level("p", aside, RunDirectory::ProbeData::leave_out)->record.tensors.empty());

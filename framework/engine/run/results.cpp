@@ -1,14 +1,13 @@
 #include "engine/run/results.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <orrery/error.h>
 
 #include <algorithm>
 #include <map>
 
-#include "engine/run/json_line.h"
 #include "engine/run/json_read.h"
+#include "engine/run/json_write.h"
 
 namespace orrery::engine {
 namespace {
@@ -29,91 +28,59 @@ std::string trace_key(const std::string& figure, size_t index, const char* axis)
   return fmt::format("figure/{}/{}/{}", figure, index, axis);
 }
 
-std::string json(bool value) { return value ? "true" : "false"; }
-std::string json(int64_t value) { return std::to_string(value); }
-std::string json(double value) { return json_number(value); }
-std::string json(const std::string& value) { return json_string(value); }
-template <class T>
-std::string json(const std::vector<T>& values) {
-  std::vector<std::string> texts;
-  for (const T& value : values) texts.push_back(json(value));
-  return fmt::format("[{}]", fmt::join(texts, ", "));
-}
-
-// Collects the members of an object, whose values are JSON already.
-class Object {
- public:
-  Object& add(const std::string& key, const std::string& value) {
-    members_.push_back(fmt::format("{}: {}", json_string(key), value));
-    return *this;
-  }
-  std::string text() const { return fmt::format("{{{}}}", fmt::join(members_, ", ")); }
-
- private:
-  std::vector<std::string> members_;
-};
-
-std::string list_of(const std::vector<std::string>& items) {
-  return fmt::format("[{}]", fmt::join(items, ", "));
-}
-
-std::string json(const Finding& finding) {
-  Object object;
-  object.add("kind", json(finding.kind));
+Json to_json(const Finding& finding) {
+  Json object{{"kind", finding.kind}};
   for (const auto& [name, value] : finding.fields) {
     if (name == "kind")
       throw Error(fmt::format("finding \"{}\": no field may be called \"kind\"", finding.name));
-    object.add(name, std::visit([](const auto& known) { return json(known); }, value));
+    object[name] = json_value(value);
   }
-  return object.text();
+  return object;
 }
 
-std::string json(const Figure& figure) {
-  std::vector<std::string> traces;
-  for (size_t i = 0; i < figure.traces.size(); ++i) {
-    Object trace;
-    trace.add("name", json(figure.traces[i].name));
-    for (const auto& [axis, data] : axes)
-      if ((figure.traces[i].*data).defined()) trace.add(axis, json(trace_key(figure.name, i, axis)));
-    traces.push_back(trace.text());
-  }
+Json to_json(const Figure& figure) {
   const auto* kind =
       std::find_if(std::begin(kinds), std::end(kinds), [&](auto& k) { return k.first == figure.kind; });
-  Object object;
-  object.add("name", json(figure.name))
-      .add("kind", json(std::string(kind->second)))
-      .add("title", json(figure.title))
-      .add("x_label", json(figure.x_label))
-      .add("y_label", json(figure.y_label));
+  Json object{{"name", figure.name},
+              {"kind", kind->second},
+              {"title", figure.title},
+              {"x_label", figure.x_label},
+              {"y_label", figure.y_label}};
   for (const auto& [key, flag] : flags)
-    if (figure.*flag) object.add(key, json(true));
+    if (figure.*flag) object[key] = true;
   for (const auto& [key, ticks] : tick_lists)
-    if (!(figure.*ticks).empty()) object.add(key, json(figure.*ticks));
-  return object.add("traces", list_of(traces)).text();
+    if (!(figure.*ticks).empty()) object[key] = figure.*ticks;
+  Json& traces = object["traces"] = Json::array();
+  for (size_t i = 0; i < figure.traces.size(); ++i) {
+    Json trace{{"name", figure.traces[i].name}};
+    for (const auto& [axis, data] : axes)
+      if ((figure.traces[i].*data).defined()) trace[axis] = trace_key(figure.name, i, axis);
+    traces.push_back(std::move(trace));
+  }
+  return object;
 }
 
-std::string json(const Record& record) {
-  Object scalars, findings, tensors;
-  for (const auto& [name, value] : record.scalars) scalars.add(name, json(value));
-  for (const Finding& finding : record.findings) findings.add(finding.name, json(finding));
-  for (const auto& [name, tensor] : record.tensors) tensors.add(name, json("tensor/" + name));
-  std::vector<std::string> figures;
-  for (const Figure& figure : record.figures) figures.push_back(json(figure));
-  return Object()
-      .add("scalars", scalars.text())
-      .add("headlines", json(record.headlines))
-      .add("findings", findings.text())
-      .add("figures", list_of(figures))
-      .add("tensors", tensors.text())
-      .text();
+Json to_json(const Record& record) {
+  Json object{{"scalars", Json::object()},
+              {"headlines", record.headlines},
+              {"findings", Json::object()},
+              {"figures", Json::array()},
+              {"tensors", Json::object()}};
+  for (const auto& [name, value] : record.scalars) object["scalars"][name] = json_real(value);
+  for (const Finding& finding : record.findings) object["findings"][finding.name] = to_json(finding);
+  for (const Figure& figure : record.figures) object["figures"].push_back(to_json(figure));
+  for (const auto& [name, tensor] : record.tensors) object["tensors"][name] = "tensor/" + name;
+  return object;
 }
 
-std::string with_probes(Object line, const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& provenance) {
-  Object results;
-  for (const auto& [label, record] : probes) results.add(label, json(*record));
-  if (!provenance.empty()) line.add("origin", provenance);
-  return line.add("probes", results.text()).text();
+std::string with_probes(const Json& head, const std::vector<std::pair<std::string, const Record*>>& probes,
+                        const std::optional<Provenance>& provenance) {
+  Json results = Json::object();
+  for (const auto& [label, record] : probes) results[label] = to_json(*record);
+  std::string line = json_line(head);
+  line.pop_back();
+  if (provenance) line += ", \"origin\": " + to_json(*provenance);
+  return line + ", \"probes\": " + json_line(results) + "}";
 }
 
 template <class T, class Convert>
@@ -196,18 +163,14 @@ std::string to_string(RunLevelResult aside) { return aside == RunLevelResult::nu
 
 std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& provenance) {
-  Object line;
-  line.add("step", json(step)).add("checkpoint", json(checkpoint));
-  return with_probes(std::move(line), probes, provenance);
+                        const std::optional<Provenance>& provenance) {
+  return with_probes({{"step", step}, {"checkpoint", checkpoint}}, probes, provenance);
 }
 
 std::string result_line(RunLevelResult aside,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& provenance) {
-  Object line;
-  line.add("of", json(to_string(aside)));
-  return with_probes(std::move(line), probes, provenance);
+                        const std::optional<Provenance>& provenance) {
+  return with_probes({{"of", to_string(aside)}}, probes, provenance);
 }
 
 PackedResult pack_result(std::string line, const Record& record) {
@@ -237,7 +200,7 @@ ProbeResult parse_result(std::string_view line, const std::string& label, const 
     result.step = integer_of(member(object, "step", where), "step", where);
     result.checkpoint = text_of(member(object, "checkpoint", where), "checkpoint", where);
   }
-  if (object.contains("origin")) result.provenance = object_at(object, "origin", where).dump();
+  if (object.contains("origin")) result.provenance = read_provenance(object_at(object, "origin", where));
   const Json& recorded = member(object_at(object, "probes", where), label.c_str(), where);
   Record& record = result.record;
   for (const auto& [name, value] : object_at(recorded, "scalars", where).items())

@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "engine/run/provenance.h"
 #include "sdk/files/tensors.h"
 
 namespace orrery::engine {
@@ -22,9 +24,9 @@ std::string to_string(RunLevelResult aside);
 
 /// What one probe recorded at one checkpoint, or as an aside.
 struct ProbeResult {
-  int64_t step = 0;        ///< -1 for an aside
-  std::string checkpoint;  ///< the file, relative to the run
-  std::string provenance;  ///< as to_json(Provenance) writes it; empty where that is not known
+  int64_t step = 0;                      ///< -1 for an aside
+  std::string checkpoint;                ///< the file, relative to the run
+  std::optional<Provenance> provenance;  ///< nothing where that is not known
   Record record;
 };
 
@@ -37,15 +39,15 @@ struct ProbeResult {
 ///                 "x_log": true, "x_ticks": [..], "equal_axes": true, "traces": [{"name": .., "x":
 ///                 "figure/NAME/0/x", "y": "figure/NAME/0/y"}]}],
 ///    "tensors": {"W_E_norms": "tensor/W_E_norms"}}}}`
-/// Traces and tensors are named as in result_tensors. Without an provenance (run/provenance.h) that key is
-/// left out.
+/// Traces and tensors are named as in result_tensors. "origin" is the provenance, and left out where there is
+/// none.
 std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& provenance = "");
+                        const std::optional<Provenance>& provenance = std::nullopt);
 /// The same of an aside: `{"of": "null", "origin": {...}, "probes": ...}`.
 std::string result_line(RunLevelResult aside,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::string& provenance = "");
+                        const std::optional<Provenance>& provenance = std::nullopt);
 
 /// The tensors of a record, "tensor/NAME", and the data of its figures, "figure/NAME/TRACE INDEX/x" (y, z).
 NamedTensors result_tensors(const Record& record);

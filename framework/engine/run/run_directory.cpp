@@ -91,12 +91,14 @@ template <class Parse>
 auto parse_lines(const fs::path& path, const OnDamage& damage, const Parse& parse) {
   std::vector<decltype(parse(std::string(), std::string()))> all;
   size_t index = 0;
-  for (const std::string& line : lines_if_any(path)) try {
+  for (const std::string& line : lines_if_any(path)) {
+    try {
       all.push_back(parse(line, place(path, index++)));
     } catch (const Error& error) {
       if (!damage) throw;
       damage(error);
     }
+  }
   return all;
 }
 
@@ -277,7 +279,7 @@ RunDirectory::ProbeLog& RunDirectory::probe_log(const std::string& label) {
 }
 
 void RunDirectory::save_probe_result(const std::string& label, int64_t step, const std::string& checkpoint,
-                                     const Record& record, const std::string& provenance) {
+                                     const Record& record, const std::optional<Provenance>& provenance) {
   save_probe_result(label, step,
                     pack_result(result_line(step, checkpoint, {{label, &record}}, provenance), record));
 }
@@ -311,13 +313,6 @@ std::vector<ProbeResult> RunDirectory::read_probe_results(const std::string& lab
   });
   std::stable_sort(results.begin(), results.end(), [](auto& a, auto& b) { return a.step < b.step; });
   return results;
-}
-
-std::map<int64_t, std::string> RunDirectory::probe_provenances(const std::string& label) const {
-  std::map<int64_t, std::string> provenances;
-  for (const ProbeResult& result : read_probe_results(label, ProbeData::leave_out))
-    provenances[result.step] = result.provenance;
-  return provenances;
 }
 
 void RunDirectory::clear_probe_results(const std::string& label) {

@@ -75,12 +75,10 @@ class RunDirectory {
   /// Replaces what the probe had at this step, if it had anything. Lines stay ascending by step.
   void save_probe_result(const std::string& label, int64_t step, const PackedResult& result);
   void save_probe_result(const std::string& label, int64_t step, const std::string& checkpoint,
-                         const Record& record, const std::string& provenance = "");
+                         const Record& record, const std::optional<Provenance>& provenance = std::nullopt);
   /// Ascending by step. Nothing if the probe has no results.
   std::vector<ProbeResult> read_probe_results(const std::string& label, ProbeData data = ProbeData::load,
                                               const OnDamage& damage = nullptr) const;
-  /// What the probe's results were computed from, by step; "" where that is not known.
-  std::map<int64_t, std::string> probe_provenances(const std::string& label) const;
   /// Results and asides.
   void clear_probe_results(const std::string& label);
 

@@ -13,11 +13,11 @@ namespace {
 
 constexpr int64_t piece_size = 8192;
 
-void check_settings(const TrainSettings& settings, const TaskSpec& spec, const Split& split) {
+const TrainSettings& checked(const TrainSettings& settings, const TaskSpec& spec, const Split& split) {
   if (settings.betas.size() != 2)
     throw UsageError(fmt::format("train.betas: expected two numbers, got {}", settings.betas.size()));
   if (spec.endless) {
-    if (settings.batch_size > 0) return;
+    if (settings.batch_size > 0) return settings;
     throw UsageError(
         "train.batch_size is 0, the whole training set, but this task draws examples without end",
         "set it, for example to 128");
@@ -27,6 +27,7 @@ void check_settings(const TrainSettings& settings, const TaskSpec& spec, const S
     throw UsageError(fmt::format("train.batch_size is {}, but there are only {} training examples",
                                  settings.batch_size, split.train.size()),
                      "use 0 for the whole training set");
+  return settings;
 }
 
 }  // namespace
@@ -52,7 +53,7 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
                  uint64_t batch_seed, Sampler sample)
     : model_(model),
       spec_(spec),
-      settings_((check_settings(settings, spec, split), settings)),
+      settings_(checked(settings, spec, split)),
       loss_dtype_(settings.loss_dtype == "float32" ? torch::kFloat32 : torch::kFloat64),
       train_(split.train.to(model.device())),
       optimizer_(model, settings),

@@ -5,7 +5,6 @@
 #include <orrery/hooks.h>
 
 #include <algorithm>
-#include <array>
 
 #include "engine/run/curves.h"
 #include "engine/verify/reading.h"
@@ -54,12 +53,6 @@ Verdict verdict(const Expectation& e, const std::vector<Series>& all) {
   return {&e, worst.passed, fmt::format("{}: {} ({})", series->name, worst.got, rest)};
 }
 
-// In characters, not in bytes: a source may name Kovács.
-size_t width(const std::string& text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-}
-
 }  // namespace
 
 std::vector<Verdict> judge(const std::vector<Expectation>& expectations, const RunDirectory& run) {
@@ -76,25 +69,6 @@ std::vector<Verdict> judge(const std::vector<Expectation>& expectations, const R
 bool all_passed(const std::vector<Verdict>& verdicts) {
   return !verdicts.empty() &&
          std::all_of(verdicts.begin(), verdicts.end(), [](const Verdict& each) { return each.passed; });
-}
-
-std::string verdict_table(const std::vector<Verdict>& verdicts) {
-  using Row = std::array<std::string, 4>;
-  std::vector<Row> rows = {{"expected", "got", "source", "verdict"}};
-  for (const Verdict& each : verdicts)
-    rows.push_back(
-        {sentence(*each.expectation), each.got, each.expectation->source, each.passed ? "ok" : "FAILED"});
-  std::array<size_t, 3> widths{};
-  for (const Row& row : rows)
-    for (size_t column = 0; column < widths.size(); ++column)
-      widths[column] = std::max(widths[column], width(row[column]));
-  std::string out;
-  for (const Row& row : rows) {
-    for (size_t column = 0; column < widths.size(); ++column)
-      out += row[column] + std::string(widths[column] - width(row[column]) + 2, ' ');
-    out += row.back() + "\n";
-  }
-  return out;
 }
 
 }  // namespace orrery::engine

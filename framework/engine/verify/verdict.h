@@ -1,4 +1,4 @@
-// Whether a run shows what its config expects of it: the table of `orrery verify`.
+// Whether a run shows what its config expects of it.
 #pragma once
 
 #include <string>
@@ -26,9 +26,5 @@ std::vector<Verdict> judge(std::vector<Expectation>&&, const RunDirectory&) = de
 
 /// Whether there are verdicts and none of them is a failure.
 bool all_passed(const std::vector<Verdict>& verdicts);
-
-/// A line of titles, then one line per verdict: what was expected, what was got, the source, ok or FAILED.
-/// Columns are aligned; every line ends in a newline.
-std::string verdict_table(const std::vector<Verdict>& verdicts);
 
 }  // namespace orrery::engine

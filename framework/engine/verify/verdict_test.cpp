@@ -282,17 +282,5 @@ TEST_F(VerdictTest, AllPassedNeedsOne) {
   EXPECT_FALSE(all_passed({}));
 }
 
-TEST_F(VerdictTest, TheTableIsAlignedByCharacters) {
-  write_metrics(metrics);
-  auto expectations = expect("train/loss", "< 2");
-  expectations[0].source = "Kovács 2023";
-  expectations.push_back(expect("test/accuracy", "> 0.99", "of = 'any'\nwhen = 'step < 200'").at(0));
-  EXPECT_EQ(verdict_table(judge(expectations, run_)),
-            "expected                               got                     source       verdict\n"
-            "train/loss < 2 at the end              1.25 at step 400        Kovács 2023  ok\n"
-            "test/accuracy > 0.99 once, step < 200  at best 0.25 at step 0  a paper      FAILED\n");
-  EXPECT_EQ(verdict_table({}), "expected  got  source  verdict\n");
-}
-
 }  // namespace
 }  // namespace orrery::engine

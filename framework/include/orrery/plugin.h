@@ -34,8 +34,9 @@ class ORRERY_API PluginDeclaration {
   std::unique_ptr<Strings> strings_;
 };
 
-/// Values from the JSON object that a plugin's `create` is given. Throws orrery::Error where they do not fit.
-ORRERY_API Values parse_values(const char* json, const std::vector<Field>& fields);
+/// Values from the JSON object that a plugin's `create` is given, as they are: Fields::make() says whether
+/// they fit. Throws orrery::Error where it is no such object.
+ORRERY_API Values parse_values(const char* json);
 
 /// The address of the Base in an instance; that there is one, the macros below ask for first.
 template <class Base, class Class>
@@ -46,21 +47,21 @@ void* as_base(Class* instance) {
 
 }  // namespace orrery
 
-#define ORRERY_PLUGIN_(KIND, BASE, CLASS, PARAMS, NAME, VERSION, SUMMARY)                                  \
-  static_assert(!std::is_abstract_v<CLASS>,                                                                \
-                #CLASS ": a function is missing, or its signature is another one than that of " #BASE);    \
-  static_assert(std::is_abstract_v<CLASS> || std::is_constructible_v<CLASS, PARAMS>,                       \
-                #CLASS " has no constructor that takes its parameters: explicit MyTask(Params params)");   \
-  extern "C" ORRERY_API __attribute__((used)) const char orrery_stamp[] = ORRERY_STAMP;                    \
-  extern "C" ORRERY_API const orrery_plugin_info* orrery_plugin() noexcept {                               \
-    static const auto fields = orrery::fields_of<PARAMS>();                                                \
-    static const orrery::PluginDeclaration declaration(                                                    \
-        KIND, NAME, VERSION, SUMMARY, fields.list(),                                                       \
-        [](const char* json) -> void* {                                                                    \
-          return orrery::as_base<BASE>(new CLASS(fields.make(orrery::parse_values(json, fields.list())))); \
-        },                                                                                                 \
-        [](void* instance) { delete static_cast<BASE*>(instance); });                                      \
-    return declaration.info();                                                                             \
+#define ORRERY_PLUGIN_(KIND, BASE, CLASS, PARAMS, NAME, VERSION, SUMMARY)                                \
+  static_assert(!std::is_abstract_v<CLASS>,                                                              \
+                #CLASS ": a function is missing, or its signature is another one than that of " #BASE);  \
+  static_assert(std::is_abstract_v<CLASS> || std::is_constructible_v<CLASS, PARAMS>,                     \
+                #CLASS " has no constructor that takes its parameters: explicit MyTask(Params params)"); \
+  extern "C" ORRERY_API __attribute__((used)) const char orrery_stamp[] = ORRERY_STAMP;                  \
+  extern "C" ORRERY_API const orrery_plugin_info* orrery_plugin() noexcept {                             \
+    static const auto fields = orrery::fields_of<PARAMS>();                                              \
+    static const orrery::PluginDeclaration declaration(                                                  \
+        KIND, NAME, VERSION, SUMMARY, fields.list(),                                                     \
+        [](const char* json) -> void* {                                                                  \
+          return orrery::as_base<BASE>(new CLASS(fields.make(orrery::parse_values(json))));              \
+        },                                                                                               \
+        [](void* instance) { delete static_cast<BASE*>(instance); });                                    \
+    return declaration.info();                                                                           \
   }
 
 #define ORRERY_TASK(CLASS, PARAMS, NAME, VERSION, SUMMARY)                                    \

@@ -85,10 +85,19 @@ bool acceptable(const Field& field, const std::vector<T>& list) {
 
 }  // namespace
 
-Field& Field::at_least(double bound) { return minimum = bound, *this; }
-Field& Field::at_most(double bound) { return maximum = bound, *this; }
-Field& Field::between(double low, double high) { return minimum = low, maximum = high, *this; }
-Field& Field::one_of(std::vector<std::string> accepted) { return choices = std::move(accepted), *this; }
+Field& Field::at_least(double bound) {
+  minimum = bound;
+  return *this;
+}
+Field& Field::at_most(double bound) {
+  maximum = bound;
+  return *this;
+}
+Field& Field::between(double low, double high) { return at_least(low).at_most(high); }
+Field& Field::one_of(std::vector<std::string> accepted) {
+  choices = std::move(accepted);
+  return *this;
+}
 
 std::string Field::type() const { return type_name(fallback); }
 

@@ -87,12 +87,12 @@ PluginDeclaration::~PluginDeclaration() = default;
 
 const orrery_plugin_info* PluginDeclaration::info() const noexcept { return &strings_->info; }
 
-Values parse_values(const char* text, const std::vector<Field>& fields) {
+Values parse_values(const char* text) {
   const json object = json::parse(text ? text : "", nullptr, false);
   if (!object.is_object()) throw Error("parameters are not a JSON object");
   Values values;
   for (const auto& [name, node] : object.items()) values[name] = from_json(node);
-  return conformed(fields, values);
+  return values;
 }
 
 }  // namespace orrery

@@ -5,13 +5,13 @@
 #include <orrery/splits.h>
 #include <orrery/task.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <limits>
+
+#include "sdk/files/temporary_folder.h"
 
 namespace orrery {
 namespace {
@@ -99,13 +99,6 @@ TEST(CPythonShuffle, RefusesSizesThatPythonWouldDrawOtherwise) {
 
 class IndexFile : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    path_ =
-        fs::temp_directory_path() / (std::string("orrery_splits_") + info->name() + std::to_string(getpid()));
-  }
-  void TearDown() override { fs::remove(path_); }
-
   std::string holding(const std::string& text) const {
     std::ofstream(path_) << text;
     return path_.string();
@@ -117,7 +110,8 @@ class IndexFile : public ::testing::Test {
     return what;
   }
 
-  fs::path path_;
+  const TemporaryFolder folder_;
+  const fs::path path_ = folder_ / "rows.txt";
 };
 
 TEST_F(IndexFile, ListsRowsInTheirOrder) {
@@ -209,7 +203,10 @@ TEST_F(IndexFile, AndTheOtherParametersMustAgree) {
   EXPECT_EQ(refused_split([&](SplitParams& p) { p.split_file = good; }),
             "split.file is given, but split.rule is \"random\"");
   const auto of_file = [&](const std::string& path) {
-    return [path](SplitParams& p) { p.split_rule = "file", p.split_file = path; };
+    return [path](SplitParams& p) {
+      p.split_rule = "file";
+      p.split_file = path;
+    };
   };
   EXPECT_EQ(refused_split(of_file(good)), "");
   EXPECT_EQ(refused_split(of_file(gone)), "cannot read the index file \"no/such/file\"");

@@ -4,6 +4,7 @@
 #include <orrery/export.h>
 
 #include <filesystem>
+#include <string>
 
 namespace orrery {
 
@@ -14,7 +15,9 @@ class ORRERY_API TemporaryFolder {
   TemporaryFolder();
   ~TemporaryFolder();
   TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
  private:
   std::filesystem::path path_;

@@ -28,9 +28,7 @@ class PlainPass final : public ReadOutPass {
     for (const std::string& name : request_.hook_points)
       hooks_.emplace_back(name,
                           [this, point = find_hook_points(model, name).front()](const auto& activation) {
-                            const int64_t dim = point->position_dim();
-                            activations_[point->name()] =
-                                dim < 0 ? activation.unsqueeze(1) : activation.index_select(dim, positions_);
+                            activations_[point->name()] = at_positions(*point, activation, positions_);
                             return activation;
                           });
   }

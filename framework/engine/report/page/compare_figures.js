@@ -16,7 +16,7 @@ function sequentialScale() {
 function pairHeatmap(value, title, hover, file) {
   const order = pageData.order, names = order.map((i) => runNames[i]);
   const z = order.map((a) => order.map((b) => value(a, b)));
-  const text = z.map((row) => row.map((x) => (x === null ? "–" : x.toFixed(2))));
+  const text = z.map((row) => row.map((x) => (Number.isFinite(x) ? x.toFixed(2) : "–")));
   const positions = names.map((_, i) => i);
   const axis = {tickmode: "array", tickvals: positions, ticktext: names, showline: false, ticks: "", showgrid: false};
   return {
@@ -95,7 +95,7 @@ function sharesFigure(row) {
 
 // A loss as a share of that of guessing; other counted features as they are.
 function scaledValue(row, feature, run) {
-  if (!feature || feature.value === null) return null;
+  if (!feature || !Number.isFinite(feature.value)) return null;
   return row.scale === "loss" ? Math.min(1, Math.max(0, feature.value / pageData.runs[run].guessing)) : feature.value;
 }
 

@@ -40,8 +40,8 @@ function choices(label, options, choose) {
   return element("div", {className: "choices", role: "group", "aria-label": label}, ...buttons);
 }
 
-const percent = (x) => (x === null ? "–" : `${(Math.floor(x * 1e4) / 100).toFixed(2)} %`);
-const number = (x) => (x === null || x === undefined ? "–" : shown(x));
+const percent = (x) => (Number.isFinite(x) ? `${(Math.floor(x * 1e4) / 100).toFixed(2)} %` : "–");
+const number = (x) => (Number.isFinite(x) ? shown(x) : "–");
 
 // A run's name in its colour, which follows the theme.
 function runName(index) {

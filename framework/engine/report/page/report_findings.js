@@ -96,9 +96,9 @@ function headlineCards() {
     };
     onStep(show);
     const beside =
-      ofNull === undefined || ofNull === null
-        ? null
-        : element("span", {className: "note", title: "The same of random weights"}, `null ${shown(ofNull)}`);
+      Number.isFinite(ofNull)
+        ? element("span", {className: "note", title: "The same of random weights"}, `null ${shown(ofNull)}`)
+        : null;
     cards.push(
       element(
         "div",

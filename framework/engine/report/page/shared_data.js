@@ -1,7 +1,11 @@
 "use strict";
 // The data of the page: JSON, and arrays of numbers that are unpacked when they are first asked for.
 
-const pageData = JSON.parse(document.getElementById("data").textContent);
+// JSON has no NaN and no infinities; Orrery writes them as these texts.
+const notFinite = {NaN, Infinity, "-Infinity": -Infinity};
+const pageData = JSON.parse(document.getElementById("data").textContent, (key, value) =>
+  typeof value === "string" && Object.hasOwn(notFinite, value) ? notFinite[value] : value,
+);
 
 const packedPieces = [...document.querySelectorAll("script.numbers")];
 const unpackedPieces = [];
