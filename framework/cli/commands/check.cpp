@@ -17,8 +17,6 @@
 namespace orrery::cli {
 namespace {
 
-using checks::Result;
-using checks::Verdict;
 namespace fs = std::filesystem;
 
 struct CheckArguments {
@@ -68,9 +66,9 @@ std::vector<std::string> arguments_of(const CheckArguments& options, const Regis
 }
 
 // A line for each check; what failed with what was seen, and what to do.
-std::string result_text(const std::string& name, const Result& result) {
-  const std::string verdict = result.verdict == Verdict::failed ? "FAILED" : to_string(result.verdict);
-  if (result.verdict != Verdict::failed) {
+std::string result_text(const std::string& name, const checks::Result& result) {
+  const std::string verdict = result.verdict == checks::Verdict::failed ? "FAILED" : to_string(result.verdict);
+  if (result.verdict != checks::Verdict::failed) {
     std::string line = fmt::format("  {:<14}  {:<46}{}", verdict, name, result.seen);
     return line.erase(line.find_last_not_of(' ') + 1) + "\n";
   }
@@ -86,18 +84,18 @@ std::string title(const CheckedPlugin& plugin, const std::string& argument) {
 }
 
 std::string count_text(const CheckedPlugin& plugin) {
-  const int64_t bad = plugin.count(Verdict::failed), idle = plugin.count(Verdict::not_applicable);
+  const int64_t bad = plugin.count(checks::Verdict::failed), idle = plugin.count(checks::Verdict::not_applicable);
   const std::string tail = idle > 0 ? fmt::format(", {} not applicable", idle) : "";
   return bad > 0
              ? fmt::format("{} of {} failed{}", bad, checks::counted(plugin.results.size(), "check"), tail)
-             : fmt::format("{} passed{}", checks::counted(plugin.count(Verdict::ok), "check"), tail);
+             : fmt::format("{} passed{}", checks::counted(plugin.count(checks::Verdict::ok), "check"), tail);
 }
 
 // Of several plugins, what failed only.
 std::string plugin_text(const CheckedPlugin& plugin, const std::string& argument, bool brief) {
   std::string lines;
   for (const auto& [name, result] : plugin.results)
-    if (!brief || result.verdict == Verdict::failed) lines += result_text(name, result);
+    if (!brief || result.verdict == checks::Verdict::failed) lines += result_text(name, result);
   if (brief)
     return fmt::format("{:<8}{:<34}{}\n{}", plugin.passed() ? "ok" : "FAILED", title(plugin, argument),
                        count_text(plugin), lines);

@@ -45,7 +45,7 @@ TEST_F(OpenRun, NeedsNothingOfTheRunItBeganFrom) {
   const auto before = network("second", "0").experiment().model().weight("embed.W_E").clone();
   EXPECT_TRUE(torch::equal(before, network("run", "10").experiment().model().weight("embed.W_E")));
   std::filesystem::remove_all(folder / "run");
-  const NetworkAtStep opened = network("second", "0");
+  NetworkAtStep opened = network("second", "0");
   EXPECT_TRUE(torch::equal(before, opened.experiment().model().weight("embed.W_E")));
   EXPECT_EQ(opened.experiment().settings().init.from, from);
 }

@@ -9,7 +9,7 @@
 #include "engine/inspect/overview_json.h"
 #include "tests/support/run_test_folder.h"
 
-namespace orrery::engine {
+namespace orrery::engine::json_write_test {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -52,4 +52,4 @@ TEST(OverviewJson, WritesNanAsText) {
 }
 
 }  // namespace
-}  // namespace orrery::engine
+}  // namespace orrery::engine::json_write_test

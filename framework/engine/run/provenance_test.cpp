@@ -7,7 +7,7 @@
 #include "engine/run/run_directory.h"
 #include "tests/support/run_test_folder.h"
 
-namespace orrery::engine {
+namespace orrery::engine::provenance_test {
 namespace {
 
 using testing::TestFolder;
@@ -167,4 +167,4 @@ TEST(Asides, ComeBackAndGoWithWhatTheyAreOf) {
 }
 
 }  // namespace
-}  // namespace orrery::engine
+}  // namespace orrery::engine::provenance_test

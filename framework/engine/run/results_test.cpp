@@ -10,7 +10,7 @@
 
 #include "tests/support/run_test_folder.h"
 
-namespace orrery::engine {
+namespace orrery::engine::results_test {
 namespace {
 
 using testing::error_of;
@@ -170,4 +170,4 @@ TEST(ParseResult, a_damaged_line_says_where_and_what) {
 }
 
 }  // namespace
-}  // namespace orrery::engine
+}  // namespace orrery::engine::results_test

@@ -11,7 +11,7 @@
 
 #include "tests/support/run_test_folder.h"
 
-namespace orrery::engine {
+namespace orrery::engine::run_directory_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -283,4 +283,4 @@ TEST(RunDirectory, trimming_drops_all_that_came_later) {
 }
 
 }  // namespace
-}  // namespace orrery::engine
+}  // namespace orrery::engine::run_directory_test

@@ -1,5 +1,6 @@
 #include "engine/training/training_run.h"
 
+#include "engine/run/run_directory.h"
 #include "engine/run/run_json.h"
 #include "tests/support/small_run.h"
 

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <functional>
 
-namespace orrery {
+namespace orrery::representations_functions_test {
 namespace {
 
 using testing::alternating_group;
@@ -220,4 +220,4 @@ TEST(GroupViews, RefuseWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace orrery
+}  // namespace orrery::representations_functions_test

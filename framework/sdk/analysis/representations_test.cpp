@@ -11,7 +11,7 @@
 #include <ostream>
 #include <set>
 
-namespace orrery {
+namespace orrery::representations_test {
 
 static void PrintTo(const FiniteGroup& group, std::ostream* out) { *out << name_of(group); }
 
@@ -312,4 +312,4 @@ TEST(Representations, ACheckThatFindsWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace orrery
+}  // namespace orrery::representations_test

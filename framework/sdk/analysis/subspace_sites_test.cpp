@@ -8,7 +8,7 @@
 
 #include <functional>
 
-namespace orrery::testing {
+namespace orrery::testing::subspace_sites_test {
 namespace {
 
 using torch::Tensor;
@@ -276,4 +276,4 @@ TEST(SubspaceSites, RefusesASiteOrShapeThatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace orrery::testing
+}  // namespace orrery::testing::subspace_sites_test

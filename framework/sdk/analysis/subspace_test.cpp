@@ -14,7 +14,7 @@
 
 #include "sdk/files/tensors.h"
 
-namespace orrery::testing {
+namespace orrery::testing::subspace_test {
 namespace {
 
 using torch::Tensor;
@@ -259,4 +259,4 @@ TEST(ReadTensor, FindsTheTensorOfTheFile) {
 }
 
 }  // namespace
-}  // namespace orrery::testing
+}  // namespace orrery::testing::subspace_test

@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-namespace orrery {
+namespace orrery::mlp_test {
 namespace {
 
 using Vector = std::vector<double>;
@@ -375,4 +375,4 @@ TEST(Mlp, RefusesWhatMakesNoSense) {
 }
 
 }  // namespace
-}  // namespace orrery
+}  // namespace orrery::mlp_test

@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-namespace orrery {
+namespace orrery::transformer_test {
 namespace {
 
 using Matrix = std::vector<std::vector<double>>;
@@ -369,4 +369,4 @@ TEST_F(Hooks, UnknownWeightNamesTheNearest) {
 }
 
 }  // namespace
-}  // namespace orrery
+}  // namespace orrery::transformer_test
