@@ -52,8 +52,11 @@ std::string text_in_flight() {
 }
 
 void rethrow_as_error(const Who& who, const char* call, std::optional<int64_t> step) {
-  const std::string text = fmt::format("{} {} {}, {}{}: {}", to_string(who.kind), who.name, who.version, call,
-                                       step ? fmt::format(", step {}", *step) : "", text_in_flight());
+  const std::string name = fmt::format("{} {} {}, ", to_string(who.kind), who.name, who.version);
+  std::string text = text_in_flight();
+  // A call within this one, to a model that the plugin made, has said it already, and more closely.
+  if (!text.starts_with(name))
+    text = fmt::format("{}{}{}: {}", name, call, step ? fmt::format(", step {}", *step) : "", text);
   try {
     throw;
   } catch (const UsageError& error) {

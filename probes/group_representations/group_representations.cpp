@@ -87,8 +87,8 @@ std::vector<Functions> answers(const Observation& seen, const orrery::GroupView&
   if (!orrery::has_one_neuron_layer(seen.model)) return found;
   if (W_U.defined())
     found.push_back({"W_L", view.classes(orrery::neurons_to_logits(seen, torch::kFloat64)).t()});
-  else
-    found.push_back({"W_out", view.classes(orrery::neurons_to_logits(seen)).t()});
+  else if (const auto W_out = orrery::neurons_to_logits(seen); W_out.size(1) == seen.spec.d_vocab_out)
+    found.push_back({"W_out", view.classes(W_out).t()});
   return found;
 }
 
@@ -318,5 +318,5 @@ class GroupRepresentations final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(GroupRepresentations, Params, "group_representations", "1.1.0",
+ORRERY_PROBE(GroupRepresentations, Params, "group_representations", "1.2.0",
              "The representations of a group in weights, neurons and logits.")

@@ -43,7 +43,7 @@ const Mistake mistakes[] = {
      true},
     {"detached", {"logits that do not depend on the weights", "add_weight() returned"}, false, true},
     {"other_read_out", {"fast_read_out() gives other logits than forward()", "leave fast_read_out() out"}, false, true},
-    {"torch", {"make_model: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"}, false, true},
+    {"torch", {"forward: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"}, false, true},
     {"crash",
      {"split: it crashed: SIGILL (Illegal instruction)", "a function ended without its return statement",
       "to see where: gdb ", "--set task.mistake=crash"},

@@ -73,7 +73,7 @@ TEST_F(Runner, ComputesNothingTwice) {
 TEST_F(Runner, LeavesARunAloneThatItShallNotStoreIn) {
   CollectingReporter reporter;
   EXPECT_EQ(probe("run", {.store = false, .workers = 0}, reporter), Probed::well);
-  EXPECT_FALSE(std::filesystem::exists(folder / "run/probes"));
+  EXPECT_TRUE(RunDirectory::open(folder / "run", RunDirectory::Access::read).probe_labels().empty());
 }
 
 TEST_F(Runner, StopsWhereItIsAskedToAndGoesOn) {
