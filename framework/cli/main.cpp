@@ -44,8 +44,8 @@ void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
                      fmt::format("there are: {}", fmt::join(names, ", ")));
 }
 
-// Every help text as a file of framework/start/help, for the launcher and the start program, which answer in our
-// place before anything is built or loaded.
+// Every help text as a file of framework/start/help, for the launcher and the start program, which answer in
+// our place before anything is built or loaded.
 void write_help_texts(const CLI::App& program, const std::filesystem::path& folder) {
   write_file(folder / "orrery.txt", program.help());
   for (const CLI::App* command : program.get_subcommands(nullptr))

@@ -1,5 +1,5 @@
-// Tasks and probes made by a plugin, and the models that its tasks bring. What the host holds is a stand-in whose
-// every call goes through the guard, so no raw plugin pointer is ever called.
+// Tasks and probes made by a plugin, and the models that its tasks bring. What the host holds is a stand-in
+// whose every call goes through the guard, so no raw plugin pointer is ever called.
 #pragma once
 
 #include <orrery/fields.h>

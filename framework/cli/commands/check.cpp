@@ -67,7 +67,8 @@ std::vector<std::string> arguments_of(const CheckArguments& options, const Regis
 
 // A line for each check; what failed with what was seen, and what to do.
 std::string result_text(const std::string& name, const checks::Result& result) {
-  const std::string verdict = result.verdict == checks::Verdict::failed ? "FAILED" : to_string(result.verdict);
+  const std::string verdict =
+      result.verdict == checks::Verdict::failed ? "FAILED" : to_string(result.verdict);
   if (result.verdict != checks::Verdict::failed) {
     std::string line = fmt::format("  {:<14}  {:<46}{}", verdict, name, result.seen);
     return line.erase(line.find_last_not_of(' ') + 1) + "\n";
@@ -84,7 +85,8 @@ std::string title(const CheckedPlugin& plugin, const std::string& argument) {
 }
 
 std::string count_text(const CheckedPlugin& plugin) {
-  const int64_t bad = plugin.count(checks::Verdict::failed), idle = plugin.count(checks::Verdict::not_applicable);
+  const int64_t bad = plugin.count(checks::Verdict::failed),
+                idle = plugin.count(checks::Verdict::not_applicable);
   const std::string tail = idle > 0 ? fmt::format(", {} not applicable", idle) : "";
   return bad > 0
              ? fmt::format("{} of {} failed{}", bad, checks::counted(plugin.results.size(), "check"), tail)

@@ -13,7 +13,6 @@
 namespace orrery::engine::checks {
 namespace {
 
-
 int64_t count(const std::vector<Trial>& trials, Trial::Outcome outcome) {
   return std::count_if(trials.begin(), trials.end(),
                        [&](const Trial& trial) { return trial.outcome == outcome; });
