@@ -55,6 +55,32 @@ const Mistake mistakes[] = {
      128 + SIGILL},
 };
 
+// What a task's own model does wrong once the training has begun names the task and the call.
+const struct {
+  const char *mistake, *said;
+  int code;
+} wrong_models[] = {
+    {"forward_throws", "error: task mistaken_task 0.2.0, forward: the table is worn out", 1},
+    {"forward_crashes", "error: task mistaken_task 0.2.0, forward: it crashed: SIGILL", 128 + SIGILL},
+    {"pass_throws", "error: task mistaken_task 0.2.0, its model's pass: the table is worn out", 1},
+    {"penalty_throws", "error: task mistaken_task 0.2.0, penalty: the table is worn out", 1},
+    {"penalty_crashes", "error: task mistaken_task 0.2.0, penalty: it crashed: SIGILL", 128 + SIGILL},
+    {"destructor_crashes", "error: task mistaken_task 0.2.0, the destructor of its model: it crashed: SIGILL",
+     128 + SIGILL}};
+
+TEST(OwnModels, AreGuardedInEveryCall) {
+  for (const auto& [mistake, said, code] : wrong_models) {
+    const Workplace at;
+    at.write("c.toml", mistaken(true));
+    const Finished done =
+        at.orrery({"train", "c.toml", "--out", "run", "--plugin", ORRERY_MISTAKEN_TASK, "--set",
+                   "train.steps=200", "--set", std::string("task.mistake=") + mistake});
+    EXPECT_EQ(done.code, code) << mistake << done.err;
+    EXPECT_NE(done.err.find(said), std::string::npos) << mistake << ": " << done.err;
+    EXPECT_TRUE(std::filesystem::exists(at.path("run/checkpoints/step_00000000.safetensors"))) << mistake;
+  }
+}
+
 class MistakesOfTasks : public ::testing::TestWithParam<Mistake> {};
 
 TEST_P(MistakesOfTasks, AreNamedBeforeAnythingIsLost) {

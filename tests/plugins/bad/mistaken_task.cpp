@@ -2,6 +2,8 @@
 #include <orrery/plugin.h>
 #include <orrery/task.h>
 
+#include <stdexcept>
+
 namespace {
 
 struct Params {
@@ -9,9 +11,27 @@ struct Params {
   bool endless = false;
   static void fields(orrery::Fields<Params>& f) {
     f.add("mistake", &Params::mistake, "what is wrong")
-        .one_of({"", "labels_shape", "labels_dtype", "labels_undefined", "label_range", "token_range",
-                 "read_out", "sample_range", "sample_size", "no_weights", "logits_shape", "detached",
-                 "other_read_out", "torch", "crash"});
+        .one_of({"",
+                 "labels_shape",
+                 "labels_dtype",
+                 "labels_undefined",
+                 "label_range",
+                 "token_range",
+                 "read_out",
+                 "sample_range",
+                 "sample_size",
+                 "no_weights",
+                 "logits_shape",
+                 "detached",
+                 "other_read_out",
+                 "torch",
+                 "crash",
+                 "forward_throws",
+                 "forward_crashes",
+                 "pass_throws",
+                 "penalty_throws",
+                 "penalty_crashes",
+                 "destructor_crashes"});
     f.add("endless", &Params::endless, "whether examples are drawn without end");
   }
 };
@@ -22,7 +42,11 @@ class Table final : public orrery::Model {
   explicit Table(std::string mistake) : mistake_(std::move(mistake)) {
     if (mistake_ != "no_weights") table_ = add_weight("table", torch::ones({2, 2}));
   }
+  ~Table() override {
+    if (mistake_ == "destructor_crashes" && calls_ > some_calls) __builtin_trap();
+  }
   torch::Tensor forward(const torch::Tensor& tokens) override {
+    wear_out("forward_throws", "forward_crashes");
     const torch::Tensor logits = table_.index_select(0, tokens.select(1, 0));
     if (mistake_ == "torch") return torch::ones({2, 3}).matmul(torch::ones({2, 3}));
     if (mistake_ == "logits_shape") return logits;
@@ -30,11 +54,30 @@ class Table final : public orrery::Model {
     return mistake_ == "detached" ? all.detach() : all;
   }
   std::unique_ptr<orrery::ReadOutPass> fast_read_out(const orrery::ReadOutRequest& request) override {
+    if (mistake_ == "pass_throws")
+      return orrery::make_pass([this, tokens = request.tokens] {
+        wear_out("pass_throws", "");
+        return forward(tokens).narrow(1, 1, 1);
+      });
     if (mistake_ != "other_read_out") return nullptr;
     return orrery::make_pass([this, tokens = request.tokens] { return 2 * forward(tokens).narrow(1, 0, 1); });
   }
 
+  torch::Tensor penalty() override {
+    wear_out("penalty_throws", "penalty_crashes");
+    return {};
+  }
+
  private:
+  // Well for some calls, so that the training has begun.
+  void wear_out(const char* throws, const char* crashes) {
+    if (++calls_ <= some_calls) return;
+    if (mistake_ == throws) throw std::runtime_error("the table is worn out");
+    if (mistake_ == crashes) __builtin_trap();
+  }
+
+  static constexpr int some_calls = 30;
+  int calls_ = 0;
   std::string mistake_;
   torch::Tensor table_;
 };
