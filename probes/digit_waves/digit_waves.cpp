@@ -54,7 +54,7 @@ Layout layout_of(const orrery::TaskSpec& spec) {
                     spec.d_vocab_out == kBase && static_cast<int64_t>(spec.read_out.size()) == layout.n + 1 &&
                     spec.read_out.back() == layout.sum(0) - 1;
   if (!fits)
-    throw orrery::UsageError("digit_waves looks at sums of two numbers that are written digit by digit",
+    throw orrery::UsageError("digit_waves needs sums of two numbers, written digit by digit",
                              "use it with the task digit_addition, or one of the same layout");
   return layout;
 }

@@ -68,5 +68,4 @@ class ExcludedLoss final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(ExcludedLoss, Params, "excluded_loss", "1.1.0",
-             "The loss when the key frequencies are silenced.")
+ORRERY_PROBE(ExcludedLoss, Params, "excluded_loss", "1.1.0", "The loss with the key frequencies ablated.")

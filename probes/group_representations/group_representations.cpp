@@ -155,8 +155,8 @@ class GroupRepresentations final : public orrery::Probe {
     for (const std::string& name : params_.representations) {
       const auto at = std::find(names.begin() + 1, names.end(), name) - names.begin();
       if (at == static_cast<int64_t>(names.size()))
-        throw UsageError("representations: \"" + name + "\" is not one that " + of_->name +
-                             " has, the trivial one aside" + orrery::did_you_mean(name, names),
+        throw UsageError("representations: \"" + name + "\" is not a nontrivial representation of " +
+                             of_->name + orrery::did_you_mean(name, names),
                          "choose from " + list);
       if (std::count(keys.begin(), keys.end(), at) > 0)
         throw UsageError("representations: \"" + name + "\" is listed twice", "list each once");

@@ -43,7 +43,7 @@ struct Params {
     f.add("copying_threshold", &Params::copying_threshold,
           "score from which a head is a copying head; an induction head must be one")
         .between(-1, 1);
-    f.add("ablate", &Params::ablate, "which heads are silenced, one by one: those with a role, or all")
+    f.add("ablate", &Params::ablate, "which heads are ablated, one by one: those with a role, or all")
         .one_of({"found", "all"});
     f.add("max_drawn", &Params::max_drawn, "tokens in the heatmaps of QK and OV circuits: the first")
         .at_least(1);
@@ -116,7 +116,7 @@ class InductionHeads final : public orrery::Probe {
  public:
   explicit InductionHeads(Params params) : params_(std::move(params)) {
     if (params_.length == 1)
-      throw orrery::UsageError("length is 1: in a stretch of one token nothing foretells the next",
+      throw orrery::UsageError("length is 1: a repeat of length 1 cannot be predicted",
                                "set length to 2 or more, or to 0 for as many as fit");
   }
 
@@ -321,7 +321,7 @@ class InductionHeads final : public orrery::Probe {
       const std::string name =
           std::string("loss_increase_without/all_") + (role == kInduction ? "induction" : "previous_token");
       if (heads.empty()) {
-        recorder.scalar(name, 0);  // nothing is silenced
+        recorder.scalar(name, 0);  // nothing to ablate
         continue;
       }
       const Sight without = look(model, repeats, heads, plain.mean_z);

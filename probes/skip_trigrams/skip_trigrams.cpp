@@ -118,7 +118,7 @@ Tensor scored_rows(const orrery::Batch& batch, const char* which) {
   const Tensor rows = batch.scored.defined() ? batch.scored.select(1, last).nonzero().flatten()
                                              : torch::arange(batch.size(), torch::kInt64);
   if (rows.numel() == 0)
-    throw UsageError(std::string("no label of the ") + which + " set counts at the last read-out position",
+    throw UsageError(std::string("no label of the ") + which + " set counts at the last output position",
                      "skip_trigrams looks at that position only; leave the probe out for this task");
   return rows;
 }
@@ -150,7 +150,7 @@ Tensor destination_shares(const Params& params, const Tensor& at_last, int64_t d
     return counts / counts.sum();
   }
   if (params.destination >= d_vocab)
-    throw UsageError("destination = " + std::to_string(params.destination) + " is no token",
+    throw UsageError("destination = " + std::to_string(params.destination) + " is not a token",
                      "tokens run from 0 to " + std::to_string(d_vocab - 1) + "; -1 finds the destination");
   const Tensor shares = torch::zeros({d_vocab}, torch::kFloat64);
   shares[params.destination] = 1;
@@ -166,7 +166,7 @@ Vocabulary vocabulary_of(const Params& params, const orrery::Observation& observ
   Vocabulary v;
   v.classes = occurring(labels, observation.spec.d_vocab_out);
   if (v.classes.numel() < 2)
-    throw UsageError("only one class occurs among the training labels, and there is nothing to tell it from",
+    throw UsageError("only one class occurs among the training labels; expected at least two",
                      "leave skip_trigrams out for this task");
   v.class_tokens = class_tokens(v.classes, params.class_offset, d_vocab);
   v.sources = occurring(tokens, d_vocab);
@@ -206,7 +206,7 @@ void refuse_what_is_no_sum_of_tables(const orrery::Observation& observation) {
     if (orrery::matches("*ln*.w", named.name)) throw UsageError(only + "; this one has LayerNorm", hint);
   }
   if (observation.spec.d_vocab_out < 2)
-    throw UsageError("skip_trigrams needs classes to tell apart, and this task has one logit",
+    throw UsageError("skip_trigrams needs at least two classes, and this task has one logit",
                      "leave the probe out for this task");
 }
 

@@ -53,4 +53,4 @@ class TrigLoss final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(TrigLoss, Params, "trig_loss", "1.0.0", "The loss when only the key frequencies speak.")
+ORRERY_PROBE(TrigLoss, Params, "trig_loss", "1.0.0", "The loss of the key frequencies alone.")

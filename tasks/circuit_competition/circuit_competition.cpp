@@ -133,7 +133,7 @@ class CircuitCompetition final : public orrery::Task {
     if (params_.kappa >= 2)
       throw orrery::UsageError(
           "kappa is " + orrery::to_string(params_.kappa) +
-              ", and from 2 on the squared parameter norm w^(2/kappa) has no slope at w = 0, where the "
+              ": from 2 on the squared parameter norm w^(2/kappa) has no slope at w = 0, where the "
               "weights start",
           "set kappa below 2, such as 1.2");
   }

@@ -49,16 +49,15 @@ class SparseParity final : public orrery::Task {
   explicit SparseParity(Params params) : params_(std::move(params)) {
     const auto [n, k] = std::pair(params_.n, params_.k);
     if (k > n)
-      throw UsageError(
-          "k = " + std::to_string(k) + " relevant bits, and a string has n = " + std::to_string(n) + " only",
-          "set k to 1 to " + std::to_string(n) + ", or make n larger");
+      throw UsageError("k = " + std::to_string(k) +
+                           " relevant bits, but a string has only n = " + std::to_string(n) + " bits",
+                       "set k to 1 to " + std::to_string(n) + ", or raise n");
     positions_ = params_.positions.empty() ? drawn_positions() : given_positions();
     const int64_t asked = params_.n_train + params_.n_test;
     if (n < 62 && asked > (int64_t{1} << n))
-      throw UsageError(
-          "n_train + n_test = " + std::to_string(asked) + " strings, and there are 2^" + std::to_string(n) +
-              " = " + std::to_string(int64_t{1} << n),
-          "set n_train and n_test so that together they are no more than that, or make n larger");
+      throw UsageError("n_train + n_test = " + std::to_string(asked) + " strings, but there are only 2^" +
+                           std::to_string(n) + " = " + std::to_string(int64_t{1} << n),
+                       "lower n_train or n_test, or raise n");
   }
 
   orrery::TaskSpec spec() const override {
