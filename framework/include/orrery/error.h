@@ -28,7 +28,7 @@ class ORRERY_API UsageError : public Error {
 };
 
 /// The candidate closest to `name` by edit distance (Levenshtein), or "" if none is close enough to be a
-/// likely typo: at most 2 edits, or a third of the length of `name` where that is more.
+/// likely typo: at most 2 edits, or a third of the length of `name` if that is more.
 ORRERY_API std::string nearest(const std::string& name, const std::vector<std::string>& candidates);
 
 /// ` (did you mean "every"?)`, or "" when nothing is near.

@@ -62,8 +62,8 @@ ORRERY_API NeuronSpectrum neuron_spectrum(const torch::Tensor& neurons);
 /// constant. The squares are parts of the sum of squares of x. Throws orrery::Error for another shape.
 ORRERY_API torch::Tensor cosine_coefficients(const torch::Tensor& x);
 
-/// The Gini coefficient of non-negative values [n] (Hurley & Rickard 2009): 0 if all are equal or zero, (n -
-/// 1)/n if all but one are zero.
+/// The Gini coefficient of non-negative values [n] (Hurley & Rickard 2009): 0 if all are equal or zero,
+/// 1 - 1/n if all but one are zero.
 ORRERY_API double gini(const torch::Tensor& values);
 
 /// The cross-entropy of each row, in nats: logits [rows, classes], labels [rows] int64 on the same device.

@@ -62,7 +62,7 @@ struct ReadOutRequest {
 };
 
 /// A forward pass prepared for one request. It refers to the model and keeps the tensors of the request: the
-/// model must outlive it, and must not be moved to another device meanwhile.
+/// model must outlive it and stay on its device.
 class ORRERY_API ReadOutPass {
  public:
   virtual ~ReadOutPass();

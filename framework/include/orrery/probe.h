@@ -24,7 +24,7 @@ ORRERY_API std::string to_string(Inputs inputs);
 /// The requirements of a probe. A run that cannot meet them refuses the probe before step 0 and says why.
 struct Needs {
   Inputs inputs = Inputs::grid;
-  std::vector<Capability> structure = {};      ///< what the task must declare
+  std::vector<Capability> structure = {};      ///< capabilities that the task must declare
   std::vector<Capability> structure_any = {};  ///< at least one of these, unless empty
   std::vector<std::string> activations = {};  ///< hook points, by glob; observed at the output positions only
   std::vector<std::string> weights = {};      ///< weights, by glob
@@ -48,13 +48,13 @@ struct Curve {
 
 /// One checkpoint, observed on one set of inputs. Valid during the call only: copy what must outlive it.
 struct Observation {
-  int64_t step;  ///< updates made before this checkpoint: 0 for the network as it was drawn
+  int64_t step;  ///< updates before this checkpoint; 0 for the untrained network
   const TaskSpec& spec;
   const Structure& structure;
   const Split& split;
   /// The batch that `Needs::inputs` names, on the CPU. Empty for Inputs::none, as are `logits` and `cache`.
   const Batch& inputs;
-  Model& model;  ///< on its own device; leave weights and hooks as they were
+  Model& model;  ///< on its own device; leave its weights and hooks as they were
   /// [batch, n_read, d_vocab_out] float32, for `inputs`, at the output positions; on the CPU, wherever the
   /// model is
   const torch::Tensor& logits;
@@ -71,9 +71,10 @@ struct Observation {
 
 /// The interface of a probe plugin. The constructor takes the parameters and may throw orrery::UsageError
 /// about them. Gradients are off in fit() and measure(); a probe that needs them turns them on itself
-/// (at::AutoGradMode). Threads: the host calls an instance from one thread at a time. Checkpoints may be
-/// shared out among forked processes, each with its own copy of the instance. An exception is reported with
-/// the probe's name and the step, and costs that record only.
+/// (at::AutoGradMode).
+/// Threads: the host calls an instance from one thread at a time. Checkpoints may be shared out among forked
+/// processes, each with its own copy of the instance. An exception is reported with the probe's name and the
+/// step, and costs that record only.
 class ORRERY_API Probe {
  public:
   virtual ~Probe();

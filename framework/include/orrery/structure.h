@@ -17,11 +17,11 @@ namespace orrery {
 /// order p - 1 and discrete logarithms; 0 has no index (-1), and probes leave out inputs that contain it.
 struct CyclicStructure {
   int64_t order = 0;
-  std::vector<int64_t> left;    ///< index of each value of the first operand, -1 where it has none
+  std::vector<int64_t> left;    ///< index of each value of the first operand, -1 if it has none
   std::vector<int64_t> right;   ///< likewise for the second operand
-  std::vector<int64_t> result;  ///< index of each output class, -1 where it has none
-  int64_t left_position = 0;    ///< where in the context the first operand stands
-  int64_t right_position = 1;   ///< where the second operand stands
+  std::vector<int64_t> result;  ///< index of each output class, -1 if it has none
+  int64_t left_position = 0;    ///< of the first operand, in the context
+  int64_t right_position = 1;   ///< of the second operand
 };
 
 /// The inputs are two elements x, y of a finite group of n elements, at two positions of the context.

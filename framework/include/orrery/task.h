@@ -27,9 +27,9 @@ struct TaskSpec {
   int64_t d_vocab = 0;      ///< number of input tokens
   int64_t d_vocab_out = 0;  ///< number of output classes
   int64_t n_ctx = 0;        ///< tokens in an input
-  std::vector<int64_t> read_out =
-      {};  ///< the output positions, whose logits are scored: ascending, from 0; n_read of them
-  /// Names of the loss groups that Batch::groups refers to; empty when the task has one loss only.
+  /// The output positions, n_read of them, ascending and counted from 0: those whose logits are scored.
+  std::vector<int64_t> read_out = {};
+  /// Names of the loss groups that Batch::groups refers to; empty if the task has only one loss.
   std::vector<std::string> groups = {};
   Loss loss = Loss::cross_entropy;
   /// Training batches are drawn by Task::sample without end, and Split::train is a sample used for scoring
