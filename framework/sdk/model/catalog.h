@@ -12,8 +12,8 @@
 
 namespace orrery {
 
-/// The parameters of a kind of model. Throws orrery::UsageError, naming the nearest, if there is no such
-/// kind.
+/// The parameters of a kind of model. Throws orrery::UsageError, with the nearest name, if the kind does not
+/// exist.
 ORRERY_API std::vector<Field> model_parameters(const std::string& kind);
 /// The kind that selects the task's own model; it has no parameters.
 inline constexpr const char* task_model = "task";

@@ -124,7 +124,7 @@ std::function<torch::Tensor(const torch::Tensor& W)> Mlp::hidden_layer(const tor
 
 std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
   const torch::Tensor& tokens = request.tokens;
-  // What the weights do not change is made once.
+  // Independent of the weights, so made once.
   const bool by_rows = table_fits(tokens);
   const torch::Tensor fixed = !has_bits() ? tokens.narrow(1, 0, 2).contiguous()
                               : by_rows   ? patterns()
