@@ -1,9 +1,9 @@
-// Where does each attention head look from the positions that are read out? (Nanda et al. 2023, section 4)
-// In a network that adds a + b mod p, the attention from "=" to a is a periodic function of a and of b: with
-// p = 113 and a key frequency 14, a head may look at a with 1/2 + 1/4 (cos w a - cos w b), w = 2 pi 14 / 113,
-// and at b with the rest: stripes in the p x p heatmap over a and b, and a wave in its mean over b, nearly
-// all of whose variance is at frequency 14. Where the operands are not two elements of a group there is the
-// mean pattern over the inputs, by position.
+// Where does each attention head look from the output positions? (Nanda et al. 2023, section 4) In a network
+// that adds a + b mod p, the attention from "=" to a is a periodic function of a and of b: with p = 113 and a
+// key frequency 14, a head may look at a with 1/2 + 1/4 (cos w a - cos w b), w = 2 pi 14 / 113, and at b with
+// the rest: stripes in the p x p heatmap over a and b, and a wave in its mean over b with nearly all its
+// variance at frequency 14. If the operands are not two elements of a group, only the mean pattern over the
+// inputs is recorded, by position.
 #include <orrery/fourier.h>
 #include <orrery/operand_grid.h>
 #include <orrery/plugin.h>
@@ -43,7 +43,7 @@ std::vector<std::string> names_of(const std::vector<HeadPattern>& heads) {
   return names;
 }
 
-// Two operands that are elements of a group: the pair of each input that has both.
+// Two operands that are elements of a group, and the pair of each input that has both.
 struct Operands {
   orrery::OperandIndices indices;
   bool cyclic = false;
@@ -68,7 +68,7 @@ Tensor laid_out(const Operands& of, const Tensor& x) {
   return all.index_copy(0, of.pairs, x.index_select(0, of.rows).to(torch::kFloat32)).view({of.n(), of.n()});
 }
 
-// Names of the positions: operands, and what is read out, by name where they have one.
+// Names of the positions; operands and output positions are marked.
 std::vector<std::string> position_names(const Observation& seen, const std::optional<Operands>& of) {
   std::vector<std::string> names;
   for (int64_t position = 0; position < seen.spec.n_ctx; ++position)
@@ -101,7 +101,7 @@ class AttentionPatterns final : public orrery::Probe {
   }
 
  private:
-  // [heads, n_read, n_ctx]; read-out positions are rows, except where there is one only: then heads are.
+  // [heads, n_read, n_ctx]. Rows are output positions, or heads if there is only one output position.
   void mean_patterns(const Observation& seen, const std::vector<HeadPattern>& heads,
                      const std::vector<std::string>& positions, Recorder& recorder) const {
     std::vector<Tensor> means;
@@ -140,7 +140,8 @@ class AttentionPatterns final : public orrery::Probe {
     }
   }
 
-  // The mean attention to an operand, and the frequency of its wave. own [n]: the mean over the other one.
+  // The mean attention to an operand, and the frequency of its wave. own: [n], the mean over the other
+  // operand.
   static void scalars(const std::string& name, const Tensor& to, const Tensor& own, const Operands& of,
                       Recorder& recorder) {
     recorder.scalar("attention/" + name, to.to(torch::kFloat64).nanmean().item<double>());
@@ -163,7 +164,7 @@ class AttentionPatterns final : public orrery::Probe {
     return Figure::heatmap(name, title, numbered(x, z.size(1)), numbered(y, z.size(0)), "attention", z);
   }
 
-  // In int32, as its figures have been recorded ever since.
+  // In int32, so that figures keep the dtype of earlier versions.
   static Axis numbered(Axis axis, int64_t n) {
     axis.at = torch::arange(n, torch::kInt32);
     return axis;

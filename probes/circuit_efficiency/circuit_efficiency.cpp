@@ -1,10 +1,10 @@
 // How large are the logits of the generalising and of the memorising circuit, and at what price in parameter
-// norm? (Varma et al. 2023, "Explaining grokking through circuit efficiency", appendix B)
-// The logits of each class, as functions of the pair (a, b), are split: their part in the span of cos w_k(a +
-// b) and sin w_k(a + b), w_k = 2 pi k / p, over all frequencies k is what an algorithm for a + b can say; the
-// rest is put down to memory. C_gen and C_mem are the correct class's logit in each, above the mean over
-// classes. A network whose logit is 10 cos w_5(a + b - c) has C_gen = 10, C_mem = 0. One that knows 30 % of
-// the pairs by heart, 10 on their correct class, has C_mem = 7 on these: its mean over pairs of one sum is 3.
+// norm? (Varma et al. 2023, "Explaining grokking through circuit efficiency", appendix B) The logits of each
+// class are functions of the pair (a, b). Their projection on the span of cos w_k(a + b) and sin w_k(a + b),
+// w_k = 2 pi k / p, over all frequencies k, can come from an algorithm for a + b; the rest counts as
+// memorised. C_gen and C_mem are the correct class's logit in each part, above the mean over classes. A
+// network whose logit is 10 cos w_5(a + b - c) has C_gen = 10, C_mem = 0. One that has memorised 30 % of the
+// pairs, with 10 on their correct class, has C_mem = 7 on these: its mean over pairs of one sum is 3.
 #include <orrery/findings.h>
 #include <orrery/fourier.h>
 #include <orrery/plugin.h>
@@ -36,7 +36,7 @@ Tensor correct(const Tensor& logits) {
   return logits.gather(1, label.unsqueeze(1)).squeeze(1);
 }
 
-// What each frequency adds to the mean over all pairs of the correct class's logit: [floor(n/2) + 1].
+// The contribution of each frequency to the correct class's logit, a mean over all pairs: [floor(n/2) + 1].
 Tensor by_frequency(const orrery::CyclicView& view) {
   const int64_t n = view.order();
   auto height = torch::full({n / 2 + 1}, std::sqrt(2 / std::pow(static_cast<double>(n), 3)), torch::kFloat64);
@@ -86,7 +86,7 @@ class CircuitEfficiency final : public orrery::Probe {
     return std::sqrt(squares);
   }
 
-  // Training pairs are what is memorised, so the headline is theirs.
+  // Memorisation concerns the training pairs, so they give the headlines.
   static void record(const std::string& inputs, double c_gen, double c_mem, double norm,
                      orrery::Recorder& recorder) {
     if (inputs == "train") {

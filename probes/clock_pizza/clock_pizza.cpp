@@ -1,9 +1,9 @@
-// Clock or pizza? (Zhong, Liu, Tegmark & Andreas 2023, "The Clock and the Pizza")
-// Two circuits add angles w a and w b, w = 2 pi k / p. The clock multiplies: its logit is cos w(a + b - c),
-// and the gradients of it with respect to the embeddings of a and b have the cosine cos w(a - b), 0 on
-// average. The pizza looks at the midpoint of the two, cos(w(a - b)/2) (cos, sin)(w(a + b)/2): its logit is
-// |cos(w(a - b)/2)| cos w(a + b - c), the gradients are equal, and pairs with w(a - b) near pi are badly off.
-// So for a clock the correct logit does not depend on the distance a - b, for a pizza on nothing else.
+// Clock or pizza? (Zhong, Liu, Tegmark & Andreas 2023, "The Clock and the Pizza") Two circuits add angles w a
+// and w b, w = 2 pi k / p. The clock multiplies: its logit is cos w(a + b - c), and the gradients of it with
+// respect to the embeddings of a and b have the cosine cos w(a - b), 0 on average. The pizza looks at the
+// midpoint of the two, cos(w(a - b)/2) (cos, sin)(w(a + b)/2): its logit is |cos(w(a - b)/2)| cos w(a + b -
+// c), the gradients are equal, and pairs with w(a - b) near pi are badly off. So the correct logit of a clock
+// does not depend on the distance a - b; that of a pizza depends on nothing else.
 #include <c10/core/GradMode.h>
 #include <orrery/fourier.h>
 #include <orrery/hooks.h>
@@ -36,8 +36,8 @@ Tensor sample_triples(int64_t n_triples, int64_t n) {
   return torch::stack({digit(n * n), digit(n), digit(1)}, 1);
 }
 
-// The gradients of the logit of c at a + b with respect to what `hook_embed` gives: [triples, positions, d].
-// Only the embeddings are differentiated, so that the gradients of the weights stay as they are.
+// The gradients of the logit of c at a + b with respect to the activation at `hook_embed`: [triples,
+// positions, d]. Only the embeddings are differentiated, so the gradients of the weights are untouched.
 Tensor embedding_gradients(const orrery::Observation& observation, const Tensor& tokens,
                            const Tensor& classes) {
   const at::AutoGradMode with_gradients(true);
@@ -70,7 +70,7 @@ Tensor correct_logits(const orrery::CyclicView& view) {
 
 double deviation(const Tensor& x) { return x.std(/*unbiased=*/false).item<double>(); }
 
-// Definition 4.2. Logits that do not vary, to rounding in float32, do not vary with the distance either.
+// Definition 4.2. Logits that are constant up to rounding in float32 do not vary with the distance either.
 double distance_irrelevance(const Tensor& correct) {
   const double all = deviation(correct);
   if (all <= 1e-6 * correct.abs().max().item<double>()) return 1;

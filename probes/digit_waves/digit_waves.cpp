@@ -1,9 +1,9 @@
 // Does a network that adds numbers digit by digit add a digit of one to that of the other as waves, the way
 // networks add modulo p (Nanda et al. 2023, arXiv 2301.05217)? In 13452 + 58321 = 071773, let the ones, 2 and
-// 1, run through all 100 pairs (a, b), and look where the network is to say the last digit: its logits and
-// its neurons are functions of a and b. If it adds by waves, the logits are a sum of a few cos w_k(a + b -
-// c), w_k = 2 pi k / 10, and neurons have one frequency k each. A network that looked up the 100 pairs in a
-// table, or added on a number line and then took off 10, would need all frequencies alike.
+// 1, run through all 100 pairs (a, b): where the network predicts the last digit, its logits and neurons are
+// functions of a and b. If it adds by waves, the logits are a sum of a few cos w_k(a + b - c), w_k = 2 pi k /
+// 10, and neurons have one frequency k each. A network that looks up the 100 pairs in a table, or adds on a
+// number line and then subtracts 10, needs all frequencies alike.
 #include <orrery/error.h>
 #include <orrery/findings.h>
 #include <orrery/fourier.h>
@@ -54,7 +54,7 @@ Layout layout_of(const orrery::TaskSpec& spec) {
                     spec.d_vocab_out == kBase && static_cast<int64_t>(spec.read_out.size()) == layout.n + 1 &&
                     spec.read_out.back() == layout.sum(0) - 1;
   if (!fits)
-    throw orrery::UsageError("digit_waves looks at sums of two numbers that are written digit by digit",
+    throw orrery::UsageError("digit_waves needs sums of two numbers, written digit by digit",
                              "use it with the task digit_addition, or one of the same layout");
   return layout;
 }
@@ -76,8 +76,8 @@ void write_sum(int64_t* tokens, const Layout& layout) {
   tokens[layout.sum(layout.n)] = carry;
 }
 
-// The first sums of the test set into whose digit nothing is carried, each with all pairs of digits there:
-// [contexts * 100, n_ctx], pair (a, b) in row a * 10 + b of its context.
+// The first test sums without a carry into the digit, each with all pairs of digits in its place: [contexts *
+// 100, n_ctx], pair (a, b) in row a * 10 + b of its context.
 Tensor all_pairs(const Tensor& test, const Layout& layout, int64_t place, int64_t n_contexts) {
   std::vector<Tensor> contexts;
   for (int64_t row = 0; row < test.size(0) && static_cast<int64_t>(contexts.size()) < n_contexts; ++row) {
@@ -101,7 +101,7 @@ class DigitWaves final : public orrery::Probe {
  public:
   explicit DigitWaves(Params params) : params_(params) {}
 
-  // Weights tell which models it can look at; the inputs are its own.
+  // The weights select the models that it supports; the inputs are its own.
   orrery::Needs needs() const override {
     return {.inputs = orrery::Inputs::none, .weights = {"embed.W_E", "unembed.W_U", "blocks.0.mlp.W_in"}};
   }
@@ -199,8 +199,7 @@ class DigitWaves final : public orrery::Probe {
     }
   }
 
-  // The network's own loss, over all contexts, with the digits' embeddings less what they have of some
-  // frequencies.
+  // The network's loss over all contexts, with some frequencies removed from the digits' embeddings.
   void interventions(const Observation& observation, const Tensor& tokens, int64_t position,
                      const Tensor& keys, Recorder& recorder) const {
     const Tensor digits = observation.weight("embed.W_E").narrow(0, 0, kBase).to(torch::kFloat64);

@@ -1,9 +1,9 @@
-// Which frequencies has the network learned? (Nanda et al. 2023)
-// A network that groks a + b mod p computes with waves cos w_k a, sin w_k a, w_k = 2 pi k / p, for a handful
-// of key frequencies k. In the orthonormal basis const, cos 1, sin 1, cos 2, ... its embedding has large
-// norms at these k only; each neuron, as a function of (a, b), lives at one k; and the logits are close to a
-// weighted sum of cos w_k(a + b - c). With p = 113, a neuron that is 1 + cos w_14 a + cos w_14 b has share 1
-// at k = 14. For other operations a, b and c stand for their indices in the cyclic group.
+// Which frequencies has the network learned? (Nanda et al. 2023) A network that groks a + b mod p computes
+// with waves cos w_k a, sin w_k a, w_k = 2 pi k / p, for a handful of key frequencies k. In the orthonormal
+// basis const, cos 1, sin 1, cos 2, ... its embedding has large norms at these k only; each neuron, as a
+// function of (a, b), has one frequency k; and the logits are close to a weighted sum of cos w_k(a + b - c).
+// With p = 113, a neuron that is 1 + cos w_14 a + cos w_14 b has share 1 at k = 14. For other operations a, b
+// and c stand for their indices in the cyclic group.
 #include <orrery/findings.h>
 #include <orrery/fourier.h>
 #include <orrery/operands.h>
@@ -24,7 +24,7 @@ Tensor waves(const Tensor& over_frequencies) {
   return over_frequencies.narrow(0, 1, over_frequencies.size(0) - 1);
 }
 
-// Bars over k = 1, 2, ..., in float32; a trace that ends at a smaller k has no more.
+// Bars over k = 1, 2, ..., in float32; traces may end at different k.
 orrery::Figure bars(const std::string& name, const std::string& title, const std::string& y_label,
                     orrery::Series over_k) {
   int64_t most = 0;
@@ -45,8 +45,8 @@ orrery::Figure component_norms(const std::string& name, const std::string& title
               {{"cos k", norms.slice(0, 1, n, 2)}, {"sin k", norms.slice(0, 2, n, 2)}});
 }
 
-// Along which products of two waves functions of the pair live: components [n, n] of the two-dimensional
-// transform, as a root mean square over pairs and functions. const x const, the mean, is left out.
+// The two-dimensional transform of functions of the pair: components [n, n], a root mean square over pairs
+// and functions, without const x const, the mean.
 orrery::Figure transform_2d(const std::string& name, const std::string& title, const std::string& scale,
                             const Tensor& components) {
   const int64_t n = components.size(0);

@@ -1,9 +1,9 @@
-// Which representations of a group has the network learned? (Chughtai, Chan & Nanda 2023)
-// A network that learns x, y -> x y embeds x and y as matrices rho(x), rho(y) of a few irreducible
-// representations, multiplies them in its hidden layer, and answers z by the character: its logits are a sum
-// of chi(x y z^-1) = trace of rho(x y z^-1), which is largest, the degree of rho, at z = x y. In S_5,
-// "standard (4,1)" has degree 4: chi is 4 at z = x y, 2 where x y z^-1 is one swap, and -1 where it is a
-// cycle of five. Over the integers mod n, chi is 2 cos w_k(x + y - z): the waves of fourier_basis.
+// Which representations of a group has the network learned? (Chughtai, Chan & Nanda 2023) A network that
+// learns x, y -> x y embeds x and y as matrices rho(x), rho(y) of a few irreducible representations,
+// multiplies them in its hidden layer, and reads z off the character: its logits are a sum of chi(x y z^-1) =
+// trace of rho(x y z^-1), which is largest, the degree of rho, at z = x y. In S_5, "standard (4,1)" has
+// degree 4: chi is 4 at z = x y, 2 where x y z^-1 is one swap, and -1 where it is a cycle of five. Over the
+// integers mod n, chi is 2 cos w_k(x + y - z): the waves of fourier_basis.
 #include <orrery/error.h>
 #include <orrery/findings.h>
 #include <orrery/groups.h>
@@ -40,7 +40,7 @@ struct Params {
   }
 };
 
-// A group with what is known of it.
+// A group with its representations.
 struct Represented {
   orrery::FiniteGroup group;
   std::string name;
@@ -59,8 +59,8 @@ std::vector<std::string> names_of(const Represented& of) {
   return names;
 }
 
-// What the operands are turned into first: the embedding, or the weights into the neurons where these read
-// tokens. None if it is fixed.
+// The first map of the operands: the embedding, or the input weights of neurons that read tokens. None if it
+// is fixed.
 std::vector<Functions> embeddings(const Observation& seen, const orrery::GroupView& view) {
   for (const std::string name : {"embed.W_E", "mlp.W_in"}) {
     std::vector<Functions> found;
@@ -78,7 +78,7 @@ std::vector<Functions> embeddings(const Observation& seen, const orrery::GroupVi
   return {};
 }
 
-// What the answers are read off: W_U, where it is learned, and what neurons add to the logits.
+// The last maps: W_U, if it is learned, and the neuron-logit map W_L.
 std::vector<Functions> answers(const Observation& seen, const orrery::GroupView& view) {
   std::vector<Functions> found;
   const auto W_U = orrery::unembedding(seen);
@@ -155,8 +155,8 @@ class GroupRepresentations final : public orrery::Probe {
     for (const std::string& name : params_.representations) {
       const auto at = std::find(names.begin() + 1, names.end(), name) - names.begin();
       if (at == static_cast<int64_t>(names.size()))
-        throw UsageError("representations: \"" + name + "\" is not one that " + of_->name +
-                             " has, the trivial one aside" + orrery::did_you_mean(name, names),
+        throw UsageError("representations: \"" + name + "\" is not a nontrivial representation of " +
+                             of_->name + orrery::did_you_mean(name, names),
                          "choose from " + list);
       if (std::count(keys.begin(), keys.end(), at) > 0)
         throw UsageError("representations: \"" + name + "\" is listed twice", "list each once");
@@ -294,7 +294,7 @@ class GroupRepresentations final : public orrery::Probe {
                          traces));
   }
 
-  // One bar for each representation but the trivial one. The waves of a cyclic group stand at their
+  // One bar for each representation except the trivial one; those of a cyclic group are placed at their
   // frequencies.
   orrery::Figure bars(const std::string& name, const std::string& title, const std::string& y_label,
                       orrery::Series series) const {

@@ -21,9 +21,8 @@ TEST(GroupRepresentations, RefuseWhatTheyCannotRead) {
   give_zeros(network);
   network.logits = torch::zeros({576, 1, 24});
   EXPECT_EQ(refusal(network), "");
-  EXPECT_EQ(
-      refusal(network, R"json({"rule": "given", "representations": ["(2,3)"]})json"),
-      "representations: \"(2,3)\" is not one that S_4 has, the trivial one aside (did you mean \"(2,2)\"?)");
+  EXPECT_EQ(refusal(network, R"json({"rule": "given", "representations": ["(2,3)"]})json"),
+            "representations: \"(2,3)\" is not a nontrivial representation of S_4 (did you mean \"(2,2)\"?)");
   EXPECT_EQ(refusal(network, R"({"rule": "given", "representations": ["sign", "sign"]})"),
             "representations: \"sign\" is listed twice");
   EXPECT_NE(refusal(network, R"({"rule": "given", "representations": ["trivial"]})"), "");

@@ -1,9 +1,9 @@
-// Which heads complete a repetition? (Elhage et al. 2021; Olsson et al. 2022)
-// On random tokens, twice over, nothing but the first occurrence foretells the second. In BOS 7 2 8 7 2 8 a
-// previous-token head lets position 3 know that it comes after 2; at the second 2, an induction head looks
-// for a token that comes after a 2, finds position 3 (prefix matching) and raises what stands there, 8
-// (copying). For each head: where it looks, the signs of the eigenvalues of W_E W_V W_O W_U, which earlier
-// head's output it reads (composition); and the loss on the repeat with each such head silenced.
+// Which heads complete a repetition? (Elhage et al. 2021; Olsson et al. 2022) In a random sequence that is
+// repeated, only the first occurrence predicts the second. In BOS 7 2 8 7 2 8 a previous-token head tells
+// position 3 that it follows a 2; at the second 2, an induction head looks for a token that follows a 2,
+// finds position 3 (prefix matching) and raises the logit of the token there, 8 (copying). Recorded for each
+// head: where it looks, the signs of the eigenvalues of W_E W_V W_O W_U, which earlier head's output it reads
+// (composition), and the loss on the repeat with the head ablated.
 #include <orrery/error.h>
 #include <orrery/findings.h>
 #include <orrery/hooks.h>
@@ -43,7 +43,7 @@ struct Params {
     f.add("copying_threshold", &Params::copying_threshold,
           "score from which a head is a copying head; an induction head must be one")
         .between(-1, 1);
-    f.add("ablate", &Params::ablate, "which heads are silenced, one by one: those with a role, or all")
+    f.add("ablate", &Params::ablate, "which heads are ablated, one by one: those with a role, or all")
         .one_of({"found", "all"});
     f.add("max_drawn", &Params::max_drawn, "tokens in the heatmaps of QK and OV circuits: the first")
         .at_least(1);
@@ -80,7 +80,7 @@ Head strongest(const Tensor& scores) {
 
 using Names = std::vector<std::string>;
 
-// `scale` says what the colours stand for.
+// `scale` labels the colours.
 struct Heatmap {
   std::string name, title, x_label, y_label, scale;
   Names x_ticks, y_ticks;
@@ -116,7 +116,7 @@ class InductionHeads final : public orrery::Probe {
  public:
   explicit InductionHeads(Params params) : params_(std::move(params)) {
     if (params_.length == 1)
-      throw orrery::UsageError("length is 1: in a stretch of one token nothing foretells the next",
+      throw orrery::UsageError("length is 1: a repeat of length 1 cannot be predicted",
                                "set length to 2 or more, or to 0 for as many as fit");
   }
 
@@ -206,7 +206,7 @@ class InductionHeads final : public orrery::Probe {
     }
   }
 
-  // Every earlier against every later head; 0 where the second head is not in a later layer.
+  // Every earlier with every later head; 0 unless the second head is in a later layer.
   void record_composition(const std::vector<HeadWeights>& weights, Recorder& recorder) const {
     const auto n_layers = static_cast<int64_t>(weights.size());
     const int64_t n_heads = weights[0].V.size(0);
@@ -237,7 +237,7 @@ class InductionHeads final : public orrery::Probe {
       if (head.layer > 0) recorder.scalar(letter + "_composition/" + to_string(head), at(strongest, head));
     const int64_t side = (n_layers - 1) * n_heads;
     const Tensor pairs = scores.narrow(0, 0, n_layers - 1).narrow(2, 1, n_layers - 1).reshape({side, side});
-    // Pairs that are not earlier and later are drawn as 0: no more and no less than chance.
+    // Other pairs are drawn as 0, as at chance.
     const Tensor from = torch::arange(side, torch::kInt64), to = from + n_heads;
     const Tensor later = to.floor_divide(n_heads) > from.floor_divide(n_heads).unsqueeze(1);
     const Tensor above = torch::where(later, pairs - baseline, torch::zeros_like(pairs));
@@ -249,8 +249,8 @@ class InductionHeads final : public orrery::Probe {
          above, recorder);
   }
 
-  // Of the head that is strongest in prefix matching: what it writes. Of the strongest after the first layer:
-  // what it looks for by way of the strongest previous-token head below it. tokens: int64, usable ones.
+  // The OV circuit of the head that is strongest in prefix matching. For the strongest after the first layer,
+  // its QK circuit through the strongest previous-token head below it. tokens: int64, usable ones.
   static void record_circuits(const Observation& observation, const std::vector<HeadWeights>& weights,
                               const Scores& scores, const Tensor& tokens, Recorder& recorder) {
     const Tensor W_E = token_embedding(observation, tokens), W_U = token_unembedding(observation, tokens);
@@ -312,8 +312,8 @@ class InductionHeads final : public orrery::Probe {
     }
   }
 
-  // Heads that share a role may stand in for each other, so they are silenced together as well. Do induction
-  // heads still find their place without what previous-token heads write? That is K-composition, tested.
+  // Heads that share a role may replace each other, so they are also ablated together. Whether induction
+  // heads still find their place without the output of previous-token heads tests K-composition.
   static void ablate_together(orrery::Model& model, const Repeats& repeats, const Sight& plain,
                               const std::vector<Role>& roles, Recorder& recorder) {
     for (const std::string role : {kPreviousToken, kInduction}) {
@@ -321,7 +321,7 @@ class InductionHeads final : public orrery::Probe {
       const std::string name =
           std::string("loss_increase_without/all_") + (role == kInduction ? "induction" : "previous_token");
       if (heads.empty()) {
-        recorder.scalar(name, 0);  // nothing is silenced
+        recorder.scalar(name, 0);  // nothing to ablate
         continue;
       }
       const Sight without = look(model, repeats, heads, plain.mean_z);

@@ -23,12 +23,11 @@ int64_t longest_stretch(const orrery::TaskSpec& spec, int64_t start, int64_t n_t
 }
 
 void check_length(int64_t length, int64_t longest, const orrery::TaskSpec& spec, int64_t n_tokens) {
-  const std::string reason = "twice in a context of " + std::to_string(spec.n_ctx) + " tokens, made of " +
-                             std::to_string(n_tokens) +
-                             " tokens that are different and are output classes as well";
+  const std::string reason = "twice in a context of " + std::to_string(spec.n_ctx) + " tokens, with " +
+                             std::to_string(n_tokens) + " distinct tokens that are also output classes";
   if (longest < 2)
     throw orrery::UsageError("no stretch of two tokens or more fits " + reason,
-                             "leave the probe out: it wants a task on longer sequences");
+                             "leave the probe out: it needs a task with longer sequences");
   if (length > longest)
     throw orrery::UsageError("a stretch of length " + std::to_string(length) + " does not fit " + reason,
                              "set length to at most " + std::to_string(longest) + ", or to 0 for that");
@@ -73,9 +72,9 @@ std::vector<Hook> silencing(const std::vector<Head>& heads, const Tensor& mean_z
   for (const Head& head : heads)
     hooks.emplace_back(hook_name(head.layer, "hook_z"),
                        [head, mean = mean_z[head.layer][head.head]](const Tensor& z) {
-                         Tensor silenced = z.clone();
-                         silenced.select(2, head.head).copy_(mean);
-                         return silenced;
+                         Tensor ablated_z = z.clone();
+                         ablated_z.select(2, head.head).copy_(mean);
+                         return ablated_z;
                        });
   return hooks;
 }

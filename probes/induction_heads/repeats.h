@@ -1,4 +1,4 @@
-// Random tokens, twice over, and what a model makes of them: where its heads look, and its loss.
+// Random sequences that are repeated, and what a model does on them: its attention scores and its loss.
 #pragma once
 
 #include <orrery/model.h>
@@ -20,11 +20,12 @@ std::string to_string(const Head& head);
 /// The token that every input starts with, if it occurs nowhere else. tokens: [batch, n_ctx] int64.
 std::optional<int64_t> find_bos(const torch::Tensor& tokens);
 
-/// The tokens that are classes as well, without `bos`: ascending, int64.
+/// The tokens that are also classes, without `bos`: ascending, int64.
 torch::Tensor usable_tokens(const orrery::TaskSpec& spec, std::optional<int64_t> bos);
 
-/// Sequences [BOS] s_0 ... s_{length-1} s_0 ... s_{length-1}, with different tokens s_i. What a model sees
-/// has n_ctx tokens, as it expects: the stretch goes on repeating, and nothing is measured there.
+/// Sequences [BOS] s_0 ... s_{length-1} s_0 ... s_{length-1}, with distinct tokens s_i. Inputs have n_ctx
+/// tokens, as the model expects: the stretch goes on repeating, and positions past the second occurrence are
+/// ignored.
 struct Repeats {
   torch::Tensor tokens;  ///< [n, n_ctx] int64, on the CPU
   int64_t start;         ///< where s_0 stands: 1 after BOS, 0 without
@@ -32,27 +33,27 @@ struct Repeats {
   int64_t end() const { return start + 2 * length; }
 };
 
-/// `n` sequences; the same for the same arguments. length 0: as long as n_ctx and the number of usable tokens
-/// allow. Throws orrery::UsageError where a stretch of two tokens or of `length` does not fit.
+/// `n` sequences; the same for the same arguments. length 0: the longest that n_ctx and the number of usable
+/// tokens allow. Throws orrery::UsageError if a stretch of two tokens, or of `length`, does not fit.
 Repeats draw_repeats(const orrery::TaskSpec& spec, std::optional<int64_t> bos, int64_t length, int64_t n,
                      uint64_t seed);
 
 /// Means over all sequences; float64, on the CPU.
 struct Sight {
-  /// [n_layers, n_heads]: the attention that a repeated token pays to the token after its first occurrence.
+  /// [n_layers, n_heads]: attention from a repeated token to the token after its first occurrence.
   torch::Tensor prefix_matching;
   torch::Tensor previous_token;   ///< likewise: that any token pays to the one before it
   torch::Tensor duplicate_token;  ///< likewise: that a repeated token pays to its first occurrence
   torch::Tensor mean_z;           ///< [n_layers, n_heads, d_head]: of hook_z, over sequences and positions
   torch::Tensor loss;             ///< [end - 1], nats: entry i belongs to the token at i + 1
 
-  /// Over the tokens s_1 ... of the first occurrence, or of the repeat. The s_0 of a repeat comes without
-  /// warning.
+  /// The loss over the tokens s_1 ... of the first occurrence, or of the repeat. The s_0 of a repeat cannot
+  /// be predicted.
   double loss_first, loss_repeats;
 };
 
 /// Runs the model over the sequences, in pieces that bound the memory of its activations, with the heads
-/// `ablated` silenced: their z replaced by that of `mean_z` [n_layers, n_heads, d_head].
+/// `ablated` mean-ablated: their z replaced by that of `mean_z` [n_layers, n_heads, d_head].
 Sight look(orrery::Model& model, const Repeats& repeats, const std::vector<Head>& ablated = {},
            const torch::Tensor& mean_z = {});
 

@@ -1,9 +1,9 @@
-// Which wave does each neuron listen to, and which does it play? (Pearce et al. 2023, "Do Machine Learning
-// Models Memorize or Generalize?") In a network that adds a + b mod p, what reaches a neuron from a is a wave
-// cos(w a - f), w = 2 pi k / p, what it adds to the logits is a wave cos(w c - g), and g = 2 f: neurons at
-// directions f all around the circle turn the angle half way between w a and w b into w (a + b). With p = 67
-// and five neurons at f = 0, 72, 144, ... degrees, the outputs look at g = 0, 144, 288, ...: read on the page
-// as two stars with the same five points.
+// Which wave does each neuron read, and which does it write? (Pearce et al. 2023, "Do Machine Learning Models
+// Memorize or Generalize?") In a network that adds a + b mod p, the input of a neuron from a is a wave cos(w
+// a - f), w = 2 pi k / p, its contribution to the logits a wave cos(w c - g), and g = 2 f: neurons with
+// phases f all around the circle turn the angle half way between w a and w b into w (a + b). With p = 67 and
+// five neurons at f = 0, 72, 144, ... degrees, the outputs are at g = 0, 144, 288, ...: two stars with the
+// same five points.
 #include <orrery/findings.h>
 #include <orrery/fourier.h>
 #include <orrery/operands.h>
@@ -53,7 +53,7 @@ Waves waves_of(const Tensor& functions) {
   return {values, cosine * height, sine * height, cosine.square() + sine.square()};
 }
 
-// What one operand, or the classes, are to each neuron at its own frequency: a point (cosine, sine) of a
+// The wave of one operand, or of the classes, at each neuron's own frequency: a point (cosine, sine) of a
 // star.
 struct Star {
   Tensor points;            // [neurons, 2]
@@ -100,7 +100,7 @@ Neurons read_neurons(const orrery::Observation& observation, const orrery::Cycli
   return neurons;
 }
 
-// Angles as they are from -pi to pi.
+// Angles reduced to -pi to pi.
 Tensor wrapped(const Tensor& angle) { return angle - (angle / (2 * M_PI)).round() * (2 * M_PI); }
 
 std::vector<int64_t> listed(const Tensor& x) {
@@ -108,7 +108,7 @@ std::vector<int64_t> listed(const Tensor& x) {
   return {flat.data_ptr<int64_t>(), flat.data_ptr<int64_t>() + flat.numel()};
 }
 
-// The phases output - left - right (output - 2 input where the operands are treated alike) of the neurons
+// The phases output - left - right (output - 2 input if the operands are treated alike) of the neurons
 // `members`, as points on a circle: their mean, weighted by what the amplitudes of a neuron can contribute.
 struct Offset {
   double cosine = 0, sine = 0;
@@ -128,7 +128,7 @@ Offset offset_of(const Neurons& neurons, const Tensor& members) {
   return {mean(angle.cos()), mean(angle.sin())};
 }
 
-// The logits about their mean over classes, and what of them neurons account for.
+// The logits about their mean over classes, and the part that neurons account for.
 class Contributions {
  public:
   Contributions(const orrery::Observation& observation, const orrery::CyclicView& view,
@@ -154,7 +154,7 @@ class Contributions {
     const double square = logits_.square().sum().item<double>();
     return square > 0 ? (part * logits_).sum().item<double>() / square : 0;
   }
-  // The mean over pairs of `part` at the right answer less that at the best wrong one.
+  // The mean over pairs of `part` at the correct class minus that at the best wrong one.
   double margin(const Tensor& part) const {
     return (part.gather(1, correct_) - part.gather(1, rival_)).mean().item<double>();
   }

@@ -37,7 +37,8 @@ size_t block_length(size_t n, double correlation) {
   return static_cast<size_t>(std::clamp(std::ceil(length), 1.0, std::max(1.0, size / 5)));
 }
 
-// Where, beyond `from`, parabola q first falls below p, which is the lower one there; infinity if nowhere.
+// The first place beyond `from` where parabola q falls below p, which is the lower one there; infinity if
+// there is none.
 double crossing(const Parabola& p, const Parabola& q, double from) {
   const double a = q.a - p.a, b = q.b - p.b, c = q.c - p.c;
   const double inside = b * b - 4 * a * c;
@@ -163,7 +164,7 @@ std::vector<double> Fitter::values(const BrokenLine& line) const {
   return all;
 }
 
-// Each breakpoint in turn goes to its best place between its neighbours, until nothing gets better.
+// Each breakpoint in turn goes to its best place between its neighbours, until nothing improves.
 BrokenLine Fitter::refine(std::vector<size_t> knots) {
   double best = solve(knots);
   for (bool better = true; better;) {
@@ -242,8 +243,9 @@ std::vector<size_t> Fitter::with_one_more(const std::vector<size_t>& knots) {
   return found;
 }
 
-// A line found in a simpler way says how much the best one costs at most: what already costs more on its way
-// there is dropped, and as the points at the knots are part of the fit, no knot is further off than its root.
+// A line found in a simpler way bounds the cost of the best one: candidates that already cost more are
+// dropped, and since the points at the knots are part of the fit, no knot is off by more than the root of
+// that bound.
 std::vector<BrokenLine> Fitter::search(size_t most) {
   const size_t n = x_.size();
   std::vector<BrokenLine> lines = {fit({0, n - 1})};
@@ -259,7 +261,7 @@ std::vector<BrokenLine> Fitter::search(size_t most) {
       for (size_t s = k; s < t; ++s) extend(layers[k][s], s, t, most_sse, candidates);
       layers[k + 1][t] = lowest(candidates, y_[t] - reach, y_[t] + reach);
     }
-    // Where the points lie so unevenly that rounding drops the best one, the simple one remains.
+    // If the points are so uneven that rounding drops the best one, the simple one remains.
     const std::vector<size_t> knots = trace_back(layers, k + 1);
     BrokenLine best = knots.empty() ? simple : fit(knots);
     lines.push_back(best.sse < simple.sse ? std::move(best) : simple);

@@ -1,5 +1,5 @@
-// Broken lines: continuous piecewise linear functions fitted to points by least squares, the breakpoints
-// among the points; how many of them there are, and how sure each is.
+// Broken lines: continuous piecewise linear functions fitted to points by least squares, with breakpoints
+// among the points; the number of breakpoints, and confidence intervals for them.
 #pragma once
 
 #include <cstddef>
@@ -20,27 +20,27 @@ struct BrokenLine {
 };
 
 /// a h^2 + b h + c: the least SSE up to a knot, as a function of the height h there, for one choice of the
-/// knots before. The last of those is point `place`, and for that one it is parabola number `index`.
+/// earlier knots. The last of those is point `place`, whose parabola number `index` it extends.
 struct Parabola {
   double a = 0, b = 0, c = 0;
   uint32_t place = 0, index = 0;
 };
 
-/// Fits broken lines to y at x. A fit with given breakpoints takes time proportional to their number, as all
-/// sums over the points of a segment are differences of running sums.
+/// Fits broken lines to y at x. A fit with given breakpoints takes time proportional to their number: sums
+/// over the points of a segment are differences of running sums.
 class Fitter {
  public:
-  /// x: ascending, no value twice, at least two.
+  /// x: strictly ascending, at least two values.
   explicit Fitter(std::vector<double> x);
   void set(const std::vector<double>& y);
 
   /// The least squares line with these knots.
   BrokenLine fit(const std::vector<size_t>& knots);
-  /// The best found with 0, 1, ..., up to `most` breakpoints. One or two are added to the fit before, then
-  /// each is moved to its best place among all points until nothing gets better. Stops before there are as
-  /// many parameters as points.
+  /// The best found with 0, 1, ..., up to `most` breakpoints. One or two are added to the previous fit, then
+  /// each is moved to its best place among all points until nothing improves. Stops before there are as many
+  /// parameters as points.
   std::vector<BrokenLine> search(size_t most);
-  /// `knots`, each moved to its best place between its neighbours until nothing gets better.
+  /// Moves each of `knots` to its best place between its neighbours until nothing improves.
   BrokenLine refine(std::vector<size_t> knots);
 
   /// The values of `line` at all points.
@@ -69,7 +69,7 @@ class Fitter {
 /// Residuals of less than this, in nats, are those of a perfect fit.
 constexpr double kPerfect = 1e-3;
 
-/// Which of several broken lines, by the Bayesian information criterion.
+/// The choice among several broken lines by the Bayesian information criterion.
 struct Choice {
   size_t n_breakpoints = 0;
   /// For each number of breakpoints: n_eff ln(SSE / n) + 2 k ln(n_eff); a breakpoint has a place and a slope.
@@ -78,14 +78,14 @@ struct Choice {
   double correlation = 0;
 };
 
-/// Neighbouring residuals that go together are not independent evidence, so n points count as
-/// n_eff = n (1 - r) / (1 + r), r their correlation (a first-order autoregressive process; Bartlett 1935).
+/// Correlated neighbouring residuals are not independent evidence, so n points count as n_eff = n (1 - r) /
+/// (1 + r), r their correlation (a first-order autoregressive process; Bartlett 1935).
 Choice choose(const Fitter& fitter, const std::vector<BrokenLine>& lines, const std::vector<double>& y);
 
 /// For each breakpoint of `line` the interval, as indices of points, in which `confidence` of the breakpoints
-/// of `n_bootstrap` resampled curves lie: the line plus its residuals, drawn in blocks as long as their
-/// correlation asks for (moving block bootstrap, Kuensch 1989, block length after Carlstein 1986), fitted
-/// anew. The same curve gives the same intervals.
+/// of `n_bootstrap` resampled curves lie: the line plus its residuals, drawn in blocks of a length that
+/// follows from their correlation (moving block bootstrap, Kuensch 1989, block length after Carlstein 1986),
+/// fitted anew. The same curve gives the same intervals.
 std::vector<std::pair<size_t, size_t>> intervals(Fitter& fitter, const BrokenLine& line,
                                                  const std::vector<double>& y, double correlation,
                                                  int64_t n_bootstrap, double confidence);

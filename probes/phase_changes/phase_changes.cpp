@@ -1,11 +1,10 @@
-// Phase changes of a training curve: where it breaks, and how sure that is (Nanda et al. 2023, section 5.3,
-// name three phases of grokking: memorisation, circuit formation, cleanup).
-// The logarithm of a loss is fitted by a broken line; the Bayesian information criterion says how many breaks
-// the curve is good for. A phase change is a fall that begins: at least `min_fall` nats, over segments that
-// fall at least 1/`contrast` as fast as the steepest of them, after a time in which it was slower. Say
-// ln(test loss) is 1 to step 9,400, falls to -14 by step 14,000 and stays there, and that ln(train loss)
-// stops its first fall at step 1,400: memorisation ends at 1,400, circuit formation at 9,400, cleanup at
-// 14,000.
+// Phase changes of a training curve, with confidence intervals (Nanda et al. 2023, section 5.3, name three
+// phases of grokking: memorisation, circuit formation, cleanup). A broken line is fitted to the logarithm of
+// a loss; the Bayesian information criterion chooses the number of breakpoints. A phase change is the start
+// of a fall of at least `min_fall` nats, over segments that fall at least 1/`contrast` as fast as the
+// steepest of them, after a slower stretch. If ln(test loss) is 1 until step 9,400, falls to -14 by step
+// 14,000 and stays there, and the first fall of ln(train loss) ends at step 1,400, then memorisation ends at
+// 1,400, circuit formation at 9,400, cleanup at 14,000.
 #include <orrery/error.h>
 #include <orrery/findings.h>
 #include <orrery/plugin.h>
@@ -117,8 +116,8 @@ struct Fit {
   const Boundary& end(const Fall& fall) const { return knots[fall.last + 1]; }
 };
 
-// Nats per step, from one knot to the next. In steps also where the axis is another, so that a steady
-// exponential decay is one rate throughout.
+// Nats per step, from one knot to the next: in steps whatever the axis, so that a steady exponential decay
+// has one rate.
 std::vector<double> rates(const Fit& fit) {
   std::vector<double> all;
   for (size_t s = 0; s + 1 < fit.line.knots.size(); ++s)
@@ -127,8 +126,8 @@ std::vector<double> rates(const Fit& fit) {
   return all;
 }
 
-// Whether the segments before `fall` are slower than `slow` for so long that at the pace of the fall they
-// would have fallen by min_fall too. In less time nobody could tell a slow start from noise.
+// Whether the segments before `fall` are slower than `slow` for long enough to fall by min_fall at the pace
+// of the fall. A shorter slow start cannot be told from noise.
 bool begins(const Fit& fit, const Fall& fall, const std::vector<double>& rate, double slow, double min_fall) {
   const auto step = [&](size_t knot) { return fit.points.steps[fit.line.knots[knot]]; };
   size_t s = fall.first;
@@ -163,7 +162,7 @@ std::vector<Fall> find_falls(const Fit& fit, const Params& params) {
   return falls;
 }
 
-// A point stands for the steps half way to its neighbours.
+// A point covers the steps half way to its neighbours.
 Boundary boundary(const std::vector<double>& steps, size_t at, size_t low, size_t high) {
   const double from = low > 0 ? (steps[low - 1] + steps[low]) / 2 : steps[low];
   const double to = high + 1 < steps.size() ? (steps[high] + steps[high + 1]) / 2 : steps[high];
@@ -195,15 +194,15 @@ std::optional<Fit> fit_curve(const Curve& curve, const Params& params) {
   return fit;
 }
 
-/// What the phases of a curve are, once it is known where its training curve stops to fall.
+/// The phases of a curve, given where its training curve stops falling.
 struct Phases {
   std::vector<Fall> falls;      ///< phase changes
   std::optional<Fall> cleanup;  ///< the one of them that is the cleanup of a memorised solution
   const Boundary* memorised = nullptr;
 };
 
-// The first breakpoint from which the training curve falls at less than 1/contrast of its mean rate so far,
-// which has to be by min_fall: it bottoms out.
+// Where the training curve bottoms out: the first breakpoint after a fall of min_fall from which it falls at
+// less than 1/contrast of its mean rate so far.
 const Boundary* end_of_memorisation(const Fit* train, const Params& params) {
   if (!train) return nullptr;
   const std::vector<double> rate = rates(*train);

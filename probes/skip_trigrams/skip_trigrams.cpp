@@ -1,9 +1,9 @@
 // Skip trigrams "c ... END -> c" (Elhage et al. 2021; the task of Nanda et al. 2023, appendix). A one-layer
-// attention-only transformer is a sum of tables. Attended to from END at the last position, source token s
-// at position i has the score qk[END, s] + qk_position[END, i] and, if it gets all attention, adds
-// ov[s] + ov_position[i] to the logits; END itself adds direct[END]. For START 0 7 14 2 END -> 14 the head
-// is to prefer 14 to START, 0, 7, 2 and END (a large qk[END, 14]) and to copy it (ov[14] is largest at 14).
-// Nothing is left out: softmax and tables together are the network, which is checked against its own logits.
+// attention-only transformer is a sum of tables. From END at the last position, source token s at position i
+// has the attention score qk[END, s] + qk_position[END, i] and, given all attention, adds ov[s] +
+// ov_position[i] to the logits; END itself adds direct[END]. For START 0 7 14 2 END -> 14 the head must
+// prefer 14 to START, 0, 7, 2 and END (a large qk[END, 14]) and copy it (ov[14] is largest at 14). Softmax
+// and tables together are the whole network, which is checked against its logits.
 #include <orrery/error.h>
 #include <orrery/findings.h>
 #include <orrery/fourier.h>
@@ -38,7 +38,7 @@ struct Params {
 
 constexpr int64_t kListedClasses = 32;  // up to so many classes have scalars of their own
 
-// The network as tables, float64, for a query at the last read-out position q.
+// The network as tables, float64, for a query at the last output position q.
 struct Circuits {
   Tensor full_qk;      // [n_heads, d_vocab, d_vocab] W_E W_Q W_K^T W_E^T / sqrt(d_head): no positions
   Tensor qk;           // [n_heads, d_vocab, d_vocab] likewise, of a destination token that stands at q
@@ -88,7 +88,7 @@ Circuits circuits_at(int64_t q, const orrery::Observation& observation) {
   const Tensor W_Q = of_head("W_Q"), W_O = of_head("W_O");
   const Tensor at_q = W_E + W_pos[q];
 
-  // b_K adds the same to every score, which softmax does not see. Attention sums to 1, so b_V adds a
+  // b_K adds the same to every score, to which softmax is invariant. Attention sums to 1, so b_V adds a
   // constant.
   const Tensor W_K = of_head("W_K").transpose(1, 2) / std::sqrt(static_cast<double>(W_Q.size(2)));
   const Tensor b_Q = bias(observation, "blocks.0.attn.b_Q").unsqueeze(-2);
@@ -112,13 +112,13 @@ Tensor occurring(const Tensor& x, int64_t n) {
   return torch::bincount(x.flatten(), {}, n).gt(0).nonzero().flatten();
 }
 
-// The examples of a batch whose label at the last read-out position counts: int64 [n].
+// The examples of a batch whose label at the last output position counts in the loss mask: int64 [n].
 Tensor scored_rows(const orrery::Batch& batch, const char* which) {
   const int64_t last = batch.labels.size(1) - 1;
   const Tensor rows = batch.scored.defined() ? batch.scored.select(1, last).nonzero().flatten()
                                              : torch::arange(batch.size(), torch::kInt64);
   if (rows.numel() == 0)
-    throw UsageError(std::string("no label of the ") + which + " set counts at the last read-out position",
+    throw UsageError(std::string("no label of the ") + which + " set counts at the last output position",
                      "skip_trigrams looks at that position only; leave the probe out for this task");
   return rows;
 }
@@ -150,7 +150,7 @@ Tensor destination_shares(const Params& params, const Tensor& at_last, int64_t d
     return counts / counts.sum();
   }
   if (params.destination >= d_vocab)
-    throw UsageError("destination = " + std::to_string(params.destination) + " is no token",
+    throw UsageError("destination = " + std::to_string(params.destination) + " is not a token",
                      "tokens run from 0 to " + std::to_string(d_vocab - 1) + "; -1 finds the destination");
   const Tensor shares = torch::zeros({d_vocab}, torch::kFloat64);
   shares[params.destination] = 1;
@@ -166,7 +166,7 @@ Vocabulary vocabulary_of(const Params& params, const orrery::Observation& observ
   Vocabulary v;
   v.classes = occurring(labels, observation.spec.d_vocab_out);
   if (v.classes.numel() < 2)
-    throw UsageError("only one class occurs among the training labels, and there is nothing to tell it from",
+    throw UsageError("only one class occurs among the training labels; expected at least two",
                      "leave skip_trigrams out for this task");
   v.class_tokens = class_tokens(v.classes, params.class_offset, d_vocab);
   v.sources = occurring(tokens, d_vocab);
@@ -184,8 +184,8 @@ Tensor diagonal_above_others(const Tensor& x) {
   return (x.diagonal() * n - x.sum(1)) / (n - 1);
 }
 
-// Elhage et al. 2021: sum of the eigenvalues over the sum of their moduli; 1 copies, -1 suppresses. The rows
-// are taken about their means, which softmax does not see. 0 for a matrix that is all zero.
+// Elhage et al. 2021: sum of the eigenvalues over the sum of their moduli; 1 copies, -1 suppresses. Rows are
+// taken about their means, to which softmax is invariant. 0 for a zero matrix.
 double copying_score(const Tensor& ov) {
   const Tensor eigenvalues = at::linalg_eigvals(ov - ov.mean(1, /*keepdim=*/true));
   const double moduli = eigenvalues.abs().sum().item<double>();
@@ -194,7 +194,7 @@ double copying_score(const Tensor& ov) {
 
 double mean_of(const Tensor& x) { return x.to(torch::kFloat64).mean().item<double>(); }
 
-// Without these the tables are not the network. LNPre has no weights; it shows in the logits.
+// Refuses models that the tables do not describe. LNPre has no weights; the check of the logits finds it.
 void refuse_what_is_no_sum_of_tables(const orrery::Observation& observation) {
   const std::string only = "skip_trigrams reads one-layer attention-only transformers without LayerNorm";
   const std::string hint =
@@ -206,7 +206,7 @@ void refuse_what_is_no_sum_of_tables(const orrery::Observation& observation) {
     if (orrery::matches("*ln*.w", named.name)) throw UsageError(only + "; this one has LayerNorm", hint);
   }
   if (observation.spec.d_vocab_out < 2)
-    throw UsageError("skip_trigrams needs classes to tell apart, and this task has one logit",
+    throw UsageError("skip_trigrams needs at least two classes, and this task has one logit",
                      "leave the probe out for this task");
 }
 
@@ -256,8 +256,8 @@ class SkipTrigrams final : public orrery::Probe {
     const Tensor model = observation.logits.select(1, last).to(torch::kFloat64);
     const Tensor all = circuits.logits(tokens);
     const double error = (all - model).abs().max().item<double>();
-    // Rounding to float32 moves a score s by about 1e-6 s, and logits by that share of themselves: far less
-    // than this, unless scores are beyond a thousand. LayerNorm moves them by as much as they are.
+    // Rounding to float32 changes a score s by about 1e-6 s, and logits by the same share: far less than this
+    // bound, unless scores exceed a thousand. LayerNorm changes them by their own size.
     const double bound = 1e-2 * std::max(1.0, model.abs().max().item<double>());
     if (!(error <= bound))
       throw UsageError("the QK and OV circuits and the direct path miss the network's logits by " +

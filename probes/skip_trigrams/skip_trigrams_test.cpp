@@ -403,7 +403,7 @@ TEST(SkipTrigrams, RefusesWhatIsNoSumOfTables) {
 TEST(SkipTrigrams, RefusesParametersThatDoNotFit) {
   Toy toy;
   toy.build(small());
-  expect_refusal(toy, "destination = 12 is no token", R"({"destination": 12})");
+  expect_refusal(toy, "destination = 12 is not a token", R"({"destination": 12})");
   expect_refusal(toy, "outside 0 to 11", R"({"class_offset": 3})");
   expect_refusal(toy, "outside 0 to 11", R"({"class_offset": -6})");
   EXPECT_NO_THROW(toy.measured(R"({"class_offset": -5})"));

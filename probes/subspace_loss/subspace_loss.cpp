@@ -1,9 +1,9 @@
 // How well does the network predict with a subspace alone, or without it? Restricted and excluded loss (Nanda
-// et al. 2023, section 5.1) in the variants in use, and for subspaces of one's own.
-// A cut says which subspace, where (the logits, the neurons, any hook point), and whether it is kept or
-// removed; the rest of the network is computed from what is left, and the cross-entropy taken. With p = 113
-// and keys {14, 35, 41}, preset "demo_restricted" keeps of each neuron, a function of the pair (a, b), its
-// components along the 6 functions cos w_k(a + b) and sin w_k(a + b), w_k = 2 pi k / p, and unembeds that.
+// et al. 2023, section 5.1) in the published variants, and for your own subspaces. A cut names the subspace,
+// the site (the logits, the neurons, any hook point), and whether the subspace is kept or removed; the rest
+// of the network is computed from the result, then the cross-entropy. With p = 113 and keys {14, 35, 41},
+// preset "demo_restricted" keeps of each neuron, a function of the pair (a, b), its components along the 6
+// functions cos w_k(a + b) and sin w_k(a + b), w_k = 2 pi k / p, and unembeds that.
 #include <orrery/error.h>
 #include <orrery/findings.h>
 #include <orrery/fourier.h>
@@ -20,7 +20,7 @@ namespace {
 
 using orrery::Losses;
 
-// What the variants in use do. Each setting may be overridden by the parameter of its name.
+// The settings of the published variants. The parameter of the same name overrides a setting.
 struct Preset {
   std::string name, site, part, bias, of, inputs;
 };
@@ -68,7 +68,7 @@ struct Params : orrery::KeyFrequencyParams {
   bool has_keys() const { return subspace == "key_frequencies"; }
   bool has_file() const { return subspace == "inputs_file" || subspace == "features_file"; }
 
-  // With the preset's settings in place of "preset".
+  // Replaces "preset" by the preset's settings.
   Params resolved() const {
     const auto found = std::find_if(presets.begin(), presets.end(),
                                     [&](const Preset& candidate) { return candidate.name == preset; });
@@ -122,7 +122,7 @@ class SubspaceLoss final : public orrery::Probe {
     needs.structure = {orrery::Capability::cyclic};
     needs.reference = params_.has_keys();
     if (params_.has_keys()) params_.add_to(needs);
-    // A hook point is asked for so that a run whose model has none of the name refuses the probe at once.
+    // Declares the hook point, so that a run whose model does not have it refuses the probe at once.
     if (params_.site != "logits")
       needs.activations.push_back(params_.site == "neurons" ? "*mlp.hook_post" : params_.site);
     return needs;

@@ -1,9 +1,9 @@
-// Trig loss (restricted loss, Nanda et al. 2023): how well do the key frequencies alone predict?
-// For a + b = c a grokked network's logits are waves in w_k(a + b), w_k = 2 pi k / p, for a handful of key k.
-// Project the logits of each class, as functions of the pair (a, b), onto cos w_k(a + b) and sin w_k(a + b)
-// for the key k, add back the mean over pairs of what was removed, and take the cross-entropy. With p = 113
-// and keys {14, 35, 41} that keeps 6 of 12,769 directions and a bias. It falls while the circuit forms,
-// before the test loss does. For other operations a, b and c stand for their indices in the cyclic group.
+// Trig loss (restricted loss, Nanda et al. 2023): how well do the key frequencies alone predict? For a + b =
+// c a grokked network's logits are waves in w_k(a + b), w_k = 2 pi k / p, for a handful of key k. Project the
+// logits of each class, as functions of the pair (a, b), on cos w_k(a + b) and sin w_k(a + b) for the key
+// frequencies k, restore the mean over pairs, and take the cross-entropy. With p = 113 and keys {14, 35, 41}
+// that keeps 6 of 12,769 directions and a bias. It falls while the circuit forms, before the test loss does.
+// For other operations a, b and c stand for their indices in the cyclic group.
 #include <orrery/findings.h>
 #include <orrery/fourier.h>
 #include <orrery/plugin.h>
@@ -53,4 +53,4 @@ class TrigLoss final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(TrigLoss, Params, "trig_loss", "1.0.0", "The loss when only the key frequencies speak.")
+ORRERY_PROBE(TrigLoss, Params, "trig_loss", "1.0.0", "The loss of the key frequencies alone.")

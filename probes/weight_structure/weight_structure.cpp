@@ -1,8 +1,8 @@
-// What the weights alone show of a circuit: how large and how sparse they are; in parity, which inputs the
-// network reads (Barak et al. 2022; Pearce et al. 2023); in modular arithmetic, whether numbers lie on
-// circles (Liu et al. 2022; Nanda et al. 2023). Embed the number x mod 113 as (cos, sin)(2 pi 14 x / 113) in
-// 128 dimensions: two principal components with share 1/2 each, both of frequency 14, circularity 1. Random
-// embeddings have about 2 / 113 at every frequency. The network is not run.
+// What the weights alone show: their size and sparsity; in parity, which inputs the network reads (Barak et
+// al. 2022; Pearce et al. 2023); in modular arithmetic, whether numbers lie on circles (Liu et al. 2022;
+// Nanda et al. 2023). Embed the number x mod 113 as (cos, sin)(2 pi 14 x / 113) in 128 dimensions: two
+// principal components with share 1/2 each, both of frequency 14, circularity 1. Random embeddings have about
+// 2 / 113 at every frequency. Needs no forward pass.
 #include <orrery/fourier.h>
 #include <orrery/operand_grid.h>
 #include <orrery/plugin.h>
@@ -39,8 +39,8 @@ Tensor find_weight(const Observation& observation, const std::string& name) {
   return observation.model.find_weight(name) ? observation.weight(name).to(torch::kFloat64) : Tensor();
 }
 
-// (sqrt n - L1/L2) / (sqrt n - 1) of n numbers (Hoyer 2004): 0 if all have one modulus, 1 if one holds all. 0
-// for what is all zero or a single number.
+// (sqrt n - L1/L2) / (sqrt n - 1) of n numbers (Hoyer 2004): 0 if all have the same modulus, 1 if all but one
+// are zero. 0 for zeros and for a single number.
 double hoyer(const Tensor& x) {
   const double root = std::sqrt(static_cast<double>(x.numel()));
   const double L2 = x.square().sum().sqrt().item<double>();
@@ -77,7 +77,7 @@ void sizes(const Observation& observation, Recorder& recorder) {
                                {{"sum of squares", torch::stack(squares_of)}}));
 }
 
-// The product of input norm and output norm of each neuron: what relu(s x) = s relu(x) cannot move about.
+// The product of input norm and output norm of each neuron, which is invariant under relu(s x) = s relu(x).
 struct NeuronLayer {
   std::string name;
   Tensor product;  // [d_mlp]
@@ -211,7 +211,7 @@ struct Embedding {
   Tensor rows;
 };
 
-// What turns an operand into a vector: W_E, or where the model has none (a collapsed input) W_in.
+// The embedding of an operand: W_E, or W_in for a collapsed input.
 std::vector<Embedding> embeddings_of(const Observation& observation) {
   const orrery::OperandIndices indices(*observation.structure.cyclic);
   std::vector<Embedding> embeddings;
@@ -257,9 +257,9 @@ Tensor direction(const Tensor& x, double least) {
   return length.item<double>() > least ? x / length : torch::zeros_like(x);
 }
 
-// The elements in the planes of the largest frequencies, which do not turn from one checkpoint to the next as
-// principal components would. pairs [frequencies, 2, d]: the parts of the
-// embedding along cosine and sine; energy [frequencies].
+// The elements in the planes of the largest frequencies, which, unlike principal components, do not rotate
+// between checkpoints. pairs [frequencies, 2, d]: the parts of the embedding along cosine and sine; energy
+// [frequencies].
 void circles(const Embedding& embedding, const Tensor& pairs, const Tensor& energy, Recorder& recorder) {
   Figure figure{
       "circle_" + orrery::file_safe_name(embedding.name),
@@ -286,7 +286,7 @@ void circles(const Embedding& embedding, const Tensor& pairs, const Tensor& ener
   recorder.figure(std::move(figure));
 }
 
-// The frequency k whose part, cos w_k i times a vector u plus sin w_k i times a vector v, holds most of the
+// The frequency k whose part, cos w_k i times a vector u plus sin w_k i times a vector v, has most of the
 // variance: an ellipse in the plane of u and v. n/2 is left out, as it has no sine.
 void circle(const Embedding& embedding, bool first, Recorder& recorder) {
   const int64_t n = embedding.rows.size(0), waves = (n - 1) / 2;

@@ -1,9 +1,9 @@
 // Two circuits compete: the minimal simulation of grokking (Varma et al. 2023, "Explaining grokking through
-// circuit efficiency", section 3 and appendix C). C_gen is a lookup table that is right everywhere, C_mem one
-// that is right on the training set and wrong, with the same confidence, on the test set. The logits are
-// w_G o_G + w_M o_M with one-hot tables o, and four numbers are trained: w_G = w_G1 w_G2, w_M = w_M1 w_M2.
-// With q = 113, w_G = 2 and w_M = 5 a training label has logit 7 and the others 0; on a test input the label
-// has 2, the class that C_mem says has 5: train loss 0.097, test loss 3.59.
+// circuit efficiency", section 3 and appendix C). C_gen is a lookup table that is right everywhere; C_mem is
+// right on the training set and, with the same confidence, wrong on the test set. The logits are w_G o_G +
+// w_M o_M with one-hot tables o, and four numbers are trained: w_G = w_G1 w_G2, w_M = w_M1 w_M2. With q =
+// 113, w_G = 2 and w_M = 5 a training label has logit 7 and the others 0; on a test input the label has 2,
+// the class that C_mem predicts has 5: train loss 0.097, test loss 3.59.
 #include <orrery/error.h>
 #include <orrery/plugin.h>
 #include <orrery/task.h>
@@ -12,7 +12,7 @@ namespace {
 
 using torch::Tensor;
 
-/// One circuit: what it costs and where its weights start.
+/// One circuit: its cost and its initial weights.
 struct Circuit {
   double P = 1;
   double w_1 = 0, w_2 = 1;
@@ -51,12 +51,12 @@ struct Params {
   Circuit mem() const { return {mem_P, mem_w_1, mem_w_2}; }
 };
 
-/// What the circuits answer: int64 [n_train + n_test] each, the training inputs first.
+/// The predictions of the circuits: int64 [n_train + n_test] each, training inputs first.
 struct Tables {
   Tensor gen, mem;
 };
 
-// They belong to the task: neither the data seed nor the seed of the weights has a part in them.
+// They belong to the task: independent of the data seed and of the seed of the weights.
 Tables draw_tables(const Params& params) {
   auto rng = orrery::make_generator(static_cast<uint64_t>(params.table_seed));
   const int64_t q = params.n_classes;
@@ -133,7 +133,7 @@ class CircuitCompetition final : public orrery::Task {
     if (params_.kappa >= 2)
       throw orrery::UsageError(
           "kappa is " + orrery::to_string(params_.kappa) +
-              ", and from 2 on the squared parameter norm w^(2/kappa) has no slope at w = 0, where the "
+              ": from 2 on the squared parameter norm w^(2/kappa) has no slope at w = 0, where the "
               "weights start",
           "set kappa below 2, such as 1.2");
   }
@@ -145,7 +145,8 @@ class CircuitCompetition final : public orrery::Task {
             .read_out = {0}};
   }
 
-  // Inputs are numbered, the training set first. Nothing is drawn: C_mem has to know what is trained on.
+  // Inputs are numbered, the training set first. Nothing is drawn: C_mem depends on which inputs are trained
+  // on.
   orrery::Split split(torch::Generator) const override {
     orrery::Batch grid;
     grid.tokens = torch::arange(params_.n_train + params_.n_test, torch::kInt64).unsqueeze(1);
@@ -155,7 +156,7 @@ class CircuitCompetition final : public orrery::Task {
         torch::arange(params_.n_train, params_.n_train + params_.n_test, torch::kInt64));
   }
 
-  // Its weights start where the parameters say, whatever the seed.
+  // The parameters set the initial weights; the seed has no effect.
   std::unique_ptr<orrery::Model> make_model(torch::Generator) const override {
     return std::make_unique<TwoCircuits>(params_);
   }

@@ -1,9 +1,9 @@
 // Addition digit by digit, as on paper: each digit of the sum is learned at its own time (Nanda et al. 2023,
 // arXiv 2301.05217, appendix). Tokens 0..9 are digits, 10 is "+", 11 is "=". With five digits,
 //   1|3|4|5|2|+|5|8|3|2|1|=|0|7|1|7|7|3
-// At "=" and at each digit of the sum but the last, the network is to say the next digit. It sees the true
-// digits before that one. Loss group digit_0 is the ones' digit, digit_1 that of the tens, up to the last
-// carry, which comes first in the input.
+// The output positions are "=" and each digit of the sum but the last: there the network predicts the next
+// digit, given the true digits before it. Loss group digit_0 is the ones' digit, digit_1 the tens' digit, and
+// so on up to the last carry, which comes first in the input.
 #include <orrery/plugin.h>
 #include <orrery/splits.h>
 #include <orrery/task.h>
@@ -63,7 +63,7 @@ class DigitAddition final : public orrery::Task {
   }
 
  private:
-  // Where in the input the sum's digit of this place value stands; 0 are the ones.
+  // The position of the sum's digit of this place value in the input; 0 are the ones.
   int64_t position_of(int64_t place) const { return 3 * params_.n_digits + 2 - place; }
 
   // One sum. digits: those of both numbers, most significant first.

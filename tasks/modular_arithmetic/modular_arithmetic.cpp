@@ -1,8 +1,8 @@
-// a op b modulo p: the tasks on which small networks grok (Power et al. 2022; Nanda et al. 2023).
-// Tokens 0..p-1 are numbers and p is "=". With p = 113 and operation "add", 50 + 70 reads [50, 70, 113], and
-// at the last position the network is to say 7. A share of all pairs is trained on, the rest is the test set.
-// Addition and subtraction mod p, multiplication and division mod a prime are addition in a cyclic group
-// under other names; the task says which (3 * 5 = 1 mod 7 reads 1 + 5 = 0 mod 6, for 3 = 3^1 and 5 = 3^5).
+// a op b modulo p: the tasks on which small networks grok (Power et al. 2022; Nanda et al. 2023). Tokens
+// 0..p-1 are numbers and p is "=". With p = 113 and operation "add", 50 + 70 reads [50, 70, 113], and the
+// label at the last position is 7. A share of all pairs is the training set, the rest the test set. Addition
+// and subtraction mod p, multiplication and division mod a prime are addition in a cyclic group after
+// renaming; the task declares the names (3 * 5 = 1 mod 7 reads 1 + 5 = 0 mod 6, for 3 = 3^1 and 5 = 3^5).
 #include <orrery/error.h>
 #include <orrery/plugin.h>
 #include <orrery/splits.h>
@@ -119,8 +119,8 @@ class ModularArithmetic final : public orrery::Task {
     return {.d_vocab = params_.p + 1, .d_vocab_out = params_.p, .n_ctx = 3, .read_out = {2}};
   }
 
-  // The grid holds every pair, also where train and test are drawn from those with a <= b. Drawn from `rng`
-  // in this order: what the rule of the split draws; then, for random labels, one label per row of the grid.
+  // The grid holds every pair, even if train and test hold only those with a <= b. Drawn from `rng` in this
+  // order: what the rule of the split draws; then, for random labels, one label per row of the grid.
   orrery::Split split(torch::Generator rng) const override {
     orrery::Batch grid = all_pairs();
     auto [train, test] = params_.split_rows(n_pairs(), rng);
@@ -188,7 +188,7 @@ class ModularArithmetic final : public orrery::Task {
             {}};
   }
 
-  // The index maps: what a number is called in the cyclic group; -1 for what is not in it.
+  // The index maps: the index of a number in the cyclic group, -1 if it is not in the group.
   std::vector<int64_t> identity() const {
     std::vector<int64_t> map(params_.p);
     for (int64_t x = 0; x < params_.p; ++x) map[x] = x;
@@ -198,7 +198,7 @@ class ModularArithmetic final : public orrery::Task {
     for (int64_t& index : map) index = index < 0 ? -1 : (order - index) % order;
     return map;
   }
-  // The result is named like the left operand in all four operations.
+  // In all four operations the result has the index map of the left operand.
   static orrery::Structure cyclic(int64_t order, const std::vector<int64_t>& left,
                                   std::vector<int64_t> right) {
     return {orrery::CyclicStructure{.order = order, .left = left, .right = std::move(right), .result = left}};

@@ -1,9 +1,9 @@
 // Random tokens among which one stretch occurs several times: the task on which two-layer attention-only
 // transformers form induction heads (Nanda et al. 2023, arXiv 2301.05217, appendix; Olsson et al. 2022).
-// Tokens 0..vocabulary-1 are random, the token after them is BOS. With a subsequence of 3 repeated twice,
+// Tokens 0..vocabulary-1 are random, the token after them is BOS. With a subsequence of 3 that occurs twice,
 //   BOS 7 2 8 3 9 2 8 3 1   holds 2 8 3 at positions 2 and 6: at the second 2 the network is to say 8,
 //   then 3.
-// At every position but the last it predicts the next token; only within a repeat can it do so.
+// At every position but the last it predicts the next token, which is possible only within a repeat.
 #include <orrery/error.h>
 #include <orrery/plugin.h>
 #include <orrery/splits.h>
@@ -106,7 +106,8 @@ class RepeatedSubsequence final : public orrery::Task {
   // Tokens that are neither BOS nor in the stretch.
   int64_t n_free() const { return params_.length - 1 - params_.subsequence * params_.times; }
 
-  // Choices of the tokens times choices of the places; a sequence may come from more than one of them.
+  // Choices of the tokens times choices of the places: an upper bound, as a sequence may arise in several
+  // ways.
   double most_sequences() const {
     const auto free = static_cast<double>(n_free());
     double count =

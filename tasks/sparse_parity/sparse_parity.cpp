@@ -1,8 +1,8 @@
 // (n, k)-parity: the label is the parity of k of the n bits of a random string; the other n - k are noise
 // (Barak et al. 2022; Pearce et al. 2023, who call it the 1s and 0s task). With n = 6 and relevant positions
 // 0, 2, 5 the string 1 1 1 0 0 0 reads [1, 1, 1, 0, 0, 0] -> 0, as two of the relevant bits are 1; 1 1 0 0 0
-// 0 -> 1. A fixed set of strings is trained on, so that a network can learn them by heart; one that finds the
-// relevant bits is right on strings that it has never seen.
+// 0 -> 1. The training set is fixed, so a network can memorise it; one that finds the relevant bits
+// generalises to unseen strings.
 #include <orrery/error.h>
 #include <orrery/plugin.h>
 #include <orrery/task.h>
@@ -49,16 +49,15 @@ class SparseParity final : public orrery::Task {
   explicit SparseParity(Params params) : params_(std::move(params)) {
     const auto [n, k] = std::pair(params_.n, params_.k);
     if (k > n)
-      throw UsageError(
-          "k = " + std::to_string(k) + " relevant bits, and a string has n = " + std::to_string(n) + " only",
-          "set k to 1 to " + std::to_string(n) + ", or make n larger");
+      throw UsageError("k = " + std::to_string(k) +
+                           " relevant bits, but a string has only n = " + std::to_string(n) + " bits",
+                       "set k to 1 to " + std::to_string(n) + ", or raise n");
     positions_ = params_.positions.empty() ? drawn_positions() : given_positions();
     const int64_t asked = params_.n_train + params_.n_test;
     if (n < 62 && asked > (int64_t{1} << n))
-      throw UsageError(
-          "n_train + n_test = " + std::to_string(asked) + " strings, and there are 2^" + std::to_string(n) +
-              " = " + std::to_string(int64_t{1} << n),
-          "set n_train and n_test so that together they are no more than that, or make n larger");
+      throw UsageError("n_train + n_test = " + std::to_string(asked) + " strings, but there are only 2^" +
+                           std::to_string(n) + " = " + std::to_string(int64_t{1} << n),
+                       "lower n_train or n_test, or raise n");
   }
 
   orrery::TaskSpec spec() const override {
@@ -102,8 +101,8 @@ class SparseParity final : public orrery::Task {
   }
 
  private:
-  // Up to this n all 2^n strings are shuffled; beyond it strings are drawn one by one, which could take long
-  // where nearly all of them are asked for.
+  // Up to this n all 2^n strings are shuffled; beyond it strings are drawn one by one, which would be slow if
+  // nearly all of them were needed.
   static constexpr int64_t kListed = 20;
 
   std::vector<int64_t> drawn_positions() const {
@@ -137,7 +136,7 @@ class SparseParity final : public orrery::Task {
     return numbers.unsqueeze(1).div(place, "floor").remainder(2);
   }
 
-  // `count` uniform random strings that are not in `seen`, which they join.
+  // `count` uniform random strings that are not in `seen`; adds them to it.
   torch::Tensor new_strings(int64_t count, std::unordered_set<std::string>& seen,
                             torch::Generator rng) const {
     std::vector<torch::Tensor> kept;

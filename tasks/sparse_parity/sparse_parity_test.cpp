@@ -148,13 +148,13 @@ TEST(SparseParity, PositionsAreDrawnFromTheirOwnSeed) {
 }
 
 TEST(SparseParity, RefusesWhatCannotBe) {
-  EXPECT_EQ(refusal(R"({"n": 4, "k": 5})"), "k = 5 relevant bits, and a string has n = 4 only");
+  EXPECT_EQ(refusal(R"({"n": 4, "k": 5})"), "k = 5 relevant bits, but a string has only n = 4 bits");
   EXPECT_EQ(refusal(R"({"positions": [0, 1]})"), "k = 3, and positions = [0, 1] lists 2");
   EXPECT_EQ(refusal(R"({"positions": [4, 1, 4]})"), "positions = [4, 1, 4] lists a position twice");
   EXPECT_EQ(refusal(R"({"positions": [0, 1, 30]})"),
             "positions = [0, 1, 30] is not within a string of n = 30 bits");
   EXPECT_EQ(refusal(R"({"n": 10, "n_train": 1000, "n_test": 25})"),
-            "n_train + n_test = 1025 strings, and there are 2^10 = 1024");
+            "n_train + n_test = 1025 strings, but there are only 2^10 = 1024");
   EXPECT_EQ(refusal(R"({"n": 10, "n_train": 1000, "n_test": 24})"), "");
   EXPECT_THROW(make_task(R"({"positions": [0, -1, 2]})"), Error);
   EXPECT_THROW(make_task(R"({"k": 0})"), Error);

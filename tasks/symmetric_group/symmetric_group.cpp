@@ -35,7 +35,7 @@ struct Params : orrery::SplitParams {
   }
 };
 
-// "5040 elements", for the group of `params`. Past 20 it is too large for a number.
+// "5040 elements", for the group of `params`; beyond n = 20 the number overflows.
 std::string size_of(const Params& params) {
   if (params.n > 20) return "more than 10^18 elements";
   int64_t size = params.group == "alternating" ? 1 : 2;
@@ -116,7 +116,7 @@ class SymmetricGroup final : public orrery::Task {
     return {.d_vocab = order() + 1, .d_vocab_out = order(), .n_ctx = 3, .read_out = {2}};
   }
 
-  // `rng` is drawn from as the rule of the split says, and for nothing else.
+  // Only the rule of the split draws from `rng`.
   orrery::Split split(torch::Generator rng) const override {
     const auto [train, test] = params_.split_rows(order() * order(), rng);
     return orrery::Split::of_grid(all_pairs(), train, test);

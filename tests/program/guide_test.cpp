@@ -1,5 +1,5 @@
 // The guide to writing plugins (docs/authoring.md): its code is that of plugins/guide, which
-// tests/plugin_guide builds; its commands, config and Python work; and the host says what the guide says it
+// tests/plugins/guide builds; its commands, config and Python work; and the host says what the guide says it
 // does.
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// What README.md shows is what works: its plugins (built by tests/readme), its config, its Python, its
-// commands.
+// What README.md shows is what works: its plugins (built by tests/plugins/readme), its config, its Python,
+// its commands.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

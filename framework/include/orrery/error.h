@@ -1,4 +1,4 @@
-// The errors Orrery reports to people: what went wrong and where, and, in the hint, what to do about it.
+// Errors that Orrery reports to users: what went wrong and where, with a hint that says what to do about it.
 #pragma once
 
 #include <orrery/export.h>
@@ -9,7 +9,7 @@
 
 namespace orrery {
 
-/// Something failed. The program prints `what()`, then the hint on a line of its own, and exits with 1.
+/// A failure. The program prints `what()`, then the hint on a line of its own, and exits with 1.
 class ORRERY_API Error : public std::runtime_error {
  public:
   explicit Error(const std::string& what, std::string hint = "");
@@ -20,7 +20,7 @@ class ORRERY_API Error : public std::runtime_error {
   std::string hint_;
 };
 
-/// The request itself was wrong (a bad config, an unknown name, a bad flag). The program exits with 2.
+/// An invalid request: a bad config, an unknown name, a bad flag. The program exits with 2.
 class ORRERY_API UsageError : public Error {
  public:
   using Error::Error;
@@ -28,7 +28,7 @@ class ORRERY_API UsageError : public Error {
 };
 
 /// The candidate closest to `name` by edit distance (Levenshtein), or "" if none is close enough to be a
-/// likely typo: at most 2 edits, or a third of the length of `name` where that is more.
+/// likely typo: at most 2 edits, or a third of the length of `name` if that is more.
 ORRERY_API std::string nearest(const std::string& name, const std::vector<std::string>& candidates);
 
 /// ` (did you mean "every"?)`, or "" when nothing is near.

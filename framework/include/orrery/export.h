@@ -1,4 +1,4 @@
-// Marks what liborrery exports; everything else in it is hidden.
+// Marks the symbols that liborrery exports; all others are hidden.
 #pragma once
 
 #define ORRERY_API __attribute__((visibility("default")))

@@ -1,7 +1,7 @@
-// Finite groups and their irreducible representations, for the probes that read a network's circuit for x, y
-// -> x y in matrices (Chughtai, Chan & Nanda 2023, "A toy model of universality: reverse engineering how
-// networks learn group operations", arXiv 2302.03025).
-// Throughout, n is the order of the group, its elements are 0..n-1, and a pair (x, y) of them is row x*n + y.
+// Finite groups and their irreducible representations, for probes that describe a network's circuit for x, y
+// -> x y by matrices (Chughtai, Chan & Nanda 2023, "A toy model of universality: reverse engineering how
+// networks learn group operations", arXiv 2302.03025). Throughout, n is the order of the group, its elements
+// are 0..n-1, and a pair (x, y) of them is row x*n + y.
 #pragma once
 
 #include <orrery/export.h>
@@ -15,20 +15,20 @@
 
 namespace orrery {
 
-/// A finite group, from its Cayley table.
+/// A finite group, given by its Cayley table.
 class ORRERY_API FiniteGroup {
  public:
   using Table = std::vector<std::vector<int64_t>>;
 
-  /// table[x][y] is the product x y. `names`, of the elements, may be empty. Throws orrery::Error where the
-  /// table is not that of a group, saying for which elements which axiom fails.
+  /// table[x][y] is the product x y. `names` names the elements and may be empty. Throws orrery::Error, with
+  /// the axiom and the elements that violate it, if the table is not that of a group.
   explicit FiniteGroup(Table table, std::vector<std::string> names = {});
 
   int64_t order() const { return static_cast<int64_t>(table_.size()); }
   int64_t identity() const { return identity_; }
   int64_t product(int64_t x, int64_t y) const { return table_[x][y]; }
   int64_t inverse(int64_t x) const { return inverses_[x]; }
-  /// Elements of which all others are products; at most log2 n of them.
+  /// A generating set of at most log2 n elements.
   const std::vector<int64_t>& generators() const { return generators_; }
   /// The conjugacy class of each element, numbered from 0 in the order of their first elements.
   const std::vector<int64_t>& conjugacy_classes() const { return classes_; }
@@ -51,12 +51,12 @@ class ORRERY_API FiniteGroup {
 /// The integers modulo n: the product of x and y is x + y.
 ORRERY_API FiniteGroup cyclic_group(int64_t n);
 
-/// The group a task works in: that of its group structure, or else the integers modulo the order of its
-/// cyclic structure. Throws orrery::UsageError where it declares neither, or labels other than the product.
+/// The group of a task: that of its group structure, or else the integers modulo the order of its cyclic
+/// structure. Throws orrery::UsageError if it declares neither, or if its labels are not the product.
 ORRERY_API FiniteGroup group_of(const Structure& structure);
 
-/// "S_5", "A_5" (permutations in cycle notation for names, all of them or the even ones), "Z_113" (one
-/// element generates it), or "group of order 8".
+/// "S_5", "A_5" (elements named as permutations in cycle notation, all of them or the even ones), "Z_113"
+/// (cyclic), or "group of order 8".
 ORRERY_API std::string name_of(const FiniteGroup& group);
 
 /// A representation that is irreducible over the real numbers: rho(x y) = rho(x) rho(y).
@@ -64,8 +64,8 @@ struct Representation {
   std::string name;
   torch::Tensor matrices;   ///< [n, d, d] float64, orthogonal
   torch::Tensor character;  ///< [n] float64: the traces
-  /// [d*d / type, n] float64: an orthonormal basis of the functions of an element that the entries of the
-  /// matrices span. All functions are sums of those of all representations, which are orthogonal.
+  /// [d*d / type, n] float64: an orthonormal basis of the functions on the group that the entries of the
+  /// matrices span. The spaces of different representations are orthogonal, and together hold all functions.
   torch::Tensor basis;
   /// 1: real, irreducible over the complex numbers too; 2: complex, the sum of a representation and its
   /// conjugate, as rotations by w_k are; 4: quaternionic, the sum of two that are equal.
@@ -84,59 +84,60 @@ struct Representation {
 ///   other  "trivial", "3d", or "3d_1", "3d_2" where several have that degree d; as eigenspaces of a random
 ///          symmetric element of the group algebra, acting from the right on the regular representation
 ///          (Dixon 1970, "Computing irreducible representations of groups"), the same at every call
-/// They have passed check_representations. Takes milliseconds for n = 120, a second for n = 720.
+/// The result has passed check_representations; tensors are on the CPU. Takes milliseconds for n = 120, a
+/// second for n = 720.
 ORRERY_API std::vector<Representation> irreducible_representations(const FiniteGroup& group);
 
 /// Throws orrery::Error unless `representations` are all irreducible representations of `group`: orthogonal
-/// matrices that multiply as the elements do, each irreducible of its type, their characters orthogonal,
-/// their bases n functions together. To 1e-10: rounding stays below 1e-11, and a mistake is of order 1/n.
+/// matrices that multiply as the elements do, each irreducible of its type, with orthogonal characters and n
+/// basis functions in all. The tolerance is 1e-10: rounding stays below 1e-11, and a mistake is of order 1/n.
 ORRERY_API void check_representations(const FiniteGroup& group,
                                       const std::vector<Representation>& representations);
 
-/// How much of m functions of an element, x [n, m], lies in each representation: its share of the sum of
-/// squares about each function's own mean. Returns [representations] float64; 0 for the trivial one, the
-/// mean; the others add up to 1, or are all 0 if all functions are constant.
+/// The share of each representation in m functions on the group, x [n, m]: of their sum of squares about each
+/// function's own mean. Returns [representations] float64; 0 for the trivial one, the mean; the others add up
+/// to 1, or are all 0 if all functions are constant.
 ORRERY_API torch::Tensor representation_shares(const torch::Tensor& x,
                                                const std::vector<Representation>& representations);
 
 /// The energies of m functions of two elements x, y about their own means, by representation. Functions of x
-/// alone, of y alone, and of the product x y alone are orthogonal where they are not constant, so that what
-/// the entries of rho(x), of rho(y) and of rho(x y) explain adds up.
+/// alone, of y alone and of the product x y alone are orthogonal unless constant, so the energies explained
+/// by the entries of rho(x), of rho(y) and of rho(x y) add up.
 struct PairEnergies {
   torch::Tensor left, right, product;  ///< [representations, m] float64; 0 for the trivial one
   /// [m] float64: the sum of squares about the mean; 0 for a function that is constant up to rounding
   torch::Tensor total;
 };
-/// values: [n*n, m], in float32 or float64.
+/// values: [n*n, m] float32 or float64, row x*n + y.
 ORRERY_API PairEnergies pair_energies(const torch::Tensor& values, const FiniteGroup& group,
                                       const std::vector<Representation>& representations);
 
-/// How logits [n*n, n], column z for the element z, lie along the functions chi(x y z^-1) of (x, y, z), one
-/// for each representation: orthogonal, and scaled to norm 1 over all n*n*n entries.
+/// The components of logits [n*n, n], column z for element z, along the functions chi(x y z^-1) of (x, y, z),
+/// one for each representation: orthogonal, and scaled to norm 1 over all n*n*n entries.
 struct CharacterFit {
   torch::Tensor coefficients;  ///< [representations] float64: inner products
-  /// [representations] float64: cosine with the logits about their overall mean; 0 for the trivial one. The
-  /// squares are shares of the variance of the logits.
+  /// [representations] float64: cosine similarity with the logits about their overall mean; 0 for the trivial
+  /// one. The squares are shares of the variance of the logits.
   torch::Tensor similarity;
 };
 ORRERY_API CharacterFit fit_characters(const torch::Tensor& logits, const FiniteGroup& group,
                                        const std::vector<Representation>& representations);
 
-/// The sum over representations of `coefficients` [representations] times the function chi(x y z^-1) scaled
-/// to norm 1: [n*n, n] float64. With those of fit_characters, it is the part of the logits along characters.
+/// The sum over representations of `coefficients` [representations] times the function chi(x y z^-1), scaled
+/// to norm 1: [n*n, n] float64. With the coefficients of fit_characters, the part of the logits along
+/// characters.
 ORRERY_API torch::Tensor character_logits(const torch::Tensor& coefficients, const FiniteGroup& group,
                                           const std::vector<Representation>& representations);
 
-/// The part of each column of x [n*n, m] that is spanned by the entries of rho(x y). Returns [n*n, m]
-/// float64.
+/// Projects each column of x [n*n, m] on the span of the entries of rho(x y). Returns [n*n, m] float64.
 ORRERY_API torch::Tensor project_on_product(const torch::Tensor& x, const FiniteGroup& group,
                                             const Representation& representation);
 
 /// The grid of a task, laid out over its group: row x*n + y holds the input of the elements x and y. Indices
-/// are the elements, or with a cyclic structure those of that.
+/// are the elements, or those of a cyclic structure.
 class ORRERY_API GroupView : public OperandGrid {
  public:
-  /// `group` is group_of(observation.structure). Throws orrery::Error if it is of another order, and what
+  /// `group` must be group_of(observation.structure). Throws orrery::Error if its order differs, and what
   /// OperandGrid throws.
   GroupView(const Observation& observation, const FiniteGroup& group);
 };

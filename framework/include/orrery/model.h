@@ -1,5 +1,6 @@
-// A model: named weights and a forward pass in which every interesting activation passes a HookPoint.
-// Names are TransformerLens's (Nanda & Bloom 2022): `blocks.0.attn.W_Q`, `blocks.0.mlp.hook_post`.
+// A model: named weights, and a forward pass that sends every activation of interest through a HookPoint.
+// Names follow TransformerLens (Nanda & Bloom 2022): `blocks.0.attn.W_Q`, `blocks.0.mlp.hook_post`. Calls on
+// one model come from one thread at a time, possibly in a forked process.
 #pragma once
 
 #include <orrery/export.h>
@@ -15,17 +16,18 @@
 
 namespace orrery {
 
-/// Sees an activation and returns what the forward pass goes on with (the same tensor, to only look).
+/// Receives an activation and returns the tensor that the forward pass continues with: the same one to
+/// observe, another of its shape, dtype and device to intervene.
 using HookFunction = std::function<torch::Tensor(const torch::Tensor&)>;
 
-/// A named place in the forward pass.
+/// A named place in the forward pass. Hooks on it run in the order in which they were added.
 class ORRERY_API HookPoint {
  public:
   HookPoint(std::string name, int64_t position_dim) : name_(std::move(name)), position_dim_(position_dim) {}
 
   const std::string& name() const { return name_; }
-  /// The dimension of the activation that runs over positions in the context (for attention patterns: over
-  /// query positions). -1: none; the activation belongs to the whole input.
+  /// The dimension of the activation that runs over positions in the context (for attention patterns, over
+  /// query positions); -1 if the activation belongs to the whole input.
   int64_t position_dim() const { return position_dim_; }
 
   torch::Tensor operator()(torch::Tensor activation) const {
@@ -46,38 +48,40 @@ struct NamedWeight {
   torch::Tensor value;
 };
 
-/// What is wanted of a forward pass over a batch that is used many times.
+/// A request for a forward pass over one batch, usually run many times.
 struct ReadOutRequest {
   torch::Tensor tokens;            ///< [batch, n_ctx] int64, on the model's device
-  std::vector<int64_t> positions;  ///< the output positions: n_read of them, from 0
-  /// Which logits count in the loss: bool [batch, n_read]. The others may be left 0, to save the work.
-  /// Undefined: all count.
+  std::vector<int64_t> positions;  ///< the output positions, n_read of them, counted from 0
+  /// The loss mask, bool [batch, n_read]: which logits count in the loss. A pass may leave the others 0 to
+  /// save work. Undefined: all count.
   torch::Tensor loss_mask = {};
-  /// Set for probes: the pass keeps the activations of `hook_points` (names, no globs), and its numbers do
-  /// not depend on which of them are listed.
+  /// Set for probes: the pass keeps the activations at `hook_points` (full names, not globs), and its numbers
+  /// do not depend on which of them are listed.
   bool observed = false;
   std::vector<std::string> hook_points = {};
 };
 
-/// A forward pass made ready for one request. It refers to the model, which must outlive it.
+/// A forward pass prepared for one request. It refers to the model and keeps the tensors of the request: the
+/// model must outlive it and stay on its device.
 class ORRERY_API ReadOutPass {
  public:
   virtual ~ReadOutPass();
-  /// Runs it with the weights of the moment. Returns logits [batch, n_read, d_vocab_out] on the model's
-  /// device, which may be differentiated.
+  /// Runs the pass with the current weights. Returns float32 logits [batch, n_read, d_vocab_out] on the
+  /// model's device, differentiable with respect to the weights.
   virtual torch::Tensor logits() = 0;
-  /// By hook point, what the last logits() met there at the output positions: [batch, n_read, ...]. An
-  /// activation without a position dimension has n_read = 1.
+  /// The activations of the last logits() call by hook point, at the output positions: [batch, n_read, ...],
+  /// on the model's device; an activation without a position dimension has n_read = 1. Empty unless the
+  /// request was observed. The next call of logits() overwrites them.
   const std::map<std::string, torch::Tensor>& activations() const { return activations_; }
 
  protected:
   std::map<std::string, torch::Tensor> activations_;
 };
 
-/// A pass that keeps no activations: `logits` is what its logits() calls.
+/// A pass whose logits() calls `logits` and that keeps no activations.
 ORRERY_API std::unique_ptr<ReadOutPass> make_pass(std::function<torch::Tensor()> logits);
 
-/// What the framework trains and probes look into.
+/// The network that the framework trains and probes analyse.
 class ORRERY_API Model {
  public:
   Model();
@@ -87,52 +91,55 @@ class ORRERY_API Model {
 
   /// The plain forward pass, through every hook point.
   /// tokens: [batch, n_ctx] int64, on the model's device. Returns float32 logits [batch, n_ctx, d_vocab_out]
-  /// there; a model with one output for the whole input gives it at every position (expand() costs nothing).
+  /// there; a model with one output for the whole input repeats it at every position (expand() copies
+  /// nothing).
   virtual torch::Tensor forward(const torch::Tensor& tokens) = 0;
 
-  /// A pass that gives what forward() gives at the output positions, and may be much faster; it runs no
-  /// hooks. Null where the model has none for this request: then plain_read_out() serves. Asked for an
-  /// observed request only where fast_read_out_keeps() its hook points. Default: null.
+  /// A pass that returns the logits of forward() at the output positions, up to rounding, and may be much
+  /// faster; it runs no hooks. Returns null if the model has none for this request, and plain_read_out() is
+  /// used. Called with an observed request only if fast_read_out_keeps() its hook points. Default: null.
   virtual std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request);
   /// Whether fast_read_out() serves observed requests for these hook points. Default: no.
   virtual bool fast_read_out_keeps(const std::vector<std::string>& hook_points) const;
 
-  /// What the model adds to the loss that is minimised: a differentiable scalar of the weights, beside weight
-  /// decay and L1. Default: an undefined tensor, nothing. Metrics leave it out of their losses.
+  /// A term that the model adds to the training loss, beside weight decay and L1: a differentiable scalar
+  /// function of the weights. Reported losses leave it out. Default: an undefined tensor, which adds nothing.
   virtual torch::Tensor penalty();
 
   /// All weights, in a fixed order: float32 leaves of the autograd graph, on device().
   const std::vector<NamedWeight>& weights() const { return parts_->weights; }
   std::vector<NamedWeight>& weights() { return parts_->weights; }
-  /// One weight itself, no copy. Throws orrery::Error, with the nearest name, if there is none of this name.
+  /// The weight of this name, not a copy. Throws orrery::Error, with the nearest name, if there is none.
   torch::Tensor weight(const std::string& name) const;
-  /// The weight of this name, null if there is none. The pointer stays good until another weight is added.
+  /// The weight of this name, or null. The pointer is valid until the next add_weight().
   const NamedWeight* find_weight(const std::string& name) const;
-  /// "embed.W_E", ...: of all weights, in their order.
+  /// The names of all weights, in the order of weights(): "embed.W_E", ...
   std::vector<std::string> weight_names() const;
 
-  /// All hook points, in the order in which a forward pass meets them.
+  /// All hook points, in the order of the forward pass.
   const std::vector<std::unique_ptr<HookPoint>>& hook_points() const { return parts_->hook_points; }
-  /// The hook point of this name, null if there is none. The pointer stays good for the model's life.
+  /// The hook point of this name, or null. The pointer is valid for the model's lifetime.
   const HookPoint* find_hook_point(const std::string& name) const;
-  /// "hook_embed", ...: of all hook points, in their order.
+  /// The names of all hook points, in the order of hook_points(): "hook_embed", ...
   std::vector<std::string> hook_point_names() const;
 
-  int64_t n_parameters() const;  ///< numbers in all weights
-  torch::Device device() const;  ///< of the weights; the CPU for a model without any
+  int64_t n_parameters() const;  ///< total over all weights
+  torch::Device device() const;  ///< of the weights; the CPU if there are none
+  /// Moves all weights, in place: handles and references to them stay valid.
   void to(torch::Device device);
 
  protected:
-  /// A model with the weights and hook points of another: for one that stands in front of it.
+  /// Constructs a model that shares the weights and hook points of another one: for wrappers.
   struct InFrontOf {
     Model& model;
   };
   explicit Model(InFrontOf other);
 
-  /// Makes a copy of `value` a weight that is trained; returns a handle to it that stays good for the model's
-  /// life. Throws orrery::Error for a name that comes twice.
+  /// Adds a trained weight, a copy of `value` (float32), and returns a handle that is valid for the model's
+  /// lifetime. Throws orrery::Error if the name is taken.
   torch::Tensor add_weight(const std::string& name, torch::Tensor value);
-  /// `position_dim`: see HookPoint. The reference stays good for the model's life.
+  /// Adds a hook point; call in the order of the forward pass. `position_dim`: see HookPoint. The reference
+  /// is valid for the model's lifetime.
   HookPoint& add_hook_point(const std::string& name, int64_t position_dim = 1);
 
  private:
@@ -143,10 +150,10 @@ class ORRERY_API Model {
   std::shared_ptr<Parts> parts_;
 };
 
-/// The pass through forward(), which every other pass is held to. `model` outlives it. Throws orrery::Error,
-/// with the nearest name, if the request names a hook point that the model has not.
+/// The pass through forward(), against which every other pass is tested. `model` must outlive it. Throws
+/// orrery::Error, with the nearest name, if the request names a hook point that the model does not have.
 ORRERY_API std::unique_ptr<ReadOutPass> plain_read_out(Model& model, ReadOutRequest request);
-/// The model's fast pass, or where it has none for this request, the plain one.
+/// The model's fast pass, or the plain one if it has none for this request. `model` must outlive it.
 ORRERY_API std::unique_ptr<ReadOutPass> read_out(Model& model, const ReadOutRequest& request);
 
 }  // namespace orrery

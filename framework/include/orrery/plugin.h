@@ -1,9 +1,9 @@
 // The line that makes a class a plugin:
 //   ORRERY_TASK(ModularArithmetic, Params, "modular_arithmetic", "1.0.0", "Arithmetic modulo a prime.")
 //   ORRERY_PROBE(FourierBasis, Params, "fourier_basis", "1.0.0", "Fourier structure of a network.")
-// One per shared library, outside of namespaces. The class has a constructor that takes Params; the name is
-// lower case letters, digits and underscores; the version, which is stored with every result, changes when
-// the numbers mean something else; the summary is one sentence.
+// One per shared library, outside any namespace. The class has a constructor that takes Params. The name
+// consists of lower case letters, digits and underscores. The version is stored with every result: raise it
+// when the numbers change their meaning. The summary is one sentence.
 #pragma once
 
 #include <orrery/abi/abi.h>
@@ -34,11 +34,11 @@ class ORRERY_API PluginDeclaration {
   std::unique_ptr<Strings> strings_;
 };
 
-/// Values from the JSON object that a plugin's `create` is given, as they are: Fields::make() says whether
-/// they fit. Throws orrery::Error where it is no such object.
+/// Parses the JSON object that a plugin's `create` receives; Fields::make() checks the values. Throws
+/// orrery::Error if it is not a JSON object of values.
 ORRERY_API Values parse_values(const char* json);
 
-/// The address of the Base in an instance; that there is one, the macros below ask for first.
+/// The address of the Base in an instance, which exists by the static_asserts below.
 template <class Base, class Class>
 void* as_base(Class* instance) {
   if constexpr (std::is_base_of_v<Base, Class>) return static_cast<Base*>(instance);

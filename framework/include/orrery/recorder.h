@@ -1,4 +1,4 @@
-// What a probe has to say about one checkpoint: scalars, tensors, figures as data, findings.
+// The results of a probe at one checkpoint: scalars, tensors, figures as data, findings.
 #pragma once
 
 #include <orrery/export.h>
@@ -12,8 +12,8 @@
 
 namespace orrery {
 
-/// Numbers drawn together. Undefined tensors are left out: a line, bar or scatter without x stands at 0, 1,
-/// ...; a heatmap without x and y has its columns and rows there.
+/// One series of numbers in a figure, of any real dtype. Tensors may be undefined: x of a line, bar or
+/// scatter is then 0, 1, ..., as are x and y of a heatmap.
 struct Trace {
   std::string name;
   torch::Tensor x;  ///< [n], or for a heatmap [columns]
@@ -25,50 +25,51 @@ struct Trace {
 struct Axis {
   std::string label;
   std::vector<std::string> ticks = {};  ///< see Figure::x_ticks
-  /// [n] or longer: where the n entries along the axis stand. Undefined: at 0, 1, ... (int64).
+  /// [n] or longer: the coordinates of the n entries along the axis. Undefined: 0, 1, ... (int64).
   torch::Tensor at = {};
 };
 
 /// Tensors [n] under the names of their traces; they may differ in length.
 using Series = std::vector<std::pair<std::string, torch::Tensor>>;
 
-/// A figure as data; any report can draw it. Units belong in the labels. Fill in the fields, or begin with
-/// one of the builders, which keep dtypes:
+/// A figure as data, for any report to draw. Put units into the labels. Fill in the fields, or start from a
+/// builder, which keeps dtypes:
 ///   Figure::bars("entropy", "Attention entropy", {"head"}, "entropy (nats)", {{"layer 0", entropy}})
 struct Figure {
   enum class Kind { line, bar, scatter, heatmap };
-  std::string name;  ///< as in file names: lower case, digits, underscores
+  std::string name;  ///< unique within a record; lower case, digits, underscores
   Kind kind = Kind::line;
-  std::string title, x_label, y_label;  ///< y_label of a heatmap belongs to its rows
+  std::string title, x_label, y_label;  ///< y_label of a heatmap labels its rows
   std::vector<Trace> traces;
   bool x_log = false, y_log = false;
-  /// Names of the positions 0, 1, ... along an axis ("head 0", "=", "(2,2,1)"); empty: the axis has numbers.
+  /// Names of the positions 0, 1, ... along an axis ("head 0", "=", "(2,2,1)"). Empty: the axis shows
+  /// numbers.
   std::vector<std::string> x_ticks = {}, y_ticks = {};
-  bool equal_axes = false;  ///< a unit is as long on x as on y, as where points lie on circles
+  bool equal_axes = false;  ///< one unit is as long on x as on y: for points on circles
 
-  /// A trace for each of `series`; all begin at the same x.
+  /// One trace for each of `series`; all start at the same x.
   ORRERY_API static Figure bars(const std::string& name, const std::string& title, Axis x,
                                 const std::string& y_label, const Series& series);
   ORRERY_API static Figure line(const std::string& name, const std::string& title, Axis x,
                                 const std::string& y_label, const Series& series);
-  /// z [rows, columns]; `scale` says what its colours stand for.
+  /// z: [rows, columns]. `scale` labels its colours.
   ORRERY_API static Figure heatmap(const std::string& name, const std::string& title, Axis x, Axis y,
                                    const std::string& scale, const torch::Tensor& z);
 };
 
-/// `text` as in the names of figures and files: letters in lower case and digits; anything else becomes an
-/// underscore.
+/// `text` in lower case, with an underscore for everything but letters and digits: for the names of figures
+/// and files.
 ORRERY_API std::string file_safe_name(std::string text);
 
-/// A typed fact that comparison understands, e.g. kind "key_frequencies" with fields order, frequencies and
-/// shares. The same kind has the same fields in every probe.
+/// A typed fact that other programs understand without knowing the probe: kind "key_frequencies" with fields
+/// order, frequencies and shares. A kind has the same fields in every probe (orrery/findings.h).
 struct Finding {
-  std::string name;  ///< one of its own among those of a record
+  std::string name;  ///< unique within a record
   std::string kind;
   Values fields;  ///< none may be called "kind"
 };
 
-/// Everything one probe recorded at one checkpoint, in the order in which it did.
+/// Everything a probe recorded at one checkpoint, each list in recording order.
 struct Record {
   std::vector<std::pair<std::string, double>> scalars;
   std::vector<std::string> headlines;  ///< names of the scalars shown while training runs
@@ -77,18 +78,21 @@ struct Record {
   std::vector<Finding> findings;
 };
 
-/// Where a probe writes. Names may contain a slash to group them: "loss/train". All calls throw orrery::Error
-/// for a name that was recorded already.
+/// Collects the results of one probe at one checkpoint. Calls may come in any order; each list keeps the
+/// order of its calls. A slash groups names: "loss/train". Every call throws orrery::Error if something of
+/// its sort was recorded under the same name.
 class ORRERY_API Recorder {
  public:
-  /// May be NaN or infinite. The name should say the unit where it is not nats or a share from 0 to 1.
+  /// `value` may be NaN or infinite. Name the unit unless it is nats or a share from 0 to 1.
   void scalar(const std::string& name, double value);
-  /// A scalar that is also shown in the live progress and the summary of a run.
+  /// Records a scalar that live progress and the summary of a run show.
   void headline(const std::string& name, double value);
-  /// Copied to the CPU; the dtype is kept. Any shape, dense and real. Throws orrery::Error if it is
-  /// undefined.
+  /// Records a detached copy on the CPU, in the dtype of `value`. Any shape; dense and real. Throws
+  /// orrery::Error if it is undefined.
   void tensor(const std::string& name, const torch::Tensor& value);
+  /// Records a figure; its tensors are copied as tensor() does, undefined ones stay undefined.
   void figure(Figure figure);
+  /// Records a finding, under Finding::name.
   void finding(Finding finding);
 
   const Record& record() const { return record_; }

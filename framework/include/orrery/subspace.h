@@ -1,7 +1,6 @@
-// A network with its activations confined to a subspace, or kept out of it: restricted and excluded loss
-// (Nanda et al. 2023, "Progress measures for grokking via mechanistic interpretability", section 5.1) and
-// their relatives. An activation x [inputs, features] can be cut in two ways, and the type says which is
-// meant:
+// Activations projected on a subspace, or off it: restricted and excluded loss (Nanda et al. 2023, "Progress
+// measures for grokking via mechanistic interpretability", section 5.1) and their relatives. The type of the
+// subspace says which dimension of an activation x [inputs, features] it is in:
 //   OverInputs    each feature is a function of the input; the subspace is one of such functions, for example
 //                 of cos w_k(a + b) and sin w_k(a + b) over all pairs (a, b)
 //   OverFeatures  each input has a vector of features; the subspace is one of directions, for example one of
@@ -20,32 +19,32 @@
 
 namespace orrery {
 
-/// An orthonormal basis of the space that the rows of x [m, d] (or the one vector x [d]) span: [rank, d]
-/// float64 on the CPU. Singular values below max(m, d) rounding errors of the largest, in the dtype of x,
-/// count as zero. Throws orrery::Error where x has another shape, entries that are not finite, or only zeros.
+/// An orthonormal basis of the span of the rows of x [m, d] (or the vector x [d]): [rank, d] float64 on the
+/// CPU. Singular values below max(m, d) times the rounding error of the largest, in the dtype of x, count as
+/// zero. Throws orrery::Error if x has another shape, is not finite, or is zero.
 ORRERY_API torch::Tensor orthonormal_rows(const torch::Tensor& x);
 
-/// A subspace of the functions of the input. Functions are given by their values, and may depend on the input
-/// through an element of a set only: the sum a + b, or a product in a finite group. Then a representation of
-/// the group, or any orthonormal basis of functions on it, gives a subspace over the pairs (Chughtai et al.
-/// 2023, "A Toy Model of Universality").
+/// A subspace of functions of the input. Functions are given by their values. They may depend on the input
+/// through an element of a set only, such as the sum a + b or a product in a finite group; then an
+/// orthonormal basis of functions on the set, such as a representation, gives a subspace over the pairs
+/// (Chughtai et al. 2023, "A Toy Model of Universality").
 class ORRERY_API OverInputs {
  public:
-  /// values [m, n]: m functions of n elements, orthonormal; m may be 0. elements [inputs] int64: the element
+  /// values: [m, n], m orthonormal functions of n elements; m may be 0. elements: [inputs] int64, the element
   /// of each input. Throws orrery::Error unless the rows are orthonormal to 1e-9 and each of the elements
-  /// 0..n-1 occurs equally often: functions that are orthogonal on the elements are then so on the inputs.
+  /// 0..n-1 occurs equally often, so that functions orthogonal on the elements are orthogonal on the inputs.
   OverInputs(const torch::Tensor& values, const torch::Tensor& elements);
-  /// rows [m, inputs]: functions of the input itself, orthonormal.
+  /// rows: [m, inputs], orthonormal functions of the input itself.
   explicit OverInputs(const torch::Tensor& rows);
 
-  /// This subspace and `other` together. Throws orrery::Error unless both are over the same number of inputs
-  /// and orthogonal to each other.
+  /// The sum of this subspace and `other`. Throws orrery::Error unless both have the same number of inputs
+  /// and are orthogonal to each other.
   OverInputs plus(const OverInputs& other) const;
 
   int64_t dimension() const;
   int64_t n_inputs() const { return n_inputs_; }
-  /// The part of x [inputs, ...] in the subspace, for each trailing entry: float64, in the shape and on the
-  /// device of x. Throws orrery::UsageError if x is over another number of inputs.
+  /// Projects each trailing entry of x [inputs, ...] on the subspace: float64, in the shape and on the device
+  /// of x. Throws orrery::UsageError if x has another number of inputs.
   torch::Tensor project(const torch::Tensor& x) const;
 
  private:
@@ -58,15 +57,15 @@ class ORRERY_API OverInputs {
   int64_t n_inputs_ = 0;
 };
 
-/// A subspace of directions.
+/// A subspace of directions in feature space.
 class ORRERY_API OverFeatures {
  public:
-  /// rows [m, d]: directions, orthonormal. Throws orrery::Error unless they are, to 1e-9.
+  /// rows: [m, d], directions. Throws orrery::Error unless they are orthonormal to 1e-9.
   explicit OverFeatures(const torch::Tensor& rows);
 
   int64_t dimension() const { return rows_.size(0); }
   int64_t n_features() const { return rows_.size(1); }
-  /// The part of x [..., d] in the subspace: float64, in the shape and on the device of x. Throws
+  /// Projects x [..., d] on the subspace: float64, in the shape and on the device of x. Throws
   /// orrery::UsageError if the last dimension of x is not d.
   torch::Tensor project(const torch::Tensor& x) const;
 
@@ -76,31 +75,31 @@ class ORRERY_API OverFeatures {
 
 using Subspace = std::variant<OverInputs, OverFeatures>;
 
-/// The rows of fourier_basis(n) that belong to `frequencies`: [m, n] float64, in the order given, the cosine
-/// of each before its sine. Throws orrery::Error for a frequency outside 1..floor(n/2) or one given twice.
+/// The rows of fourier_basis(n) that belong to `frequencies`: [m, n] float64, in the given order, the cosine
+/// of each before its sine. Throws orrery::Error for a frequency that repeats or is not in 1..floor(n/2).
 ORRERY_API torch::Tensor wave_functions(int64_t n, const std::vector<int64_t>& frequencies);
-/// 1..floor(n/2).
+/// The frequencies 1..floor(n/2).
 ORRERY_API std::vector<int64_t> all_frequencies(int64_t n);
 
-/// `functions` [m, n], orthonormal, of the sum i + j (mod n), over the pairs (i, j) in the order of i*n + j:
+/// Orthonormal `functions` [m, n] of the sum i + j (mod n), over the pairs (i, j) in the order of i*n + j:
 /// with wave_functions, the space of waves in the sum.
 ORRERY_API OverInputs functions_of_sum(const torch::Tensor& functions);
 /// `functions` [m, n] of i alone and of j alone, over the same pairs: 2 m dimensions. Throws orrery::Error
-/// unless each function is orthogonal to the constant, which would be both of i and of j.
+/// unless each function is orthogonal to the constant, which is a function of i and of j.
 ORRERY_API OverInputs functions_of_operands(const torch::Tensor& functions);
 
-/// A tensor of a safetensors file, on the CPU. `name` may be empty if the file holds one only. Throws
-/// orrery::UsageError where there is no such file or tensor, or the file is not a safetensors file. A
-/// relative path starts at the folder the program was started in.
+/// Reads a tensor from a safetensors file, to the CPU. `name` may be empty if the file holds only one. Throws
+/// orrery::UsageError if there is no such file or tensor, or if the file is not a safetensors file. Relative
+/// paths start at the current directory.
 ORRERY_API torch::Tensor read_tensor(const std::string& path, const std::string& name = "");
 
-/// What to do with the part x' of an activation that lies in the subspace.
+/// What a cut does with x', the projection of an activation x on the subspace.
 enum class Part {
   keep,   ///< x becomes x'
   remove  ///< x becomes x - x'
 };
 
-/// What happens to the constant term, the mean over inputs.
+/// What a cut does with the constant term, the mean over inputs.
 enum class Bias {
   none,   ///< it is cut as the rest is: functions cos w_k(a + b) do not hold it, so keep loses it
   site,   ///< the activation less its mean is cut, then the mean added back; for OverFeatures with
@@ -108,7 +107,7 @@ enum class Bias {
   logits  ///< the mean of each logit is put back to what it was (restricted loss, Nanda et al. 2023)
 };
 
-/// At which positions of the context a hook point is cut.
+/// The positions of the context at which a hook point is cut.
 enum class Positions { read_out, all };
 
 /// A cut. Sites:
@@ -127,27 +126,27 @@ struct SubspaceCut {
   Positions positions = Positions::read_out;
 };
 
-/// x cut, in float64: [inputs, ..., features]. Bias::logits does to x what Bias::none does. Throws
-/// orrery::UsageError where Bias::site is to keep a mean of which OverInputs holds a part.
+/// Cuts x [inputs, ..., features]: float64, in the shape of x. Bias::logits acts as Bias::none here. Throws
+/// orrery::UsageError if Bias::site should keep a mean that lies partly in OverInputs.
 ORRERY_API torch::Tensor cut(const SubspaceCut& how, const torch::Tensor& x);
 
-/// The inputs that a cut is made over, in the order in which OverInputs speaks of them.
+/// The inputs a cut applies to, in OverInputs order.
 struct LaidOutInputs {
   torch::Tensor rows;    ///< [inputs] int64: rows of the task's grid
   torch::Tensor logits;  ///< [inputs, classes] float64: what the network says there
 };
-/// The pairs (i, j) in the order of i*n + j, with the logits of all classes.
+/// The pairs (i, j) of a grid in the order of i*n + j, with the logits of all classes.
 ORRERY_API LaidOutInputs laid_out(const OperandGrid& grid);
 
-/// The logits [inputs, classes] float64 of the network with the cut made. The observation must be of
+/// The logits of the network under the cut: [inputs, classes] float64. The observation must be of
 /// Inputs::grid. Throws orrery::UsageError for a site that the model does not have, a subspace that does not
-/// fit it, and for "neurons" where logits are not linear in them (a second layer, LayerNorm).
+/// fit the site, and for "neurons" if the logits are not linear in them (a second layer, LayerNorm).
 ORRERY_API torch::Tensor cut_logits(const SubspaceCut& how, const LaidOutInputs& inputs,
                                     const Observation& observation);
 
-/// The figure "loss_without_each": bars of the losses, by set of inputs, without each of several parts of a
-/// network in turn. without: the names of what is left out ("nothing", "k=14", ..., "all keys") with their
-/// losses as OperandGrid::losses gives them, all of the same sets.
+/// The figure "loss_without_each": bars of the losses by set of inputs, with each of several parts of a
+/// network ablated in turn. without: names of what is ablated ("nothing", "k=14", ..., "all keys") with their
+/// losses, all for the same sets, as OperandGrid::losses returns them.
 ORRERY_API Figure loss_without_each(const std::string& title, const std::string& x_label,
                                     const std::string& y_label,
                                     const std::vector<std::pair<std::string, Losses>>& without);

@@ -1,4 +1,4 @@
-// A task: what is learned. It says how long its inputs are and which vocabulary they use, makes the data, and
+// A task: what a network learns. It defines the shapes and vocabulary of its inputs, generates the data, and
 // declares the structure that probes may rely on. Register one with ORRERY_TASK (orrery/plugin.h).
 #pragma once
 
@@ -16,40 +16,43 @@
 
 namespace orrery {
 
-/// What is minimised, as a mean over the labels that count.
+/// The training loss, a mean over the labels that the loss mask (Batch::scored) keeps.
 enum class Loss {
   cross_entropy,  ///< of d_vocab_out classes, in nats
   hinge  ///< max(0, 1 - y z) for one logit z (d_vocab_out is 1) and y = 2 label - 1; labels are 0 and 1
 };
 
-/// The shapes of a task: all that is needed to build a model for it.
+/// The shapes of a task: everything needed to build a model for it.
 struct TaskSpec {
-  int64_t d_vocab = 0;                 ///< number of input tokens
-  int64_t d_vocab_out = 0;             ///< number of output classes
-  int64_t n_ctx = 0;                   ///< tokens in an input
-  std::vector<int64_t> read_out = {};  ///< ascending positions whose logits are scored; n_read of them
-  /// Names of the loss groups that Batch::groups refers to; empty when the task has one loss only.
+  int64_t d_vocab = 0;      ///< number of input tokens
+  int64_t d_vocab_out = 0;  ///< number of output classes
+  int64_t n_ctx = 0;        ///< tokens in an input
+  /// The output positions, n_read of them, ascending and counted from 0: those whose logits are scored.
+  std::vector<int64_t> read_out = {};
+  /// Names of the loss groups that Batch::groups refers to; empty if the task has only one loss.
   std::vector<std::string> groups = {};
   Loss loss = Loss::cross_entropy;
-  /// Training batches are drawn by Task::sample, without end; Split::train is a sample that is only scored.
+  /// Training batches are drawn by Task::sample without end, and Split::train is a sample used for scoring
+  /// only.
   bool endless = false;
 };
 
-/// Examples. All tensors lie on the CPU; the framework moves them.
+/// A batch of examples. Tasks and probes see its tensors on the CPU; the framework moves them.
 struct Batch {
   torch::Tensor tokens = {};  ///< [batch, n_ctx] int64, each in [0, d_vocab)
   torch::Tensor labels = {};  ///< [batch, n_read] int64, each in [0, d_vocab_out)  (0 or 1 for Loss::hinge)
-  /// [batch, n_read] bool: which labels count. Undefined: all of them.
+  /// The loss mask, [batch, n_read] bool: which labels count. Undefined: all of them.
   torch::Tensor scored = {};
   /// [batch, n_read] int64: index into TaskSpec::groups. Undefined: the task has no groups.
   torch::Tensor groups = {};
-  /// [batch, n_ctx] int64: the nearest earlier position of which this token is the repeat, -1 where it is
-  /// none. Undefined unless the task declares RepeatStructure.
+  /// [batch, n_ctx] int64: the nearest earlier position that this token repeats, -1 if it repeats none.
+  /// Undefined unless the task declares RepeatStructure.
   torch::Tensor repeat_of = {};
 
   int64_t size() const { return tokens.defined() ? tokens.size(0) : 0; }
   /// The examples `rows` (int64 [n]), in that order.
   ORRERY_API Batch rows(const torch::Tensor& rows) const;
+  /// This batch with all defined tensors on `device`.
   ORRERY_API Batch to(torch::Device device) const;
 };
 
@@ -57,44 +60,48 @@ struct Batch {
 struct Split {
   Batch train = {};
   Batch test = {};
-  /// Every possible input, where the task is small enough to list them; `train_rows` and `test_rows` (int64)
-  /// then say which of its rows the other two are.
+  /// Every possible input, if the task is small enough to list them. Then train and test are its rows
+  /// `train_rows` [n_train] and `test_rows` [n_test], int64.
   std::optional<Batch> grid = {};
   torch::Tensor train_rows = {}, test_rows = {};
 
-  /// A split of `grid`: train and test are its rows `train_rows` [n_train] and `test_rows` [n_test], int64.
+  /// Splits `grid` into its rows `train_rows` [n_train] and `test_rows` [n_test], int64.
   ORRERY_API static Split of_grid(Batch grid, torch::Tensor train_rows, torch::Tensor test_rows);
 };
 
-/// What a task plugin implements. Parameters reach the constructor; it may throw orrery::UsageError about
-/// them. The host checks the shapes, dtypes and ranges that spec() and split() return, and names the task in
-/// what it says.
+/// The interface of a task plugin. The constructor takes the parameters and may throw orrery::UsageError
+/// about them. The host checks the shapes, dtypes and ranges that spec() and split() return, and names the
+/// task in its errors.
+/// Threads: the host calls an instance from one thread at a time, possibly in a forked process. Any function
+/// may be called more than once: spec() and structure() must return the same values every time, split() and
+/// sample() must depend only on the parameters and the state of `rng`.
 class ORRERY_API Task {
  public:
   virtual ~Task();
 
+  /// The shapes. Constant: called before and after split(), any number of times.
   virtual TaskSpec spec() const = 0;
 
-  /// The data. Same generator state, same data, bit for bit; draw from `rng` only.
+  /// The data, on the CPU. The same generator state must give the same data, bit for bit; draw from `rng`
+  /// only.
   virtual Split split(torch::Generator rng) const = 0;
 
-  /// `batch_size` fresh training examples, where spec().endless; else never called. Draw from `rng` only.
+  /// `batch_size` new training examples, on the CPU. Called only if spec().endless. Draw from `rng` only.
   virtual Batch sample(int64_t batch_size, torch::Generator rng) const;
 
-  /// A model of the task's own, its weights drawn from `rng`, where the config says `[model] kind = "task"`.
-  /// Its forward() takes tokens [batch, n_ctx] to logits [batch, n_ctx, d_vocab_out]. Default: null, the task
-  /// has none.
+  /// A model that the task brings itself, on the CPU, its weights drawn from `rng`; used if the config says
+  /// `[model] kind = "task"`. Model::forward gives its shapes. Default: null, the task has none.
   virtual std::unique_ptr<Model> make_model(torch::Generator rng) const;
 
-  /// What probes may rely on. Default: nothing.
+  /// The structure that probes may rely on. Default: none.
   virtual Structure structure() const;
 
-  /// `tokens` as a person would write it: "50 + 70 =". Default: the numbers, separated by spaces.
-  /// tokens: [n_ctx] int64.
+  /// `tokens` ([n_ctx] int64, on the CPU) as a person would write them: "50 + 70 =". Default: the numbers,
+  /// separated by spaces.
   virtual std::string show(const torch::Tensor& tokens) const;
 };
 
-/// A CPU generator whose stream depends on `seed` alone.
+/// A CPU generator whose stream depends only on `seed`.
 ORRERY_API torch::Generator make_generator(uint64_t seed);
 
 }  // namespace orrery

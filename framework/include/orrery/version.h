@@ -1,4 +1,4 @@
-// Which Orrery, and which LibTorch, this is.
+// The versions of Orrery and LibTorch.
 #pragma once
 
 #include <orrery/export.h>
@@ -7,7 +7,7 @@
 
 namespace orrery {
 
-ORRERY_API std::string version();        ///< of Orrery: "0.2.0"
-ORRERY_API std::string torch_version();  ///< of the LibTorch it was built with: "1.13.0"
+ORRERY_API std::string version();        ///< of Orrery, "0.2.0"
+ORRERY_API std::string torch_version();  ///< of the LibTorch that Orrery was built with, "1.13.0"
 
 }  // namespace orrery

@@ -47,7 +47,7 @@ torch::Tensor CyclicView::logit_shares() const {
   const double variance = (scored - scored.mean()).square().sum().item<double>();
   auto energy = logit_coefficients().square();
   energy[0] = 0;
-  // Logits that are all equal vary by rounding only.
+  // The variance of equal logits is rounding noise.
   const double rounding = std::numeric_limits<double>::epsilon();
   const bool varies = variance > scored.square().sum().item<double>() * rounding * rounding;
   return varies ? energy / variance : torch::zeros_like(energy);

@@ -50,7 +50,7 @@ torch::Tensor fourier_basis(int64_t n) {
   if (n < 1) throw Error(fmt::format("there is no Fourier basis of order {}", n));
   const auto frequency = frequency_of_row(n).unsqueeze(1);
   const auto is_sine = torch::logical_and(torch::remainder(torch::arange(n), 2) == 0, torch::arange(n) > 0);
-  // The product is reduced before it becomes an angle: exact, however large n is.
+  // Reduces the product before it becomes an angle: exact for any n.
   const auto angle = torch::remainder(frequency * torch::arange(n), n).to(torch::kFloat64) * (2 * M_PI / n);
   const auto waves = torch::where(is_sine.unsqueeze(1), angle.sin(), angle.cos());
   const auto alone = torch::logical_or(frequency == 0, frequency * 2 == n);  // const, and cos n/2: no sine
@@ -89,7 +89,7 @@ NeuronSpectrum neuron_spectrum(const torch::Tensor& neurons) {
   const auto energy = pooled(pooled(components, 0), 1).to(torch::kFloat64);  // [half + 1, half + 1, m]
   const auto total = energy.sum(at::IntArrayRef{0, 1});
 
-  // What is left of a constant after centring is rounding, and its frequencies mean nothing.
+  // After centring, a constant is rounding noise; its frequencies are meaningless.
   const double rounding =
       16 * (neurons.scalar_type() == torch::kFloat64 ? std::numeric_limits<double>::epsilon()
                                                      : std::numeric_limits<float>::epsilon());
@@ -117,8 +117,7 @@ torch::Tensor cosine_coefficients(const torch::Tensor& x) {
     throw Error(fmt::format("expected values [n*n, n], n = {}, got {} columns", n, x.size(1)));
   const auto means = means_by_sum(x, n);
   const auto basis = basis_like(n, means);
-  // cos w(s - c) = cos ws cos wc + sin ws sin wc, so only the diagonal of the transform over s and c is
-  // needed.
+  // cos w(s - c) = cos ws cos wc + sin ws sin wc, so the diagonal of the transform over s and c is enough.
   const auto diagonal = pooled(basis.matmul(means).mul(basis).sum(1), 0);
   auto scale = torch::full({n / 2 + 1}, std::sqrt(n / 2.0), means.options());
   scale[0] = std::sqrt(static_cast<double>(n));

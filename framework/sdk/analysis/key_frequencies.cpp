@@ -55,7 +55,7 @@ void KeyFrequencyParams::check() const {
 
 void KeyFrequencyParams::add_to(Needs& needs) const {
   if (rule == "neurons") needs.activations.push_back("*mlp.hook_post");
-  // Which weight it is depends on the model: operand_embedding finds it.
+  // Which weight that is depends on the model: operand_embedding finds it.
   if (rule == "embedding") needs.weights.push_back("*W_*");
 }
 

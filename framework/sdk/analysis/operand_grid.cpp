@@ -13,7 +13,7 @@ const char* const kOneToOne =
     "the task's structure() is to give every index to exactly one of its left values, right values and "
     "classes";
 
-// Where each index stands in `map`: [order] values. What the map has no index for is left out.
+// The position of each index in `map`: [order]. Values without an index are left out.
 torch::Tensor inverse_of(const std::vector<int64_t>& map, int64_t order, const std::string& name) {
   std::vector<int64_t> values(order, -1);
   for (size_t value = 0; value < map.size(); ++value) {
@@ -50,7 +50,7 @@ const Batch& grid_of(const Observation& observation) {
   return *split.grid;
 }
 
-// The row that holds each of `order`^2 pairs. pairs [rows], -1 for none.
+// The row that holds each of the `order`^2 pairs. pairs: [rows], -1 for none.
 torch::Tensor rows_of(const torch::Tensor& pairs, int64_t order) {
   std::vector<int64_t> rows(order * order, -1);
   const auto pair = pairs.contiguous();
@@ -71,7 +71,7 @@ torch::Tensor rows_of(const torch::Tensor& pairs, int64_t order) {
   return torch::tensor(rows, torch::kInt64);
 }
 
-// The entries of `rows` that are among `chosen`, as positions in `rows`.
+// The positions in `rows` of the entries that are in `chosen`.
 torch::Tensor pairs_among(const torch::Tensor& rows, const torch::Tensor& chosen, int64_t grid_size) {
   const auto is_chosen = torch::zeros({grid_size}, torch::kBool).index_fill_(0, chosen, true);
   return is_chosen.index_select(0, rows).nonzero().flatten();
@@ -156,7 +156,7 @@ OperandGrid::OperandGrid(OperandIndices indices, const Observation& observation)
   train_ = pairs_among(rows_, observation.split.train_rows, grid.size());
   test_ = pairs_among(rows_, observation.split.test_rows, grid.size());
 
-  // An unembedding may have columns beyond the classes, for "=" in published networks: they are no answers.
+  // An unembedding may have columns beyond the classes, for "=" in published networks: they are not classes.
   if (observation.logits.size(2) < indices_.n_classes())
     throw Error(fmt::format("the structure speaks of {} classes, the logits of {}", indices_.n_classes(),
                             observation.logits.size(2)));

@@ -13,7 +13,7 @@ std::string of_operand(const Model& model, const std::string& name, int64_t posi
   return model.find_weight(own) ? own : "";
 }
 
-// The embedding as the forward pass has it. hook_embed is [batch, positions or the two operands, d].
+// The embedding as the forward pass computes it. hook_embed is [batch, positions or the two operands, d].
 torch::Tensor embedding_by_running(const Observation& observation, int64_t position) {
   const TaskSpec& spec = observation.spec;
   const auto tokens = torch::arange(spec.d_vocab, torch::kInt64).unsqueeze(1).expand({-1, spec.n_ctx});
@@ -29,7 +29,7 @@ torch::Tensor embedding_by_running(const Observation& observation, int64_t posit
       "neurons only find the key frequencies, choose another rule");
 }
 
-// The weights of `model` that neurons write with: one for each layer of a transformer, the last of an mlp.
+// The output weights of the neurons of `model`: one per layer of a transformer, the last of an mlp.
 std::vector<std::string> output_weights(const Model& model) {
   std::vector<std::string> names = model.weight_names();
   std::erase_if(names, [](const std::string& name) { return !matches("*mlp.W_out", name); });

@@ -21,8 +21,8 @@ torch::Tensor squares_of(const FiniteGroup& group) {
   return torch::tensor(squares, torch::kInt64);
 }
 
-// By the norm of the character and the indicator of Frobenius and Schur: 1, 2 or 4, and 0 for what is
-// reducible (Serre 1977, "Linear Representations of Finite Groups", section 13.2).
+// The type by the norm of the character and the Frobenius-Schur indicator: 1, 2 or 4, and 0 if reducible
+// (Serre 1977, "Linear Representations of Finite Groups", section 13.2).
 int64_t type_of(const FiniteGroup& group, const torch::Tensor& character) {
   const double norm = character.square().mean().item<double>();
   const double indicator = character.index_select(0, squares_of(group)).mean().item<double>();

@@ -1,4 +1,4 @@
-// The ways to irreducible representations, each with its own file.
+// Constructions of irreducible representations; each kind of group has its own .cpp file.
 #pragma once
 
 #include <orrery/groups.h>
@@ -9,11 +9,11 @@
 
 namespace orrery {
 
-/// Entry i is where i goes; counted from 0.
+/// Entry i is the image of i; counted from 0.
 using Permutation = std::vector<int64_t>;
 
-/// The elements as permutations of 0..degree-1, where their names are permutations in cycle notation that
-/// multiply as the table says (first the right factor).
+/// The elements as permutations of 0..degree-1, read from names in cycle notation, if these multiply as the
+/// table says (right factor first).
 struct PermutationGroup {
   std::vector<Permutation> elements;
   int64_t degree = 0;
@@ -21,12 +21,12 @@ struct PermutationGroup {
 };
 std::optional<PermutationGroup> as_permutations(const FiniteGroup& group);
 
-/// The first element whose powers are all elements, or -1.
+/// The first element that generates the group, or -1 if none does.
 int64_t cyclic_generator(const FiniteGroup& group);
 
 /// A partition of n, its parts in descending order.
 using Partition = std::vector<int64_t>;
-/// All of n, in descending order: (3), (2,1), (1,1,1).
+/// All partitions of n in descending order: (3), (2,1), (1,1,1).
 std::vector<Partition> partitions(int64_t n);
 /// "trivial", "sign", "standard (4,1)", "(3,2)".
 std::string name_of(const Partition& partition);

@@ -11,7 +11,7 @@ namespace {
 
 using torch::Tensor;
 
-// Neurons looked at together: 7 MB of doubles for S_5, which stays in the cache.
+// Neurons processed together: 7 MB of doubles for S_5, which stays in cache.
 constexpr int64_t kColumns = 64;
 
 void check_pairs(const Tensor& x, const FiniteGroup& group) {
@@ -37,8 +37,8 @@ Tensor energies(const Tensor& x, const std::vector<Representation>& representati
   return torch::stack(all);
 }
 
-// Sums of squares of x [rows, m] about the means of its columns. What is left of a constant after that is
-// rounding: such a column has 0.
+// Sums of squares of x [rows, m] about the means of its columns; 0 for a column that is constant up to
+// rounding.
 Tensor energy_about_mean(const Tensor& x, double epsilon) {
   const auto squares = x.square().sum(0), energy = (x - x.mean(0)).square().sum(0);
   const double rounding = 16 * epsilon;
@@ -71,7 +71,7 @@ PairEnergies pair_energies(const Tensor& values, const FiniteGroup& group,
     const auto x = some.to(torch::kFloat64).contiguous();
     const auto grid = x.view({n, n, x.size(1)});
     total.push_back(energy_about_mean(x, epsilon_of(values)));
-    // A function of x alone takes each of its values n times. A constant has no energy but rounding.
+    // A function of x alone takes each of its values n times. The energy of a constant is rounding noise.
     const auto times = (total.back() > 0).to(torch::kFloat64) * static_cast<double>(n);
     left.push_back(energies(grid.mean(1), representations) * times);
     right.push_back(energies(grid.mean(0), representations) * times);
@@ -86,7 +86,8 @@ CharacterFit fit_characters(const Tensor& logits, const FiniteGroup& group,
   const int64_t n = group.order();
   if (logits.size(1) != n)
     throw Error(fmt::format("expected logits [n*n, n], n = {}, got {} columns", n, logits.size(1)));
-  // Sums over all (x, y, z) with the same x y z^-1: first over pairs with the same product, then over these.
+  // Sums over all (x, y, z) with the same x y z^-1: first over pairs with the same product, then over
+  // products.
   const auto by_product = means_by_product(logits, group).mul(static_cast<double>(n)).flatten();
   const auto sums = torch::zeros({n}, torch::kFloat64).index_add_(0, group.quotients(), by_product);
   std::vector<Tensor> coefficients;

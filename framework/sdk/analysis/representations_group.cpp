@@ -48,7 +48,7 @@ std::vector<int64_t> find_inverses(const Table& table, int64_t identity) {
   return inverses;
 }
 
-// Adds to `reached`, closed under products with the earlier generators, what `generators` reach.
+// Extends `reached`, closed under products with the earlier generators, to the closure under `generators`.
 void close(std::vector<bool>& reached, const Table& table, const std::vector<int64_t>& generators) {
   std::vector<int64_t> open;
   for (size_t x = 0; x < reached.size(); ++x)
@@ -76,8 +76,8 @@ std::vector<int64_t> find_generators(const Table& table, int64_t identity) {
   return generators;
 }
 
-// Light's test: the a with (x a) y = x (a y) for all x, y are closed under products, so that generators are
-// enough.
+// Light's test of associativity: the a with (x a) y = x (a y) for all x, y are closed under products, so
+// testing generators is enough.
 void check_associative(const Table& table, const std::vector<int64_t>& generators) {
   for (const int64_t a : generators)
     for (size_t x = 0; x < table.size(); ++x)

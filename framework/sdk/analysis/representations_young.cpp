@@ -17,7 +17,7 @@ namespace {
 
 using Cycle = std::vector<int64_t>;
 
-// The numbers of "123", "1 2 10" or "1,2,10"; nothing where it is no such list.
+// The numbers of "123", "1 2 10" or "1,2,10"; nullopt if it is not such a list.
 std::optional<Cycle> parse_cycle(const std::string& text) {
   const bool separated = text.find_first_of(" ,") != std::string::npos;
   Cycle cycle;
@@ -38,7 +38,7 @@ std::optional<Cycle> parse_cycle(const std::string& text) {
   return cycle;
 }
 
-// The cycles of "(12)(345)"; nothing where that is not how it is written.
+// The cycles of "(12)(345)"; nullopt if it is not cycle notation.
 std::optional<std::vector<Cycle>> parse_cycles(const std::string& name) {
   std::vector<Cycle> cycles;
   for (size_t at = 0; at < name.size();) {
@@ -53,7 +53,7 @@ std::optional<std::vector<Cycle>> parse_cycles(const std::string& name) {
   return cycles;
 }
 
-// The permutation of 0..degree-1 with disjoint `cycles` of numbers from 1; nothing if a number is repeated.
+// The permutation of 0..degree-1 with disjoint `cycles` of numbers from 1; nullopt if a number repeats.
 std::optional<Permutation> permutation_of(const std::vector<Cycle>& cycles, int64_t degree) {
   Permutation x(degree);
   std::iota(x.begin(), x.end(), 0);
@@ -79,7 +79,7 @@ bool is_even(const Permutation& x) {
   return inversions % 2 == 0;
 }
 
-// Whether the permutations differ and multiply as the elements do; checked on generators, which is enough.
+// Whether the permutations differ and multiply as the elements do; generators are enough.
 bool multiply_alike(const FiniteGroup& group, const std::vector<Permutation>& elements) {
   if (std::set<Permutation>(elements.begin(), elements.end()).size() != elements.size()) return false;
   for (const int64_t g : group.generators())
@@ -117,8 +117,8 @@ Partition conjugate(const Partition& partition) {
   return columns;
 }
 
-// A standard Young tableau: entry i is the row that the number i + 1 stands in. Each row is filled from the
-// left, and is never longer than the one above.
+// A standard Young tableau: entry i is the row of the number i + 1. Rows are filled from the left and are
+// never longer than the row above.
 using Tableau = std::vector<int64_t>;
 
 void add_tableaux(const Partition& shape, Partition filled, const Tableau& start, std::vector<Tableau>& all) {
@@ -133,7 +133,7 @@ void add_tableaux(const Partition& shape, Partition filled, const Tableau& start
   }
 }
 
-// Column less row of each number.
+// The content of each number: its column minus its row.
 std::vector<int64_t> contents(const Tableau& tableau) {
   std::map<int64_t, int64_t> filled;
   std::vector<int64_t> all;
@@ -141,8 +141,8 @@ std::vector<int64_t> contents(const Tableau& tableau) {
   return all;
 }
 
-// The matrix of the swap of i and i + 1: column T holds 1/r at T and sqrt(1 - 1/r^2) at the tableau in which
-// the two have changed places, r being by how much the content of i + 1 is larger.
+// The matrix of the swap of i and i + 1: column T holds 1/r at T and sqrt(1 - 1/r^2) at the tableau with the
+// two exchanged, where r is the content of i + 1 minus that of i.
 struct Swap {
   std::vector<double> stays;    // per tableau
   std::vector<size_t> partner;  // itself where changing places gives no standard tableau; then r is 1 or -1

@@ -12,7 +12,8 @@
 namespace orrery {
 namespace {
 
-// Rounding of inner products of unit vectors stays below it up to a million entries; rows in float32 do not.
+// Above the rounding of inner products of float64 unit vectors with up to a million entries, below that of
+// float32 ones.
 constexpr double kOrthonormal = 1e-9;
 
 // Throws unless x [m, d] has orthonormal rows.
@@ -30,7 +31,7 @@ void check_orthonormal(const torch::Tensor& x, const char* what) {
 
 torch::Tensor as_rows(const torch::Tensor& x) { return x.detach().to(torch::kCPU, torch::kFloat64); }
 
-// The inputs sorted by their element, those of one element in their own order: [inputs].
+// The inputs stably sorted by their element: [inputs].
 torch::Tensor sorted_by_element(const torch::Tensor& elements, int64_t n) {
   const auto element = elements.contiguous();
   const int64_t* at = element.data_ptr<int64_t>();
@@ -120,7 +121,7 @@ torch::Tensor OverInputs::project(const torch::Tensor& x) const {
   auto result = torch::zeros_like(flat);
   for (const Functions& part : parts_) {
     const int64_t n = part.values.size(1);
-    // Functions of the element see no more of x than its mean over the inputs of each element.
+    // Functions of the element depend on x only through its mean over the inputs of each element.
     const auto means =
         flat.index_select(0, part.by_element.to(x.device())).view({n, n_inputs_ / n, flat.size(1)}).mean(1);
     const auto rows = part.values.to(x.device());

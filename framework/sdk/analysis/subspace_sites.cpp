@@ -37,7 +37,7 @@ torch::Tensor logits_of(const Observation& observation, const torch::Tensor& row
       .to(torch::kCPU, torch::kFloat64);
 }
 
-// Whether switching the neurons off takes x W_L from the logits, tried on a few inputs. LayerNorm and further
+// Checks on a few inputs that ablating the neurons subtracts x W_L from the logits. LayerNorm and further
 // layers change logits by about their own size, rounding by 1e-6 of it.
 void check_linear(const Observation& observation, const LaidOutInputs& inputs, const std::string& hook,
                   const Neurons& neurons) {
@@ -111,7 +111,7 @@ torch::Tensor at_hook_points(const SubspaceCut& how, const LaidOutInputs& inputs
   return logits_of(observation, inputs.rows, inputs.logits.size(1), hooks);
 }
 
-// Bias::site with functions that are not orthogonal to the constant would neither keep the mean nor be a
+// Bias::site with functions that are not orthogonal to the constant would not keep the mean, and not be a
 // projection.
 void check_bias(const SubspaceCut& how) {
   const auto* over_inputs = std::get_if<OverInputs>(&how.subspace);

@@ -32,7 +32,7 @@ std::string nearest(const std::string& name, const std::vector<std::string>& can
   std::string best;
   size_t best_distance = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string& candidate : candidates)
-    // A distance of the whole length means that the two have nothing in common.
+    // A distance of the whole length means that the names have nothing in common.
     if (const size_t distance = edit_distance(name, candidate);
         distance < std::min(best_distance, std::max(name.size(), candidate.size()))) {
       best = candidate;

@@ -7,7 +7,7 @@
 namespace orrery {
 namespace {
 
-// Where `n` entries stand along an axis of a figure.
+// The coordinates of `n` entries along an axis of a figure.
 torch::Tensor places_on(const Axis& axis, int64_t n, const std::string& figure) {
   if (!axis.at.defined()) return torch::arange(n, torch::kInt64);
   if (axis.at.dim() != 1 || axis.at.size(0) < n)

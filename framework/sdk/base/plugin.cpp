@@ -47,7 +47,7 @@ Value from_json(const json& node) {
 
 }  // namespace
 
-// A deque does not move its entries, so the pointers in `info` and `parameters` stay good.
+// A deque does not move its entries, so the pointers in `info` and `parameters` stay valid.
 struct PluginDeclaration::Strings {
   std::deque<std::string> texts;
   std::vector<orrery_parameter> parameters;

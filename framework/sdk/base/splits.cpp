@@ -14,8 +14,8 @@
 namespace orrery {
 namespace {
 
-// The init_by_array of Matsumoto & Nishimura's mt19937ar.c, by which CPython turns an integer of any size
-// into the state of the generator: a seed sequence for std::mt19937, whose own seeding is another one.
+// The init_by_array of Matsumoto & Nishimura's mt19937ar.c, with which CPython seeds its generator from an
+// integer of any size: a seed sequence for std::mt19937, whose own seeding differs.
 class InitByArray {
  public:
   using result_type = uint32_t;
@@ -53,7 +53,7 @@ class InitByArray {
   std::vector<uint32_t> key_;  // the seed in words of 32 bits, the lowest first
 };
 
-// CPython's _randbelow_with_getrandbits: as many bits as `end` has, drawn until they are below it.
+// CPython's _randbelow_with_getrandbits: draws as many bits as `end` has until they are below it.
 uint32_t random_below(uint32_t end, std::mt19937& bits) {
   const int surplus = 32 - std::bit_width(end);
   auto drawn = static_cast<uint32_t>(bits()) >> surplus;
@@ -61,7 +61,7 @@ uint32_t random_below(uint32_t end, std::mt19937& bits) {
   return drawn;
 }
 
-// A row number at `place` ("train.txt:3"), which is to be from 0 to n-1.
+// Parses a row number, 0 to n-1, at `place` ("train.txt:3").
 int64_t row_number(const std::string& word, int64_t n, const std::string& place) {
   int64_t row = -1;
   const char* end = word.data() + word.size();
@@ -72,12 +72,12 @@ int64_t row_number(const std::string& word, int64_t n, const std::string& place)
       "an index file lists the rows trained on, separated by spaces or newlines");
 }
 
-// 0.29 of 100 is 29, though not quite in binary.
+// The product of 0.29 and 100 must count as 29, though it is not quite in binary.
 int64_t share_of(double fraction, int64_t n) {
   return static_cast<int64_t>(std::floor(fraction * static_cast<double>(n) + 1e-6));
 }
 
-// What 0..n-1 has besides `rows`, ascending.
+// The numbers 0..n-1 that are not in `rows`, ascending.
 torch::Tensor others(const torch::Tensor& rows, int64_t n) {
   return torch::ones({n}, torch::kBool).index_fill_(0, rows, false).nonzero().flatten();
 }
@@ -104,7 +104,7 @@ void check_rule(const SplitParams& params) {
 
 torch::Tensor cpython_shuffle(int64_t n, int64_t seed) {
   if (n < 0 || n > 0xffffffff) throw Error(fmt::format("cannot shuffle {} rows", n));
-  // Of -2^63, too.
+  // Correct for -2^63, too.
   InitByArray key(seed < 0 ? -static_cast<uint64_t>(seed) : static_cast<uint64_t>(seed));
   std::mt19937 bits(key);
   auto rows = torch::arange(n, torch::kInt64);

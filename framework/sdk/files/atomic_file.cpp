@@ -42,7 +42,7 @@ std::string cure_of(int code) {
   throw Error(fmt::format("{}: cannot {}: {}", path.string(), action, std::strerror(code)), cure_of(code));
 }
 
-// 0, or the error. write(2) may write less than asked for; on a full disk the next call says why.
+// 0 or errno. write(2) may write less than asked for; on a full disk the next call says why.
 int write_all(int file, const void* from, size_t size) {
   const auto* at = static_cast<const char*>(from);
   while (size > 0) {
@@ -61,15 +61,14 @@ int sync_file(int file) { return ::fsync(file) == 0 ? 0 : errno; }
 void sync_folder(const fs::path& folder) {
   const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   const int code = opened.is_open() ? sync_file(opened.get()) : errno;
-  // Some network file systems know no fsync of a folder; on them there is nothing to wait for.
+  // Some network file systems do not support fsync of a folder; there is nothing to wait for then.
   if (code != 0 && code != EINVAL && code != ENOTSUP && code != EACCES)
     fail(folder, "write to the disk", code);
 }
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : "."; }
 
-// The name begins with a dot, so that no listing takes it for a result, and holds the process, so that two
-// writers never share one.
+// The leading dot keeps the file out of listings; the process id keeps two writers apart.
 std::pair<Descriptor, fs::path> create_temporary(const fs::path& path) {
   static std::atomic<unsigned> count{0};
   for (;;) {
@@ -81,7 +80,7 @@ std::pair<Descriptor, fs::path> create_temporary(const fs::path& path) {
   }
 }
 
-// Where the first `end` bytes of a file have their last whole line behind them: after its newline.
+// The offset after the last newline in the first `end` bytes of a file.
 off_t after_last_newline(const Descriptor& file, off_t end, const fs::path& path) {
   std::array<char, 4096> block;
   while (end > 0) {
@@ -172,7 +171,7 @@ void append_bytes(const Descriptor& file, std::string_view bytes, const fs::path
   if (::fstat(file.get(), &before) != 0) fail(path, "append", errno);
   const int code = write_all(file.get(), bytes.data(), bytes.size());
   if (code == 0) return;
-  // If even this fails, a line log's next opening cuts the half line off.
+  // If even this fails, LineLog cuts off the partial line when it is opened next.
   [[maybe_unused]] const int cut = ::ftruncate(file.get(), before.st_size);
   fail(path, "append", code);
 }

@@ -1,5 +1,5 @@
-// Files that are whole or absent, and logs of whole lines: what a run leaves on disk survives being killed.
-// Free of LibTorch.
+// Files that are whole or absent, and logs of whole lines: a killed process leaves a readable run behind.
+// Does not depend on LibTorch. Nothing here locks: one thread and one process write a file.
 #pragma once
 
 #include <orrery/export.h>
@@ -29,44 +29,44 @@ class ORRERY_API Descriptor {
   int number_ = -1;
 };
 
-/// Replaces `path` by these bytes in one step: a temporary file in the same folder, fsync, rename, fsync of
-/// the folder. On failure throws orrery::Error; `path` is then as it was and the temporary file is gone.
+/// Replaces `path` by these bytes atomically: temporary file in the same folder, fsync, rename, fsync of the
+/// folder. Throws orrery::Error on failure; `path` is then unchanged and the temporary file deleted.
 ORRERY_API void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 ORRERY_API void write_file(const std::filesystem::path& path, std::string_view text);
 
-/// Whether `path` is named like a temporary file of write_file, which only a killed process leaves behind.
+/// Whether `path` has the name of a temporary file of write_file. Only a killed process leaves one behind.
 ORRERY_API bool is_temporary(const std::filesystem::path& path);
 
-/// The whole file. Throws orrery::Error if it cannot be read.
+/// Reads a whole file. Throws orrery::Error if it cannot be read.
 ORRERY_API std::string read_file(const std::filesystem::path& path);
 
-/// The lines of a file, without their newlines. A last line without one, still being written, is left out.
+/// The lines of a file, without newlines. An unterminated last line, still being written, is left out. Throws
+/// orrery::Error if the file cannot be read.
 ORRERY_API std::vector<std::string> read_lines(const std::filesystem::path& path);
 
-/// The last whole line of a file, without its newline; "" where there is none. Reads the end of the file
-/// only.
+/// The last whole line of a file, without its newline, or "". Reads only the end of the file.
 ORRERY_API std::string read_last_line(const std::filesystem::path& path);
 
-/// Adds `bytes` at the end of an open file, in one write(2) where the system takes them at once. If the disk
-/// is full the file is cut back to what it was, and orrery::Error, naming `path`, thrown.
+/// Appends `bytes` to an open file, in one write(2) if the system takes them at once. If that fails,
+/// truncates the file to its old size and throws orrery::Error, naming `path`.
 ORRERY_API void append_bytes(const Descriptor& file, std::string_view bytes,
                              const std::filesystem::path& path);
 
-/// An append-only file of whole lines. Readers may follow it while it grows; it has one writer.
+/// An append-only file of whole lines with one writer. Readers may follow it while it grows.
 class ORRERY_API LineLog {
  public:
-  /// Opens or creates the file. What a killed writer left of a last line is cut off.
+  /// Opens or creates the file, and cuts off an unterminated last line that a killed writer left.
   explicit LineLog(std::filesystem::path path);
 
-  /// Adds a line in one write(2), so that a reader never waits on a buffer. `line` holds no newline. If the
-  /// disk is full the file is cut back to the lines before, and orrery::Error thrown.
+  /// Appends a line in one write(2), unbuffered. `line` must not contain a newline. If that fails, truncates
+  /// the file to the lines before and throws orrery::Error.
   void append(std::string_view line);
-  /// Waits until every line is on the disk.
+  /// Returns once every line is on disk (fsync).
   void sync();
-  /// Drops every line for which `drop` holds, in one atomic step.
+  /// Atomically removes every line for which `drop` is true.
   void drop_lines(const std::function<bool(std::string_view)>& drop);
 
-  /// Puts `change` of its lines in their place, in one atomic step.
+  /// Atomically replaces the lines by what `change` makes of them.
   void edit(const std::function<void(std::vector<std::string>& lines)>& change);
 
   const std::filesystem::path& path() const { return path_; }

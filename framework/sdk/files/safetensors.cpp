@@ -49,7 +49,7 @@ const DtypeInfo& info_of(Dtype dtype) {
   return *found;
 }
 
-// Text of a file may be long and hold anything; in a message it is short and harmless to a terminal.
+// Quotes text from a file for a message: shortened, and harmless to a terminal.
 std::string shown(const std::string& text) {
   constexpr size_t longest = 120;
   const nlohmann::json cut = text.size() <= longest ? text : text.substr(0, longest) + "...";
@@ -68,7 +68,7 @@ struct Header {
   Metadata metadata;
 };
 
-// Follows the header's JSON token by token. A document tree would have forgotten which keys came twice.
+// Parses the header's JSON token by token; a document tree would hide repeated keys.
 class HeaderReader {
  public:
   HeaderReader(Header& header, const std::string& where) : header_(header), where_(where) {}
@@ -190,7 +190,7 @@ class HeaderReader {
   std::vector<uint64_t> offsets_;
 };
 
-// Nothing if the product overflows. A dimension of 0 counts as 1 towards that: LibTorch multiplies strides.
+// nullopt if the product overflows. A dimension of 0 counts as 1 in that check: LibTorch multiplies strides.
 std::optional<uint64_t> byte_count(Dtype dtype, const std::vector<int64_t>& shape) {
   int64_t extent = static_cast<int64_t>(size_of(dtype));
   bool empty = false;

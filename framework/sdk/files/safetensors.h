@@ -1,6 +1,6 @@
-// Reads and writes safetensors files: named tensors in one flat, fully checked file that Python reads too.
-// Free of LibTorch, so that it compiles under clang and can be fuzzed by itself; run/tensors.h is the tensor
-// side.
+// Reads and writes safetensors files: named tensors in one flat file, fully checked, that Python reads too.
+// Does not depend on LibTorch, so that clang can compile and fuzz it by itself; sdk/files/tensors.h converts
+// to tensors.
 #pragma once
 
 #include <orrery/export.h>
@@ -17,14 +17,14 @@ namespace orrery::safetensors {
 
 enum class Dtype { F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL };
 
-/// As the header spells it: "F32".
+/// The name in the header: "F32".
 ORRERY_API const char* name_of(Dtype dtype);
 /// Bytes per element.
 ORRERY_API size_t size_of(Dtype dtype);
 
 using Metadata = std::map<std::string, std::string>;
 
-/// One tensor; `data` is its elements, row-major, little-endian, and belongs to somebody else.
+/// One tensor. Does not own `data`: its elements, row-major, little-endian.
 struct TensorView {
   std::string name;
   Dtype dtype = Dtype::F32;
@@ -37,17 +37,16 @@ struct Contents {
   Metadata metadata;
 };
 
-/// Reads a whole file that lies in memory; the views point into `bytes`, at any alignment. Throws
-/// orrery::Error, opening with `where` and naming the tensor, on whatever the format
-/// (github.com/huggingface/safetensors) forbids: data that overlap, leave gaps or do not fit their shape,
-/// names or keys twice, anything malformed.
+/// Parses a whole file in memory; views point into `bytes`, at any alignment. Throws orrery::Error, beginning
+/// with `where` and naming the tensor, for anything that the format (github.com/huggingface/safetensors)
+/// forbids: data that overlap, leave gaps or do not fit their shape, repeated names or keys, malformed JSON.
 ORRERY_API Contents parse(std::span<const std::byte> bytes, const std::string& where);
 
-/// A file read into memory. Its views live as long as it does.
+/// A file read into memory. Its views are valid for its lifetime.
 class ORRERY_API File {
  public:
-  /// Throws orrery::Error as `parse` does, or if there is no such file. The data are read only once the
-  /// header has been found to describe exactly a file of this size.
+  /// Throws orrery::Error as `parse` does, or if there is no such file. Reads the data only after checking
+  /// that the header describes a file of exactly this size.
   explicit File(const std::filesystem::path& path);
   File(const File&) = delete;
   File& operator=(const File&) = delete;
@@ -60,12 +59,13 @@ class ORRERY_API File {
   Contents contents_;
 };
 
-/// Throws as File does where the header does not describe exactly a file of this size; the data are not read.
+/// Checks that the header describes a file of exactly this size, without reading the data. Throws as File
+/// does.
 ORRERY_API void check_header(const std::filesystem::path& path);
 
-/// The bytes of a file with these tensors: widest dtype first, then by name, so that every tensor is aligned
-/// to its dtype and the same tensors give the same bytes. Throws orrery::Error, opening with `where`, on a
-/// repeated or reserved name, on data that do not fit their shape, and on text that is not UTF-8.
+/// Serialises tensors, widest dtype first, then by name: every tensor is aligned to its dtype, and the same
+/// tensors give the same bytes. Throws orrery::Error, beginning with `where`, for a repeated or reserved
+/// name, data that do not fit their shape, and text that is not UTF-8.
 ORRERY_API std::vector<std::byte> serialise(std::vector<TensorView> tensors, const Metadata& metadata,
                                             const std::string& where);
 

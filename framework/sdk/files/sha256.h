@@ -1,4 +1,4 @@
-// SHA-256, so that `sha256sum` of a checkpoint says whether results are of it. Free of LibTorch.
+// SHA-256: `sha256sum` of a checkpoint tells which results belong to it. Does not depend on LibTorch.
 #pragma once
 
 #include <orrery/export.h>
@@ -20,7 +20,7 @@ class ORRERY_API Sha256 {
 
   void add(std::span<const std::byte> bytes);
   void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
-  /// 64 hexadecimal digits, of everything added; call at most once.
+  /// The hash of everything added, 64 hexadecimal digits; call at most once.
   std::string digest();
 
  private:
@@ -31,7 +31,7 @@ class ORRERY_API Sha256 {
 };
 
 ORRERY_API std::string sha256(std::string_view text);
-/// Of a whole file. Throws orrery::Error if it cannot be read.
+/// The hash of a whole file. Throws orrery::Error if it cannot be read.
 ORRERY_API std::string sha256_of_file(const std::filesystem::path& path);
 
 }  // namespace orrery

@@ -1,4 +1,4 @@
-// A folder for the time of one piece of work.
+// A temporary folder that is deleted with its object.
 #pragma once
 
 #include <orrery/export.h>
@@ -8,8 +8,8 @@
 
 namespace orrery {
 
-/// A new folder under the system's folder for temporary files, deleted with all it holds when the object
-/// goes. Throws orrery::Error where none can be made.
+/// A new folder in the system's folder for temporary files; the destructor deletes it with its contents.
+/// Throws orrery::Error if it cannot be created.
 class ORRERY_API TemporaryFolder {
  public:
   TemporaryFolder();

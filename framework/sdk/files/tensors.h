@@ -1,4 +1,4 @@
-// Named tensors to and from safetensors files: checkpoints, optimiser state, what probes recorded.
+// Named tensors to and from safetensors files: checkpoints, optimiser state, results of probes.
 #pragma once
 
 #include <orrery/export.h>
@@ -15,22 +15,22 @@ namespace orrery {
 
 using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 
-/// Writes the tensors, brought to the CPU, as a safetensors file, whole or not at all (run/atomic_file.h).
-/// Throws orrery::Error on an undefined, sparse, quantised or complex tensor, a name twice, or a failing
+/// Writes tensors, from any device, as a safetensors file, whole or not at all (sdk/files/atomic_file.h).
+/// Throws orrery::Error for an undefined, sparse, quantised or complex tensor, a repeated name, or a failing
 /// disk.
 ORRERY_API void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
                               const std::map<std::string, std::string>& metadata = {});
 
-/// The bytes of such a file. Throws as write_tensors does, opening with `where`.
+/// The bytes of such a file. Throws as write_tensors does, beginning with `where`.
 ORRERY_API std::vector<std::byte> tensor_bytes(const NamedTensors& tensors, const std::string& where,
                                                const std::map<std::string, std::string>& metadata = {});
 
 struct TensorFile {
-  NamedTensors tensors;  ///< on the CPU; widest dtype first, then by name, in a file that write_tensors made
+  NamedTensors tensors;  ///< on the CPU, in file order: for write_tensors, widest dtype first, then by name
   std::map<std::string, std::string> metadata;
 };
 
-/// Throws orrery::Error as safetensors::File does.
+/// Reads all tensors of a file. Throws as safetensors::File does.
 ORRERY_API TensorFile read_tensors(const std::filesystem::path& path);
 
 }  // namespace orrery

@@ -8,15 +8,16 @@
 
 namespace orrery::kernels {
 
-/// z [batch, n_read, head, d_head], for queries at ascending `positions`: the softmax, over the keys up to
-/// the query's position, of q k / sqrt(d_head), times v. q: [batch, n_read, head, d_head]; k, v: [batch,
-/// n_ctx, head, d_head]; float32 or, for the plain one, any.
+/// The attention output z [batch, n_read, head, d_head] for queries at ascending `positions`: the softmax of
+/// q k / sqrt(d_head) over keys up to the query's position, times v. q: [batch, n_read, head, d_head]; k, v:
+/// [batch, n_ctx, head, d_head]; differentiable. Fast for float32 on the CPU; otherwise
+/// plain_causal_attention.
 ORRERY_API torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
                                           const torch::Tensor& v, const std::vector<int64_t>& positions);
-/// The same for the first n_read positions, where q, k and v lie beside each other: qkv [batch, n_ctx, 3,
-/// head, d_head].
+/// The same for the first n_read positions, with q, k and v stored together: qkv [batch, n_ctx, 3, head,
+/// d_head], float32 on the CPU.
 ORRERY_API torch::Tensor causal_attention(const torch::Tensor& qkv, int64_t n_read);
-/// The same as the first by plain tensor operations; what the first does off the CPU.
+/// The reference, by plain tensor operations, in any real dtype on any device.
 ORRERY_API torch::Tensor plain_causal_attention(const torch::Tensor& q, const torch::Tensor& k,
                                                 const torch::Tensor& v,
                                                 const std::vector<int64_t>& positions);

@@ -6,7 +6,7 @@
 
 namespace orrery::kernels {
 
-/// Whether cross_entropy can take this loss of these logits.
+/// Whether cross_entropy can compute this loss for these logits.
 ORRERY_API bool cross_entropy_fits(Loss loss, const torch::Tensor& logits, torch::Dtype dtype);
 
 /// mean_loss of Loss::cross_entropy in float64. logits: [batch, n_read, d_vocab_out], float32, on the CPU.

@@ -14,7 +14,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Where the score of example i, key k begins; those of the heads follow.
+// The first score of example i, key k; those of all heads are adjacent.
 struct Places {
   int64_t n_examples, n_keys, n_heads, n_distinct;
   const int32_t *index, *query;
@@ -47,7 +47,7 @@ std::vector<double> exponentials(const torch::Tensor& scores) {
   return e;
 }
 
-// The pattern of one example and head by itself, where the exponentials of all its keys came out as 0.
+// The pattern of one example and head on its own, for when the exponentials of all its keys underflow to 0.
 void softmax(const Places& places, const float* scores, int64_t i, int64_t h, float* pattern) {
   double top = -INFINITY, sum = 0;
   for (int64_t k = 0; k < places.n_keys; ++k) top = std::max<double>(top, scores[places(i, k) + h]);

@@ -30,7 +30,8 @@ torch::Tensor columns(const torch::Tensor& matrix, int64_t first, int64_t n) {
   return matrix.narrow(1, first, n);
 }
 
-// d_y's rows in the order of the examples, where they lie in `input` as what is added to the output.
+// The rows of d_y in the order of the examples: the gradient of the part of `input` that is added to the
+// output.
 void gather_rows(const torch::Tensor& d_y, const int32_t* place, const torch::Tensor& to, int64_t column) {
   const int64_t n_out = d_y.size(1), width = to.size(1);
   const float* const from = d_y.data_ptr<float>();
@@ -41,7 +42,7 @@ void gather_rows(const torch::Tensor& d_y, const int32_t* place, const torch::Te
   }
 }
 
-// Not a tensor to autograd, which has no use for one that is undefined.
+// Hidden from autograd, which does not accept an undefined tensor.
 struct Place {
   torch::Tensor rows;
 };

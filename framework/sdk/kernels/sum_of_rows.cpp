@@ -14,7 +14,7 @@ using torch::autograd::variable_list;
 
 static_assert(most_summed_rows == most_terms);
 
-// One head, every key scaled by 1, and nothing besides. `query` and `base` are zeros.
+// A folded sum with one head and every weight 1. `query` and `base` are zeros.
 FoldedSum sum_of(const torch::Tensor& index, const float* table, int64_t n_rows, int64_t width,
                  const torch::Tensor& query, const torch::Tensor& base) {
   return {.n_examples = index.size(0),

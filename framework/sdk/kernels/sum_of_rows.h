@@ -1,4 +1,4 @@
-// Sums of rows of a table: what a linear layer makes of one-hot vectors and their sums.
+// Sums of rows of a table: a linear layer applied to one-hot vectors and their sums.
 #pragma once
 
 #include <orrery/export.h>
@@ -6,14 +6,14 @@
 
 namespace orrery::kernels {
 
-/// Terms of a sum, at most.
+/// The most terms of a sum.
 constexpr int64_t most_summed_rows = 64;
 
 /// [n_examples, width], row i being the sum of table[index[i, k]] over k.
 /// table: [n_rows, width] float32 on the CPU, width a multiple of 16; index: int32 [n_examples, n_terms],
 /// with n_terms <= most_summed_rows.
 ORRERY_API torch::Tensor sum_of_rows(const torch::Tensor& table, const torch::Tensor& index);
-/// The same by plain tensor operations.
+/// The reference, by plain tensor operations.
 ORRERY_API torch::Tensor plain_sum_of_rows(const torch::Tensor& table, const torch::Tensor& index);
 
 }  // namespace orrery::kernels

@@ -9,13 +9,14 @@
 
 namespace orrery {
 
-/// What make_read_out returns for an attention-only transformer without LayerNorm and biases, read at its
-/// first positions, on the CPU; empty where that is not so.
+/// The read-out pass for an attention-only transformer without LayerNorm and biases, with the first positions
+/// as output positions, on the CPU; empty for any other model. It refers to `weights`.
 ///
-/// The residual stream is an embedding, a positional embedding and what earlier heads wrote; queries, keys,
-/// values and logits are linear in it. So the first two are rows of tables, and W_O times what reads it is
-/// one matrix ("virtual weights", Elhage et al. 2021): the stream itself is never computed. Logits that are
-/// not scored are 0; scored: bool [batch, n_read], or undefined where all are.
+/// The residual stream is the sum of an embedding, a positional embedding and the outputs of earlier heads;
+/// queries, keys, values and logits are linear in it. So the first two become rows of tables, W_O times a
+/// later matrix becomes one matrix ("virtual weights", Elhage et al. 2021), and the stream itself is never
+/// computed. `scored` is the loss mask, bool [batch, n_read], undefined if all logits count; the others are
+/// 0.
 std::function<torch::Tensor()> make_attention_only_read_out(const TransformerWeights& weights,
                                                             const torch::Tensor& tokens,
                                                             const std::vector<int64_t>& positions,

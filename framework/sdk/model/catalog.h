@@ -1,4 +1,4 @@
-// The framework's own models, by the name a config calls them.
+// The framework's models, by their names in configs.
 #pragma once
 
 #include <orrery/export.h>
@@ -12,13 +12,14 @@
 
 namespace orrery {
 
-/// The parameters of a kind of model. Throws orrery::UsageError, naming the nearest, if there is no such
-/// kind.
+/// The parameters of a kind of model. Throws orrery::UsageError, with the nearest name, if the kind does not
+/// exist.
 ORRERY_API std::vector<Field> model_parameters(const std::string& kind);
-/// The kind that stands for a task's own model; it has no parameters here.
+/// The kind that selects the task's own model; it has no parameters.
 inline constexpr const char* task_model = "task";
 
-/// A model of the framework's for a task, its weights drawn from `rng`.
+/// Makes a model of the framework for a task, on the CPU, its weights drawn from `rng`. Throws
+/// orrery::UsageError if the values or the shapes do not fit.
 ORRERY_API std::unique_ptr<Model> make_model(const std::string& kind, const Values& values,
                                              const TaskSpec& spec, torch::Generator rng);
 

@@ -1,4 +1,5 @@
-// What repeats in a batch: before the first attention layer everything is a function of (token, position).
+// The distinct inputs of a batch: before the first attention layer, everything is a function of (token,
+// position).
 #pragma once
 
 #include <torch/types.h>

@@ -14,7 +14,7 @@
 namespace orrery {
 namespace {
 
-// The layout of a batch: which of its examples, in which order, and their rows in the tables.
+// The layout of a batch: its examples, sorted, and their rows in the tables.
 struct Layout {
   kernels::FoldedBatch batch;
   torch::Tensor token, position;  // [n_distinct]: the rows of the tables
@@ -23,8 +23,8 @@ struct Layout {
   torch::Tensor place;            // [n_examples] int32: where each was in the batch
 };
 
-// Examples in an order in which neighbours share rows: those whose first key is one of 16 lie together, and
-// among these those with the same second key. index: [n_examples, n_keys].
+// Sorts examples so that neighbours share rows: those whose first key is one of 16 together, and among these
+// those with the same second key. index: [n_examples, n_keys].
 std::vector<int32_t> neighbourly_order(const torch::Tensor& index) {
   const int64_t n_keys = index.size(1);
   const int64_t* const rows = index.data_ptr<int64_t>();
@@ -87,7 +87,7 @@ class FoldedReadOut {
   Layout layout_;
 };
 
-// Whether this takes fewer multiplications than going through the residual stream.
+// Whether this takes fewer multiplications than the residual stream would.
 bool FoldedReadOut::pays() const {
   const TransformerConfig& c = weights_.config;
   const double n = static_cast<double>(layout_.batch.index.size(0)), joined = c.n_heads * c.d_head;

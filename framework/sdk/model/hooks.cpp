@@ -6,7 +6,7 @@
 namespace orrery {
 
 bool matches(const std::string& glob, const std::string& text) {
-  // Iterative wildcard match: on a mismatch, the last `*` swallows one character more.
+  // Iterative wildcard match: on a mismatch, the last `*` takes one more character.
   size_t g = 0, t = 0, star = std::string::npos, resume = 0;
   while (t < text.size()) {
     if (g < glob.size() && glob[g] == '*') {

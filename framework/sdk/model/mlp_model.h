@@ -14,9 +14,9 @@ class Mlp final : public Model {
   std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request) override;
 
   bool has_bits() const { return config_.input == "bits"; }
-  /// Whether a row of W_in belongs to a token, rather than to a dimension of an embedding.
+  /// Whether rows of W_in belong to tokens rather than to dimensions of an embedding.
   bool reads_tokens() const;
-  /// Whether W_out gives logits, rather than a vector to be unembedded.
+  /// Whether W_out gives logits rather than a vector to be unembedded.
   bool writes_logits() const;
 
  private:

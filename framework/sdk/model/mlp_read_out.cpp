@@ -1,5 +1,5 @@
-// The read-out pass of the MLP: what depends on one operand alone is computed once per token, and matrices
-// that follow each other are multiplied first where that saves multiplications.
+// The read-out pass of the MLP: a function of one operand is computed once per token, and consecutive
+// matrices are multiplied first if that saves multiplications.
 #include <ATen/Functions.h>
 
 #include "sdk/kernels/folded_attention.h"
@@ -11,7 +11,7 @@
 namespace orrery {
 namespace {
 
-// Bits are taken in groups, so that an example adds a row per group instead of one per bit that is on.
+// Bits are grouped: an example adds one row per group instead of one per bit that is on.
 constexpr int64_t bits_at_once = 4, patterns_of_bits = 1 << bits_at_once;
 
 }  // namespace
@@ -21,8 +21,8 @@ bool Mlp::operands_share_rows() const {
          (W_in_[0].is_same(W_in_[1]) && (circle_.defined() || W_E_[0].is_same(W_E_[1])));
 }
 
-// The first layer is a sum of one function of each operand. Where there are fewer tokens than examples, that
-// function is computed once per token: a table [d_vocab, d_mlp], whose rows are then looked up.
+// The first layer is a sum of functions of one operand each. If there are fewer tokens than examples, they
+// are computed once per token, as tables [d_vocab, d_mlp] whose rows are looked up.
 torch::Tensor Mlp::fast_first_layer(const torch::Tensor& operands) const {
   std::array<torch::Tensor, 2> term;
   const bool by_token = d_vocab_ <= operands.size(0);
@@ -48,7 +48,7 @@ bool Mlp::kernels_fit(const torch::Tensor& tokens) const {
   return tokens.device().is_cpu() && device().is_cpu() && W_out_.scalar_type() == torch::kFloat32;
 }
 
-// Whether the kernels can do all that lies between the tables and the hidden layer's output.
+// Whether the kernels support everything between the tables and the output of the hidden layer.
 bool Mlp::table_fits(const torch::Tensor& tokens) const {
   if (!kernels_fit(tokens) || config_.act_fn != "relu" || W_hidden_.defined()) return false;
   if (!has_bits()) return d_vocab_ <= tokens.size(0);
@@ -56,8 +56,8 @@ bool Mlp::table_fits(const torch::Tensor& tokens) const {
   return n_groups < kernels::most_summed_rows && n_groups * patterns_of_bits < tokens.size(0);
 }
 
-// The inputs that are 0 but for four bits next to each other, all sixteen of each four: [rows, d_in]. The
-// bias column goes with the first four.
+// The inputs that are 0 except in one group of four adjacent bits, all sixteen for each group: [rows, d_in].
+// The bias column goes with the first four.
 torch::Tensor Mlp::patterns() const {
   const int64_t n_bits = W_in_[0].size(0) - (config_.bias_column ? 1 : 0);
   const int64_t n_groups = (n_bits + bits_at_once - 1) / bits_at_once;
@@ -108,9 +108,8 @@ torch::Tensor Mlp::first_layer_rows(const torch::Tensor& operands) const {
   return torch::stack(rows, 1).to(torch::kInt32);
 }
 
-// The last hidden layer's activations, as what they become when multiplied by a matrix. fixed: operands, or
-// bits, or their patterns; rows: those of the table that is made from it, undefined where the kernels do not
-// fit.
+// The last hidden layer, as a function of the matrix that multiplies its activations. fixed: operands, bits
+// or patterns of bits; rows: rows of the table made from it, undefined if the kernels do not fit.
 std::function<torch::Tensor(const torch::Tensor& W)> Mlp::hidden_layer(const torch::Tensor& fixed,
                                                                        const torch::Tensor& rows) const {
   if (rows.defined())
@@ -125,7 +124,7 @@ std::function<torch::Tensor(const torch::Tensor& W)> Mlp::hidden_layer(const tor
 
 std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
   const torch::Tensor& tokens = request.tokens;
-  // What the weights do not change is made once.
+  // Independent of the weights, so made once.
   const bool by_rows = table_fits(tokens);
   const torch::Tensor fixed = !has_bits() ? tokens.narrow(1, 0, 2).contiguous()
                               : by_rows   ? patterns()

@@ -1,8 +1,8 @@
-// The read-out forward pass of the transformer. Two exact facts make it fast. Only the positions that are
-// read out matter in the last layer, apart from its keys and values. And before the first attention layer
-// everything is a function of (token, position): a vocabulary of a hundred has a few hundred distinct rows,
-// however many examples there are, so embeddings, queries, keys, values and even attention scores come out of
-// small tables.
+// The read-out forward pass of the transformer. Two exact facts make it fast. In the last layer only the
+// output positions matter, apart from keys and values. And before the first attention layer everything is a
+// function of (token, position): a vocabulary of a hundred has a few hundred distinct rows, however many
+// examples there are, so embeddings, queries, keys, values and even attention scores come out of small
+// tables.
 #include <ATen/Functions.h>
 #include <fmt/format.h>
 
@@ -28,7 +28,7 @@ DistinctInputs find_distinct(const torch::Tensor& tokens) {
 
 namespace {
 
-// A residual stream: rows of a table where it depends on (token, position) alone, dense afterwards.
+// A residual stream: rows of a table while it depends only on (token, position), dense afterwards.
 struct Stream {
   torch::Tensor rows;   // [n_distinct, d_model], or [batch, n_ctx, d_model]
   torch::Tensor index;  // [batch, n_ctx] into rows; undefined where dense
@@ -48,8 +48,7 @@ struct Stream {
   }
 };
 
-// Which rows of a table are used as queries, and which (query, key) pair each place of the attention scores
-// is.
+// The rows of a table that are used as queries, and the (query, key) pair of each attention score.
 struct ScorePairs {
   torch::Tensor query_rows;  // [n_query_rows] into the table
   torch::Tensor index;       // [batch, n_read, n_ctx] into [n_query_rows * n_distinct]
@@ -61,7 +60,7 @@ ScorePairs find_pairs(const torch::Tensor& index, const torch::Tensor& positions
   return {rows, which.unsqueeze(2) * n_distinct + index.unsqueeze(1)};
 }
 
-// The last layer's neurons, for who wants to see them: [batch, n_read, d_mlp].
+// Receives the last layer's neurons, [batch, n_read, d_mlp].
 struct Neurons {
   torch::Tensor pre, post;
 };
@@ -129,7 +128,7 @@ Stream ReadOut::embed() const {
           distinct_->index};
 }
 
-// The residual stream after the block, at the positions it is asked for: [batch, queries, d_model].
+// The residual stream after the block, at the requested positions: [batch, queries, d_model].
 torch::Tensor ReadOut::block(const Stream& stream, const BlockWeights& w, bool last, Neurons* seen) const {
   const Stream input = {normalise(stream.rows, w.ln1), stream.index};
   const torch::Tensor k = plus(project_heads(input.rows, w.W_K), w.b_K);
@@ -148,8 +147,8 @@ torch::Tensor ReadOut::block(const Stream& stream, const BlockWeights& w, bool l
   return w.W_in.defined() ? resid + mlp(normalise(resid, w.ln2), w, seen) : resid;
 }
 
-// What the heads bring to the positions that are read, by looking up scores in a table of all pairs of rows.
-// k: [n_distinct, head, d_head]; v: [batch, key, head, d_head].
+// The output of the heads at the output positions; scores come from a table of all pairs of rows. k:
+// [n_distinct, head, d_head]; v: [batch, key, head, d_head].
 torch::Tensor ReadOut::paired_attention(const Stream& stream, const torch::Tensor& k, const torch::Tensor& v,
                                         const BlockWeights& w) const {
   const torch::Tensor asking = stream.rows.index_select(0, pairs_->query_rows);
@@ -166,12 +165,12 @@ torch::Tensor ReadOut::paired_attention(const Stream& stream, const torch::Tenso
   return torch::matmul(pattern.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2);
 }
 
-// x w + b, by the one call that does both where there is a bias.
+// x w + b, in one call if there is a bias.
 torch::Tensor affine(const torch::Tensor& x, const torch::Tensor& w, const torch::Tensor& b) {
   return b.defined() ? torch::addmm(b, x, w) : x.mm(w);
 }
 
-// x: [batch, queries, d_model] -> what the neurons add to the stream.
+// x: [batch, queries, d_model] -> the output of the neurons.
 torch::Tensor ReadOut::mlp(const torch::Tensor& x, const BlockWeights& w, Neurons* seen) const {
   torch::Tensor pre = affine(x.reshape({-1, x.size(-1)}), w.W_in, w.b_in);
   const bool in_place = weights_.config.act_fn == "relu" && !seen;

@@ -5,9 +5,8 @@
 
 #include <stdint.h>
 
-/* Decides whether a plugin fits. Raised whenever a plugin that was built before would break: where these
- * declarations or a public header that it may have seen change. A test remembers the headers and says when.
- */
+/* Decides whether a plugin fits. Raised whenever a plugin built before would break: when these declarations
+ * or a public header that it may include change. The test Abi.* records the headers and says when. */
 #define ORRERY_ABI 5
 
 #define ORRERY_KIND_TASK 1
@@ -33,7 +32,7 @@ typedef struct orrery_plugin_info {
   const char* name;
   const char* version;
   const char* summary;
-  const char* fault; /* what is wrong with the plugin's own declaration, or NULL */
+  const char* fault; /* the error in the plugin's declaration, or NULL */
   const orrery_parameter* parameters;
   /* An instance (orrery::Task* or orrery::Probe*), from a JSON object of parameter values; missing ones take
    * their defaults. May throw. */

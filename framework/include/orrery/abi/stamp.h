@@ -1,6 +1,5 @@
-// The stamp: what a plugin was built with, embedded as text so that it can be read without loading the
-// library. A library built for another LibTorch may bind silently to this one; it must not get as far as
-// dlopen.
+// The stamp: what a plugin was built with, embedded as text that can be read without loading the library. A
+// library built for another LibTorch may bind silently to this one, so it must be refused before dlopen.
 #pragma once
 
 #include <orrery/abi/abi.h>
@@ -37,7 +36,7 @@
 #define ORRERY_STAMP_COMPILER "gcc-" ORRERY_STAMP_TEXT(__GNUC__)
 #endif
 
-// What comes before the first field; the loader looks for it in the file's bytes.
+// Precedes the first field; the loader searches the file's bytes for it.
 #define ORRERY_STAMP_PREFIX "ORRERY-STAMP/1 "
 
 // Fields a plugin may override (`-DORRERY_STAMP_TORCH=...`) exist for the tests of refusal only.

@@ -1,4 +1,4 @@
-// A model on a batch of inputs, as the host shows it to a probe: for the tests of probes.
+// Shows a model on a batch of inputs to a probe as the host does: for tests of probes.
 #pragma once
 
 #include <orrery/hooks.h>
@@ -11,15 +11,16 @@
 
 namespace orrery::testing {
 
-/// Observations refer to it, so it must outlive them, and observe() makes the one before it stale.
+/// A model and a batch, both on the CPU. Observations refer to this object, which must outlive them;
+/// observe() invalidates the previous one.
 class ModelOnBatch {
  public:
-  /// `inputs` must be of `spec`; labels may be left undefined for a probe that does not look at them.
+  /// `on` must have the shapes of `of`; labels may be undefined for a probe that does not read them.
   ModelOnBatch(TaskSpec of, std::unique_ptr<Model> with, Batch on)
       : spec(std::move(of)), inputs(std::move(on)), model(std::move(with)) {}
 
-  /// Runs the model with the weights of the moment, and keeps the activations that `globs` match, at the
-  /// read-out positions: all of them, or what the host would keep for a probe, probe->needs().activations.
+  /// Runs the model with its current weights and keeps the activations that match `globs`, at the output
+  /// positions: all by default; probe->needs().activations for what the host would keep.
   Observation observe(int64_t step = 0, const std::vector<std::string>& globs = {"*"}) {
     const torch::NoGradGuard no_grad;
     const auto positions = torch::tensor(spec.read_out, torch::kInt64);

@@ -1,5 +1,5 @@
-// A plugin as its own test sees it: the class is private to the plugin's file, so instances come through the
-// C descriptor, as they do for the host.
+// Makes instances of a plugin for its test. The class is private to the plugin's file, so instances come
+// through the C descriptor, as they do for the host.
 #pragma once
 
 #include <orrery/abi/abi.h>
@@ -27,7 +27,8 @@ Instance<Noun> make_plugin(int32_t kind, const std::string& parameters) {
           [&info](Noun* instance) { info.destroy(instance); }};
 }
 
-/// From a JSON object of parameters: make_task(R"({"p": 7})").
+/// An instance from a JSON object of parameters: make_task(R"({"p": 7})"). Throws what the constructor
+/// throws.
 inline Instance<Task> make_task(const std::string& parameters = "{}") {
   return make_plugin<Task>(ORRERY_KIND_TASK, parameters);
 }
@@ -35,7 +36,7 @@ inline Instance<Probe> make_probe(const std::string& parameters = "{}") {
   return make_plugin<Probe>(ORRERY_KIND_PROBE, parameters);
 }
 
-/// The value of a scalar. Throws std::out_of_range if it was not recorded.
+/// The recorded scalar, tensor or finding of this name. They throw std::out_of_range if there is none.
 inline double scalar(const Recorder& recorder, const std::string& name) {
   for (const auto& [recorded, value] : recorder.record().scalars)
     if (recorded == name) return value;

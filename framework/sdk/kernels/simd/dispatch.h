@@ -1,4 +1,4 @@
-// Which loops this processor runs.
+// Chooses the loops for the processor at run time.
 #pragma once
 
 #include <orrery/export.h>
@@ -11,7 +11,7 @@ namespace orrery::kernels {
 
 /// The loops of every instruction set that this processor has, the widest first.
 ORRERY_API const std::vector<const Loops*>& all_loops();
-/// The first of them.
+/// The first of all_loops().
 ORRERY_API const Loops& loops();
 
 }  // namespace orrery::kernels

@@ -1,13 +1,13 @@
-// The loops that take the time in training, over plain arrays: compiled once for each instruction set, chosen
-// when the program runs. All are deterministic: sums are taken in one order, whatever the input. Matrices are
-// row-major; `ld_x` is the distance between two rows of x, in numbers.
+// The hot loops of training, over plain arrays: compiled once for each instruction set, chosen at run time.
+// All are deterministic: the order of summation does not depend on the input. Matrices are row-major; `ld_x`
+// is the distance between two rows of x, in numbers.
 #pragma once
 
 #include <cstdint>
 
 namespace orrery::kernels {
 
-/// What folded_forward and folded_backward add up. Output row i is
+/// The sum computed by folded_forward and folded_backward. Output row i is
 ///     base[query[i]] + sum over heads h and keys k < n_rowed of pattern[i, h, k] table[h, index[i, k]].
 struct FoldedSum {
   int64_t n_examples, n_heads, n_keys, n_rowed, n_distinct, n_queries;
