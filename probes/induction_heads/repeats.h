@@ -38,7 +38,7 @@ Repeats draw_repeats(const orrery::TaskSpec& spec, std::optional<int64_t> bos, i
                      uint64_t seed);
 
 /// Means over all sequences; float64, on the CPU.
-struct Sight {
+struct RepeatScores {
   /// [n_layers, n_heads]: the attention that a repeated token pays to the token after its first occurrence.
   torch::Tensor prefix_matching;
   torch::Tensor previous_token;   ///< likewise: that any token pays to the one before it
@@ -53,8 +53,8 @@ struct Sight {
 
 /// Runs the model over the sequences, in pieces that bound the memory of its activations, with the heads
 /// `ablated` silenced: their z replaced by that of `mean_z` [n_layers, n_heads, d_head].
-Sight look(orrery::Model& model, const Repeats& repeats, const std::vector<Head>& ablated = {},
-           const torch::Tensor& mean_z = {});
+RepeatScores score_repeats(orrery::Model& model, const Repeats& repeats,
+                           const std::vector<Head>& ablated = {}, const torch::Tensor& mean_z = {});
 
 /// The attention pattern of one head on the first sequence, on the CPU: [end, end].
 torch::Tensor example_pattern(orrery::Model& model, const Repeats& repeats, const Head& head);

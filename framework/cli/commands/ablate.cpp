@@ -79,8 +79,8 @@ std::vector<Component> chosen(const AblateArguments& options, const Model& model
   return all.empty() ? main_components(model) : all;
 }
 
-Replacement replacement(const AblateArguments& options, Model& model, const Batch& batch,
-                        const std::vector<Component>& components) {
+Source ablation_source(const AblateArguments& options, Model& model, const Batch& batch,
+                       const std::vector<Component>& components) {
   if (options.mode == "zero") return zeros();
   if (options.mode == "mean") return means(model, batch, components);
   return resampled(model, batch, components, make_generator(static_cast<uint64_t>(options.seed)));
@@ -94,9 +94,9 @@ int ablate(const AblateArguments& options) {
   const TaskSpec& spec = loaded.experiment().spec();
   const Batch& batch = loaded.inputs(options.inputs);
   const std::vector<Component> components = chosen(options, model);
-  const Replacement others = replacement(options, model, batch, components);
+  const Source source = ablation_source(options, model, batch, components);
   const auto scored = [&](const std::vector<Component>& taken) {
-    return scores(spec, intervene(model, spec, batch.tokens, taken, others), batch);
+    return scores(spec, intervene(model, spec, batch.tokens, taken, source), batch);
   };
 
   const Metrics plain = scored({});

@@ -40,14 +40,14 @@ std::string share_text(std::optional<double> value) {
 
 std::string loss_text(std::optional<double> value) { return value ? compact(*value) : ""; }
 
-std::string steps_text(const ListedRun& run) {
+std::string steps_text(const RunSummary& run) {
   if (!run.info) return "";
   const int64_t asked = run.info->steps();
   const bool all = run.step == asked || run.state == RunState::imported;
   return all ? thousands(run.step) : fmt::format("{}/{}", thousands(run.step), thousands(asked));
 }
 
-std::vector<std::string> cells_of(const ListedRun& run) {
+std::vector<std::string> cells_of(const RunSummary& run) {
   ConfigKeys differing;
   for (const Difference& difference : run.differences)
     if (!difference.common) differing.emplace_back(difference.key, difference.value);
@@ -92,9 +92,9 @@ Table table_of(const Rows& rows) {
   return table;
 }
 
-std::string table_text(const std::vector<ListedRun>& runs) {
+std::string table_text(const std::vector<RunSummary>& runs) {
   Rows rows;
-  for (const ListedRun& run : runs) rows.push_back(cells_of(run));
+  for (const RunSummary& run : runs) rows.push_back(cells_of(run));
   Table table = table_of(rows);
   std::string out;
   if (output_is_terminal()) {
@@ -117,11 +117,11 @@ std::string table_text(const std::vector<ListedRun>& runs) {
   return out;
 }
 
-std::vector<ListedRun> runs_in(const std::vector<std::string>& folders) {
+std::vector<RunSummary> runs_in(const std::vector<std::string>& folders) {
   std::set<std::filesystem::path> paths;  // each once, even where folders lie in each other
   for (const std::string& folder : folders)
     for (const auto& path : find_runs(folder)) paths.insert(path.lexically_normal());
-  std::vector<ListedRun> all;
+  std::vector<RunSummary> all;
   for (const auto& path : paths) all.push_back(list_run(path));
   return all;
 }
@@ -129,8 +129,8 @@ std::vector<ListedRun> runs_in(const std::vector<std::string>& folders) {
 int runs(const RunsArguments& options) {
   const std::vector<std::string> folders =
       options.folders.empty() ? std::vector<std::string>{"runs"} : options.folders;
-  const std::vector<ListedRun> found = runs_in(folders);
-  std::vector<ListedRun> chosen = filtered(found, options.filters);
+  const std::vector<RunSummary> found = runs_in(folders);
+  std::vector<RunSummary> chosen = filtered(found, options.filters);
   sort_runs(chosen, options.sort);
   compare_configs(chosen);
   if (chosen.empty()) {
@@ -142,7 +142,7 @@ int runs(const RunsArguments& options) {
     std::cout << table_text(chosen) << std::flush;
     return 0;
   }
-  for (const ListedRun& run : chosen) std::cout << listing_json(run) << "\n";
+  for (const RunSummary& run : chosen) std::cout << listing_json(run) << "\n";
   std::cout << std::flush;
   return 0;
 }

@@ -19,7 +19,7 @@ struct ShowArguments {
   std::vector<std::string> files;
 };
 
-void report_damage(const Overview& seen) {
+void report_damage(const RunOverview& seen) {
   constexpr size_t most = 5;
   for (size_t i = 0; i < std::min(most, seen.damage.size()); ++i)
     complain("error", seen.damage[i].what(), seen.damage[i].hint());
@@ -28,7 +28,7 @@ void report_damage(const Overview& seen) {
 }
 
 int show(const ShowArguments& options) {
-  const Overview seen = look_at(options.run);
+  const RunOverview seen = look_at(options.run);
   const auto registry = load_plugins(options.files);  // for the defaults of the task
   const ParametersOf parameters_of = parameters_from(*registry);
   if (options.json)

@@ -24,7 +24,7 @@ std::string effects_text(const Metrics& plain, const std::vector<Effect>& effect
   std::vector<Column> columns(plain.size() + 1, {Align::right});
   columns[0].align = Align::left;
   Table table(std::move(columns));
-  std::vector<std::string> names = {"exchanged"}, values = {"nothing"};
+  std::vector<std::string> names = {"ablated"}, values = {"none (baseline)"};
   for (const auto& [name, value] : plain) {
     names.push_back(name);
     values.push_back(cell(name, value));

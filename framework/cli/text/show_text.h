@@ -14,6 +14,7 @@ using namespace engine;
 
 /// Lines of at most `width` columns where names and values allow it; sparklines take what is left. Each ends
 /// in a newline.
-std::string show_text(const Overview& seen, const ParametersOf& parameters_of, size_t width, Glyphs glyphs);
+std::string show_text(const RunOverview& seen, const ParametersOf& parameters_of, size_t width,
+                      Glyphs glyphs);
 
 }  // namespace orrery::cli

@@ -16,6 +16,6 @@ using namespace engine;
 
 /// When accuracies reached 100 %, the last losses, what probes found, and what to type next.
 /// Of a run that was trained to its end, with its run.json.
-std::string summary_text(const Overview& seen, Ending ending);
+std::string summary_text(const RunOverview& seen, Ending ending);
 
 }  // namespace orrery::cli

@@ -1,4 +1,4 @@
-// That networks can be trained on a task.
+// Checks that networks can be trained on a task.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
@@ -22,7 +22,7 @@ Batch first_rows(const Batch& batch) {
   return batch.rows(torch::arange(std::min(batch.size(), most_examples), torch::kInt64));
 }
 
-// What is wrong with the loss, or its gradient, on `batch`; "" if nothing is.
+// What is wrong with the loss on `batch`, or with its gradient; "" if nothing is.
 std::string loss_fault(Model& model, const Variant& variant, const std::string& name, const Batch& batch) {
   const Batch some = first_rows(batch);
   if (some.size() == 0) return "";
@@ -41,7 +41,7 @@ std::string loss_fault(Model& model, const Variant& variant, const std::string& 
   return "";
 }
 
-// The model, or null with the reason why there is none.
+// The model, or null and the reason.
 std::unique_ptr<Model> try_model(const SmallModel& small, const Variant& variant) {
   try {
     return small.make(*variant.task, variant.spec, 0);

@@ -1,4 +1,4 @@
-// That a task's data depend on the generator it is given, and on nothing else.
+// Checks that a task's data depend on the generator it is given and on nothing else.
 #include <fmt/format.h>
 
 #include "engine/check/bitwise.h"
@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t batch_size = 64;
 
-// Where data that are to be the same differ, or "".
+// Where data that must be the same differ, or "".
 std::string difference_between(const Variant& variant, const Task& task, uint64_t seed) {
   const std::string in_split = difference(variant.split, task.split(make_generator(seed)));
   if (!in_split.empty() || !variant.spec.endless) return in_split;

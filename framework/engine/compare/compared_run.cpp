@@ -67,7 +67,7 @@ std::string ComparedRun::identity_of(const ProbeResult& result, const std::strin
 }
 
 void ComparedRun::add(const ProbeResult& result, const ProbeResult* null, const std::string& label) {
-  const Source source{label, identity_of(result, label)};
+  const RecordSource source{label, identity_of(result, label)};
   add_evidence(result.record, null ? &null->record : nullptr, source, signature_);
   if (null) {
     add_evidence(null->record, &result.record, source, null_);

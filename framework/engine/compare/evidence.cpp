@@ -53,7 +53,7 @@ Scale scale_of(const std::string& name, double value, const double* null) {
 // Collects the features of one record.
 class Reader {
  public:
-  Reader(const Record& record, const Record* null, const Source& source, Signature& signature)
+  Reader(const Record& record, const Record* null, const RecordSource& source, Signature& signature)
       : record_(record), null_(null), source_(source), signature_(signature) {}
 
   void read() {
@@ -184,13 +184,14 @@ class Reader {
 
   const Record& record_;
   const Record* null_;
-  const Source& source_;
+  const RecordSource& source_;
   Signature& signature_;
 };
 
 }  // namespace
 
-void add_evidence(const Record& record, const Record* null, const Source& source, Signature& signature) {
+void add_evidence(const Record& record, const Record* null, const RecordSource& source,
+                  Signature& signature) {
   Reader(record, null, source, signature).read();
 }
 

@@ -10,7 +10,7 @@
 namespace orrery::engine {
 
 /// Where a record comes from.
-struct Source {
+struct RecordSource {
   std::string label;     ///< of the probe
   std::string question;  ///< plugin, parameters, reference
 };
@@ -31,7 +31,7 @@ struct Source {
 ///   efficiency            C_gen as a share of |C_gen| + |C_mem|; shown: both, and norm per logit
 ///   phase_change          shown: step and fraction of the run
 /// Other kinds are passed over.
-void add_evidence(const Record& record, const Record* null, const Source& source, Signature& signature);
+void add_evidence(const Record& record, const Record* null, const RecordSource& source, Signature& signature);
 
 /// The frequencies of a finding "key_frequencies", for the overlap of two networks.
 struct KeyFrequencySet {

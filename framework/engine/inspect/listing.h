@@ -14,7 +14,7 @@
 
 namespace orrery::engine {
 
-struct ListedRun {
+struct RunSummary {
   std::filesystem::path path;
   std::optional<RunJson> info;
   RunState state = RunState::damaged;
@@ -32,22 +32,22 @@ struct ListedRun {
 std::vector<std::filesystem::path> find_runs(const std::filesystem::path& folder);
 
 /// Never throws orrery::Error: what is damaged says so.
-ListedRun list_run(const std::filesystem::path& path);
+RunSummary list_run(const std::filesystem::path& path);
 
 /// Those whose config has KEY=VALUE, for each of `filters`. KEY is one of the config, dotted, or what is
 /// behind its last dot; task, model, and state too. Throws orrery::UsageError for a key that none of them
 /// has.
-std::vector<ListedRun> filtered(std::vector<ListedRun> runs, const std::vector<std::string>& filters);
+std::vector<RunSummary> filtered(std::vector<RunSummary> runs, const std::vector<std::string>& filters);
 
 /// By "name" (the path), "time" (the newest first) or a metric: the best first, which is the lowest of a loss
 /// and the highest of everything else; runs without it come last. Throws orrery::UsageError for one that none
 /// has.
-void sort_runs(std::vector<ListedRun>& runs, const std::string& by);
+void sort_runs(std::vector<RunSummary>& runs, const std::string& by);
 
 /// Fills in what differs between them.
-void compare_configs(std::vector<ListedRun>& runs);
+void compare_configs(std::vector<RunSummary>& runs);
 
 /// A line of `orrery runs --json`, which documents it.
-std::string listing_json(const ListedRun& run);
+std::string listing_json(const RunSummary& run);
 
 }  // namespace orrery::engine

@@ -26,7 +26,7 @@ struct ProbeOverview {
   std::optional<ProbeResult> last, null, conclusion;
 };
 
-struct Overview {
+struct RunOverview {
   std::filesystem::path root;
   std::optional<RunJson> info;  ///< nothing where run.json is damaged
   RunState state = RunState::damaged;
@@ -46,7 +46,7 @@ struct Overview {
 };
 
 /// Throws orrery::UsageError where there is no run.
-Overview look_at(const std::filesystem::path& run);
+RunOverview look_at(const std::filesystem::path& run);
 
 /// A point of a curve.
 struct Extreme {

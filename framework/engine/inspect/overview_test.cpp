@@ -121,7 +121,7 @@ void make_run(const fs::path& path) {
 TEST(Overview, holds_what_the_files_of_a_run_say) {
   const TestFolder folder;
   make_run(folder / "run");
-  const Overview seen = look_at(folder / "run");
+  const RunOverview seen = look_at(folder / "run");
   EXPECT_TRUE(seen.damage.empty());
   EXPECT_EQ(seen.state, RunState::interrupted);
   EXPECT_FALSE(seen.being_written);
@@ -155,7 +155,7 @@ TEST(Overview, of_a_damaged_run_has_the_rest) {
   const std::string results = read_file(folder / "run/probes/first/results.jsonl");
   write_file(folder / "run/probes/first/results.jsonl", "{}\n" + results);
   write_file(folder / "run/probes/first/null.json", "[]");
-  const Overview seen = look_at(folder / "run");
+  const RunOverview seen = look_at(folder / "run");
   EXPECT_FALSE(seen.info);
   EXPECT_EQ(seen.state, RunState::damaged);
   EXPECT_EQ(seen.n_rows, 2);
