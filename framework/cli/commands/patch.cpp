@@ -29,7 +29,7 @@ torch::Tensor parse_tokens(const std::string& option, const std::string& text, c
   for (const std::string& number : split_text(text, " ,")) {
     const auto token = parse_integer(number);
     if (!token || *token < 0 || *token >= spec.d_vocab)
-      throw UsageError(fmt::format("{}: \"{}\" is no token", option, number),
+      throw UsageError(fmt::format("{}: \"{}\" is not a token", option, number),
                        fmt::format("tokens are numbers from 0 to {}", spec.d_vocab - 1));
     tokens.push_back(*token);
   }
