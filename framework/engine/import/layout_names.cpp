@@ -53,7 +53,7 @@ std::optional<int64_t> layer_in(const std::string& pattern, const std::string& n
   const std::string digits = name.substr(before.size(), name.size() - before.size() - after.size());
   int64_t layer = -1;
   const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), layer);
-  // Only as we would write it: "blocks.00" is another name.
+  // Only in canonical spelling: "blocks.00" is a different name.
   if (failure != std::errc() || layer < 0 || layer > 9999 || std::to_string(layer) != digits) return {};
   return layer;
 }
@@ -120,7 +120,7 @@ std::vector<Matched> match(const StoredTensors& tensors, const Layout& layout) {
   return all;
 }
 
-// Twice: axes that are joined are solved with those that stand alone somewhere.
+// In two passes: joined axes are solved with the sizes of those that stand alone somewhere.
 Sizes sizes_in(const std::vector<Matched>& matched, const Layout& layout) {
   Sizes sizes;
   for (int round = 0; round < 2; ++round) {
