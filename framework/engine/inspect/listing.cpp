@@ -49,7 +49,7 @@ void read_last_row(RunSummary& run) {
   if (!line.empty()) run.last = parse_metrics_line(line, path.string() + ": its last line");
 }
 
-// A filter's key -> the value that `run` has there.
+// The value of `run` for the key of a filter.
 std::optional<std::string> value_at(const RunSummary& run, const std::string& key) {
   if (key == "state") return to_string(run.state);
   if (!run.info) return std::nullopt;

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Runs `action`; an error of it is noted, and nothing else happens.
+// Runs `action`; an Error is recorded in `damage`, not propagated.
 template <class Action>
 void noting(std::vector<Error>& damage, Action action) {
   try {

@@ -6,7 +6,7 @@
 namespace orrery::engine {
 namespace {
 
-// null where there is nothing.
+// null for nothing.
 Json json(const std::optional<int64_t>& value) { return value ? Json(*value) : Json(nullptr); }
 Json json(const std::optional<Extreme>& point) {
   return point ? Json{{"step", point->step}, {"value", json_real(point->value)}} : Json(nullptr);
@@ -30,7 +30,7 @@ Json thresholds_json(const RunOverview& seen) {
   return object;
 }
 
-// The scalars and findings of a record, as results.jsonl has them.
+// The scalars and findings of a record, in the format of results.jsonl.
 Json record_json(const std::string& label, const std::optional<ProbeResult>& result) {
   if (!result) return nullptr;
   const Json line = Json::parse(result_line(result->step, "", {{label, &result->record}}));
