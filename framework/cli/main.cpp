@@ -34,7 +34,7 @@ constexpr const char* examples = R"(Examples:
   orrery new task NAME                         write one of your own
   orrery check build/plugins/task_mine.so      does it keep its side of the contract?)";
 
-// CLI11 would only say that a command is missing.
+// Suggests the nearest command; CLI11 would only say that one is missing.
 void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return;
   std::vector<std::string> names;
@@ -44,8 +44,8 @@ void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
                      fmt::format("there are: {}", fmt::join(names, ", ")));
 }
 
-// Every help text as a file of framework/start/help, for the launcher and the start program, which answer in our
-// place before anything is built or loaded.
+// Writes every help text as a file of framework/start/help, for the launcher and the start program, which
+// answer in our place before anything is built or loaded.
 void write_help_texts(const CLI::App& program, const std::filesystem::path& folder) {
   write_file(folder / "orrery.txt", program.help());
   for (const CLI::App* command : program.get_subcommands(nullptr))
@@ -71,7 +71,7 @@ int run(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    // CLI11 has a code of its own for each kind of mistake; for us they are all misuse.
+    // CLI11 has a different exit code for each kind of mistake; ours is 2 for all of them.
     return program.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
   }
   for (const cli::Command& command : commands)

@@ -1,5 +1,5 @@
-// Tasks and networks with a known answer, for the tests of probes: cyclic tasks written out by hand, and
-// networks whose weights, neurons and logits are given instead of learned.
+// Tasks and networks with a known answer, for the tests of probes: hand-written cyclic tasks, and networks
+// with given weights, neurons and logits.
 #pragma once
 
 #include <orrery/probe.h>
@@ -12,7 +12,7 @@
 
 namespace orrery::testing {
 
-/// A task with p numbers, its grid split in two halves at random.
+/// A task with p numbers whose grid is split in two halves at random.
 struct CyclicTask {
   TaskSpec spec;
   Structure structure;
@@ -73,7 +73,7 @@ class GivenWeights final : public Model {
   void give(const std::string& name, const torch::Tensor& value) { add_weight(name, value); }
 };
 
-/// What a probe sees of one network at one checkpoint.
+/// The observation of one network at one checkpoint.
 struct Network {
   explicit Network(CyclicTask of) : task(std::move(of)) {}
   CyclicTask task;
@@ -178,7 +178,7 @@ inline double plain_loss(const Network& network, const std::vector<int64_t>& row
   return total / double(rows.size());
 }
 
-/// Those of `rows` (int64 [n]) whose operands both have an index.
+/// The entries of `rows` (int64 [n]) whose operands both have an index.
 inline std::vector<int64_t> with_index(const CyclicTask& task, const torch::Tensor& rows) {
   const CyclicStructure& cyclic = *task.structure.cyclic;
   std::vector<int64_t> kept;

@@ -1,4 +1,4 @@
-// orrery ablate RUN: what the network can do without parts of itself.
+// orrery ablate RUN: ablates components of a network and measures the effect.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -24,7 +24,7 @@ struct AblateArguments {
   bool json = false;
 };
 
-// "0.17", "0.3-9,12": a layer and which of its neurons.
+// "0.17", "0.3-9,12": a layer and some of its heads or neurons.
 std::pair<int64_t, std::vector<int64_t>> parse_part(const std::string& option, const std::string& text) {
   const auto fail = [&] {
     throw UsageError(

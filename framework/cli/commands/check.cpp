@@ -1,4 +1,4 @@
-// orrery check PLUGIN...: does a plugin keep its side of the contract?
+// orrery check PLUGIN...: checks whether a plugin keeps its side of the contract.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -26,12 +26,12 @@ struct CheckArguments {
   int64_t limit = 120;
 };
 
-// A name has no slash and no ending.
+// A name has no slash and no extension.
 bool is_file(const std::string& argument) {
   return argument.find('/') != std::string::npos || fs::path(argument).extension() == ".so";
 }
 
-// The plugin of `argument`, loaded here and now if it is a file.
+// The plugin that `argument` names, loaded now if it is a file.
 const Plugin& find_plugin(Registry& registry, const std::string& argument) {
   if (!is_file(argument)) {
     const std::vector<const Plugin*> found = registry.find(argument);
@@ -65,9 +65,10 @@ std::vector<std::string> arguments_of(const CheckArguments& options, const Regis
   return arguments;
 }
 
-// A line for each check; what failed with what was seen, and what to do.
+// A line for each check; for failures also what was seen and what to do.
 std::string result_text(const std::string& name, const checks::Result& result) {
-  const std::string verdict = result.verdict == checks::Verdict::failed ? "FAILED" : to_string(result.verdict);
+  const std::string verdict =
+      result.verdict == checks::Verdict::failed ? "FAILED" : to_string(result.verdict);
   if (result.verdict != checks::Verdict::failed) {
     std::string line = fmt::format("  {:<14}  {:<46}{}", verdict, name, result.seen);
     return line.erase(line.find_last_not_of(' ') + 1) + "\n";
@@ -84,14 +85,15 @@ std::string title(const CheckedPlugin& plugin, const std::string& argument) {
 }
 
 std::string count_text(const CheckedPlugin& plugin) {
-  const int64_t bad = plugin.count(checks::Verdict::failed), idle = plugin.count(checks::Verdict::not_applicable);
+  const int64_t bad = plugin.count(checks::Verdict::failed),
+                idle = plugin.count(checks::Verdict::not_applicable);
   const std::string tail = idle > 0 ? fmt::format(", {} not applicable", idle) : "";
   return bad > 0
              ? fmt::format("{} of {} failed{}", bad, checks::counted(plugin.results.size(), "check"), tail)
              : fmt::format("{} passed{}", checks::counted(plugin.count(checks::Verdict::ok), "check"), tail);
 }
 
-// Of several plugins, what failed only.
+// The short form for several plugins: only the failures.
 std::string plugin_text(const CheckedPlugin& plugin, const std::string& argument, bool brief) {
   std::string lines;
   for (const auto& [name, result] : plugin.results)

@@ -52,7 +52,7 @@ int compare_command(const CompareArguments& options) {
   check_request(options);
   if (!options.html.empty()) require_page();
   const auto registry = load_plugins(options.files);
-  use_threads(1);  // probes run in forks, and threads do not survive one
+  use_threads(1);  // probes run in forks, and threads do not survive a fork
   ComparedRuns runs;
   for (const std::string& path : options.runs) {
     runs.push_back(std::make_unique<ComparedRun>(*registry, path, options.step));

@@ -1,4 +1,4 @@
-// orrery export RUN: a checkpoint or the curves as others read them, or the figures of its report as images.
+// orrery export RUN: a checkpoint or the curves in other formats, or the figures of its report as images.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -33,7 +33,7 @@ NetworkFormat choose_format(const ExportArguments& options) {
                    "name it .pth or .safetensors, or add --format pytorch or --format safetensors");
 }
 
-// Whole runs and runs that are still trained: what there is.
+// Works on finished runs and on runs in training: exports what there is.
 int export_curves_of(const ExportArguments& options) {
   if (!options.format.empty() || options.step != "last" || options.all_outputs)
     throw UsageError("--tensorboard cannot be used with --format, --step or --all-outputs",

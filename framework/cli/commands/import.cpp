@@ -1,4 +1,4 @@
-// orrery import FILE: a run out of a published network.
+// orrery import FILE: makes a run from a published network.
 #include "engine/import/import_run.h"
 
 #include <fmt/format.h>

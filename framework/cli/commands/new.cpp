@@ -61,7 +61,7 @@ int make_new(const NewArguments& options) {
   check_plugin_name(options.name);
   const PluginKind kind = options.kind == "task" ? PluginKind::task : PluginKind::probe;
   auto tree = options.out.empty() ? source_tree_around(fs::current_path()) : std::nullopt;
-  if (tree) tree = fs::relative(*tree);  // paths as they would be typed here
+  if (tree) tree = fs::relative(*tree);  // paths as a user would type them here
   const fs::path folder = fs::path(options.out) / options.name;
   refuse_taken_name(options.name, tree);
   const auto files =

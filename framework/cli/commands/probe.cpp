@@ -1,4 +1,4 @@
-// orrery probe RUN..., orrery probe --pipeline FILE: probes over the checkpoints of runs.
+// orrery probe RUN..., orrery probe --pipeline FILE: runs probes over the checkpoints of runs.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -29,7 +29,7 @@ struct ProbeArguments {
   bool json = false, again = false;
 };
 
-// What is asked of every run.
+// The request for every run.
 struct Request {
   std::vector<std::string> runs;
   StepChoice steps;
@@ -60,7 +60,7 @@ Request make_request(const ProbeArguments& options, const Registry& registry) {
   return request;
 }
 
-// The directories that a path or a pattern stands for. A pattern passes over folders that hold no run.
+// The directories that a path or a pattern stands for. A pattern skips folders without a run.
 std::vector<std::string> expand(const std::string& run) {
   if (run.find_first_of("*?[") == std::string::npos || fs::exists(run)) return {run};
   glob_t found{};
@@ -82,7 +82,7 @@ std::vector<CheckpointFile> choose_checkpoints(const RunDirectory& run, const St
   return chosen;
 }
 
-// What goes to stdout: numbers and findings; tensors and figures lie in the run directory.
+// Writes numbers and findings to stdout; tensors and figures are in the run directory.
 class JsonLines {
  public:
   explicit JsonLines(const RunDirectory& run) : run_(run) {}
@@ -142,7 +142,7 @@ Probed probe_one(const std::string& path, const Request& request, const ProbeArg
   if (choices.empty())
     throw UsageError(fmt::format("{}: this run's config has no [[probe]]", path),
                      "name one: --probe NAME or --probe NAME:key=value");
-  use_threads(1);  // workers are forks, and threads do not survive one
+  use_threads(1);  // workers are forks, and threads do not survive a fork
   Experiment experiment(registry, std::move(settings), torch::kCPU);
   experiment.add_probes(choices);
   ProbeRunner runner(experiment, run, terminal(), request.how);
@@ -168,7 +168,7 @@ int probe(const ProbeArguments& options) {
       if (probed == Probed::interrupted) return 130;
       if (probed == Probed::with_failures) code = std::max(code, 1);
     } catch (const Error& error) {
-      // A run that cannot be probed costs its own results only.
+      // A run that cannot be probed costs only its own results.
       complain("error", error.what(), error.hint());
       code = std::max(code, dynamic_cast<const UsageError*>(&error) ? 2 : 1);
     }

@@ -1,4 +1,4 @@
-// orrery runs DIR...: the runs below folders, a line each.
+// orrery runs DIR...: lists the runs below folders, a line each.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -23,7 +23,7 @@ struct RunsArguments {
   bool json = false;
 };
 
-// How far the columns of text may be narrowed where the terminal is.
+// The least width of a text column on a narrow terminal.
 const std::vector<Column> columns = {
     {}, {Align::left, 0, 8}, {Align::left, 0, 16}, {Align::right}, {Align::right}, {Align::right}, {},
     {}, {Align::left, 0, 11}};
@@ -31,7 +31,7 @@ const std::vector<std::string> groups = {"", "", "", "", "loss", "", "accuracy",
 const std::vector<std::string> titles = {"run",  "task",  "differs", "steps", "train",
                                          "test", "train", "test",    "state"};
 
-// Of an accuracy, which is not to read 1 where it is not.
+// An accuracy, which must not read 1 unless it is 1.
 std::string share_text(std::optional<double> value) {
   if (!value) return "";
   return *value == 1 || *value == 0 ? fmt::format("{}", *value)
@@ -64,7 +64,7 @@ std::vector<std::string> cells_of(const RunSummary& run) {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-// The folder that all of these runs lie in or below, with a slash behind it; "" where there is none.
+// The folder that contains all of these runs, with a trailing slash; "" if there is none.
 std::string common_folder(const Rows& rows) {
   std::string common = rows[0][0];
   for (const auto& row : rows) {
@@ -74,7 +74,7 @@ std::string common_folder(const Rows& rows) {
   return common.substr(0, common.rfind('/') + 1);
 }
 
-// Two lines of titles, then the rows. Columns in which no row has anything are left out.
+// Two lines of titles, then the rows, without empty columns.
 Table table_of(const Rows& rows) {
   std::vector<size_t> filled;
   for (size_t i = 0; i < columns.size(); ++i)
@@ -118,7 +118,7 @@ std::string table_text(const std::vector<RunSummary>& runs) {
 }
 
 std::vector<RunSummary> runs_in(const std::vector<std::string>& folders) {
-  std::set<std::filesystem::path> paths;  // each once, even where folders lie in each other
+  std::set<std::filesystem::path> paths;  // each once, even if folders are nested
   for (const std::string& folder : folders)
     for (const auto& path : find_runs(folder)) paths.insert(path.lexically_normal());
   std::vector<RunSummary> all;

@@ -1,4 +1,4 @@
-// orrery show RUN: a run at a glance.
+// orrery show RUN: prints an overview of a run.
 #include <orrery/error.h>
 
 #include <iostream>

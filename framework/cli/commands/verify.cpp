@@ -1,4 +1,4 @@
-// orrery verify CONFIG...: does a published result reproduce?
+// orrery verify CONFIG...: checks whether published results reproduce.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -25,7 +25,7 @@ struct VerifyArguments {
 
 const std::vector<std::string> tiers = {"quick", "standard", "full"};
 
-// Those of a tier and of the quicker ones, by name.
+// The configs of a tier and of quicker ones, by name.
 std::vector<std::string> configs_of_tier(const VerifyArguments& options, const ParametersOf& parameters) {
   if (!fs::is_directory(options.configs_folder))
     throw UsageError(fmt::format("{}: there is no such folder of configs", options.configs_folder),

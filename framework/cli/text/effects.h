@@ -1,4 +1,4 @@
-// What interventions did, as text for people and as JSON.
+// The effects of interventions, as text and as JSON.
 #pragma once
 
 #include <string>

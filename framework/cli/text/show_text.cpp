@@ -23,7 +23,7 @@ constexpr size_t fact_column = 17;  // where the text of a fact begins
 std::string bold(const std::string& text) { return styled(Style::bold, text, Stream::out); }
 std::string dim(const std::string& text) { return styled(Style::dim, text, Stream::out); }
 
-// `text` broken at spaces, every line but the first with `indent` spaces before it.
+// Wraps `text` at spaces, and indents every line but the first by `indent`.
 std::string wrapped(const std::string& text, size_t indent, size_t width) {
   std::string out, line;
   size_t begin = 0;
@@ -209,7 +209,7 @@ std::vector<CurveLine> metric_lines(const RunOverview& seen) {
     lines.push_back({&curve, curve.name,
                      point ? fmt::format("{} at {}", compact(point->value), thousands(point->step)) : ""});
   }
-  // The losses of groups, train/loss/GROUP, after what is said of every run.
+  // The losses of groups, train/loss/GROUP, come after the metrics that every run has.
   std::stable_partition(lines.begin(), lines.end(), [](const CurveLine& line) {
     return std::count(line.name.begin(), line.name.end(), '/') < 2;
   });
@@ -251,7 +251,7 @@ std::string sentences(const Record& record, std::set<std::string>& told, size_t 
   return out;
 }
 
-// What a probe concluded from the curves: each headline, and what else it says of it.
+// A probe's conclusion from the curves: each headline with its details.
 std::string conclusion_text(const Record& record, std::set<std::string>& told, size_t width) {
   std::string out;
   for (const std::string& name : record.headlines)

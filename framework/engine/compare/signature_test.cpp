@@ -22,7 +22,7 @@ Finding keys(const std::vector<int64_t>& frequencies, const Shares& shares, int6
   return key_frequencies_finding(order, frequencies, shares);
 }
 
-// What a probe of waves would say.
+// The record of a probe of waves.
 Record waves(const std::vector<int64_t>& frequencies, const Shares& shares, double explained = 0.9) {
   Record record;
   record.scalars = {{"n_key_frequencies", static_cast<double>(frequencies.size())},

@@ -83,7 +83,7 @@ TEST(RunJson, tells_when_a_step_was_made) {
   EXPECT_EQ(wall_time_of(info, 50), 105);
   EXPECT_EQ(wall_time_of(info, 100), 110);  // the first session made it
   EXPECT_EQ(wall_time_of(info, 200), 3625);
-  EXPECT_EQ(wall_time_of(info, 301), 86400);  // killed: nobody knows
+  EXPECT_EQ(wall_time_of(info, 301), 86400);  // killed: unknown
 }
 
 TEST(Curves, have_a_best_where_one_value_is_better) {

@@ -85,7 +85,7 @@ TEST(Intervention, TheMeanIsThatOfTheInputsAtEachPosition) {
 
 TEST(Intervention, ResamplingGivesEveryInputTheActivationOfAnother) {
   const auto model = two_layers();
-  // All of the network is exchanged: the logits are those of the donors, a permutation without a fixed point.
+  // The whole network is patched: the logits are those of the donors, a permutation without a fixed point.
   const Batch batch = examples(50);
   const std::vector<Component> all = {whole_component(*model, "blocks.1.hook_resid_post")};
   const auto logits =
@@ -142,7 +142,7 @@ TEST(Intervention, ADirectionIsProjectedOut) {
   const torch::Tensor activation = torch::randn({4, 3, 8}, rng);
   const torch::Tensor without = component.patch(activation, torch::zeros_like(activation));
   EXPECT_LT(without.matmul(two.t()).abs().max().item<double>(), 1e-5);
-  // What is orthogonal to both stays: the change lies in their span.
+  // The change lies in the span of both directions, so anything orthogonal to them stays.
   const torch::Tensor q = std::get<0>(torch::linalg_qr(two.t()));
   const torch::Tensor change = (activation - without).reshape({-1, 8});
   EXPECT_LT(difference(change.mm(q).mm(q.t()), change), 1e-5);

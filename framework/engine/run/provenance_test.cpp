@@ -1,4 +1,4 @@
-// What results say they were computed from, and what is kept beside them.
+// The provenance of results, and the files beside them.
 #include "engine/run/provenance.h"
 
 #include <gtest/gtest.h>
