@@ -19,18 +19,18 @@ using namespace orrery;
 
 constexpr const char* examples = R"(Examples:
   orrery train configs/quickstart.toml         train a network until it groks
-  orrery train --resume runs/quickstart-...    go on after an interruption
-  orrery show runs/quickstart-...              its state and curves, and what probes found
-  orrery runs                                  every run: what differs, how it ended
+  orrery train --resume runs/quickstart-...    resume after an interruption
+  orrery show runs/quickstart-...              its state, curves and probe results
+  orrery runs                                  every run: differences, and how it ended
   orrery probe runs/quickstart-... --json      probe every checkpoint, as JSON lines
   orrery report runs/quickstart-...            the run as one HTML page
   orrery verify --tier quick                   do published results reproduce?
-  orrery ablate runs/quickstart-...            what a network loses without each of its parts
+  orrery ablate runs/quickstart-...            the effect of ablating each part of a network
   orrery compare runs/one runs/another         what two networks have in common
-  orrery import published.pth --config c.toml  a run out of a published network
+  orrery import published.pth --config c.toml  a run from a published network
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
-  orrery plugins                               which tasks and probes there are
-  orrery describe modular_arithmetic           what one does, and its parameters
+  orrery plugins                               the available tasks and probes
+  orrery describe modular_arithmetic           one of them, and its parameters
   orrery new task NAME                         write one of your own
   orrery check build/plugins/task_mine.so      does it keep its side of the contract?)";
 

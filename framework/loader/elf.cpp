@@ -67,7 +67,7 @@ void check_file_type(const fs::path& file) {
     throw UsageError("no such file", "check the path");
   }
   if (status.type() == fs::file_type::none)
-    throw UsageError(fmt::format("cannot be looked at: {}", failed.message()), "check the path");
+    throw UsageError(fmt::format("cannot be inspected: {}", failed.message()), "check the path");
   if (fs::is_directory(status))
     throw UsageError("a folder, not a shared library",
                      "give the .so file itself, or put the folder on ORRERY_PLUGIN_PATH");

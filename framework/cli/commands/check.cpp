@@ -164,7 +164,7 @@ Command add_check(CLI::App& program) {
       program.add_subcommand("check", "Check that a task or probe keeps its side of the contract");
   command->add_option("plugins", options->plugins, "Files, or names as `orrery plugins` lists them")
       ->type_name("PLUGIN");
-  command->add_flag("--all", options->all, "Every plugin that is loaded");
+  command->add_flag("--all", options->all, "Check every loaded plugin");
   command->add_option("--set", options->how.overrides, "A parameter of the plugin, e.g. p=31")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
@@ -172,13 +172,13 @@ Command add_check(CLI::App& program) {
       ->type_name("NAME");
   command->add_option("--config", options->how.config, "Check a probe on the task and model of a config")
       ->type_name("CONFIG");
-  command->add_option("--limit", options->limit, "Seconds that one check may take")
+  command->add_option("--limit", options->limit, "Time limit of one check, in seconds")
       ->check(CLI::PositiveNumber);
   command->add_flag("--json", options->json, "Print a line of JSON for each plugin");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"(Exit code 1 where a check fails. Each plugin runs in a process of its own: one that crashes fails one check.
-A probe is checked on small networks, random and trained for 40 steps, on the smallest tasks that give it what it needs.
+      R"(Exits with 1 if a check fails. Each plugin runs in its own process: a crash fails one check only.
+A probe is checked on small networks, random and trained for 40 steps, on the smallest tasks that meet its needs.
 Examples:
   orrery check build/plugins/task_mine.so
   orrery check modular_arithmetic --set p=31 --set operation=subtract

@@ -76,9 +76,9 @@ int between_checkpoints(const PatchArguments& options, const Registry& registry,
   std::vector<Effect> effects;
   for (const Component& component : components) effects.push_back({component.name, scored({component})});
   note(fmt::format(
-      "activations of step {} in the network of step {}, on {} {} inputs; changes against step {}",
+      "activations of step {} in the network of step {}, on {} {} inputs; changes relative to step {}",
       donor.step(), loaded.step(), thousands(batch.size()), options.inputs, loaded.step()));
-  std::cout << (options.json ? effects_json(plain, effects) : effects_text(plain, effects));
+  std::cout << (options.json ? effects_json(plain, effects) : effects_text("patched", plain, effects));
   return 0;
 }
 
@@ -124,7 +124,7 @@ int between_inputs(const PatchArguments& options, NetworkAtStep& loaded) {
   if (!options.json)
     std::cout << fmt::format(
         "{:<40}  {:>10}  {:>8}\n{:<40}  {:>10.4g}  {:>8.3f}\n{:<40}  {:>10.4g}  {:>8.3f}\n", "patched",
-        "logit diff", "moved", "nothing", from, 0.0, "everything", to, 1.0);
+        "logit diff", "moved", "none (clean)", from, 0.0, "all (corrupted)", to, 1.0);
   for (const Component& component : parts(options, model, spec, /*by_position=*/true)) {
     const double here =
         difference.of(intervene(model, spec, input, {component}, patched(model, source, {component})));
@@ -152,24 +152,25 @@ int patch(const PatchArguments& options) {
 
 Command add_patch(CLI::App& program) {
   auto options = std::make_shared<PatchArguments>();
-  CLI::App* command = program.add_subcommand("patch", "Put activations of one forward pass into another");
+  CLI::App* command = program.add_subcommand("patch", "Patch activations from one forward pass into another");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
-  command->add_option("--input", options->input, "The input that is run, as tokens")->type_name("TOKENS");
-  command->add_option("--source", options->source, "The input whose activations are put in")
+  command->add_option("--input", options->input, "The clean input, to patch into, as tokens")
       ->type_name("TOKENS");
-  command->add_option("--from-step", options->from_step, "The checkpoint whose activations are put in");
-  command->add_option("--step", options->step, "The checkpoint that is run: last, or a step");
-  command->add_option("--inputs", options->inputs, "With --from-step: on which inputs")
+  command->add_option("--source", options->source, "The corrupted input, to patch from, as tokens")
+      ->type_name("TOKENS");
+  command->add_option("--from-step", options->from_step, "The checkpoint to patch from");
+  command->add_option("--step", options->step, "The checkpoint to patch into: last, or a step");
+  command->add_option("--inputs", options->inputs, "With --from-step: the inputs to evaluate on")
       ->check(CLI::IsMember({"train", "test", "grid"}));
   command
       ->add_option("--hook", options->hooks,
-                   "Activations to patch instead of the usual ones, by name or glob")
+                   "Activations to patch instead of the default ones, by name or glob")
       ->type_name("GLOB")
       ->allow_extra_args(false);
   command->add_flag("--json", options->json, "Print a line of JSON per patch");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"("moved" is the share of the way from the answer for the input (0) to that for the source (1).
+      R"("moved" is the normalised patching effect on the logit difference: 0 as for --input, 1 as for --source.
 Examples:
   orrery patch runs/quickstart-... --input "50 7 59" --source "12 7 59"
   orrery patch runs/quickstart-... --input "50 7 59" --source "12 7 59" --hook "*hook_attn_out"

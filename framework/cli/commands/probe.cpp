@@ -181,32 +181,30 @@ int probe(const ProbeArguments& options) {
 Command add_probe(CLI::App& program) {
   auto options = std::make_shared<ProbeArguments>();
   CLI::App* command = program.add_subcommand("probe", "Run probes over the checkpoints of runs");
-  command->add_option("runs", options->runs, "Directories of runs; instead of those of a pipeline")
+  command->add_option("runs", options->runs, "The runs' directories; override those of a pipeline")
       ->type_name("RUN");
   command
-      ->add_option(
-          "--probe", options->probes,
-          "A probe to run instead of the configured ones, as NAME or NAME:key=value,key=value; its results "
-          "are printed, and nothing in the run is changed")
+      ->add_option("--probe", options->probes,
+                   "A probe to run instead of the configured ones, as NAME or NAME:key=value,key=value; "
+                   "prints the results and leaves the run unchanged")
       ->type_name("PROBE")
       ->allow_extra_args(false);
   command
       ->add_option("--pipeline", options->pipeline,
                    "A TOML file with [[probe]] entries to run instead of the configured ones, and with the "
-                   "runs and steps; results are stored in the runs")
+                   "runs and steps; stores the results in the runs")
       ->type_name("FILE");
-  command->add_option(
-      "--steps", options->steps,
-      "Which checkpoints: all (the default), last, \"every N\", or a list such as 0,500,1000");
-  command->add_option("--jobs", options->jobs, "How many processes share the work")
+  command->add_option("--steps", options->steps,
+                      "The checkpoints: all (the default), last, \"every N\", or a list such as 0,500,1000");
+  command->add_option("--jobs", options->jobs, "The number of processes that share the work")
       ->type_name("N")
       ->check(CLI::Range(1, 256));
-  command->add_flag("--again", options->again, "Compute also what is there already");
+  command->add_flag("--again", options->again, "Recompute results that are stored already");
   command->add_flag("--json", options->json, "Print a line of JSON per checkpoint");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"(Only what is not there yet is computed: results are kept by the content of the checkpoint, the probe, its
-version and its parameters. Ctrl-C keeps what is done. A probe that crashes costs its own result only.
+      R"(Computes only missing results: a result is identified by the content of the checkpoint, the probe, its version
+and its parameters. Ctrl-C keeps the results so far. A probe that crashes costs only its own result.
 Examples:
   orrery probe runs/quickstart-...                       every configured probe, every checkpoint
   orrery probe runs/quickstart-... --steps last --json

@@ -135,7 +135,7 @@ int runs(const RunsArguments& options) {
   compare_configs(chosen);
   if (chosen.empty()) {
     note(found.empty() ? "there are no runs here"
-                       : fmt::format("none of the {} runs here is one of these", found.size()));
+                       : fmt::format("none of the {} runs here matches the filters", found.size()));
     return 0;
   }
   if (!options.json) {
@@ -152,27 +152,28 @@ int runs(const RunsArguments& options) {
 Command add_runs(CLI::App& program) {
   auto options = std::make_shared<RunsArguments>();
   CLI::App* command =
-      program.add_subcommand("runs", "List runs: task, what differs in their configs, metrics");
+      program.add_subcommand("runs", "List runs: task, differences of their configs, metrics");
   command->add_option("folders", options->folders, "Folders with runs in or below them; by default runs")
       ->type_name("DIR");
   command
-      ->add_option("--filter", options->filters,
-                   "Only runs whose config has this, e.g. task=modular_arithmetic, p=97, train.lr=0.01, "
-                   "state=finished")
+      ->add_option(
+          "--filter", options->filters,
+          "List only runs whose config has this value, e.g. task=modular_arithmetic, p=97, train.lr=0.01, "
+          "state=finished")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  command->add_option("--sort", options->sort, "name; time, the newest first; or a metric, the best first")
+  command->add_option("--sort", options->sort, "The order: name; time, newest first; or a metric, best first")
       ->type_name("KEY");
   command->add_flag("--json", options->json, "Print a line of JSON per run");
   command->footer(
-      R"(The column "differs" has the keys of the config that not all of the listed runs agree on, where a run has another
-value than most. Parameters of tasks and models are compared among runs of the same one; how long a run is, how
-often it is looked at, and probes, expectations and logs are not compared. Losses and accuracies are those of the
-last evaluation. Lines are cut to the width of the terminal, and not where stdout is none; on a narrow one the folder that all
-runs lie in stands above the table.
+      R"(The column "differs" shows the keys of the config on which the listed runs disagree, if a run's value is not that
+of most. Parameters of tasks and models are compared among runs of the same task or model; the length of a run, its
+evaluations, probes, expectations and logs are not compared. Losses and accuracies are those of the last evaluation.
+Lines are truncated to the width of the terminal, but not if stdout is not a terminal; on a narrow one the common
+folder of all runs stands above the table.
 
-JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value, of all that not
-all runs agree on}, metrics {name: value}, damage (null, or what cannot be read).
+JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value, for keys on
+which the runs disagree}, metrics {name: value}, damage (null, or what cannot be read).
 
 Examples:
   orrery runs

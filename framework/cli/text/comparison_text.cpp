@@ -166,8 +166,7 @@ std::string frequencies(const Comparison& comparison) {
                  fmt::format("{} of {} and {}, by chance {:.2g}", each.common, each.in_a, each.in_b,
                              each.by_chance)});
     }
-  return any ? "\nkey frequencies in common (they are names that a change of units permutes, and no part of "
-               "the "
+  return any ? "\nkey frequencies in common (names that a change of units permutes, so not part of the "
                "distance)\n" +
                    table.text()
              : "";
@@ -231,7 +230,7 @@ std::string activations(const Comparison& comparison) {
 
 std::string missing(const Comparison& comparison) {
   if (comparison.missing.empty()) return "";
-  std::string out = "\nnot measured, though by their needs two of these runs or more could have it\n";
+  std::string out = "\nnot measured, although it applies to at least two of these runs\n";
   for (const MissingProbe& probe : comparison.missing) {
     std::vector<std::string> names;
     for (const size_t run : probe.runs)
@@ -239,7 +238,7 @@ std::string missing(const Comparison& comparison) {
           fmt::format("{} (step {})", comparison.runs[run]->name(), comparison.runs[run]->step()));
     out += fmt::format("  {}: {}\n", probe.plugin, fmt::join(names, ", "));
   }
-  return out + "  to have them measured and kept in the runs: the same command with --probe-missing\n";
+  return out + "  to measure them and store the results: the same command with --probe-missing\n";
 }
 
 }  // namespace

@@ -16,8 +16,9 @@ struct Effect {
   Metrics scores;
 };
 
-/// A table: first the scores of `plain`, the baseline, then a row per effect with its change to each score.
-std::string effects_text(const Metrics& plain, const std::vector<Effect>& effects);
+/// A table; `what` ("ablated", "patched") is the title of its first column: first the scores of `plain`, the
+/// baseline, then a row per effect with its change to each score.
+std::string effects_text(const std::string& what, const Metrics& plain, const std::vector<Effect>& effects);
 /// {"component": "head 0.2", "loss": 4.2, ..., "change": {"loss": 4.1, ...}}, a line per effect; the first,
 /// with component null, is the baseline.
 std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects);

@@ -98,27 +98,27 @@ Result undeclared(const Fixture& fixture, const Rest& rest, const Error& error, 
 
 // Ok if the probe measures `fixture` with everything undeclared taken away.
 Result enough(ProbeUnderCheck& probe, const Needs& needs, const Fixture& fixture) {
-  Rest rest{", with what it declares alone", {}, fixture.structure(), fixture.split()};
+  Rest rest{", with only what it declares", {}, fixture.structure(), fixture.split()};
   if (const auto error = failure(probe, fixture, rest))
-    return undeclared(fixture, rest, *error, "name in needs().activations what it reads from the cache");
+    return undeclared(fixture, rest, *error, "declare in needs().activations what it reads from the cache");
   rest = {", without a grid", {}, fixture.structure(), split_asked_for(needs, fixture.split())};
   if (const auto error = failure(probe, fixture, rest))
     return undeclared(fixture, rest, *error,
-                      "set needs().inputs = Inputs::grid, or look at split.grid only where it is there");
+                      "set needs().inputs = Inputs::grid, or use split.grid only if there is one");
   rest = {", without structure that it does not ask for",
           {},
           structure_asked_for(needs, fixture.structure()),
           fixture.split()};
   if (const auto error = failure(probe, fixture, rest))
     return undeclared(fixture, rest, *error,
-                      "name it in needs().structure, or use it only where it is there");
+                      "declare it in needs().structure, or use it only if it is present");
   for (const auto& [module, names] : undeclared_weights(needs, fixture)) {
     const std::string list = fmt::format("{}", fmt::join(names, ", "));
     rest = {", without " + list, names, fixture.structure(), fixture.split()};
     if (const auto error = failure(probe, fixture, rest))
       return undeclared(
           fixture, rest, *error,
-          "name in needs().weights, by glob, what it reads of these, or read it only where the model has it");
+          "declare those it reads in needs().weights, by glob, or read them only if the model has them");
   }
   return ok();
 }
@@ -134,8 +134,7 @@ Result measures(ProbeUnderCheck& probe) {
       return failed(fmt::format("it refuses every task and model it was tried on; {}: {}",
                                 trial->fixture->name(), trial->message),
                     "say on what to check it: --config CONFIG.toml");
-    return failed("no task and model here give it what it needs",
-                  "say on what to check it: --config CONFIG.toml");
+    return failed("no task and model here meet its needs", "say on what to check it: --config CONFIG.toml");
   }
   return ok("on " + probe.fixtures_text());
 }
@@ -144,8 +143,8 @@ Result measures(ProbeUnderCheck& probe) {
 Result needs_declared(ProbeUnderCheck& probe) {
   if (const FixtureTrial* trial = first(probe.trials(), FixtureTrial::Outcome::failed))
     return failed(
-        fmt::format("a run lets it in, but there it fails: {}: {}", trial->fixture->name(), trial->message),
-        "name in needs() what it reads, or throw orrery::UsageError with the reason where it cannot measure");
+        fmt::format("a run accepts it, but it fails there: {}: {}", trial->fixture->name(), trial->message),
+        "declare in needs() what it reads, or throw orrery::UsageError with the reason if it cannot measure");
   const Needs needs = probe.needs();
   const std::vector<const Fixture*> fixtures = probe.fixtures();
   for (const Fixture* fixture : fixtures)

@@ -96,7 +96,7 @@ Result same_numbers_twice(ProbeUnderCheck& probe) {
       if (const std::string found = twice_fault(probe, *fixture, checkpoint); !found.empty())
         return differ(
             *fixture, checkpoint, "measured twice", found,
-            "keep nothing from one measurement for the next, and draw from a generator made anew each time");
+            "keep nothing from one measurement to the next, and draw from a new generator each time");
   }
   return ok();
 }
@@ -110,10 +110,9 @@ Result online_and_offline(ProbeUnderCheck& probe) {
       const KeptWeights& checkpoint = fixture->checkpoints()[i];
       const Record alone = probe.measure(*fixture, *fixture->at(checkpoint), checkpoint.step);
       if (const std::string found = difference(records[i], alone); !found.empty())
-        return differ(
-            *fixture, checkpoint, "measured in a run beside other probes, and then alone", found,
-            "read from the cache what needs() names only, whatever else is in it, and keep nothing between "
-            "checkpoints but what fit() saw");
+        return differ(*fixture, checkpoint, "measured in a run beside other probes, and then alone", found,
+                      "read from the cache only what needs() names, and keep nothing between checkpoints "
+                      "except what fit() saw");
     }
   }
   return ok();
@@ -130,13 +129,12 @@ Result names_stable(ProbeUnderCheck& probe) {
       if (&checkpoint == &fixture->checkpoints().front()) names = now;
       const std::string gone = missing(names, now), come = missing(now, names);
       if (!gone.empty() || !come.empty())
-        return failed(
-            fmt::format("{}: {} is recorded at step {}, but not at step {}", fixture->name(),
-                        gone.empty() ? come : gone,
-                        gone.empty() ? checkpoint.step : fixture->checkpoints().front().step,
-                        gone.empty() ? fixture->checkpoints().front().step : checkpoint.step),
-            "record the same names at every checkpoint, NaN where there is nothing to say; put a part "
-            "KEY=VALUE into names of what is found, as in \"neurons/k=14\"");
+        return failed(fmt::format("{}: {} is recorded at step {}, but not at step {}", fixture->name(),
+                                  gone.empty() ? come : gone,
+                                  gone.empty() ? checkpoint.step : fixture->checkpoints().front().step,
+                                  gone.empty() ? fixture->checkpoints().front().step : checkpoint.step),
+                      "record the same names at every checkpoint, with NaN for a missing value; put a part "
+                      "KEY=VALUE into the names of things found, as in \"neurons/k=14\"");
       count = static_cast<int64_t>(now.size());
     }
   }

@@ -124,14 +124,14 @@ Result shapes(TaskUnderCheck& task) {
 Result tokens_in_range(TaskUnderCheck& task) {
   return in_range(
       task, "tokens", &Batch::tokens, [](const TaskSpec& spec) { return spec.d_vocab; },
-      "raise d_vocab in spec(), or mend the tokens");
+      "raise d_vocab in spec(), or fix the tokens");
 }
 
 Result labels_in_range(TaskUnderCheck& task) {
   return in_range(
       task, "labels", &Batch::labels,
       [](const TaskSpec& spec) { return spec.loss == Loss::hinge ? int64_t{2} : spec.d_vocab_out; },
-      "raise d_vocab_out in spec(), or mend the labels (0 and 1 for hinge loss)");
+      "raise d_vocab_out in spec(), or fix the labels (0 and 1 for hinge loss)");
 }
 
 Result train_and_test_disjoint(TaskUnderCheck& task) {
@@ -150,7 +150,7 @@ Result train_and_test_disjoint(TaskUnderCheck& task) {
                                  "of train, \"{}\"",
                                  found.count, variant.split.test.size(), found.test_row, found.train_row,
                                  variant.task->show(variant.split.test.tokens[found.test_row]))),
-          "divide the inputs in two sets before anything is drawn twice, or draw without repeats");
+          "divide the inputs into two sets before drawing repeatedly, or draw without repeats");
   }
   return endless.empty() ? ok() : not_applicable(endless);
 }

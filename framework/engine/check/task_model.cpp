@@ -78,7 +78,7 @@ std::string weights_fault(const Model& model) {
   for (const NamedWeight& weight : model.weights()) {
     if (!names.insert(weight.name).second) return fmt::format("weight \"{}\" is there twice", weight.name);
     if (!weight.value.is_leaf() || !weight.value.requires_grad())
-      return fmt::format("weight \"{}\" cannot be trained: it is no leaf that requires a gradient",
+      return fmt::format("weight \"{}\" cannot be trained: it is not a leaf that requires a gradient",
                          weight.name);
   }
   return names.empty() ? "it has no weights" : "";
@@ -113,11 +113,13 @@ Result finite_loss(TaskUnderCheck& task) {
       if (variant.name.empty()) on.push_back(small.name);
       for (const auto& [name, batch] : variant.batches())
         if (const std::string fault = loss_fault(*model, variant, name, *batch); !fault.empty())
-          return failed(variant.at(fmt::format("{}: {}", small.name, fault)),
-                        "see that at least one label counts, and that labels are classes");
+          return failed(
+              variant.at(fmt::format("{}: {}", small.name, fault)),
+              "make sure that the loss mask (scored) keeps at least one label, and that labels are classes");
     }
   if (on.empty())
-    return failed("no model can be made for it", "see that spec() describes inputs that a model can read");
+    return failed("no model can be made for it",
+                  "make sure that spec() describes inputs that a model can read");
   return ok("on " + counted(static_cast<int64_t>(on.size()), "small network"));
 }
 

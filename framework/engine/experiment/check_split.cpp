@@ -135,7 +135,7 @@ void check_sample_shapes(const TaskSpec& spec, int64_t batch_size, const Batch& 
   if (batch.size() != batch_size)
     throw Error(
         fmt::format("the task's sample() gives {} examples; it was asked for {}", batch.size(), batch_size),
-        "make as many as its argument batch_size says");
+        "make as many examples as its argument batch_size says");
 }
 
 void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch) {

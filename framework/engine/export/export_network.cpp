@@ -55,7 +55,7 @@ const char* to_string(NetworkFormat format) {
 void export_network(const RunDirectory& run, const NetworkExport& wanted, Reporter& reporter) {
   std::error_code ignored;
   if (fs::exists(wanted.out, ignored))
-    throw UsageError(wanted.out.string() + ": this is there already, and an export overwrites nothing",
+    throw UsageError(wanted.out.string() + ": exists already, and an export never overwrites",
                      "choose another --out, or delete it first");
   const CheckpointFile& checkpoint = wanted.checkpoint;
   const safetensors::File file(checkpoint.path);

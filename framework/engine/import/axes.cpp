@@ -47,9 +47,9 @@ Axes::Axes(const std::string& text) : text_(text) {
     }
     const bool good =
         std::all_of(word.begin(), word.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
-    if (!good || word.size() > 30) refuse(fmt::format("\"{}\" is no name", word));
+    if (!good || word.size() > 30) refuse(fmt::format("\"{}\" is not a name", word));
     if (is_number(word) && (!open || word.size() > 4 || std::stoi(word) < 1))
-      refuse(fmt::format("{}: a number of parts stands in brackets, with what it divides", word));
+      refuse(fmt::format("{}: a number of parts belongs in brackets, with the axes it divides", word));
     if (!seen.insert(is_number(word) ? "#" : word).second) refuse(fmt::format("\"{}\" comes twice", word));
     if (!open) dimensions_.emplace_back();
     dimensions_.back().push_back(word);

@@ -32,7 +32,7 @@ class RunInTheMaking {
   explicit RunInTheMaking(fs::path path) : path_(std::move(path)) {
     std::error_code ignored;
     if (fs::exists(path_, ignored) && !(fs::is_directory(path_, ignored) && fs::is_empty(path_, ignored)))
-      throw UsageError(path_.string() + ": this is there already, and a new run overwrites nothing",
+      throw UsageError(path_.string() + ": exists already, and a new run never overwrites",
                        "choose another --out");
     const fs::path clean = (path_ / "").parent_path();  // without a trailing slash
     temporary_ = clean.parent_path() / fmt::format(".{}.importing-{}", clean.filename().string(), ::getpid());
@@ -147,7 +147,7 @@ void note_networks(const ImportRequest& request, const FoundNetworks& found, con
   if (!found.others.empty())
     reporter.note(fmt::format("not taken: {} (choose with --key)", fmt::join(found.others, ", ")));
   if (found.steps_from.empty())
-    reporter.note("the file does not say after which step its networks are; they are numbered from 0");
+    reporter.note("the file does not tell the steps of its networks, so they are numbered from 0");
 }
 
 // Writes the weights of `network`, and separately those that have no place in the model.

@@ -123,8 +123,7 @@ Layout detect_layout(const StoredTensors& tensors, const std::string& where) {
     names.resize(12);
     names.push_back("...");
   }
-  throw UsageError(fmt::format("{}: its tensors have the names of no layout known here: {}", where,
-                               fmt::join(names, ", ")),
+  throw UsageError(fmt::format("{}: its tensors match no known layout: {}", where, fmt::join(names, ", ")),
                    "say which weight is which in a small file, --map FILE; `orrery import --help` shows one");
 }
 

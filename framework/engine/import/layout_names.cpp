@@ -90,7 +90,7 @@ std::optional<RuleAxes> axes_of(const WeightRule& rule) {
   const size_t arrow = rule.axes.find("->");
   if (arrow == std::string::npos && !known)
     throw UsageError(fmt::format("weight \"{}\": the axes of this weight have no names", rule.name),
-                     "say how they are to come out: axes = \"rows columns -> columns rows\"");
+                     "say how to rearrange them: axes = \"rows columns -> columns rows\"");
   RuleAxes axes{Axes(rule.axes.substr(0, arrow)),
                 arrow == std::string::npos ? *known : Axes(rule.axes.substr(arrow + 2))};
   std::vector<std::string> from = axes.file.names(), to = axes.ours.names();
@@ -98,8 +98,8 @@ std::optional<RuleAxes> axes_of(const WeightRule& rule) {
   std::sort(to.begin(), to.end());
   if (from != to || axes.ours.parts() != 1)
     throw UsageError(
-        fmt::format("weight \"{}\": the axes \"{}\" are to become \"{}\", but do not hold the same",
-                    rule.name, axes.file.text(), axes.ours.text()),
+        fmt::format("weight \"{}\": the axes \"{}\" cannot become \"{}\", which have other names", rule.name,
+                    axes.file.text(), axes.ours.text()),
         "every axis of the weight comes once, in the file's order, joined ones in brackets");
   if (rule.part >= axes.file.parts())
     throw UsageError(fmt::format("weight \"{}\": part {} of {}", rule.name, rule.part, axes.file.parts()),

@@ -221,7 +221,7 @@ FoundNetworks Finder::networks(const Place& place, const std::string& steps_key)
   if (is_network(place.object)) {
     found.networks.push_back({place.key, 0, place.object});
   } else if (!is_series(place.object)) {
-    refuse(place.key.empty() ? "it holds no network" : fmt::format("\"{}\" is no network", place.key),
+    refuse(place.key.empty() ? "it holds no network" : fmt::format("\"{}\" is not a network", place.key),
            fmt::format("expected a dict of tensors by name, or a list of them; found {}",
                        by_step ? key_list(*by_step) : place.object->describe()));
   } else if (by_step) {

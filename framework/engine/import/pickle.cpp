@@ -140,7 +140,7 @@ class Machine {
   }
   uint64_t index_line() {
     const auto index = parse_integer(line());
-    if (!index || *index < 0) malformed("an index that is no number");
+    if (!index || *index < 0) malformed("an index that is not a number");
     return static_cast<uint64_t>(*index);
   }
 
@@ -158,7 +158,7 @@ class Machine {
     try {
       push(std::stod(text));
     } catch (const std::exception&) {
-      malformed("a real that is no number");
+      malformed("a real that is not a number");
     }
   }
   void long_bytes(uint64_t size) {
@@ -188,7 +188,7 @@ class Machine {
   void stack_global() {
     const std::vector<Ref> names = pop_last(2);
     const auto *module = names[0]->as<std::string>(), *name = names[1]->as<std::string>();
-    if (!module || !name) malformed("a global whose name is no text");
+    if (!module || !name) malformed("a global whose name is not text");
     global(*module, *name);
   }
   void reduce() {

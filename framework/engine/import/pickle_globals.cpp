@@ -288,7 +288,7 @@ bool known_global(const std::string& given) {
 Object construct(const std::string& given, const Arguments& arguments) {
   const auto found = constructors().find(python3_name(given));
   if (found == constructors().end())
-    throw Error(fmt::format("{} is called, which makes nothing", shown(given)));
+    throw Error(fmt::format("{} is called, which is not callable", shown(given)));
   return found->second(found->first, arguments);
 }
 

@@ -198,7 +198,7 @@ void WorkerPool::on_end(Supervisor::Id id, int status) {
   Answer answer{worker.running};
   answer.hint = ending_advice(status);
   if (!worker.running) {
-    answer.error = fmt::format("{}: the process that looked at it ended: {}", place, ending);
+    answer.error = fmt::format("{}: the worker process ended: {}", place, ending);
     add(job, std::move(answer));
     states_[job].done = true;
     return;

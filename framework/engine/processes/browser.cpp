@@ -83,13 +83,13 @@ std::string read_all(const Child& child, int seconds) {
 fs::path find_browser() {
   if (const char* named = std::getenv("ORRERY_BROWSER"); named && *named) {
     if (const fs::path found = in_path(named); !found.empty()) return found;
-    throw Error(fmt::format("ORRERY_BROWSER names {}, which is no program", named),
-                "let it name Chromium or Chrome");
+    throw Error(fmt::format("ORRERY_BROWSER names {}, which is not a program", named),
+                "set it to Chromium or Chrome");
   }
   for (const char* name : {"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"})
     if (const fs::path found = in_path(name); !found.empty()) return found;
   throw Error("drawing images needs Chromium or Chrome, and neither was found",
-              "install one (on Debian: apt-get install chromium), or let ORRERY_BROWSER name it");
+              "install one (on Debian: apt-get install chromium), or set ORRERY_BROWSER to it");
 }
 
 std::string page_after_scripts(const fs::path& browser, const fs::path& page, const std::string& fragment,
@@ -109,7 +109,7 @@ std::string page_after_scripts(const fs::path& browser, const fs::path& page, co
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127 && html.empty())
     throw Error(fmt::format("{} could not be started", browser.string()));
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    throw Error(fmt::format("{} did not end well: {}", browser.string(), ending_text(status)));
+    throw Error(fmt::format("{} failed: {}", browser.string(), ending_text(status)));
   return html;
 }
 

@@ -73,8 +73,8 @@ void refuse_occupied(const fs::path& path) {
     throw UsageError(path.string() + ": expected a folder for a new run, found a file",
                      "choose another --out");
   if (holds_anything(path))
-    throw UsageError(path.string() + ": this folder is not empty, and a new run overwrites nothing",
-                     "choose another --out, or go on with a run by --resume " + path.string());
+    throw UsageError(path.string() + ": this folder is not empty, and a new run never overwrites",
+                     "choose another --out, or resume the run: --resume " + path.string());
 }
 
 std::string place(const fs::path& file, size_t line_index) {

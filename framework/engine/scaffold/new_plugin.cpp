@@ -110,7 +110,7 @@ void check_plugin_name(const std::string& name) {
                                  name),
                      "for example: " + made_good(name));
   if (words_of_cpp.count(name) != 0)
-    throw UsageError(fmt::format("a plugin cannot be called \"{}\": that is a word of C++", name),
+    throw UsageError(fmt::format("a plugin cannot be called \"{}\": that is a C++ keyword", name),
                      "for example: my_" + name);
   if (name == "params")
     throw UsageError("a plugin cannot be called \"params\": its class would be called like its parameters",
@@ -157,7 +157,7 @@ void write_new(const std::vector<NewFile>& files) {
   } catch (const fs::filesystem_error& error) {
     written.take_back();
     throw Error(
-        fmt::format("{}: this folder cannot be made: {}", error.path1().string(), error.code().message()),
+        fmt::format("{}: cannot make this folder: {}", error.path1().string(), error.code().message()),
         "go to a folder that you may write to, or give one with --out DIR");
   } catch (...) {
     written.take_back();

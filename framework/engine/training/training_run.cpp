@@ -46,7 +46,7 @@ void advise_on_crash_of_probes(const RunDirectory& run, std::optional<int64_t> s
   const std::string again = fmt::format("probe {}{}{}", run.root().string(),
                                         step ? fmt::format(" --steps {}", *step) : "", plugin_options());
   advise_on_crash(
-      fmt::format("nothing of the run is lost. Mend the plugin (to see where it crashes:\n"
+      fmt::format("nothing of the run is lost. Fix the plugin (to see where it crashes:\n"
                   "    {}),\n"
                   "  then go on: orrery train --resume {}{}",
                   debugger_command(again), run.root().string(), plugin_options()));

@@ -160,7 +160,7 @@ Answer of_rows(const Reading& reading, const Points& points, const Interval& wan
     case Kind::step_of_rise:
       return steepest(points, wanted, Direction::rise);
   }
-  return failure("a reading that is not known");
+  return failure("an unknown statistic");
 }
 
 bool is_in(const RowRange& rows, int64_t step, const Series& series) {
@@ -218,7 +218,7 @@ Answer answer(const Expectation& e, const Series& series) {
     return failure(fmt::format("not there at step {}", gap));
   if (const std::string bad = unreadable(e.reading.kind, points); !bad.empty()) return failure(bad);
   if (needs_two_rows(e.reading.kind) && points.size() < 2)
-    return failure(fmt::format("one row only, of step {}", points.front().step));
+    return failure(fmt::format("only one row, of step {}", points.front().step));
   return of_rows(e.reading, points, e.wanted);
 }
 
