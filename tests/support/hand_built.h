@@ -19,8 +19,8 @@ struct CyclicTask {
   Split split;
 };
 
-/// c = a op b for the numbers with an index, the indices adding up; 0 for the others. Rows of the grid are in
-/// random order, as nothing may depend on it.
+/// c = a op b for numbers with an index, where the indices add up; 0 for the others. The rows of the grid are
+/// in random order, because no result may depend on it.
 inline CyclicTask cyclic_task(const CyclicStructure& cyclic, uint64_t seed = 1) {
   const auto p = static_cast<int64_t>(cyclic.left.size());
   std::vector<int64_t> tokens, labels;
@@ -66,7 +66,7 @@ inline CyclicTask multiplication(int64_t p, int64_t g) {
   return cyclic_task(cyclic);
 }
 
-/// Weights that are given; it computes nothing.
+/// A model with given weights, which computes nothing.
 class GivenWeights final : public Model {
  public:
   torch::Tensor forward(const torch::Tensor&) override { return {}; }
@@ -110,7 +110,7 @@ inline torch::Tensor project_on_sum(const torch::Tensor& x, const std::vector<in
   return sum;
 }
 
-/// Fills a network that computes with the waves `frequencies` and nothing else: logits are `height` times the
+/// Fills a network that computes only with the waves `frequencies`: logits are `height` times the
 /// sum of cos w_k(i + j - c), -5 for classes and inputs without an index; neurons are 1 + cos(w_k i + f) +
 /// cos(w_k j + f) at 3 phases f per frequency; W_E holds cos and sin of w_k i, W_out W_U those of w_k c.
 inline void build_waves(Network& network, const std::vector<int64_t>& frequencies, double height) {
