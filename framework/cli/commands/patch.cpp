@@ -58,7 +58,7 @@ std::vector<Component> parts(const PatchArguments& options, const Model& model, 
         all.push_back(whole_component(model, point->name(), position));
     }
   for (const std::string& glob : options.hooks)
-    find_hook_points(model, glob);  // throws where it matches nothing
+    find_hook_points(model, glob);  // throws if it matches nothing
   return all;
 }
 

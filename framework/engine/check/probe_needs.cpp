@@ -139,7 +139,7 @@ Result measures(ProbeUnderCheck& probe) {
   return ok("on " + probe.fixtures_text());
 }
 
-// A probe needs what it cannot do without: where a run accepts it, nothing may be missing.
+// A probe must declare whatever it cannot do without: in a run that accepts it, nothing may be missing.
 Result needs_declared(ProbeUnderCheck& probe) {
   if (const FixtureTrial* trial = first(probe.trials(), FixtureTrial::Outcome::failed))
     return failed(
