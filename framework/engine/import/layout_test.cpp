@@ -238,7 +238,7 @@ TEST(Layout, a_network_of_another_task_is_refused) {
   });
   expect_holds(said, "embed.W_E: shape [4, 6], expected [4, 8] (d_model d_vocab)");
   expect_holds(said, "unembed.W_U: shape [4, 6], expected [4, 7] (d_model d_vocab_out)");
-  // More outputs than tokens are no spare ones.
+  // More outputs than tokens are not spare outputs.
   const TaskSpec fewer = {.d_vocab = 6, .d_vocab_out = 3, .n_ctx = 3, .read_out = {2}};
   expect_holds(error_of([&] {
                  convert(tensors, find_layout("progress_measures"), *small_model(small, fewer), 5, false,

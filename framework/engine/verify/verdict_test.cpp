@@ -1,4 +1,4 @@
-// Expectations held against runs whose files are written here by hand.
+// Expectations on runs whose files the tests write by hand.
 #include "engine/verify/verdict.h"
 
 #include <gtest/gtest.h>
