@@ -19,22 +19,22 @@ using namespace orrery;
 
 constexpr const char* examples = R"(Examples:
   orrery train configs/quickstart.toml         train a network until it groks
-  orrery train --resume runs/quickstart-...    go on after an interruption
-  orrery show runs/quickstart-...              its state and curves, and what probes found
-  orrery runs                                  every run: what differs, how it ended
+  orrery train --resume runs/quickstart-...    resume after an interruption
+  orrery show runs/quickstart-...              its state, curves and probe results
+  orrery runs                                  every run: differences, and how it ended
   orrery probe runs/quickstart-... --json      probe every checkpoint, as JSON lines
   orrery report runs/quickstart-...            the run as one HTML page
   orrery verify --tier quick                   do published results reproduce?
-  orrery ablate runs/quickstart-...            what a network loses without each of its parts
+  orrery ablate runs/quickstart-...            the effect of ablating each part of a network
   orrery compare runs/one runs/another         what two networks have in common
-  orrery import published.pth --config c.toml  a run out of a published network
+  orrery import published.pth --config c.toml  a run from a published network
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
-  orrery plugins                               which tasks and probes there are
-  orrery describe modular_arithmetic           what one does, and its parameters
+  orrery plugins                               the available tasks and probes
+  orrery describe modular_arithmetic           one of them, and its parameters
   orrery new task NAME                         write one of your own
   orrery check build/plugins/task_mine.so      does it keep its side of the contract?)";
 
-// CLI11 would only say that a command is missing.
+// Suggests the nearest command; CLI11 would only say that one is missing.
 void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return;
   std::vector<std::string> names;
@@ -44,8 +44,8 @@ void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
                      fmt::format("there are: {}", fmt::join(names, ", ")));
 }
 
-// Every help text as a file of framework/start/help, for the launcher and the start program, which answer in
-// our place before anything is built or loaded.
+// Writes every help text as a file of framework/start/help, for the launcher and the start program, which
+// answer in our place before anything is built or loaded.
 void write_help_texts(const CLI::App& program, const std::filesystem::path& folder) {
   write_file(folder / "orrery.txt", program.help());
   for (const CLI::App* command : program.get_subcommands(nullptr))
@@ -71,7 +71,7 @@ int run(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    // CLI11 has a code of its own for each kind of mistake; for us they are all misuse.
+    // CLI11 has a different exit code for each kind of mistake; ours is 2 for all of them.
     return program.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
   }
   for (const cli::Command& command : commands)

@@ -26,7 +26,7 @@ uint64_t fnv1a(std::string_view bytes) {
   return hash;
 }
 
-// What a compiled plugin depends on: neither comments nor layout.
+// The tokens of a header: a compiled plugin depends neither on comments nor on layout.
 std::string essence(std::string_view source) { return without_space(without_comments(source)); }
 
 // The number of the interface, and by name the hash of each header that a plugin may have been compiled with.
@@ -61,7 +61,7 @@ Interface parse(const std::string& text) {
   return interface;
 }
 
-// Those that a plugin which fitted `before` may have seen and that are no longer what it saw.
+// The headers that a plugin built against `before` may have seen and that have changed.
 std::vector<std::string> broken(const Interface& before, const Interface& now) {
   std::vector<std::string> names;
   for (const auto& [name, hash] : before.headers)

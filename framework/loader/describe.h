@@ -1,4 +1,4 @@
-// What plugins say of themselves, as JSON, and the table of parameters in a plugin's README.
+// Descriptions of plugins as JSON, and the table of parameters in a plugin's README.
 #pragma once
 
 #include <string>

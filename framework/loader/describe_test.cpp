@@ -1,4 +1,4 @@
-// What plugins say of themselves.
+// Descriptions of plugins.
 #include <loader/describe.h>
 
 #include <nlohmann/json.hpp>

@@ -39,7 +39,7 @@ void check_pointers(const orrery_plugin_info& info) {
     if (!present) throw Error(fmt::format("its descriptor has no {}", member), macro_hint);
 }
 
-// A name becomes the name of a folder in a run, so it must not be able to lead anywhere else.
+// A name becomes the name of a folder in a run, so it must not lead anywhere else.
 void check_name(std::string_view name) {
   const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
   if (name.empty() || !std::all_of(name.begin(), name.end(), allowed) || name[0] < 'a')
@@ -55,7 +55,7 @@ PluginKind kind_of(int32_t kind) {
               "declare it with ORRERY_TASK or ORRERY_PROBE (orrery/plugin.h)");
 }
 
-// A value of the type that `type` names, for the declared default to be read into.
+// A value of the type that `type` names, into which to parse the declared default.
 Value blank(const std::string& type) {
   const Value all[] = {false,
                        int64_t{},

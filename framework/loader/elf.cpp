@@ -25,7 +25,7 @@ constexpr const char* build_hint = "a plugin is a shared library made by orrery_
               "copy the plugin again, or rebuild it: cmake --build build");
 }
 
-// memcpy, because nothing promises that a header lies at an aligned offset.
+// memcpy, because a header may lie at an unaligned offset.
 template <class T>
 T read_at(std::string_view bytes, size_t offset) {
   if (offset > bytes.size() || sizeof(T) > bytes.size() - offset) truncated(bytes.size(), offset + sizeof(T));
@@ -67,7 +67,7 @@ void check_file_type(const fs::path& file) {
     throw UsageError("no such file", "check the path");
   }
   if (status.type() == fs::file_type::none)
-    throw UsageError(fmt::format("cannot be looked at: {}", failed.message()), "check the path");
+    throw UsageError(fmt::format("cannot be inspected: {}", failed.message()), "check the path");
   if (fs::is_directory(status))
     throw UsageError("a folder, not a shared library",
                      "give the .so file itself, or put the folder on ORRERY_PLUGIN_PATH");
@@ -93,7 +93,7 @@ std::string read_bytes(const fs::path& file) {
 
 std::vector<std::string_view> loadable_segments(std::string_view bytes) {
   const Header header = header_of(bytes);
-  // Linkers put the section table last, so it is what even a slight truncation loses.
+  // Linkers put the section table last, so even a slight truncation loses it.
   for (size_t i = 0; header.e_shoff && i < header.e_shnum; ++i) {
     const auto section = read_at<Section>(bytes, header.e_shoff + i * sizeof(Section));
     if (section.sh_type != SHT_NOBITS) part(bytes, section.sh_offset, section.sh_size);

@@ -1,5 +1,5 @@
-// Is this file a whole shared library? Answered from its bytes, because dlopen maps what the headers promise
-// and a truncated library then dies with SIGBUS.
+// Checks from its bytes that a file is a complete shared library, because dlopen maps what the headers
+// promise and then dies with SIGBUS if the file is truncated.
 #pragma once
 
 #include <filesystem>
@@ -9,11 +9,11 @@
 
 namespace orrery {
 
-/// The bytes of a regular file. Throws orrery::Error, without naming the file, if there is none, if it is a
-/// folder or a device, or if it may not be read.
+/// The bytes of a regular file. Throws orrery::Error, without naming the file, if it is missing, is a folder
+/// or a device, or may not be read.
 std::string read_bytes(const std::filesystem::path& file);
 
-/// The parts of a shared library that are mapped into memory. Throws orrery::Error, without naming a file,
+/// The segments of a shared library that are mapped into memory. Throws orrery::Error, without naming a file,
 /// unless `bytes` are a complete ELF shared library of this machine's word size and byte order.
 std::vector<std::string_view> loadable_segments(std::string_view bytes);
 

@@ -14,14 +14,14 @@
 namespace orrery {
 namespace {
 
-// LibTorch appends where it threw to the text of its own exceptions, also when they are rethrown as others.
+// LibTorch appends a backtrace to the text of its exceptions, and it stays when they are rethrown as others.
 std::string without_backtrace(std::string_view text) {
   text = text.substr(0, text.find("\nException raised from "));
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
   return std::string(text);
 }
 
-// The type of the exception in flight, as it is written in C++.
+// The C++ type of the exception in flight.
 std::string type_in_flight() {
   const std::type_info* type = abi::__cxa_current_exception_type();
   if (!type) return "something of unknown type";
@@ -54,7 +54,7 @@ std::string text_in_flight() {
 void rethrow_as_error(const Who& who, const char* call, std::optional<int64_t> step) {
   const std::string name = fmt::format("{} {} {}, ", to_string(who.kind), who.name, who.version);
   std::string text = text_in_flight();
-  // A call within this one, to a model that the plugin made, has said it already, and more closely.
+  // A nested call, to a model that the plugin made, has named the plugin already, and more precisely.
   if (!text.starts_with(name))
     text = fmt::format("{}{}{}: {}", name, call, step ? fmt::format(", step {}", *step) : "", text);
   try {

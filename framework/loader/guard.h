@@ -1,5 +1,5 @@
-// The one gate through which every call into a plugin passes. Whatever a plugin throws leaves it as an
-// orrery::Error that says who, what and when: "probe fourier_basis 1.0.0, measure, step 400: ...".
+// The gate through which every call into a plugin passes. It turns any exception into an orrery::Error that
+// says who, what and when: "probe fourier_basis 1.0.0, measure, step 400: ...".
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,18 @@ enum class PluginKind { task, probe };
 /// "task" or "probe".
 std::string to_string(PluginKind kind);
 
-/// Whose code is running.
+/// The plugin whose code is running.
 struct Who {
   PluginKind kind;
   std::string name, version;
 };
 
-/// What the exception in flight says, without LibTorch's backtrace. To be called in a catch block or a
+/// The message of the exception in flight, without LibTorch's backtrace. Call only in a catch block or a
 /// terminate handler.
 std::string text_in_flight();
 
 /// Rethrows the exception in flight as an orrery::Error, or as an orrery::UsageError if it was one. Keeps the
-/// hint of an orrery::Error; leaves out LibTorch's backtraces. To be called in a catch block.
+/// hint of an orrery::Error; leaves out LibTorch's backtraces. Call only in a catch block.
 [[noreturn]] void rethrow_as_error(const Who& who, const char* call, std::optional<int64_t> step);
 
 /// Runs `body`, which calls into the plugin, and returns what it returns.

@@ -1,4 +1,4 @@
-// What plugins throw, and what becomes of it; with the guard alone, and through a loaded probe.
+// How plugins' exceptions reach the host: with the guard alone, and through a loaded probe.
 #include <loader/guard.h>
 
 #include "tests/support/loader_fixtures.h"

@@ -10,7 +10,7 @@
 namespace orrery {
 namespace {
 
-// Exceptions must not leave a destructor, so those of the plugin's are only reported.
+// Exceptions must not leave a destructor, so only reports those of the plugin.
 template <class Destroy>
 void guarded_destroy(const Who& who, const char* call, Destroy&& destroy) noexcept {
   try {
@@ -49,7 +49,7 @@ class GuardedPass final : public ReadOutPass {
   std::unique_ptr<ReadOutPass> pass_;
 };
 
-// A plugin's own model: it has the same weights and hook points, and whatever it throws names the plugin.
+// Wraps a plugin's own model: shares its weights and hook points, and names the plugin in every error.
 class GuardedModel final : public Model {
  public:
   GuardedModel(Who who, std::unique_ptr<Model> model)
@@ -133,7 +133,7 @@ class GuardedProbe final : public Probe {
 GuardedTask::~GuardedTask() = default;
 GuardedProbe::~GuardedProbe() = default;
 
-// Whether they fit is for the plugin to say, who has declared them: Fields::make() in its create().
+// Does not validate the values: the plugin, which declared them, does that in its create() (Fields::make).
 std::string parameters_text(const Values& values) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
   for (const auto& [name, value] : values) object[name] = to_json(value);

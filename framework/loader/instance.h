@@ -1,5 +1,11 @@
-// Tasks and probes made by a plugin, and the models that its tasks bring. What the host holds is a stand-in
-// whose every call goes through the guard, so no raw plugin pointer is ever called.
+// Tasks and probes made by a plugin, and the models of its tasks. The host holds wrappers whose every call
+// goes through the guard (guard.h), so it never calls a raw plugin pointer.
+//
+// What a plugin may rely on: the host calls an instance from one thread at a time, which may be the only
+// thread of a fork of the process that made the instance (workers, `orrery check`). Task::spec,
+// Task::structure and Probe::needs may be called several times, before and between other calls, and must give
+// the same answer every time. References passed to a call (Observation, Recorder, curves) are valid only
+// during that call.
 #pragma once
 
 #include <orrery/fields.h>
@@ -12,12 +18,13 @@
 
 namespace orrery {
 
-/// A guarded task or probe; destroyed by the plugin that made it. It must go before main() returns.
+/// A guarded task or probe, destroyed by the plugin that made it. Destroy it before main() returns.
 template <class T>
 using Instance = std::unique_ptr<T>;
 
-/// What the plugin makes of `values`, with its defaults for the others. Throws orrery::UsageError where a
-/// value does not fit, and orrery::Error ("task NAME VERSION, create: ...") whatever else the plugin throws.
+/// Creates an instance with `values`, and the plugin's defaults for other parameters. Throws
+/// orrery::UsageError if a value does not fit, and turns any other exception into an orrery::Error ("task
+/// NAME VERSION, create: ...").
 Instance<Task> make_task(const Plugin& plugin, const Values& values);
 Instance<Probe> make_probe(const Plugin& plugin, const Values& values);
 

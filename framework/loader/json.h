@@ -1,4 +1,4 @@
-// Parameter values as JSON, the form in which they cross the plugin boundary.
+// Parameter values as JSON, which is how they cross the plugin boundary.
 #pragma once
 
 #include <orrery/fields.h>

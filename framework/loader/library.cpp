@@ -22,7 +22,7 @@ void keep_for_ever(std::unique_ptr<boost::dll::shared_library> library) {
   kept->push_back(std::move(library));
 }
 
-// Boost wraps the linker's own words, which are the ones that help.
+// Boost wraps the dynamic linker's message, which is the helpful one.
 std::string linker_text(std::string_view text) {
   constexpr std::string_view opening = "(dlerror system message: ";
   const size_t begin = text.find(opening), end = text.rfind(')');

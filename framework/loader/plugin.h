@@ -1,4 +1,4 @@
-// A plugin that passed every check, as the rest of the host sees it.
+// A plugin that passed every check, in the form that the rest of the host uses.
 #pragma once
 
 #include <orrery/abi/abi.h>
@@ -22,8 +22,8 @@ struct Plugin {
   Who who() const { return {kind, name, version}; }
 };
 
-/// Builds a Plugin from a plugin's own descriptor, the second check on it. Throws orrery::Error, without
-/// naming the file, on a descriptor the host cannot use.
+/// Builds a Plugin from a plugin's descriptor, which is the second check on it. Throws orrery::Error, without
+/// naming the file, if the host cannot use the descriptor.
 Plugin read_descriptor(const orrery_plugin_info* info, const std::filesystem::path& file);
 
 }  // namespace orrery

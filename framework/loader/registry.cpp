@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool same_file(const fs::path& a, const fs::path& b) {
-  std::error_code failed;  // where one of them is gone, they are the same only by name
+  std::error_code failed;  // if one of them is gone, only equal names make them the same
   return a == b || fs::equivalent(a, b, failed);
 }
 
@@ -33,7 +33,7 @@ Plugin open_plugin(const fs::path& file, Trial trial) {
   check_stamp(file);
   if (trial == Trial::yes) try_opening(file);
   const auto entry = open_library(file);
-  // The name is not known before the descriptor is read, so this one call is guarded by the file alone.
+  // The name is unknown until the descriptor has been read, so the guard of this call names the file only.
   const orrery_plugin_info* info = nullptr;
   try {
     info = entry();

@@ -1,5 +1,5 @@
-// Finds plugins, checks them, loads them, and makes tasks and probes from them. A broken plugin in a folder
-// is a problem to report, never the end of the program.
+// Finds, checks and loads plugins, and makes tasks and probes from them. A broken plugin in a folder is a
+// problem to report and never ends the program.
 #pragma once
 
 #include <filesystem>
@@ -17,33 +17,33 @@ namespace orrery {
 struct Problem {
   std::filesystem::path file;
   std::string message;  ///< does not name the file
-  std::string hint;     ///< what to do about it
+  std::string hint;     ///< how to mend it
 
   std::string text() const { return file.string() + ": " + message; }
 };
 
-/// Whether a library is opened in a fork first (trial.h).
+/// Whether to open a library in a fork first (trial.h).
 enum class Trial { yes, no };
 
 class Registry {
  public:
-  /// Loads every *.so in `folder`, by name; one that cannot be used becomes a problem. A file that was seen
-  /// before, by whatever path, is passed over.
+  /// Loads every *.so in `folder`, in the order of their names; one that cannot be used becomes a problem.
+  /// Skips files that were seen before under any path.
   void load_folder(const std::filesystem::path& folder, Trial trial = Trial::yes);
 
-  /// Loads one library. Throws orrery::Error, naming the file and the cure, if it cannot be used.
+  /// Loads one library. Throws orrery::Error, naming the file and the remedy, if it cannot be used.
   void load_file(const std::filesystem::path& file);
 
-  /// The folder of built-in plugins (unless empty; without a trial), the folders in `plugin_path` (the value
-  /// of ORRERY_PLUGIN_PATH, separated by colons), and the files given with --plugin.
+  /// Loads the folder of built-in plugins (unless empty; without a trial), the folders in `plugin_path` (the
+  /// value of ORRERY_PLUGIN_PATH, separated by colons), and the files given with --plugin.
   void load_search_path(const std::filesystem::path& builtin, std::string_view plugin_path,
                         const std::vector<std::filesystem::path>& files);
 
   const std::vector<std::unique_ptr<Plugin>>& plugins() const { return plugins_; }
   const std::vector<Problem>& problems() const { return problems_; }
 
-  /// Throws orrery::UsageError if there is none, saying what there is and which broken file may be meant; and
-  /// if two files offer that name, because guessing would run the wrong code.
+  /// Throws orrery::UsageError if there is none, listing what there is and the broken file that may be meant;
+  /// also if two files offer that name, because guessing could run the wrong code.
   const Plugin& find(PluginKind kind, const std::string& name) const;
   /// The task, the probe or both of that name. Throws as find() does.
   std::vector<const Plugin*> find(const std::string& name) const;

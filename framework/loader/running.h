@@ -1,4 +1,4 @@
-// Which call into a plugin is running. Nobody comes back from a crash to say so, so it is noted beforehand.
+// Records which call into a plugin is running, so that a crash handler can name it.
 #pragma once
 
 #include <cstdint>
@@ -8,17 +8,17 @@ namespace orrery {
 
 struct Who;
 
-/// Noted for as long as it lives. Calls may be nested, but are made by one thread at a time.
+/// In effect for its lifetime. Calls may be nested, but only one thread may call plugins at a time.
 class RunningCall {
  public:
   RunningCall(const Who& who, const char* call, std::optional<int64_t> step) noexcept;
-  /// The library `file` is being opened: its static initialisers run.
+  /// Records that the library `file` is being opened, which runs its static initialisers.
   explicit RunningCall(const char* file) noexcept;
   ~RunningCall();
   RunningCall(const RunningCall&) = delete;
   RunningCall& operator=(const RunningCall&) = delete;
 
-  /// The innermost one, or null. May be asked in a signal handler, from any thread.
+  /// The innermost one, or null. Safe in a signal handler and from any thread.
   static const RunningCall* innermost() noexcept;
 
   const Who* who = nullptr;    ///< null while a library is opened

@@ -1,5 +1,5 @@
-// The first check on a plugin, before any of its code can run: was it built for this Orrery and this
-// LibTorch?
+// The first check on a plugin, before any of its code can run: whether it was built for this Orrery and this
+// LibTorch.
 #pragma once
 
 #include <filesystem>
@@ -11,10 +11,10 @@
 
 namespace orrery {
 
-/// The fields of a stamp in the order in which they are written, e.g. {"torch", "1.13.1"}.
+/// The fields of a stamp in their written order, e.g. {"torch", "1.13.1"}.
 using Stamp = std::vector<std::pair<std::string, std::string>>;
 
-/// One field in which a plugin differs from this program; `plugin` or `host` is empty where it has no such
+/// A field in which a plugin differs from this program; `plugin` or `host` is empty if that side lacks the
 /// field.
 struct Mismatch {
   std::string field, host, plugin;

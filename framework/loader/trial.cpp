@@ -26,18 +26,18 @@ bool being_debugged() {
   return false;
 }
 
-// Its initialisers have run already.
+// If it is open, its initialisers have run already.
 bool is_open(const char* file) {
   void* library = ::dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
   if (library) ::dlclose(library);
   return library != nullptr;
 }
 
-// In the child. What an initialiser throws is sent to the parent.
+// In the child. Sends the text of an initialiser's exception to the parent.
 void open_library(const char* file, int socket) {
   std::set_terminate(std::abort);
   ::dup2(::open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
-  // The C library declares dlopen() as one that never throws, and the compiler would take its word for it.
+  // The C library declares dlopen() noexcept; calling it through a volatile pointer keeps the handler below.
   void* (*volatile open)(const char*, int) = ::dlopen;
   try {
     open(file, RTLD_NOW | RTLD_LOCAL);
@@ -54,8 +54,8 @@ void open_library(const char* file, int socket) {
 }  // namespace
 
 const char* const initialisers_advice =
-    "global and static objects are made as the library is opened; make them in the constructor of the "
-    "task or probe, where an error is reported as its own";
+    "global and static objects are made when the library is opened; make them in the constructor of the task "
+    "or probe, which reports its own errors";
 
 void try_opening(const std::filesystem::path& file) {
   const std::string path = std::filesystem::absolute(file).string();
@@ -68,7 +68,7 @@ void try_opening(const std::filesystem::path& file) {
   try {
     supervisor.spawn([&](int socket) { open_library(path.c_str(), socket); });
   } catch (const Error&) {
-    return;  // no process to be had: without a trial, then
+    return;  // fork failed: go on without a trial
   }
   while (supervisor.running() > 0) supervisor.wait();
   if (!thrown.empty()) refuse_initialisers("threw: " + thrown);

@@ -1,6 +1,6 @@
-// The program `orrery` that people run. It links nothing but the C++ library, because loading LibTorch takes
-// half a second: it prints help and versions itself, puts the environment in order, and becomes orrery-core,
-// which does the work.
+// The program `orrery` that users run. It links only the C++ library, because loading LibTorch takes half a
+// second: it prints help and versions itself, sets the environment, and becomes orrery-core, which does the
+// work.
 #include <unistd.h>
 
 #include <cerrno>
@@ -30,7 +30,7 @@ std::string_view help_of(std::string_view command) {
   return {};
 }
 
-// The answer to a request that is for help and nothing else; empty for all others.
+// The answer to a request for help or the version; empty for all other requests.
 std::string_view answer(int argc, char** argv) {
   const auto is_help = [&](int i) { return !std::strcmp(argv[i], "--help") || !std::strcmp(argv[i], "-h"); };
   if (argc == 2 && is_help(1)) return help_of("orrery");
@@ -39,7 +39,7 @@ std::string_view answer(int argc, char** argv) {
   return {};
 }
 
-// BLAS and OpenMP read these once, when they are loaded. ORRERY_TUNE=0 leaves them as they are.
+// BLAS and OpenMP read these once, when they are loaded. ORRERY_TUNE=0 leaves them alone.
 void tune_environment() {
   const char* wish = std::getenv("ORRERY_TUNE");
   if (wish && !std::strcmp(wish, "0")) return;
@@ -50,7 +50,7 @@ void tune_environment() {
   if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
     setenv("OPENBLAS_CORETYPE", "SkylakeX", keep);
 #endif
-  // More threads make small matrices slower; [train] threads is the place to ask for them.
+  // More threads make small matrices slower; users can set [train] threads.
   setenv("OMP_NUM_THREADS", "1", keep);
   setenv("OPENBLAS_NUM_THREADS", "1", keep);
 }

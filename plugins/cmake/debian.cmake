@@ -1,4 +1,4 @@
-# `cpack -G DEB` in the build folder: a package that installs the program, its plugins and what plugins are built with.
+# `cpack -G DEB` in the build folder makes a package of the program, its plugins and everything for building plugins.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME orrery)
 set(CPACK_PACKAGE_VENDOR "The Orrery contributors")
@@ -20,10 +20,10 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/framework/sdk)
 # Any BLAS satisfies libtorch; the reference one is many times slower.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS libopenblas0-pthread)
-# To run it, nothing else is needed; these are for writing plugins.
+# Needed only for writing plugins.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libtorch-dev, g++, cmake, ninja-build, libgtest-dev")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "gdb")
-# ldconfig is run, as there is a shared library.
+# Runs ldconfig for the shared library.
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY =)
 include(CPack)

@@ -1,5 +1,5 @@
-# What `cmake --install` writes: the program, liborrery and its headers, the built-in plugins, and the package with which
-# plugins elsewhere are built: find_package(orrery CONFIG), then orrery_add_plugin().
+# Installs the program, liborrery and its headers, the built-in plugins, and the CMake package for
+# building plugins elsewhere: find_package(orrery CONFIG), then orrery_add_plugin().
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 

@@ -1,8 +1,8 @@
 # orrery_add_plugin(NAME KIND task|probe SOURCES file.cpp ... [TESTS file_test.cpp ...])
 #
-# Builds a task or probe plugin: a shared library that links liborrery and carries a stamp. TESTS are built into one
-# GoogleTest program that is registered with CTest; it links the plugin's own objects.
-# Plugins in Orrery's own tree and plugins elsewhere are built by this one function.
+# Builds a task or probe plugin: a shared library that links liborrery and carries a stamp. Builds TESTS into one
+# GoogleTest program, which links the plugin's own objects, and registers it with CTest. Works the same in Orrery's own
+# tree and elsewhere.
 include_guard(GLOBAL)
 
 function(orrery_add_plugin name)
@@ -43,12 +43,12 @@ function(orrery_add_plugin name)
     orrery_reuse_header(${target}_test)
     orrery_offer_test_support(${target}_test)
     target_compile_options(${target}_test PRIVATE $<$<CONFIG:Release>:-O1>)
-    # One entry for all of them: loading LibTorch anew takes a hundred times as long as a test.
+    # One entry for all tests, because loading LibTorch takes a hundred times as long as a test.
     add_test(NAME ${target} COMMAND ${target}_test --gtest_brief=1)
   endif()
 endfunction()
 
-# In Orrery's own tree the precompiled header is made once; elsewhere each plugin compiles without one.
+# In Orrery's own tree plugins reuse its precompiled header; elsewhere they compile without one.
 function(orrery_reuse_header target)
   orrery_in_own_tree(own)
   if(own)

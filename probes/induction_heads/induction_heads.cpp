@@ -134,7 +134,7 @@ class InductionHeads final : public orrery::Probe {
     const auto bos = find_bos(observation.split.train.tokens);
     const Repeats repeats = draw_repeats(observation.spec, bos, params_.length, params_.n_sequences,
                                          static_cast<uint64_t>(params_.seed));
-    const Sight plain = look(observation.model, repeats);
+    const RepeatScores plain = score_repeats(observation.model, repeats);
     const auto weights = all_weights(observation, plain.mean_z.size(0));
     const Scores scores{plain.prefix_matching, plain.previous_token, plain.duplicate_token,
                         copying(observation, weights, usable_tokens(observation.spec, bos))};
@@ -174,7 +174,7 @@ class InductionHeads final : public orrery::Probe {
     return torch::stack(scores);
   }
 
-  static void record_losses(const Sight& plain, Recorder& recorder) {
+  static void record_losses(const RepeatScores& plain, Recorder& recorder) {
     recorder.headline("loss/repeats", plain.loss_repeats);
     recorder.scalar("loss/first", plain.loss_first);
     recorder.headline("in_context_learning_score", plain.loss_repeats - plain.loss_first);
@@ -297,14 +297,14 @@ class InductionHeads final : public orrery::Probe {
     return heads;
   }
 
-  void ablate_each(orrery::Model& model, const Repeats& repeats, const Sight& plain,
+  void ablate_each(orrery::Model& model, const Repeats& repeats, const RepeatScores& plain,
                    const std::vector<Role>& roles, Recorder& recorder) const {
     for (const Head& head : all_heads(plain.prefix_matching)) {
       const bool found = std::any_of(roles.begin(), roles.end(), [&](const Role& role) {
         return role.head.layer == head.layer && role.head.head == head.head;
       });
       if (!found && params_.ablate == "found") continue;
-      const Sight without = look(model, repeats, {head}, plain.mean_z);
+      const RepeatScores without = score_repeats(model, repeats, {head}, plain.mean_z);
       recorder.scalar("loss_increase_without/head=" + to_string(head),
                       without.loss_repeats - plain.loss_repeats);
       recorder.finding(orrery::ablation_finding("head " + to_string(head), "mean", "repeats",
@@ -314,7 +314,7 @@ class InductionHeads final : public orrery::Probe {
 
   // Heads that share a role may replace each other, so they are also ablated together. Whether induction
   // heads still find their place without the output of previous-token heads tests K-composition.
-  static void ablate_together(orrery::Model& model, const Repeats& repeats, const Sight& plain,
+  static void ablate_together(orrery::Model& model, const Repeats& repeats, const RepeatScores& plain,
                               const std::vector<Role>& roles, Recorder& recorder) {
     for (const std::string role : {kPreviousToken, kInduction}) {
       const std::vector<Head> heads = with_role(roles, role);
@@ -324,7 +324,7 @@ class InductionHeads final : public orrery::Probe {
         recorder.scalar(name, 0);  // nothing to ablate
         continue;
       }
-      const Sight without = look(model, repeats, heads, plain.mean_z);
+      const RepeatScores without = score_repeats(model, repeats, heads, plain.mean_z);
       recorder.scalar(name, without.loss_repeats - plain.loss_repeats);
       recorder.finding(orrery::ablation_finding("all " + role + " heads", "mean", "repeats",
                                                 plain.loss_repeats, without.loss_repeats));

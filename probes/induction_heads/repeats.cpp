@@ -67,14 +67,14 @@ std::vector<Hook> watching(Sums& sums, const Repeats& r) {
   return hooks;
 }
 
-std::vector<Hook> silencing(const std::vector<Head>& heads, const Tensor& mean_z) {
+std::vector<Hook> ablating(const std::vector<Head>& heads, const Tensor& mean_z) {
   std::vector<Hook> hooks;
   for (const Head& head : heads)
     hooks.emplace_back(hook_name(head.layer, "hook_z"),
                        [head, mean = mean_z[head.layer][head.head]](const Tensor& z) {
-                         Tensor ablated_z = z.clone();
-                         ablated_z.select(2, head.head).copy_(mean);
-                         return ablated_z;
+                         Tensor ablated = z.clone();
+                         ablated.select(2, head.head).copy_(mean);
+                         return ablated;
                        });
   return hooks;
 }
@@ -133,10 +133,11 @@ Repeats draw_repeats(const orrery::TaskSpec& spec, std::optional<int64_t> bos, i
   return {tokens, start, length};
 }
 
-Sight look(Model& model, const Repeats& r, const std::vector<Head>& ablated, const Tensor& mean_z) {
+RepeatScores score_repeats(Model& model, const Repeats& r, const std::vector<Head>& ablated,
+                           const Tensor& mean_z) {
   Sums sums(static_cast<int64_t>(orrery::find_hook_points(model, "blocks.*.attn.hook_pattern").size()));
   std::vector<Hook> hooks = watching(sums, r);
-  for (Hook& hook : silencing(ablated, mean_z)) hooks.push_back(std::move(hook));
+  for (Hook& hook : ablating(ablated, mean_z)) hooks.push_back(std::move(hook));
   const int64_t n = r.tokens.size(0), size = piece_size(model, r);
   {
     const orrery::HookScope scope(model, hooks);

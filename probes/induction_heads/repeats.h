@@ -1,4 +1,4 @@
-// Random sequences that are repeated, and what a model does on them: its attention scores and its loss.
+// Repeated random tokens, and a model's attention scores and loss on them.
 #pragma once
 
 #include <orrery/model.h>
@@ -23,39 +23,38 @@ std::optional<int64_t> find_bos(const torch::Tensor& tokens);
 /// The tokens that are also classes, without `bos`: ascending, int64.
 torch::Tensor usable_tokens(const orrery::TaskSpec& spec, std::optional<int64_t> bos);
 
-/// Sequences [BOS] s_0 ... s_{length-1} s_0 ... s_{length-1}, with distinct tokens s_i. Inputs have n_ctx
-/// tokens, as the model expects: the stretch goes on repeating, and positions past the second occurrence are
-/// ignored.
+/// Sequences [BOS] s_0 ... s_{length-1} s_0 ... s_{length-1} of distinct tokens s_i. They are filled up to
+/// the n_ctx tokens that the model expects by further repetitions, where nothing is measured.
 struct Repeats {
   torch::Tensor tokens;  ///< [n, n_ctx] int64, on the CPU
-  int64_t start;         ///< where s_0 stands: 1 after BOS, 0 without
+  int64_t start;         ///< the position of s_0: 1 after BOS, 0 without
   int64_t length;
   int64_t end() const { return start + 2 * length; }
 };
 
-/// `n` sequences; the same for the same arguments. length 0: the longest that n_ctx and the number of usable
-/// tokens allow. Throws orrery::UsageError if a stretch of two tokens, or of `length`, does not fit.
+/// `n` sequences, the same for the same arguments. length 0: as long as n_ctx and the number of usable tokens
+/// allow. Throws orrery::UsageError if a stretch of two tokens, or of `length`, does not fit.
 Repeats draw_repeats(const orrery::TaskSpec& spec, std::optional<int64_t> bos, int64_t length, int64_t n,
                      uint64_t seed);
 
-/// Means over all sequences; float64, on the CPU.
-struct Sight {
-  /// [n_layers, n_heads]: attention from a repeated token to the token after its first occurrence.
+/// The attention scores and losses of a model on repeats: means over all sequences; float64, on the CPU.
+struct RepeatScores {
+  /// [n_layers, n_heads]: the attention that a repeated token pays to the token after its first occurrence.
   torch::Tensor prefix_matching;
-  torch::Tensor previous_token;   ///< likewise: that any token pays to the one before it
-  torch::Tensor duplicate_token;  ///< likewise: that a repeated token pays to its first occurrence
+  torch::Tensor previous_token;   ///< the same for the attention of any token to the one before it
+  torch::Tensor duplicate_token;  ///< the same for the attention of a repeated token to its first occurrence
   torch::Tensor mean_z;           ///< [n_layers, n_heads, d_head]: of hook_z, over sequences and positions
   torch::Tensor loss;             ///< [end - 1], nats: entry i belongs to the token at i + 1
 
-  /// The loss over the tokens s_1 ... of the first occurrence, or of the repeat. The s_0 of a repeat cannot
-  /// be predicted.
+  /// Over the tokens s_1 ... of the first occurrence, or of the repeat. Leaves out s_0, which cannot be
+  /// predicted even in the repeat.
   double loss_first, loss_repeats;
 };
 
 /// Runs the model over the sequences, in pieces that bound the memory of its activations, with the heads
 /// `ablated` mean-ablated: their z replaced by that of `mean_z` [n_layers, n_heads, d_head].
-Sight look(orrery::Model& model, const Repeats& repeats, const std::vector<Head>& ablated = {},
-           const torch::Tensor& mean_z = {});
+RepeatScores score_repeats(orrery::Model& model, const Repeats& repeats,
+                           const std::vector<Head>& ablated = {}, const torch::Tensor& mean_z = {});
 
 /// The attention pattern of one head on the first sequence, on the CPU: [end, end].
 torch::Tensor example_pattern(orrery::Model& model, const Repeats& repeats, const Head& head);

@@ -117,8 +117,8 @@ TEST_F(Interventions, WrongRequestsAreAnsweredKindly) {
   expect_refused({"ablate", "run", "--direction", "d.safetensors"}, "--direction needs --at");
   expect_refused({"ablate", "run", "--step", "57"}, "there is no checkpoint of step 57");
   expect_refused({"ablate", "run", "--mode", "median"}, "median");
-  expect_refused({"patch", "run"}, "what is patched into what?");
-  expect_refused({"patch", "run", "--input", "3 4 12", "--source", "8 4 11"}, "\"12\" is no token");
+  expect_refused({"patch", "run"}, "give either --input and --source, or --from-step");
+  expect_refused({"patch", "run", "--input", "3 4 12", "--source", "8 4 11"}, "\"12\" is not a token");
   expect_refused({"patch", "run", "--input", "3 4", "--source", "8 4 11"}, "expected 3 tokens, got 2");
 }
 

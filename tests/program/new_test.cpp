@@ -137,8 +137,8 @@ TEST(New, RefusesNames) {
              {"../x", {"\"../x\"", "for example: x"}},
              {"größe", {"lower case letters"}},
              {"sums\n", {"lower case letters"}},
-             {"class", {"\"class\"", "a word of C++"}},
-             {"co_await", {"a word of C++"}},
+             {"class", {"\"class\"", "a C++ keyword"}},
+             {"co_await", {"a C++ keyword"}},
              {"params", {"\"params\""}},
              {"sparse_parity", {"there is a task \"sparse_parity\" already", "choose another name"}},
              {"trig_loss", {"there is a probe \"trig_loss\" already"}}};

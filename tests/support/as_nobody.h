@@ -1,4 +1,4 @@
-// Root may read everything; what a person may not read is tried as somebody else.
+// Drops root's rights, for tests of files that a user may not read: root may read everything.
 #pragma once
 
 #include <unistd.h>
@@ -7,7 +7,7 @@
 
 namespace orrery::test {
 
-/// As long as it lives, a process that runs as root has the rights of nobody.
+/// During its lifetime, a process of root has the rights of the user "nobody".
 class AsNobody {
  public:
   AsNobody() {

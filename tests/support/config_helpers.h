@@ -1,4 +1,4 @@
-// What the tests of framework/engine/config share: files under short relative names, messages, two made-up
+// Shared by the tests of framework/engine/config: files under short relative names, messages, made-up
 // plugins.
 #pragma once
 
@@ -37,7 +37,7 @@ class ConfigTest : public testing::Test {
   TemporaryFolder folder_;
 };
 
-/// What `run` complains about as a UsageError, with its hint behind " | " where there is one.
+/// The message of the UsageError that `run` throws, followed by " | " and its hint if it has one.
 template <class Run>
 std::string complaint(Run&& run) {
   try {

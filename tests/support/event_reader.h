@@ -1,4 +1,4 @@
-// Reads event files back, by other means than they are written: records with a bitwise checksum, messages by
+// Reads event files independently of the code that writes them: records with a bitwise checksum, messages by
 // protoc.
 #pragma once
 
@@ -26,7 +26,8 @@ inline uint32_t bitwise_crc32c(const std::string& bytes) {
   return ~crc;
 }
 
-/// The data of each record. Throws std::runtime_error where a length or checksum is wrong or bytes are left.
+/// The data of each record. Throws std::runtime_error if a length or checksum is wrong, or if bytes are left
+/// over.
 inline std::vector<std::string> read_records(const std::string& file) {
   const auto number = [&](size_t at, size_t size) {
     if (at + size > file.size()) throw std::runtime_error("the file ends within a record");
@@ -54,8 +55,7 @@ inline std::vector<std::string> read_records(const std::string& file) {
 inline bool has_protoc() { return std::system("protoc --version >/dev/null 2>&1") == 0; }
 inline constexpr const char* no_protoc = "no protoc; on Debian: apt-get install protobuf-compiler";
 
-/// What `protoc --decode` prints of one Event; "" where it refuses it. Fields that the layout does not know
-/// come as numbers.
+/// The output of `protoc --decode` for one Event; "" if it refuses it. Unknown fields appear as numbers.
 inline std::string decode_event(const std::string& message) {
   const TemporaryFolder folder;
   std::ofstream(folder / "in", std::ios::binary) << message;

@@ -1,5 +1,5 @@
-// Groups of permutations written out, and networks on them whose weights, neurons and logits are given, for
-// the tests of probes that read representations.
+// Permutation groups, and networks on them with given weights, neurons and logits, for the tests of probes
+// that read representations.
 #pragma once
 
 #include <orrery/groups.h>
@@ -67,8 +67,8 @@ inline FiniteGroup quaternions() {
   return FiniteGroup(table);
 }
 
-/// What a probe sees of one network on x, y -> x y at one checkpoint. The grid is in random order, half of it
-/// is trained on; token n is "=".
+/// The observation of one network on x, y -> x y at one checkpoint. The grid is in random order, and half of
+/// it is the training set; token n is "=".
 struct GroupNetwork {
   explicit GroupNetwork(const GroupStructure& group, uint64_t seed = 1) : structure{.group = group} {
     const auto n = static_cast<int64_t>(group.table.size());

@@ -1,5 +1,5 @@
-// Tasks and networks with a known answer, for the tests of probes: cyclic tasks written out by hand, and
-// networks whose weights, neurons and logits are given instead of learned.
+// Tasks and networks with a known answer, for the tests of probes: hand-written cyclic tasks, and networks
+// with given weights, neurons and logits.
 #pragma once
 
 #include <orrery/probe.h>
@@ -12,15 +12,15 @@
 
 namespace orrery::testing {
 
-/// A task with p numbers, its grid split in two halves at random.
+/// A task with p numbers whose grid is split in two halves at random.
 struct CyclicTask {
   TaskSpec spec;
   Structure structure;
   Split split;
 };
 
-/// c = a op b for the numbers with an index, the indices adding up; 0 for the others. Rows of the grid are in
-/// random order, as nothing may depend on it.
+/// c = a op b for numbers with an index, where the indices add up; 0 for the others. The rows of the grid are
+/// in random order, because no result may depend on it.
 inline CyclicTask cyclic_task(const CyclicStructure& cyclic, uint64_t seed = 1) {
   const auto p = static_cast<int64_t>(cyclic.left.size());
   std::vector<int64_t> tokens, labels;
@@ -66,14 +66,14 @@ inline CyclicTask multiplication(int64_t p, int64_t g) {
   return cyclic_task(cyclic);
 }
 
-/// Weights that are given; it computes nothing.
+/// A model with given weights, which computes nothing.
 class GivenWeights final : public Model {
  public:
   torch::Tensor forward(const torch::Tensor&) override { return {}; }
   void give(const std::string& name, const torch::Tensor& value) { add_weight(name, value); }
 };
 
-/// What a probe sees of one network at one checkpoint.
+/// The observation of one network at one checkpoint.
 struct Network {
   explicit Network(CyclicTask of) : task(std::move(of)) {}
   CyclicTask task;
@@ -110,7 +110,7 @@ inline torch::Tensor project_on_sum(const torch::Tensor& x, const std::vector<in
   return sum;
 }
 
-/// Fills a network that computes with the waves `frequencies` and nothing else: logits are `height` times the
+/// Fills a network that computes only with the waves `frequencies`: logits are `height` times the
 /// sum of cos w_k(i + j - c), -5 for classes and inputs without an index; neurons are 1 + cos(w_k i + f) +
 /// cos(w_k j + f) at 3 phases f per frequency; W_E holds cos and sin of w_k i, W_out W_U those of w_k c.
 inline void build_waves(Network& network, const std::vector<int64_t>& frequencies, double height) {
@@ -178,7 +178,7 @@ inline double plain_loss(const Network& network, const std::vector<int64_t>& row
   return total / double(rows.size());
 }
 
-/// Those of `rows` (int64 [n]) whose operands both have an index.
+/// The entries of `rows` (int64 [n]) whose operands both have an index.
 inline std::vector<int64_t> with_index(const CyclicTask& task, const torch::Tensor& rows) {
   const CyclicStructure& cyclic = *task.structure.cyclic;
   std::vector<int64_t> kept;

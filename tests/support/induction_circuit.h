@@ -1,5 +1,5 @@
-// A two-layer attention-only transformer that completes repetitions, written by hand into the weights of
-// make_transformer; every attention score of it is known.
+// A hand-written two-layer attention-only transformer (make_transformer) that completes repetitions and whose
+// attention scores are all known.
 #pragma once
 
 #include <orrery/probe.h>
@@ -15,16 +15,17 @@ namespace orrery::testing {
 /// The circuit of Elhage et al. 2021. The residual stream holds, one-hot and side by side: the token, the
 /// position, the token before (written by head 0.0), the token to come (written by head 1.0).
 ///
-///   head 0.0  previous token: position p looks at p - 1, and copies its token to "the token before"
-///   head 0.1  duplicate token: looks at the earlier occurrence of its token; writes nothing
-///   head 1.0  induction: looks at the position whose "token before" is its token, and copies the token there
-///             to "the token to come"; at BOS, which it copies as nothing, where there is no such position
-///   head 1.1  all zeros: looks everywhere alike; writes nothing
+///   head 0.0  previous token: position p attends to p - 1, and copies its token to "the token before"
+///   head 0.1  duplicate token: attends to the earlier occurrence of its token; writes nothing
+///   head 1.0  induction: attends to the position whose "token before" is its token, and copies the token
+///   there to
+///             "the token to come"; if there is no such position, attends to BOS, which it copies as nothing
+///   head 1.1  all zeros: attends uniformly; writes nothing
 ///
-/// Where a head looks for something, what it looks for scores `sharpness`, all else 0, BOS (head 1.0) half of
-/// it. The logit of the copied token is `height`, all others are 0. Tokens 0 .. vocabulary - 1 are the
-/// classes; BOS is the token after them. Without BOS, position 0 has nobody before it: head 0.0 copies its
-/// own token, so that head 1.0 is of two minds where that token is repeated.
+/// The position that a head attends to scores `sharpness`, BOS (head 1.0) half of that, and all others 0. The
+/// logit of the copied token is `height`, all others are 0. Tokens 0 .. vocabulary - 1 are the classes; BOS
+/// is the token after them. Without BOS, position 0 has no predecessor: head 0.0 copies its own token, so
+/// head 1.0 splits its attention if that token is repeated.
 struct InductionCircuit {
   int64_t vocabulary = 16;
   int64_t n_ctx = 33;
@@ -78,7 +79,7 @@ struct InductionCircuit {
     }
   };
 
-  // The weight of a query times its key: the scores are divided by sqrt(d_head).
+  // The weight of a query times that of its key; the model divides scores by sqrt(d_head).
   double sharp() const { return sharpness * std::sqrt(double(d_head())); }
 
   // W[row + i][column + i] = value for i < n.
@@ -93,7 +94,7 @@ struct InductionCircuit {
     identity(head["W_O"], 0, before(), d_vocab());
   }
 
-  // A token would find itself, too; the positions, with the opposite sign, prevent it.
+  // A token would also find itself; the positions, with the opposite sign, prevent that.
   void duplicate_token(const Head& head) const {
     identity(head["W_Q"], token(), 0, d_vocab(), sharp());
     identity(head["W_K"], token(), 0, d_vocab());
@@ -113,8 +114,8 @@ struct InductionCircuit {
   }
 };
 
-/// What a probe that looks at no inputs of the task sees of a model. The training inputs start with the token
-/// after the classes where there is one (BOS), and are noise otherwise.
+/// The observation of a model for a probe with Inputs::none. The training inputs start with the token after
+/// the classes (BOS) if there is one, and are otherwise noise.
 struct Observed {
   TaskSpec spec;
   std::unique_ptr<Model> model;

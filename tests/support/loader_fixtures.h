@@ -1,4 +1,4 @@
-// What the loader's tests share: where the bad plugins are, and a folder that goes away.
+// Shared by the loader's tests: the path of the bad plugins, and a temporary folder.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,13 +27,14 @@ inline void write(const std::filesystem::path& file, const std::string& bytes) {
   std::ofstream(file, std::ios::binary) << bytes;
 }
 
-// Another user may look into it: some tests run as nobody (as_nobody.h).
+// Readable by other users, because some tests run as the user "nobody" (as_nobody.h).
 class TempFolder : public TemporaryFolder {
  public:
   TempFolder() { std::filesystem::permissions(path(), std::filesystem::perms(0755)); }
 };
 
-/// What `body` throws, as the program would print it: the message, then the hint. Fails if it throws nothing.
+/// The error that `body` throws as the program would print it: the message, then the hint. Fails if it throws
+/// nothing.
 template <class Body>
 std::string refusal(Body&& body) {
   try {

@@ -10,7 +10,7 @@
 
 namespace orrery::testing {
 
-/// Runs `model` on every input of `task` and keeps all activations at the read-out positions.
+/// Runs `model` on every input of `task` and keeps all activations at the output positions.
 struct ModelOnGrid {
   ModelOnGrid(CyclicTask of, std::unique_ptr<Model> with) : task(std::move(of)), model(std::move(with)) {
     const torch::NoGradGuard no_grad;

@@ -1,4 +1,4 @@
-// What the tests of the run room share: a folder that goes away, and the message of an error.
+// Shared by the tests of the run room: a temporary folder, and the message of an error.
 #pragma once
 
 #include <gtest/gtest.h>

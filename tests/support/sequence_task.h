@@ -1,4 +1,4 @@
-// What the tests of tasks with drawn sequences share: the task under test, finite or endless.
+// Shared by the tests of tasks with sampled sequences: the task under test, finite or endless.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ inline Batch sample_of(const std::string& json, int64_t size, uint64_t seed = 1)
   return make_task(json)->sample(size, make_generator(seed));
 }
 
-/// What is said of parameters that are refused; "" where they are accepted.
+/// The error for parameters that the task refuses; "" if it accepts them.
 inline std::string refusal(const std::string& json) {
   try {
     make_task(json);
@@ -30,7 +30,7 @@ inline std::string refusal(const std::string& json) {
   }
 }
 
-/// Each of the `kinds` values comes about equally often: within six standard deviations.
+/// Checks that each of the `kinds` values occurs about equally often, within six standard deviations.
 inline void expect_uniform(const torch::Tensor& values, int64_t kinds) {
   const auto draws = static_cast<double>(values.numel()), share = 1 / static_cast<double>(kinds);
   const auto counts = torch::bincount(values.flatten(), {}, kinds);
@@ -40,8 +40,8 @@ inline void expect_uniform(const torch::Tensor& values, int64_t kinds) {
   EXPECT_LT(counts.max().item<double>(), draws * share + bound);
 }
 
-/// Finite data have n_train sequences; endless data score as many as there are test sequences, which are the
-/// same whatever is trained on.
+/// Checks that finite data have n_train sequences, and that endless data score as many as there are test
+/// sequences, which do not depend on the training data.
 inline void expect_as_many_as_asked(int64_t n_train, int64_t n_test) {
   const std::string test = "\"n_test\": " + std::to_string(n_test);
   const auto finite = split_of("{\"n_train\": " + std::to_string(n_train) + ", " + test + "}");

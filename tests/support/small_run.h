@@ -1,4 +1,4 @@
-// A run small enough to be trained in a unit test, and a reporter that keeps what it hears.
+// A run small enough to train in a unit test, and a reporter that keeps its messages.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -55,7 +55,7 @@ inline const Registry& built_in_plugins() {
   return *registry;
 }
 
-/// Addition mod 7 in a tiny transformer, 20 steps, checkpoints at 0, 10 and 20; `more` is TOML behind it.
+/// Addition mod 7 in a tiny transformer, 20 steps, checkpoints at 0, 10 and 20; appends the TOML `more`.
 inline Settings small_settings(const std::string& more = "", int64_t steps = 20) {
   const std::string text =
       "name = \"small\"\n[task]\nname = \"modular_arithmetic\"\np = 7\n[model]\nd_model = 8\n"

@@ -1,4 +1,4 @@
-// Source files as text, for the tests that hold the tree to its own rules.
+// Source files as text, for the tests that check the tree against its own rules.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ inline std::string read_text(const std::filesystem::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-/// Where the string or character literal that begins at `at` ends (one past its closing quote); `at` if none
+/// The end of the string or character literal that begins at `at` (one past its closing quote); `at` if none
 /// begins there.
 inline size_t literal_end(std::string_view text, size_t at) {
   if (text[at] != '"' && text[at] != '\'') return at;
@@ -36,7 +36,7 @@ inline size_t literal_end(std::string_view text, size_t at) {
   return std::min(end + 1, text.size());
 }
 
-/// Where the comment that begins at `at` ends (a line's end is not part of it); `at` if none begins there.
+/// The end of the comment that begins at `at` (without a final newline); `at` if none begins there.
 inline size_t comment_end(std::string_view text, size_t at) {
   const std::string_view two = text.substr(at, 2);
   if (two != "//" && two != "/*") return at;
@@ -45,7 +45,7 @@ inline size_t comment_end(std::string_view text, size_t at) {
   return two == "//" ? end : end + 2;
 }
 
-/// C++ without its comments, each of which becomes one space; literals are left alone.
+/// C++ with each comment replaced by one space; leaves literals alone.
 inline std::string without_comments(std::string_view text) {
   std::string out;
   for (size_t at = 0, end; at < text.size(); at = end) {
@@ -59,7 +59,7 @@ inline std::string without_comments(std::string_view text) {
   return out;
 }
 
-/// C++ without comments, without white space too, except inside literals.
+/// C++ without comments and without white space outside literals.
 inline std::string without_space(std::string_view text) {
   std::string out;
   for (size_t at = 0, end; at < text.size(); at = end) {

@@ -1,4 +1,4 @@
-// orrery ablate RUN: what the network can do without parts of itself.
+// orrery ablate RUN: ablates components of a network and measures the effect.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -24,7 +24,7 @@ struct AblateArguments {
   bool json = false;
 };
 
-// "0.17", "0.3-9,12": a layer and which of its neurons.
+// "0.17", "0.3-9,12": a layer and some of its heads or neurons.
 std::pair<int64_t, std::vector<int64_t>> parse_part(const std::string& option, const std::string& text) {
   const auto fail = [&] {
     throw UsageError(
@@ -79,8 +79,8 @@ std::vector<Component> chosen(const AblateArguments& options, const Model& model
   return all.empty() ? main_components(model) : all;
 }
 
-Replacement replacement(const AblateArguments& options, Model& model, const Batch& batch,
-                        const std::vector<Component>& components) {
+Source ablation_source(const AblateArguments& options, Model& model, const Batch& batch,
+                       const std::vector<Component>& components) {
   if (options.mode == "zero") return zeros();
   if (options.mode == "mean") return means(model, batch, components);
   return resampled(model, batch, components, make_generator(static_cast<uint64_t>(options.seed)));
@@ -94,9 +94,9 @@ int ablate(const AblateArguments& options) {
   const TaskSpec& spec = loaded.experiment().spec();
   const Batch& batch = loaded.inputs(options.inputs);
   const std::vector<Component> components = chosen(options, model);
-  const Replacement others = replacement(options, model, batch, components);
+  const Source source = ablation_source(options, model, batch, components);
   const auto scored = [&](const std::vector<Component>& taken) {
-    return scores(spec, intervene(model, spec, batch.tokens, taken, others), batch);
+    return scores(spec, intervene(model, spec, batch.tokens, taken, source), batch);
   };
 
   const Metrics plain = scored({});
@@ -110,9 +110,9 @@ int ablate(const AblateArguments& options) {
     if (interrupted()) return 130;
   }
   if (together) effects.push_back({"all of these", scored(components)});
-  note(fmt::format("{} ablation at step {}, on {} {} inputs; changes against the network as it is",
-                   options.mode, loaded.step(), thousands(batch.size()), options.inputs));
-  std::cout << (options.json ? effects_json(plain, effects) : effects_text(plain, effects));
+  note(fmt::format("{} ablation at step {}, on {} {} inputs; changes relative to the baseline", options.mode,
+                   loaded.step(), thousands(batch.size()), options.inputs));
+  std::cout << (options.json ? effects_json(plain, effects) : effects_text("ablated", plain, effects));
   return 0;
 }
 
@@ -120,33 +120,33 @@ int ablate(const AblateArguments& options) {
 
 Command add_ablate(CLI::App& program) {
   auto options = std::make_shared<AblateArguments>();
-  CLI::App* command = program.add_subcommand("ablate", "Take parts of a network out and see what it loses");
+  CLI::App* command = program.add_subcommand("ablate", "Ablate parts of a network and measure the effect");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
   const auto repeated = [&](const char* name, std::vector<std::string>& into, const char* doc,
                             const char* type) {
     command->add_option(name, into, doc)->type_name(type)->allow_extra_args(false);
   };
   repeated("--head", options->heads, "An attention head, as LAYER.HEAD", "0.2");
-  repeated("--neuron", options->neurons, "Neurons after their activation function, taken out together",
+  repeated("--neuron", options->neurons, "Neurons after their activation function, ablated together",
            "0.3-9,12");
   repeated("--direction", options->directions,
-           "A safetensors file with one tensor [d] or [k, d]: the part of the activation at --at in its span",
+           "A safetensors file with one tensor [d] or [k, d]: ablate the activation at --at within its span",
            "FILE");
   repeated("--hook", options->hooks, "Whole activations, by hook name or glob", "GLOB");
   command->add_option("--at", options->at, "The hook point that --direction belongs to")->type_name("HOOK");
   command
-      ->add_option(
-          "--mode", options->mode,
-          "What stands in: zero, the mean over the inputs at each position, or another input's (resample)")
+      ->add_option("--mode", options->mode,
+                   "The replacement: zero, the mean over the inputs at each position, or another input's "
+                   "activation (resample)")
       ->check(CLI::IsMember({"zero", "mean", "resample"}));
-  command->add_option("--inputs", options->inputs, "On which inputs")
+  command->add_option("--inputs", options->inputs, "The inputs to evaluate on")
       ->check(CLI::IsMember({"train", "test", "grid"}));
-  command->add_option("--step", options->step, "Which checkpoint: last, or a step");
-  command->add_option("--seed", options->seed, "Of the order in which inputs stand in for each other");
+  command->add_option("--step", options->step, "The checkpoint: last, or a step");
+  command->add_option("--seed", options->seed, "The seed of the random order for resample");
   command->add_flag("--json", options->json, "Print a line of JSON per ablation");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"(Without --head, --neuron, --direction or --hook every head and every layer of neurons is tried.
+      R"(Without --head, --neuron, --direction or --hook, ablates every head and every layer of neurons in turn.
 Examples:
   orrery ablate runs/induction-...                          every head in turn
   orrery ablate runs/quickstart-... --head 0.2 --mode zero

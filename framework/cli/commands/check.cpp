@@ -1,4 +1,4 @@
-// orrery check PLUGIN...: does a plugin keep its side of the contract?
+// orrery check PLUGIN...: checks whether a plugin keeps its side of the contract.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -26,12 +26,12 @@ struct CheckArguments {
   int64_t limit = 120;
 };
 
-// A name has no slash and no ending.
+// A name has no slash and no extension.
 bool is_file(const std::string& argument) {
   return argument.find('/') != std::string::npos || fs::path(argument).extension() == ".so";
 }
 
-// The plugin of `argument`, loaded here and now if it is a file.
+// The plugin that `argument` names, loaded now if it is a file.
 const Plugin& find_plugin(Registry& registry, const std::string& argument) {
   if (!is_file(argument)) {
     const std::vector<const Plugin*> found = registry.find(argument);
@@ -65,7 +65,7 @@ std::vector<std::string> arguments_of(const CheckArguments& options, const Regis
   return arguments;
 }
 
-// A line for each check; what failed with what was seen, and what to do.
+// A line for each check; for failures also what was seen and what to do.
 std::string result_text(const std::string& name, const checks::Result& result) {
   const std::string verdict =
       result.verdict == checks::Verdict::failed ? "FAILED" : to_string(result.verdict);
@@ -93,7 +93,7 @@ std::string count_text(const CheckedPlugin& plugin) {
              : fmt::format("{} passed{}", checks::counted(plugin.count(checks::Verdict::ok), "check"), tail);
 }
 
-// Of several plugins, what failed only.
+// The short form for several plugins: only the failures.
 std::string plugin_text(const CheckedPlugin& plugin, const std::string& argument, bool brief) {
   std::string lines;
   for (const auto& [name, result] : plugin.results)
@@ -164,7 +164,7 @@ Command add_check(CLI::App& program) {
       program.add_subcommand("check", "Check that a task or probe keeps its side of the contract");
   command->add_option("plugins", options->plugins, "Files, or names as `orrery plugins` lists them")
       ->type_name("PLUGIN");
-  command->add_flag("--all", options->all, "Every plugin that is loaded");
+  command->add_flag("--all", options->all, "Check every loaded plugin");
   command->add_option("--set", options->how.overrides, "A parameter of the plugin, e.g. p=31")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
@@ -172,13 +172,13 @@ Command add_check(CLI::App& program) {
       ->type_name("NAME");
   command->add_option("--config", options->how.config, "Check a probe on the task and model of a config")
       ->type_name("CONFIG");
-  command->add_option("--limit", options->limit, "Seconds that one check may take")
+  command->add_option("--limit", options->limit, "Time limit of one check, in seconds")
       ->check(CLI::PositiveNumber);
   command->add_flag("--json", options->json, "Print a line of JSON for each plugin");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"(Exit code 1 where a check fails. Each plugin runs in a process of its own: one that crashes fails one check.
-A probe is checked on small networks, random and trained for 40 steps, on the smallest tasks that give it what it needs.
+      R"(Exits with 1 if a check fails. Each plugin runs in its own process: a crash fails one check only.
+A probe is checked on small networks, random and trained for 40 steps, on the smallest tasks that meet its needs.
 Examples:
   orrery check build/plugins/task_mine.so
   orrery check modular_arithmetic --set p=31 --set operation=subtract

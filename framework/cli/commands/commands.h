@@ -1,4 +1,4 @@
-// The commands of the program; each lives in a file of its own and adds itself to the command line.
+// The commands of the program, one file each. Each adds itself to the command line.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,8 +12,8 @@ namespace orrery::cli {
 
 using namespace engine;
 
-/// What a command returns is the exit code: 0, 1 where something failed, 2 where the request was wrong, 130
-/// where it was interrupted.
+/// A command returns the exit code: 0 for success, 1 for a failure, 2 for a wrong request, 130 if
+/// interrupted.
 struct Command {
   CLI::App* app;
   std::function<int()> run;

@@ -52,7 +52,7 @@ int compare_command(const CompareArguments& options) {
   check_request(options);
   if (!options.html.empty()) require_page();
   const auto registry = load_plugins(options.files);
-  use_threads(1);  // probes run in forks, and threads do not survive one
+  use_threads(1);  // probes run in forks, and threads do not survive a fork
   ComparedRuns runs;
   for (const std::string& path : options.runs) {
     runs.push_back(std::make_unique<ComparedRun>(*registry, path, options.step));
@@ -73,14 +73,13 @@ int compare_command(const CompareArguments& options) {
 
 Command add_compare(CLI::App& program) {
   auto options = std::make_shared<CompareArguments>();
-  CLI::App* command = program.add_subcommand("compare", "Set networks of two runs or more side by side");
-  command->add_option("runs", options->runs, "Directories of runs")->required()->type_name("RUN");
-  command->add_option(
-      "--step", options->step,
-      "Which checkpoint of each: last, a step, or grokked (the first with 99 % test accuracy)");
+  CLI::App* command = program.add_subcommand("compare", "Compare the networks of two or more runs");
+  command->add_option("runs", options->runs, "The runs' directories")->required()->type_name("RUN");
+  command->add_option("--step", options->step,
+                      "The checkpoint of each: last, a step, or grokked (the first with 99 % test accuracy)");
   command->add_flag("--probe-missing", options->probe_missing,
-                    "Measure first what two of the runs or more could have and some have not; results are "
-                    "stored in the runs");
+                    "First run the probes that apply to at least two of the runs where their results are "
+                    "missing, and store the results in the runs");
   command
       ->add_option("--hook", options->hooks,
                    "Activations to compare, by hook name or glob, instead of attn_out, mlp.hook_post and "
@@ -88,14 +87,14 @@ Command add_compare(CLI::App& program) {
       ->type_name("GLOB")
       ->allow_extra_args(false);
   command->add_flag("--no-activations", options->no_activations,
-                    "Compare what probes recorded only, and run no network");
+                    "Compare only what probes recorded, without running the networks");
   command->add_option("--html", options->html, "Write a page with plots to this file")->type_name("FILE");
   command->add_flag("--json", options->json, "Print one JSON object instead of the tables");
   add_plugin_option(*command, options->files);
   command->footer(
       R"(A network is described by what probes recorded of it: findings, headlines, and the sparsity of its weights in the
-basis of its task, each beside its null. The distance of two networks counts what both have and what has no
-unit; key frequencies count by their shares, as which ones they are is a matter of names.
+basis of its task, each beside its null. The distance of two networks counts the unit-free features that
+both have; key frequencies count by their shares, because a change of units permutes the frequencies themselves.
 Examples:
   orrery compare runs/seed-0 runs/seed-1 runs/seed-2 --probe-missing
   orrery compare runs/addition runs/subtraction --html compare.html

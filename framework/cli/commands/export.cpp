@@ -1,4 +1,4 @@
-// orrery export RUN: a checkpoint or the curves as others read them, or the figures of its report as images.
+// orrery export RUN: a checkpoint or the curves in other formats, or the figures of its report as images.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -33,7 +33,7 @@ NetworkFormat choose_format(const ExportArguments& options) {
                    "name it .pth or .safetensors, or add --format pytorch or --format safetensors");
 }
 
-// Whole runs and runs that are still trained: what there is.
+// Works on finished runs and on runs in training: exports what there is.
 int export_curves_of(const ExportArguments& options) {
   if (!options.format.empty() || options.step != "last" || options.all_outputs)
     throw UsageError("--tensorboard cannot be used with --format, --step or --all-outputs",
@@ -75,21 +75,22 @@ Command add_export(CLI::App& program) {
                    "The file to write; with --tensorboard or --figures a folder, by default tensorboard/ or "
                    "figures/ in the run")
       ->type_name("PATH");
-  command->add_option("--format", options->format, "By default as the file's ending says")
+  command->add_option("--format", options->format, "The format; by default that of the file's extension")
       ->check(CLI::IsMember({"pytorch", "safetensors"}));
   command->add_option("--step", options->step,
-                      "Which checkpoint: last, a step, or grokked (the first with 99 % test accuracy)");
-  command->add_flag("--all-outputs", options->all_outputs,
-                    "Also the output columns that an import set aside, of tokens that are no classes");
+                      "The checkpoint: last, a step, or grokked (the first with 99 % test accuracy)");
+  command->add_flag(
+      "--all-outputs", options->all_outputs,
+      "Also write the output columns that an import dropped, those of tokens that are not classes");
   command->add_flag("--tensorboard", options->tensorboard,
-                    "Write an event file with every metric and every scalar of probes instead");
+                    "Instead write an event file with every metric and every scalar of probes");
   command
       ->add_option("--figures", options->figures,
-                   "The figures of its report instead, as images, drawn by Chromium")
+                   "Instead write the figures of its report as images, drawn by Chromium")
       ->check(CLI::IsMember({"png", "svg"}));
   command->add_option(
       "--steps", options->steps,
-      "Of figures: which steps: last (the default), all, \"every N\", or a list such as 0,1000");
+      "With --figures: the steps: last (the default), all, \"every N\", or a list such as 0,1000");
   add_plugin_option(*command, options->files);
   command->footer(R"(Weights have TransformerLens's names and shapes.
 Examples:

@@ -1,4 +1,4 @@
-// orrery import FILE: a run out of a published network.
+// orrery import FILE: makes a run from a published network.
 #include "engine/import/import_run.h"
 
 #include <fmt/format.h>
@@ -32,14 +32,14 @@ int import(const ImportArguments& options) {
 
 Command add_import(CLI::App& program) {
   auto options = std::make_shared<ImportArguments>();
-  CLI::App* command = program.add_subcommand("import", "Make a run out of a published network");
+  CLI::App* command = program.add_subcommand("import", "Make a run from a published network");
   command
       ->add_option("file", options->request.file, "The network: .pth or .pt of torch.save, or .safetensors")
       ->required()
       ->type_name("FILE");
   command
       ->add_option("--config", options->request.config,
-                   "The config with the network's [task]; [model] may leave out what shapes tell")
+                   "The config with the network's [task]; [model] may omit what the shapes tell")
       ->required()
       ->type_name("CONFIG");
   command->add_option("--out", options->request.out, "The run's directory; by default runs/NAME-TIME")
@@ -47,27 +47,28 @@ Command add_import(CLI::App& program) {
   command->add_option("--key", options->request.key,
                       "Which of the file's networks, e.g. model or state_dicts[12]");
   command->add_option("--steps-key", options->request.steps_key,
-                      "Where the file has the steps of its networks");
-  command->add_option("--step", options->request.step, "The step of the network, where the file does not say")
+                      "The place in the file of the steps of its networks");
+  command->add_option("--step", options->request.step, "The step of the network, if the file does not tell")
       ->check(CLI::NonNegativeNumber)
       ->default_str("");
-  command->add_option("--layout", options->request.layout,
-                      fmt::format("How it names and lays out weights, by default as they look: {}",
-                                  fmt::join(layout_names(), ", ")));
+  command->add_option(
+      "--layout", options->request.layout,
+      fmt::format("The names and layout of the weights in the file, by default detected: one of {}",
+                  fmt::join(layout_names(), ", ")));
   command->add_option("--map", options->request.map, "A TOML file that says which weight is which")
       ->type_name("FILE");
   command->add_option("--set", options->request.overrides, "Override a key of the config, e.g. task.p=97")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   add_plugin_option(*command, options->files);
-  command->footer(R"(Nothing in the file is executed. Of lists of networks each becomes a checkpoint.
+  command->footer(R"(Nothing in the file is executed. Each network of a list becomes a checkpoint.
 A map:
   based_on = "transformer_lens"
   ignore = ["*.mask"]
   [[weight]]
   name = "blocks.{layer}.attn.W_Q"
   from = "layers.{layer}.self_attn.in_proj_weight"
-  axes = "(3 n_heads d_head) d_model"     # as the file has them
+  axes = "(3 n_heads d_head) d_model"     # in the file
   part = 0
 Examples:
   orrery import published.pth --config configs/modular_addition.toml --out runs/published

@@ -61,7 +61,7 @@ int make_new(const NewArguments& options) {
   check_plugin_name(options.name);
   const PluginKind kind = options.kind == "task" ? PluginKind::task : PluginKind::probe;
   auto tree = options.out.empty() ? source_tree_around(fs::current_path()) : std::nullopt;
-  if (tree) tree = fs::relative(*tree);  // paths as they would be typed here
+  if (tree) tree = fs::relative(*tree);  // paths as a user would type them here
   const fs::path folder = fs::path(options.out) / options.name;
   refuse_taken_name(options.name, tree);
   const auto files =
@@ -86,12 +86,11 @@ Command add_new(CLI::App& program) {
       ->required()
       ->type_name("NAME");
   command
-      ->add_option(
-          "--out", options->out,
-          "Make the folder NAME in DIR, a project of its own; by default that is so outside of Orrery's "
-          "source tree, and in it the plugin joins the others")
+      ->add_option("--out", options->out,
+                   "Make the folder NAME in DIR, a project of its own; this is the default outside Orrery's "
+                   "source tree, while in it the plugin joins the others")
       ->type_name("DIR");
-  command->footer(R"(What it writes builds, passes its test and trains as it is. No file is ever overwritten.
+  command->footer(R"(The new plugin builds, passes its test and trains unchanged. Never overwrites a file.
 Examples:
   orrery new task largest_digit
   orrery new probe head_entropy --out ~/probes)");

@@ -1,4 +1,4 @@
-// orrery patch RUN: activations of one forward pass put into another, between two inputs or two checkpoints.
+// orrery patch RUN: activation patching between two inputs (clean and corrupted) or two checkpoints.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -29,7 +29,7 @@ torch::Tensor parse_tokens(const std::string& option, const std::string& text, c
   for (const std::string& number : split_text(text, " ,")) {
     const auto token = parse_integer(number);
     if (!token || *token < 0 || *token >= spec.d_vocab)
-      throw UsageError(fmt::format("{}: \"{}\" is no token", option, number),
+      throw UsageError(fmt::format("{}: \"{}\" is not a token", option, number),
                        fmt::format("tokens are numbers from 0 to {}", spec.d_vocab - 1));
     tokens.push_back(*token);
   }
@@ -39,7 +39,8 @@ torch::Tensor parse_tokens(const std::string& option, const std::string& text, c
   return torch::tensor(tokens, torch::kInt64).unsqueeze(0);
 }
 
-// Heads, layers of neurons and, position by position, the residual stream; or the activations asked for.
+// The activations that --hook names; by default every head, every layer of neurons, and the residual stream
+// position by position.
 std::vector<Component> parts(const PatchArguments& options, const Model& model, const TaskSpec& spec,
                              bool by_position) {
   std::vector<Component> all;
@@ -57,41 +58,41 @@ std::vector<Component> parts(const PatchArguments& options, const Model& model, 
         all.push_back(whole_component(model, point->name(), position));
     }
   for (const std::string& glob : options.hooks)
-    find_hook_points(model, glob);  // throws where it matches nothing
+    find_hook_points(model, glob);  // throws if it matches nothing
   return all;
 }
 
 int between_checkpoints(const PatchArguments& options, const Registry& registry, NetworkAtStep& loaded) {
-  NetworkAtStep source(registry, options.run, options.from_step, "--from-step");
+  NetworkAtStep donor(registry, options.run, options.from_step, "--from-step");
   Model& model = loaded.experiment().model();
   const TaskSpec& spec = loaded.experiment().spec();
   const Batch& batch = loaded.inputs(options.inputs);
   const std::vector<Component> components = parts(options, model, spec, /*by_position=*/false);
   const auto scored = [&](const std::vector<Component>& taken) {
-    const Replacement others = patched(source.experiment().model(), {}, taken);
-    return scores(spec, intervene(model, spec, batch.tokens, taken, others), batch);
+    const Source source = patched(donor.experiment().model(), {}, taken);
+    return scores(spec, intervene(model, spec, batch.tokens, taken, source), batch);
   };
   const Metrics plain = scored({});
   std::vector<Effect> effects;
   for (const Component& component : components) effects.push_back({component.name, scored({component})});
   note(fmt::format(
-      "activations of step {} in the network of step {}, on {} {} inputs; changes against step {}",
-      source.step(), loaded.step(), thousands(batch.size()), options.inputs, loaded.step()));
-  std::cout << (options.json ? effects_json(plain, effects) : effects_text(plain, effects));
+      "activations of step {} in the network of step {}, on {} {} inputs; changes relative to step {}",
+      donor.step(), loaded.step(), thousands(batch.size()), options.inputs, loaded.step()));
+  std::cout << (options.json ? effects_json(plain, effects) : effects_text("patched", plain, effects));
   return 0;
 }
 
-// How far the network leans to its answer for the input, away from its answer for the source: the difference
-// of the two logits, summed over the positions where the answers differ.
-struct Lean {
-  torch::Tensor ours, theirs;  // [n_read]: the two answers
+// The logit of the clean answer (for --input) minus that of the corrupted answer (for --source), summed over
+// the output positions.
+struct LogitDifference {
+  torch::Tensor clean, corrupted;  // [n_read]: the two answers
 
   double of(const torch::Tensor& logits) const {  // [1, n_read, d_vocab_out]
     const torch::Tensor at = logits[0];
     const auto pick = [&](const torch::Tensor& answer) {
       return at.gather(-1, answer.unsqueeze(-1)).squeeze(-1);
     };
-    return (pick(ours) - pick(theirs)).sum().item<double>();
+    return (pick(clean) - pick(corrupted)).sum().item<double>();
   }
 };
 
@@ -105,26 +106,28 @@ int between_inputs(const PatchArguments& options, NetworkAtStep& loaded) {
   Model& model = loaded.experiment().model();
   const TaskSpec& spec = loaded.experiment().spec();
   if (spec.loss == Loss::hinge)
-    throw UsageError("the task has one logit, so there are no two answers to lean to", "use --from-step");
+    throw UsageError("the task has one logit, so there is no logit difference between two answers",
+                     "use --from-step");
   const torch::Tensor input = parse_tokens("--input", options.input, spec);
   const torch::Tensor source = parse_tokens("--source", options.source, spec);
   const auto plain = intervene(model, spec, input, {}, zeros());
   const auto corrupted = intervene(model, spec, source, {}, zeros());
-  const Lean lean{plain.argmax(-1)[0], corrupted.argmax(-1)[0]};
-  if (torch::equal(lean.ours, lean.theirs))
-    throw UsageError(fmt::format("both inputs have the answer {}", numbers(lean.ours)),
+  const LogitDifference difference{plain.argmax(-1)[0], corrupted.argmax(-1)[0]};
+  if (torch::equal(difference.clean, difference.corrupted))
+    throw UsageError(fmt::format("both inputs have the answer {}", numbers(difference.clean)),
                      "choose a source with another answer");
-  const double from = lean.of(plain), to = lean.of(corrupted);
+  const double from = difference.of(plain), to = difference.of(corrupted);
   const auto& task = loaded.experiment().task();
   note(fmt::format("{} -> {}, with activations of {} -> {}, at step {}", task.show(input[0]),
-                   numbers(lean.ours), task.show(source[0]), numbers(lean.theirs), loaded.step()));
+                   numbers(difference.clean), task.show(source[0]), numbers(difference.corrupted),
+                   loaded.step()));
   if (!options.json)
     std::cout << fmt::format(
         "{:<40}  {:>10}  {:>8}\n{:<40}  {:>10.4g}  {:>8.3f}\n{:<40}  {:>10.4g}  {:>8.3f}\n", "patched",
-        "logit diff", "moved", "nothing", from, 0.0, "everything", to, 1.0);
+        "logit diff", "moved", "none (clean)", from, 0.0, "all (corrupted)", to, 1.0);
   for (const Component& component : parts(options, model, spec, /*by_position=*/true)) {
     const double here =
-        lean.of(intervene(model, spec, input, {component}, patched(model, source, {component})));
+        difference.of(intervene(model, spec, input, {component}, patched(model, source, {component})));
     const double moved = (from - here) / (from - to);
     if (options.json)
       std::cout << patch_json(component.name, here, moved);
@@ -137,8 +140,8 @@ int between_inputs(const PatchArguments& options, NetworkAtStep& loaded) {
 int patch(const PatchArguments& options) {
   const bool inputs = !options.input.empty() && !options.source.empty();
   if (inputs == !options.from_step.empty())
-    throw UsageError("what is patched into what?",
-                     "give --input and --source for two inputs, or --from-step for two checkpoints");
+    throw UsageError("give either --input and --source, or --from-step",
+                     "--input and --source patch between two inputs, --from-step between two checkpoints");
   const auto registry = load_plugins(options.files);
   NetworkAtStep loaded(*registry, options.run, options.step);
   use_threads(loaded.experiment().settings().train.threads);
@@ -149,24 +152,25 @@ int patch(const PatchArguments& options) {
 
 Command add_patch(CLI::App& program) {
   auto options = std::make_shared<PatchArguments>();
-  CLI::App* command = program.add_subcommand("patch", "Put activations of one forward pass into another");
+  CLI::App* command = program.add_subcommand("patch", "Patch activations from one forward pass into another");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
-  command->add_option("--input", options->input, "The input that is run, as tokens")->type_name("TOKENS");
-  command->add_option("--source", options->source, "The input whose activations are put in")
+  command->add_option("--input", options->input, "The clean input, to patch into, as tokens")
       ->type_name("TOKENS");
-  command->add_option("--from-step", options->from_step, "The checkpoint whose activations are put in");
-  command->add_option("--step", options->step, "The checkpoint that is run: last, or a step");
-  command->add_option("--inputs", options->inputs, "With --from-step: on which inputs")
+  command->add_option("--source", options->source, "The corrupted input, to patch from, as tokens")
+      ->type_name("TOKENS");
+  command->add_option("--from-step", options->from_step, "The checkpoint to patch from");
+  command->add_option("--step", options->step, "The checkpoint to patch into: last, or a step");
+  command->add_option("--inputs", options->inputs, "With --from-step: the inputs to evaluate on")
       ->check(CLI::IsMember({"train", "test", "grid"}));
   command
       ->add_option("--hook", options->hooks,
-                   "Activations to patch instead of the usual ones, by name or glob")
+                   "Activations to patch instead of the default ones, by name or glob")
       ->type_name("GLOB")
       ->allow_extra_args(false);
   command->add_flag("--json", options->json, "Print a line of JSON per patch");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"("moved" is the share of the way from the answer for the input (0) to that for the source (1).
+      R"("moved" is the normalised patching effect on the logit difference: 0 as for --input, 1 as for --source.
 Examples:
   orrery patch runs/quickstart-... --input "50 7 59" --source "12 7 59"
   orrery patch runs/quickstart-... --input "50 7 59" --source "12 7 59" --hook "*hook_attn_out"

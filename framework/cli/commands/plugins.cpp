@@ -31,7 +31,7 @@ struct PluginsArguments {
 Command add_plugins(CLI::App& program) {
   auto options = std::make_shared<PluginsArguments>();
   CLI::App* command =
-      program.add_subcommand("plugins", "List the tasks and probes there are, and where from");
+      program.add_subcommand("plugins", "List the available tasks and probes, and their files");
   command->add_flag("--json", options->json, "Print JSON");
   add_plugin_option(*command, options->files);
   command->footer(
@@ -45,8 +45,7 @@ Command add_plugins(CLI::App& program) {
 
 Command add_describe(CLI::App& program) {
   auto options = std::make_shared<PluginsArguments>();
-  CLI::App* command =
-      program.add_subcommand("describe", "Say what a task or probe does, and list its parameters");
+  CLI::App* command = program.add_subcommand("describe", "Describe a task or probe and list its parameters");
   command->add_option("name", options->name, "Its name, as `orrery plugins` lists it")->required();
   command->add_flag("--json", options->json, "Print JSON");
   command->add_flag("--markdown", options->markdown, "Print the parameters as a Markdown table");

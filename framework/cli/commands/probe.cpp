@@ -1,4 +1,4 @@
-// orrery probe RUN..., orrery probe --pipeline FILE: probes over the checkpoints of runs.
+// orrery probe RUN..., orrery probe --pipeline FILE: runs probes over the checkpoints of runs.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -29,7 +29,7 @@ struct ProbeArguments {
   bool json = false, again = false;
 };
 
-// What is asked of every run.
+// The request for every run.
 struct Request {
   std::vector<std::string> runs;
   StepChoice steps;
@@ -60,7 +60,7 @@ Request make_request(const ProbeArguments& options, const Registry& registry) {
   return request;
 }
 
-// The directories that a path or a pattern stands for. A pattern passes over folders that hold no run.
+// The directories that a path or a pattern stands for. A pattern skips folders without a run.
 std::vector<std::string> expand(const std::string& run) {
   if (run.find_first_of("*?[") == std::string::npos || fs::exists(run)) return {run};
   glob_t found{};
@@ -82,7 +82,7 @@ std::vector<CheckpointFile> choose_checkpoints(const RunDirectory& run, const St
   return chosen;
 }
 
-// What goes to stdout: numbers and findings; tensors and figures lie in the run directory.
+// Writes numbers and findings to stdout; tensors and figures are in the run directory.
 class JsonLines {
  public:
   explicit JsonLines(const RunDirectory& run) : run_(run) {}
@@ -142,7 +142,7 @@ Probed probe_one(const std::string& path, const Request& request, const ProbeArg
   if (choices.empty())
     throw UsageError(fmt::format("{}: this run's config has no [[probe]]", path),
                      "name one: --probe NAME or --probe NAME:key=value");
-  use_threads(1);  // workers are forks, and threads do not survive one
+  use_threads(1);  // workers are forks, and threads do not survive a fork
   Experiment experiment(registry, std::move(settings), torch::kCPU);
   experiment.add_probes(choices);
   ProbeRunner runner(experiment, run, terminal(), request.how);
@@ -168,7 +168,7 @@ int probe(const ProbeArguments& options) {
       if (probed == Probed::interrupted) return 130;
       if (probed == Probed::with_failures) code = std::max(code, 1);
     } catch (const Error& error) {
-      // A run that cannot be probed costs its own results only.
+      // A run that cannot be probed costs only its own results.
       complain("error", error.what(), error.hint());
       code = std::max(code, dynamic_cast<const UsageError*>(&error) ? 2 : 1);
     }
@@ -181,32 +181,30 @@ int probe(const ProbeArguments& options) {
 Command add_probe(CLI::App& program) {
   auto options = std::make_shared<ProbeArguments>();
   CLI::App* command = program.add_subcommand("probe", "Run probes over the checkpoints of runs");
-  command->add_option("runs", options->runs, "Directories of runs; instead of those of a pipeline")
+  command->add_option("runs", options->runs, "The runs' directories; override those of a pipeline")
       ->type_name("RUN");
   command
-      ->add_option(
-          "--probe", options->probes,
-          "A probe to run instead of the configured ones, as NAME or NAME:key=value,key=value; its results "
-          "are printed, and nothing in the run is changed")
+      ->add_option("--probe", options->probes,
+                   "A probe to run instead of the configured ones, as NAME or NAME:key=value,key=value; "
+                   "prints the results and leaves the run unchanged")
       ->type_name("PROBE")
       ->allow_extra_args(false);
   command
       ->add_option("--pipeline", options->pipeline,
                    "A TOML file with [[probe]] entries to run instead of the configured ones, and with the "
-                   "runs and steps; results are stored in the runs")
+                   "runs and steps; stores the results in the runs")
       ->type_name("FILE");
-  command->add_option(
-      "--steps", options->steps,
-      "Which checkpoints: all (the default), last, \"every N\", or a list such as 0,500,1000");
-  command->add_option("--jobs", options->jobs, "How many processes share the work")
+  command->add_option("--steps", options->steps,
+                      "The checkpoints: all (the default), last, \"every N\", or a list such as 0,500,1000");
+  command->add_option("--jobs", options->jobs, "The number of processes that share the work")
       ->type_name("N")
       ->check(CLI::Range(1, 256));
-  command->add_flag("--again", options->again, "Compute also what is there already");
+  command->add_flag("--again", options->again, "Recompute results that are stored already");
   command->add_flag("--json", options->json, "Print a line of JSON per checkpoint");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"(Only what is not there yet is computed: results are kept by the content of the checkpoint, the probe, its
-version and its parameters. Ctrl-C keeps what is done. A probe that crashes costs its own result only.
+      R"(Computes only missing results: a result is identified by the content of the checkpoint, the probe, its version
+and its parameters. Ctrl-C keeps the results so far. A probe that crashes costs only its own result.
 Examples:
   orrery probe runs/quickstart-...                       every configured probe, every checkpoint
   orrery probe runs/quickstart-... --steps last --json

@@ -30,18 +30,18 @@ int report_run(const ReportArguments& options) {
 
 Command add_report(CLI::App& program) {
   auto options = std::make_shared<ReportArguments>();
-  CLI::App* command = program.add_subcommand("report", "Draw a run as one HTML page that needs no network");
+  CLI::App* command = program.add_subcommand("report", "Draw a run as one HTML page that works offline");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
   command->add_option("--out", options->out, "The file to write; by default report.html in the run")
       ->type_name("FILE");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"(The page holds the run's curves on one time axis, and every figure that its probes recorded, moved together by
-one scrubber. A run that is still being trained is drawn as far as it is.
+      R"(The page shows the run's curves on one time axis, and every figure that its probes recorded, all moved by one
+scrubber. A run in training is drawn up to its last checkpoint.
 Examples:
   orrery report runs/quickstart-...
   orrery report runs/quickstart-... --out quickstart.html
-To have more figures on it, run more probes first:
+For more figures, run more probes first:
   orrery probe runs/quickstart-... --pipeline probes.toml)");
   return {command, [options] { return report_run(*options); }};
 }

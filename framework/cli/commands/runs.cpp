@@ -1,4 +1,4 @@
-// orrery runs DIR...: the runs below folders, a line each.
+// orrery runs DIR...: lists the runs below folders, a line each.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -23,7 +23,7 @@ struct RunsArguments {
   bool json = false;
 };
 
-// How far the columns of text may be narrowed where the terminal is.
+// The least width of a text column on a narrow terminal.
 const std::vector<Column> columns = {
     {}, {Align::left, 0, 8}, {Align::left, 0, 16}, {Align::right}, {Align::right}, {Align::right}, {},
     {}, {Align::left, 0, 11}};
@@ -31,7 +31,7 @@ const std::vector<std::string> groups = {"", "", "", "", "loss", "", "accuracy",
 const std::vector<std::string> titles = {"run",  "task",  "differs", "steps", "train",
                                          "test", "train", "test",    "state"};
 
-// Of an accuracy, which is not to read 1 where it is not.
+// An accuracy, which must not read 1 unless it is 1.
 std::string share_text(std::optional<double> value) {
   if (!value) return "";
   return *value == 1 || *value == 0 ? fmt::format("{}", *value)
@@ -40,14 +40,14 @@ std::string share_text(std::optional<double> value) {
 
 std::string loss_text(std::optional<double> value) { return value ? compact(*value) : ""; }
 
-std::string steps_text(const ListedRun& run) {
+std::string steps_text(const RunSummary& run) {
   if (!run.info) return "";
   const int64_t asked = run.info->steps();
   const bool all = run.step == asked || run.state == RunState::imported;
   return all ? thousands(run.step) : fmt::format("{}/{}", thousands(run.step), thousands(asked));
 }
 
-std::vector<std::string> cells_of(const ListedRun& run) {
+std::vector<std::string> cells_of(const RunSummary& run) {
   ConfigKeys differing;
   for (const Difference& difference : run.differences)
     if (!difference.common) differing.emplace_back(difference.key, difference.value);
@@ -64,7 +64,7 @@ std::vector<std::string> cells_of(const ListedRun& run) {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-// The folder that all of these runs lie in or below, with a slash behind it; "" where there is none.
+// The folder that contains all of these runs, with a trailing slash; "" if there is none.
 std::string common_folder(const Rows& rows) {
   std::string common = rows[0][0];
   for (const auto& row : rows) {
@@ -74,7 +74,7 @@ std::string common_folder(const Rows& rows) {
   return common.substr(0, common.rfind('/') + 1);
 }
 
-// Two lines of titles, then the rows. Columns in which no row has anything are left out.
+// Two lines of titles, then the rows, without empty columns.
 Table table_of(const Rows& rows) {
   std::vector<size_t> filled;
   for (size_t i = 0; i < columns.size(); ++i)
@@ -92,9 +92,9 @@ Table table_of(const Rows& rows) {
   return table;
 }
 
-std::string table_text(const std::vector<ListedRun>& runs) {
+std::string table_text(const std::vector<RunSummary>& runs) {
   Rows rows;
-  for (const ListedRun& run : runs) rows.push_back(cells_of(run));
+  for (const RunSummary& run : runs) rows.push_back(cells_of(run));
   Table table = table_of(rows);
   std::string out;
   if (output_is_terminal()) {
@@ -117,11 +117,11 @@ std::string table_text(const std::vector<ListedRun>& runs) {
   return out;
 }
 
-std::vector<ListedRun> runs_in(const std::vector<std::string>& folders) {
-  std::set<std::filesystem::path> paths;  // each once, even where folders lie in each other
+std::vector<RunSummary> runs_in(const std::vector<std::string>& folders) {
+  std::set<std::filesystem::path> paths;  // each once, even if folders are nested
   for (const std::string& folder : folders)
     for (const auto& path : find_runs(folder)) paths.insert(path.lexically_normal());
-  std::vector<ListedRun> all;
+  std::vector<RunSummary> all;
   for (const auto& path : paths) all.push_back(list_run(path));
   return all;
 }
@@ -129,20 +129,20 @@ std::vector<ListedRun> runs_in(const std::vector<std::string>& folders) {
 int runs(const RunsArguments& options) {
   const std::vector<std::string> folders =
       options.folders.empty() ? std::vector<std::string>{"runs"} : options.folders;
-  const std::vector<ListedRun> found = runs_in(folders);
-  std::vector<ListedRun> chosen = filtered(found, options.filters);
+  const std::vector<RunSummary> found = runs_in(folders);
+  std::vector<RunSummary> chosen = filtered(found, options.filters);
   sort_runs(chosen, options.sort);
   compare_configs(chosen);
   if (chosen.empty()) {
     note(found.empty() ? "there are no runs here"
-                       : fmt::format("none of the {} runs here is one of these", found.size()));
+                       : fmt::format("none of the {} runs here matches the filters", found.size()));
     return 0;
   }
   if (!options.json) {
     std::cout << table_text(chosen) << std::flush;
     return 0;
   }
-  for (const ListedRun& run : chosen) std::cout << listing_json(run) << "\n";
+  for (const RunSummary& run : chosen) std::cout << listing_json(run) << "\n";
   std::cout << std::flush;
   return 0;
 }
@@ -152,27 +152,28 @@ int runs(const RunsArguments& options) {
 Command add_runs(CLI::App& program) {
   auto options = std::make_shared<RunsArguments>();
   CLI::App* command =
-      program.add_subcommand("runs", "List runs: task, what differs in their configs, metrics");
+      program.add_subcommand("runs", "List runs: task, differences of their configs, metrics");
   command->add_option("folders", options->folders, "Folders with runs in or below them; by default runs")
       ->type_name("DIR");
   command
-      ->add_option("--filter", options->filters,
-                   "Only runs whose config has this, e.g. task=modular_arithmetic, p=97, train.lr=0.01, "
-                   "state=finished")
+      ->add_option(
+          "--filter", options->filters,
+          "List only runs whose config has this value, e.g. task=modular_arithmetic, p=97, train.lr=0.01, "
+          "state=finished")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  command->add_option("--sort", options->sort, "name; time, the newest first; or a metric, the best first")
+  command->add_option("--sort", options->sort, "The order: name; time, newest first; or a metric, best first")
       ->type_name("KEY");
   command->add_flag("--json", options->json, "Print a line of JSON per run");
   command->footer(
-      R"(The column "differs" has the keys of the config that not all of the listed runs agree on, where a run has another
-value than most. Parameters of tasks and models are compared among runs of the same one; how long a run is, how
-often it is looked at, and probes, expectations and logs are not compared. Losses and accuracies are those of the
-last evaluation. Lines are cut to the width of the terminal, and not where stdout is none; on a narrow one the folder that all
-runs lie in stands above the table.
+      R"(The column "differs" shows the keys of the config on which the listed runs disagree, if a run's value is not that
+of most. Parameters of tasks and models are compared among runs of the same task or model; the length of a run, its
+evaluations, probes, expectations and logs are not compared. Losses and accuracies are those of the last evaluation.
+Lines are truncated to the width of the terminal, but not if stdout is not a terminal; on a narrow one the common
+folder of all runs stands above the table.
 
-JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value, of all that not
-all runs agree on}, metrics {name: value}, damage (null, or what cannot be read).
+JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value, for keys on
+which the runs disagree}, metrics {name: value}, damage (null, or what cannot be read).
 
 Examples:
   orrery runs

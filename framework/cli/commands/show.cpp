@@ -1,4 +1,4 @@
-// orrery show RUN: a run at a glance.
+// orrery show RUN: prints an overview of a run.
 #include <orrery/error.h>
 
 #include <iostream>
@@ -19,7 +19,7 @@ struct ShowArguments {
   std::vector<std::string> files;
 };
 
-void report_damage(const Overview& seen) {
+void report_damage(const RunOverview& seen) {
   constexpr size_t most = 5;
   for (size_t i = 0; i < std::min(most, seen.damage.size()); ++i)
     complain("error", seen.damage[i].what(), seen.damage[i].hint());
@@ -28,7 +28,7 @@ void report_damage(const Overview& seen) {
 }
 
 int show(const ShowArguments& options) {
-  const Overview seen = look_at(options.run);
+  const RunOverview seen = look_at(options.run);
   const auto registry = load_plugins(options.files);  // for the defaults of the task
   const ParametersOf parameters_of = parameters_from(*registry);
   if (options.json)
@@ -46,26 +46,25 @@ int show(const ShowArguments& options) {
 Command add_show(CLI::App& program) {
   auto options = std::make_shared<ShowArguments>();
   CLI::App* command =
-      program.add_subcommand("show", "Show a run: its config, state and curves, and what probes found");
+      program.add_subcommand("show", "Show a run: its config, state and curves, and its probes' results");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
-  command->add_flag("--json", options->json, "Print all of it as one JSON object");
+  command->add_flag("--json", options->json, "Print everything as one JSON object");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"(Works while the run is trained. Of a damaged run it shows what there is, says on stderr what cannot be
-read, and exits with 1.
+      R"(Works during training. For a damaged run, shows what can be read, lists on stderr what cannot, and exits with 1.
 
-Only values that are no defaults are shown of the task, the model and the training. Sparklines go from step 0 to
-the last, and from the lowest value to the highest; losses are on a logarithmic scale; "!" is a NaN or an
-infinity. They are drawn with blocks where the locale has UTF-8 and with _ . - ~ = + * # elsewhere, and take the
-width of the terminal (of COLUMNS, or 80, where stdout is none). Colour only on a terminal without NO_COLOR.
+Shows only those parameters of the task, the model and the training that are not at their defaults. Sparklines go
+from step 0 to the last, and from the lowest value to the highest; losses are on a logarithmic scale; "!" is a NaN
+or an infinity. They are drawn with blocks if the locale has UTF-8 and with _ . - ~ = + * # otherwise, and fill the
+width of the terminal (of COLUMNS, or 80, if stdout is not a terminal). Colour only on a terminal without NO_COLOR.
 
-JSON, with null for what there is not:
+JSON, with null for missing values:
   run, name, task, model, n_parameters, n_train, n_test, versions, sessions, config
   state           finished, training, interrupted, diverged, imported, damaged
   ended           how the last session ended, as in run.json
   being_written   whether a process is training or probing it now
-  resumable_from  the step that `orrery train --resume` would go on from
-  step, steps     made, and asked for
+  resumable_from  the step from which `orrery train --resume` would continue
+  step, steps     made, and requested
   changed         the keys of the config that are not at their defaults
   checkpoints     steps, bytes
   thresholds      by accuracy: the first step with "0.99" and with "1"

@@ -63,12 +63,11 @@ int train(const TrainArguments& options) {
 
 Command add_train(CLI::App& program) {
   auto options = std::make_shared<TrainArguments>();
-  CLI::App* command =
-      program.add_subcommand("train", "Train a network as a config says, or go on with a run");
+  CLI::App* command = program.add_subcommand("train", "Train a network from a config, or resume a run");
   command->add_option("config", options->config, "The config, a TOML file")->type_name("CONFIG");
   command->add_option("--out", options->out, "The run's directory; by default runs/NAME-TIME")
       ->type_name("DIR");
-  command->add_option("--resume", options->resume, "Go on with this run from its newest checkpoint")
+  command->add_option("--resume", options->resume, "Resume this run from its newest checkpoint")
       ->type_name("RUN");
   command->add_option("--set", options->overrides, "Override a key of the config, e.g. train.steps=2000")
       ->type_name("KEY=VALUE")

@@ -1,4 +1,4 @@
-// orrery verify CONFIG...: does a published result reproduce?
+// orrery verify CONFIG...: checks whether published results reproduce.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -25,7 +25,7 @@ struct VerifyArguments {
 
 const std::vector<std::string> tiers = {"quick", "standard", "full"};
 
-// Those of a tier and of the quicker ones, by name.
+// The configs of a tier and of quicker ones, by name.
 std::vector<std::string> configs_of_tier(const VerifyArguments& options, const ParametersOf& parameters) {
   if (!fs::is_directory(options.configs_folder))
     throw UsageError(fmt::format("{}: there is no such folder of configs", options.configs_folder),
@@ -58,7 +58,7 @@ int verify(const VerifyArguments& options) {
     const fs::path path = fs::path(options.runs) / settings.name;
     const auto verdicts = verify_config(*registry, settings, path, terminal());
     if (!verdicts) {
-      note(fmt::format("stopped; what is there is kept in {} and used next time", options.runs));
+      note(fmt::format("stopped; the runs so far are kept in {} and used next time", options.runs));
       return 130;
     }
     good = good && all_passed(*verdicts);
@@ -71,17 +71,17 @@ int verify(const VerifyArguments& options) {
 
 Command add_verify(CLI::App& program) {
   auto options = std::make_shared<VerifyArguments>();
-  CLI::App* command = program.add_subcommand(
-      "verify", "Train configs of published experiments and compare with what they expect");
+  CLI::App* command =
+      program.add_subcommand("verify", "Train configs of published experiments and check their expectations");
   command->add_option("configs", options->configs, "Configs with [[expect]] entries")->type_name("CONFIG");
-  command->add_option("--tier", options->tier, "All configs of this tier and of quicker ones")
+  command->add_option("--tier", options->tier, "Verify all configs of this tier and of quicker ones")
       ->check(CLI::IsMember(tiers));
-  command->add_option("--configs", options->configs_folder, "Where --tier looks for configs")
+  command->add_option("--configs", options->configs_folder, "The folder of the configs for --tier")
       ->type_name("DIR");
-  command->add_option("--runs", options->runs, "Where runs are kept; a finished one is not trained again")
+  command->add_option("--runs", options->runs, "The folder for the runs; finished runs are not trained again")
       ->type_name("DIR");
   add_plugin_option(*command, options->files);
-  command->footer(R"(Exit code 1 where an expectation fails.
+  command->footer(R"(Exits with 1 if an expectation fails.
 Examples:
   orrery verify configs/quickstart.toml
   orrery verify --tier quick)");

@@ -23,7 +23,7 @@ std::string number_text(const Feature& feature) {
   return feature.scale == Scale::loss ? compact(feature.value) : three(feature.value);
 }
 
-// `in_full`: with what the number does not say.
+// `in_full`: with the details beside the number.
 std::string feature_text(const Feature& feature, bool in_full) {
   if (feature.scale == Scale::shares) {
     std::vector<std::string> parts;
@@ -41,7 +41,7 @@ std::string null_value(const Feature& null) {
   return null.parts.empty() ? "none" : fmt::format("{} of them", null.value);
 }
 
-// Of all runs: one text where they are equal, else the smallest and the largest.
+// Over all runs: one text if their values are equal, else the smallest and the largest.
 std::string null_range(const FeatureRow& row) {
   std::vector<const Feature*> nulls;
   for (const Feature* null : row.nulls)
@@ -53,7 +53,7 @@ std::string null_range(const FeatureRow& row) {
   return least == most ? least : fmt::format("{} to {}", least, most);
 }
 
-// Two runs have their nulls beside them, more have them in a column of their own.
+// For two runs the nulls stand beside the values, for more in a separate column.
 std::vector<std::string> cells(const FeatureRow& row) {
   const bool in_full = row.values.size() == 2;
   std::vector<std::string> all;
@@ -67,14 +67,14 @@ std::vector<std::string> cells(const FeatureRow& row) {
   return all;
 }
 
-// "key frequencies, by share (trig_loss)": the probe is named, as several probes say this.
+// "key frequencies, by share (trig_loss)": names the probe, because several probes report this.
 std::pair<std::string, std::string> split_probe(const std::string& name) {
   const size_t open = name.rfind(" (");
   if (open == name.npos || name.back() != ')') return {name, ""};
   return {name.substr(0, open), name.substr(open + 2, name.size() - open - 3)};
 }
 
-// Rows in which several probes say the very same are one.
+// Merges rows in which several probes report the same.
 std::vector<std::vector<std::string>> merged(const std::vector<FeatureRow>& rows) {
   std::vector<std::vector<std::string>> all;
   std::vector<std::string> group_of;
@@ -166,8 +166,7 @@ std::string frequencies(const Comparison& comparison) {
                  fmt::format("{} of {} and {}, by chance {:.2g}", each.common, each.in_a, each.in_b,
                              each.by_chance)});
     }
-  return any ? "\nkey frequencies in common (they are names that a change of units permutes, and no part of "
-               "the "
+  return any ? "\nkey frequencies in common (names that a change of units permutes, so not part of the "
                "distance)\n" +
                    table.text()
              : "";
@@ -231,7 +230,7 @@ std::string activations(const Comparison& comparison) {
 
 std::string missing(const Comparison& comparison) {
   if (comparison.missing.empty()) return "";
-  std::string out = "\nnot measured, though by their needs two of these runs or more could have it\n";
+  std::string out = "\nnot measured, although it applies to at least two of these runs\n";
   for (const MissingProbe& probe : comparison.missing) {
     std::vector<std::string> names;
     for (const size_t run : probe.runs)
@@ -239,7 +238,7 @@ std::string missing(const Comparison& comparison) {
           fmt::format("{} (step {})", comparison.runs[run]->name(), comparison.runs[run]->step()));
     out += fmt::format("  {}: {}\n", probe.plugin, fmt::join(names, ", "));
   }
-  return out + "  to have them measured and kept in the runs: the same command with --probe-missing\n";
+  return out + "  to measure them and store the results: the same command with --probe-missing\n";
 }
 
 }  // namespace

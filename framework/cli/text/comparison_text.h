@@ -1,4 +1,4 @@
-// What `orrery compare` prints.
+// The output of `orrery compare`.
 #pragma once
 
 #include <string>
@@ -9,10 +9,10 @@ namespace orrery::cli {
 
 using namespace engine;
 
-/// For a terminal.
+/// Tables for a terminal.
 std::string comparison_text(const Comparison& comparison);
 /// One JSON object, {"runs": [..], "config": [..], "features": [..], "pairs": [..], "tree": [..], "order":
-/// [..], "missing": [..]}; `with_curves`: also each run's losses and accuracies. What there is not is null.
+/// [..], "missing": [..]}; with `with_curves` also each run's losses and accuracies. Missing values are null.
 std::string comparison_json(const Comparison& comparison, bool with_curves);
 
 }  // namespace orrery::cli

@@ -20,11 +20,11 @@ std::string change(const std::string& name, double before, double after) {
 
 }  // namespace
 
-std::string effects_text(const Metrics& plain, const std::vector<Effect>& effects) {
+std::string effects_text(const std::string& what, const Metrics& plain, const std::vector<Effect>& effects) {
   std::vector<Column> columns(plain.size() + 1, {Align::right});
   columns[0].align = Align::left;
   Table table(std::move(columns));
-  std::vector<std::string> names = {"exchanged"}, values = {"nothing"};
+  std::vector<std::string> names = {what}, values = {"none (baseline)"};
   for (const auto& [name, value] : plain) {
     names.push_back(name);
     values.push_back(cell(name, value));

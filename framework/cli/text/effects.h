@@ -1,4 +1,4 @@
-// What interventions did, as text for people and as JSON.
+// The effects of interventions, as text and as JSON.
 #pragma once
 
 #include <string>
@@ -10,16 +10,17 @@ namespace orrery::cli {
 
 using namespace engine;
 
-/// The scores (intervene/intervention.h) with some components exchanged.
+/// The scores (intervene/intervention.h) with some components ablated or patched.
 struct Effect {
   std::string name;
   Metrics scores;
 };
 
-/// A row per effect: each score of `plain` as it is, then by how much every effect changes it.
-std::string effects_text(const Metrics& plain, const std::vector<Effect>& effects);
+/// A table; `what` ("ablated", "patched") is the title of its first column: first the scores of `plain`, the
+/// baseline, then a row per effect with its change to each score.
+std::string effects_text(const std::string& what, const Metrics& plain, const std::vector<Effect>& effects);
 /// {"component": "head 0.2", "loss": 4.2, ..., "change": {"loss": 4.1, ...}}, a line per effect; the first,
-/// with component null, is the network as it is.
+/// with component null, is the baseline.
 std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects);
 /// {"component": "head 0.2", "logit_difference": 4.2, "moved": 0.1}, a line.
 std::string patch_json(const std::string& component, double logit_difference, double moved);

@@ -1,4 +1,4 @@
-// What the commands print as JSON where there are numbers that JSON has not.
+// The JSON of the commands for NaN and infinities.
 #include <gtest/gtest.h>
 
 #include <cmath>

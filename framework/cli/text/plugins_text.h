@@ -1,4 +1,4 @@
-// What `orrery plugins` and `orrery describe NAME` print.
+// The output of `orrery plugins` and `orrery describe NAME`.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace orrery::cli {
 
-/// Every plugin on a line of aligned columns, then the files that were not loaded, with the cure for each.
+/// Every plugin on a line of aligned columns, then the files that were not loaded, with the remedy for each.
 std::string plugins_text(const Registry& registry);
 
 /// Name, version, summary and file, then a table of the parameters.

@@ -1,4 +1,4 @@
-// What is printed about plugins.
+// The output about plugins.
 #include "cli/text/plugins_text.h"
 
 #include <gtest/gtest.h>

@@ -23,7 +23,7 @@ constexpr size_t fact_column = 17;  // where the text of a fact begins
 std::string bold(const std::string& text) { return styled(Style::bold, text, Stream::out); }
 std::string dim(const std::string& text) { return styled(Style::dim, text, Stream::out); }
 
-// `text` broken at spaces, every line but the first with `indent` spaces before it.
+// Wraps `text` at spaces, and indents every line but the first by `indent`.
 std::string wrapped(const std::string& text, size_t indent, size_t width) {
   std::string out, line;
   size_t begin = 0;
@@ -74,7 +74,7 @@ std::string seeds_text(const RunJson& info) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::string state_text(const Overview& seen) {
+std::string state_text(const RunOverview& seen) {
   const std::string path = seen.root.string(), stop_when = seen.info ? seen.info->stop_when() : "";
   switch (seen.state) {
     case RunState::finished:
@@ -117,7 +117,7 @@ std::string versions_text(const RunJson& info) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::string steps_text(const Overview& seen) {
+std::string steps_text(const RunOverview& seen) {
   const int64_t asked = seen.info ? seen.info->steps() : 0;
   const std::string done = thousands(seen.step());
   if (asked == 0 || seen.state == RunState::imported) return done;
@@ -125,7 +125,7 @@ std::string steps_text(const Overview& seen) {
                               : fmt::format("{} of {}", done, thousands(asked));
 }
 
-std::string checkpoints_text(const Overview& seen) {
+std::string checkpoints_text(const RunOverview& seen) {
   const auto& all = seen.checkpoints;
   if (all.empty()) return "none";
   return fmt::format("{}, steps {} to {}, {} on disk", thousands(static_cast<int64_t>(all.size())),
@@ -133,7 +133,7 @@ std::string checkpoints_text(const Overview& seen) {
                      bytes_text(seen.checkpoint_bytes));
 }
 
-std::string head_text(const Overview& seen, const ParametersOf& parameters_of, size_t width) {
+std::string head_text(const RunOverview& seen, const ParametersOf& parameters_of, size_t width) {
   Facts facts(width);
   std::string title = bold(seen.root.string());
   if (const auto& info = seen.info)
@@ -202,14 +202,14 @@ class CurveTables {
   size_t name_ = 12, more_ = 4;
 };
 
-std::vector<CurveLine> metric_lines(const Overview& seen) {
+std::vector<CurveLine> metric_lines(const RunOverview& seen) {
   std::vector<CurveLine> lines;
   for (const Curve& curve : seen.metrics) {
     const auto point = best(curve);
     lines.push_back({&curve, curve.name,
                      point ? fmt::format("{} at {}", compact(point->value), thousands(point->step)) : ""});
   }
-  // The losses of groups, train/loss/GROUP, after what is said of every run.
+  // The losses of groups, train/loss/GROUP, come after the metrics that every run has.
   std::stable_partition(lines.begin(), lines.end(), [](const CurveLine& line) {
     return std::count(line.name.begin(), line.name.end(), '/') < 2;
   });
@@ -229,7 +229,7 @@ std::vector<CurveLine> headline_lines(const ProbeOverview& probe) {
 }
 
 // "train/accuracy reached 0.99 at step 140; test/accuracy at step 3,150, 3,010 steps later".
-std::string threshold_text(const Overview& seen) {
+std::string threshold_text(const RunOverview& seen) {
   const Curve *train = seen.metric("train/accuracy"), *test = seen.metric("test/accuracy");
   if (!train || !test || seen.n_rows < 2) return "";
   const auto train_at = first_at_least(*train, 0.99), test_at = first_at_least(*test, 0.99);
@@ -251,7 +251,7 @@ std::string sentences(const Record& record, std::set<std::string>& told, size_t 
   return out;
 }
 
-// What a probe concluded from the curves: each headline, and what else it says of it.
+// A probe's conclusion from the curves: each headline with its details.
 std::string conclusion_text(const Record& record, std::set<std::string>& told, size_t width) {
   std::string out;
   for (const std::string& name : record.headlines)
@@ -260,7 +260,7 @@ std::string conclusion_text(const Record& record, std::set<std::string>& told, s
   return out + sentences(record, told, width);
 }
 
-std::string probe_text(const Overview& seen, const ProbeOverview& probe, const CurveTables& tables,
+std::string probe_text(const RunOverview& seen, const ProbeOverview& probe, const CurveTables& tables,
                        std::set<std::string>& told, size_t width) {
   std::string title = probe.label;
   if (!probe.plugin.empty() && probe.plugin != probe.label) title += fmt::format(" ({})", probe.plugin);
@@ -278,7 +278,8 @@ std::string probe_text(const Overview& seen, const ProbeOverview& probe, const C
 
 }  // namespace
 
-std::string show_text(const Overview& seen, const ParametersOf& parameters_of, size_t width, Glyphs glyphs) {
+std::string show_text(const RunOverview& seen, const ParametersOf& parameters_of, size_t width,
+                      Glyphs glyphs) {
   CurveTables tables(width, seen.step(), glyphs);
   tables.measure(metric_lines(seen));
   for (const ProbeOverview& probe : seen.probes) tables.measure(headline_lines(probe));

@@ -1,4 +1,4 @@
-// What `orrery show` prints for people.
+// The text output of `orrery show`.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,9 @@ namespace orrery::cli {
 
 using namespace engine;
 
-/// Lines of at most `width` columns where names and values allow it; sparklines take what is left. Each ends
-/// in a newline.
-std::string show_text(const Overview& seen, const ParametersOf& parameters_of, size_t width, Glyphs glyphs);
+/// Lines of at most `width` columns, as far as names and values allow; sparklines take the rest. Each line
+/// ends in a newline.
+std::string show_text(const RunOverview& seen, const ParametersOf& parameters_of, size_t width,
+                      Glyphs glyphs);
 
 }  // namespace orrery::cli

@@ -13,8 +13,8 @@
 namespace orrery::cli {
 namespace {
 
-// "reached 100 % at step 200", or how far it came; and the last loss.
-std::string accuracy_text(const Overview& seen, const std::string& set) {
+// "reached 100 % at step 200", or the accuracy it reached; and the last loss.
+std::string accuracy_text(const RunOverview& seen, const std::string& set) {
   const Curve *accuracy = seen.metric(set + "/accuracy"), *loss = seen.metric(set + "/loss");
   const auto reached = accuracy ? first_at_least(*accuracy, 1) : std::nullopt;
   const auto most = accuracy ? highest(*accuracy) : std::nullopt;
@@ -29,8 +29,8 @@ std::string line(const std::string& name, const std::string& text) {
   return fmt::format("  {:<24}{}\n", name, text);
 }
 
-// The headlines, each with its null, and findings of a probe, without the findings that another probe already
-// had (`seen`).
+// A probe's headlines, each with its null, and its findings, except those that another probe already had
+// (`seen`).
 std::string probe_text(const std::string& label, const Record& record, const Record* null,
                        std::set<std::string>& seen) {
   std::string out;
@@ -45,7 +45,7 @@ std::string probe_text(const std::string& label, const Record& record, const Rec
 
 }  // namespace
 
-std::string summary_text(const Overview& seen, Ending ending) {
+std::string summary_text(const RunOverview& seen, Ending ending) {
   std::string out =
       fmt::format("\n{} after {} steps{}\n", styled(Style::bold, seen.info->name()), thousands(seen.step()),
                   ending == Ending::condition ? fmt::format(" ({})", seen.info->stop_when()) : "");

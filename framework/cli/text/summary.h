@@ -1,4 +1,4 @@
-// What a training says when it begins and when it ends.
+// The messages at the beginning and the end of training.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace orrery::cli {
 
 using namespace engine;
 
-/// When accuracies reached 100 %, the last losses, what probes found, and what to type next.
-/// Of a run that was trained to its end, with its run.json.
-std::string summary_text(const Overview& seen, Ending ending);
+/// When accuracies reached 100 %, the last losses, what probes found, and what to type next. The run must
+/// have ended and must have a run.json.
+std::string summary_text(const RunOverview& seen, Ending ending);
 
 }  // namespace orrery::cli

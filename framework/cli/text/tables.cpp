@@ -22,7 +22,7 @@ std::string field_text(const Value& value) {
   return to_string(value);
 }
 
-// A list of many entries is cut.
+// Truncates long lists.
 template <class T>
 std::string short_text(const T& value) {
   return field_text(value);

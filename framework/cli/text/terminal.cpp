@@ -31,7 +31,7 @@ bool takes_colour(Stream stream) {
   return wanted && (stream == Stream::err ? is_terminal() : output_is_terminal());
 }
 
-// Of the terminal behind a file descriptor; 0 where there is none.
+// The width of the terminal behind a file descriptor; 0 if there is none.
 size_t columns(int file) {
   winsize size{};
   return ioctl(file, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
@@ -42,7 +42,7 @@ size_t width() {
   return known > 0 ? known : 80;
 }
 
-bool line_is_open = false;  // a moving line is on the screen, without a newline
+bool line_is_open = false;  // a progress line is on the screen, without a newline
 
 void put(const std::string& text) {
   std::fputs(text.c_str(), stderr);
@@ -69,7 +69,7 @@ extern "C" void on_interrupt(int signal_number) {
   signal(signal_number, SIG_DFL);
 }
 
-// One line that is drawn over and over on a terminal; elsewhere a plain line now and then.
+// One line that is redrawn in place on a terminal; elsewhere a plain line now and then.
 class TerminalProgress final : public Progress {
  public:
   TerminalProgress(int64_t total, std::string unit);

@@ -1,6 +1,5 @@
-// What the user sees besides data: messages and progress, all on stderr; and how wide and how plain data for
-// people is to be on stdout. Colour and the moving line only on a terminal, colour never where NO_COLOR is
-// set.
+// The terminal: messages and progress, all on stderr, and the width and style of text on stdout. Uses colour
+// and a progress line only on a terminal, and no colour if NO_COLOR is set.
 #pragma once
 
 #include <cstddef>
@@ -14,24 +13,24 @@ using namespace engine;
 
 enum class Style { bold, dim, red, green, yellow };
 enum class Stream { out, err };
-/// `text` in that style where the stream takes colour.
+/// `text` in that style if the stream takes colour.
 std::string styled(Style style, const std::string& text, Stream stream = Stream::err);
 
-/// Whether stdout is a terminal, and how many columns it has; elsewhere as many as COLUMNS says, or 80.
+/// Whether stdout is a terminal, and its number of columns; elsewhere that of COLUMNS, or 80.
 bool output_is_terminal();
 size_t output_width();
 /// Whether the locale (LC_ALL, LC_CTYPE or LANG, the first that is set) has UTF-8.
 bool locale_has_utf8();
 
-/// "error: WHAT", and the hint on a line of its own. Ends a moving line first.
+/// "error: WHAT", and the hint on a line of its own. Ends an open progress line first.
 void complain(const std::string& severity, const std::string& what, const std::string& hint = "");
-/// A line for the user. Ends a moving line first.
+/// A line for the user. Ends an open progress line first.
 void note(const std::string& text);
 
 /// Writes notes, warnings and progress to stderr; stop_requested() is interrupted().
 Reporter& terminal();
 
-/// From now on Ctrl-C (and SIGTERM) ask for an orderly stop; a second one ends the program at once.
+/// Makes Ctrl-C (and SIGTERM) request an orderly stop; a second one ends the program at once.
 void catch_interrupts();
 bool interrupted();
 

@@ -28,7 +28,7 @@ std::string first_row(const torch::Tensor& a, const torch::Tensor& b) {
   return rows.numel() == 0 ? "" : fmt::format(", at row {}", rows[0].item<int64_t>());
 }
 
-// Of two lists of things with names, in their order: the first name that one of them lacks, or "".
+// The first name that one of two ordered lists has and the other lacks, or "".
 template <class List, class NameOf>
 std::string names_differ(const char* what, const List& a, const List& b, NameOf&& name_of) {
   const auto has = [&](const List& list, const std::string& name) {

@@ -1,4 +1,4 @@
-// Whether two things are the same bit for bit, and where they first differ.
+// Bitwise equality of tensors, batches, splits and records, and where two of them first differ.
 #pragma once
 
 #include <orrery/recorder.h>
@@ -10,21 +10,21 @@ namespace orrery::engine::checks {
 
 /// Same dtype, shape and bytes, or both undefined.
 bool same(const torch::Tensor& a, const torch::Tensor& b);
-/// NaN is the same as NaN.
+/// NaN equals NaN.
 bool same(double a, double b);
 
-/// Where the second differs from the first: "train.labels, at row 3", `scalar "loss" is 1.5, then 1.6`; ""
-/// where they are the same.
+/// Where the second first differs from the first: "train.labels, at row 3", `scalar "loss" is 1.5, then 1.6`;
+/// "" if they are the same.
 std::string difference(const std::string& name, const Batch& a, const Batch& b);
 std::string difference(const Split& a, const Split& b);
 std::string difference(const Record& a, const Record& b);
 
-/// The state of LibTorch's own generator on the CPU.
+/// The state of LibTorch's global CPU generator.
 torch::Tensor global_generator_state();
-/// Gives it a seed that nobody else would: whoever seeds it next is seen, and so is whoever draws from it.
+/// Seeds it with an unlikely number, so that any later draw from it, or seeding of it, changes its state.
 void seed_global_generator();
 
-/// With tensors of their own.
+/// Deep copies.
 Batch copy(const Batch& batch);
 Split copy(const Split& split);
 

@@ -1,4 +1,4 @@
-// One check of a plugin, and its verdict: what `orrery check` is made of.
+// One check of a plugin, and its verdict: the unit of `orrery check`.
 #pragma once
 
 #include <orrery/fields.h>
@@ -17,26 +17,27 @@ std::string to_string(Verdict verdict);
 
 struct Result {
   Verdict verdict = Verdict::ok;
-  std::string seen = {};    ///< ok: on what, may be empty; failed: what and where; not applicable: why
-  std::string advice = {};  ///< failed: what to do about it
+  std::string seen = {};    ///< ok: what it ran on, may be empty; failed: what and where; not applicable: why
+  std::string advice = {};  ///< failed: how to mend it
 };
 Result ok(std::string on_what = "");
 Result failed(std::string seen, std::string advice);
 Result not_applicable(std::string why);
 
-/// Told what is about to be done, for whoever must know what was going on when it does not come back.
+/// Called before each step of a check, so that the parent knows what was running if the child crashes or
+/// hangs.
 using Note = std::function<void(const std::string&)>;
 
 struct Check {
   std::string name;
-  std::vector<std::string> after;  ///< checks that must not have failed for this one to say anything
+  std::vector<std::string> after;  ///< checks whose failure would make this one meaningless
   std::function<Result()> run;
 };
 
-/// Runs it, unless what it comes after has failed according to `so_far`. What it throws is a failure.
+/// Runs `check` unless, according to `so_far`, one of those in `after` failed. An exception is a failure.
 Result run_check(const Check& check, const std::map<std::string, Verdict>& so_far);
 
-/// "3 labels", "1 label": with an s behind the word unless there is one.
+/// "3 labels", "1 label".
 std::string counted(int64_t n, const std::string& word);
 
 }  // namespace orrery::engine::checks

@@ -18,15 +18,15 @@ namespace {
 using checks::Result;
 using checks::Verdict;
 
-// What the child reports: whose checks there are, that one begins, what it does, how it went; or that the
-// plugin could not be loaded, or the request was wrong.
+// The child's messages: the suite, the start of a check, a note, a result; or that the plugin does not load,
+// or that the request was wrong.
 enum class Report : uint64_t { about, begins, note, result, unloaded, refused, done };
 
 using Verdicts = std::map<std::string, Verdict>;
 
-// In the child: the checks from `first` on. Their order is the same each time.
+// In the child: runs the checks from `first` on. Their order is the same each time.
 void work(const CheckRun& run, size_t first, Verdicts so_far, int socket) {
-  ::dup2(STDERR_FILENO, STDOUT_FILENO);  // what a plugin prints is no data
+  ::dup2(STDERR_FILENO, STDOUT_FILENO);  // keeps a plugin's output out of our own
   const checks::Note note = [&](const std::string& text) {
     send(socket, Message().add(Report::note).add(text));
   };
@@ -143,7 +143,7 @@ void CheckSupervisor::on_message(Supervisor::Id child, const std::string& text) 
   finished_ = true;
 }
 
-// The child has ended by itself, or has taken too long over what it was doing.
+// The child ended by itself, or was killed at the time limit.
 void CheckSupervisor::on_end(int status, bool too_long) {
   if (finished_) return;
   const std::string how = too_long ? fmt::format("nothing came back within {} seconds", run_.limit)

@@ -1,4 +1,4 @@
-// Checks run in another process, so that a plugin that crashes, or never comes back, fails one check only.
+// Runs checks in a child process, so that a plugin that crashes or hangs fails one check only.
 #pragma once
 
 #include <functional>
@@ -24,15 +24,17 @@ struct CheckedPlugin {
 };
 
 struct CheckRun {
-  /// Loads the plugin; runs in the other process, and again in a new one after a crash. What the checks do is
-  /// told to `note`. An orrery::Error that it throws is the failure of a check called "loads".
+  /// Loads the plugin; runs in the child, and again in a new child after a crash, so it must make the same
+  /// checks in the same order each time. The checks report to `note` what they do. An orrery::Error from it
+  /// is the failure of a check called "loads".
   std::function<CheckSuite(const checks::Note& note)> make;
-  std::string argument;  ///< what the plugin was called on the command line
-  int64_t limit = 120;   ///< seconds that one check may take
+  std::string argument;  ///< how the command line names the plugin
+  int64_t limit = 120;   ///< time limit of one check, in seconds
   std::function<void(const std::string& check, size_t done, size_t total)> progress;
 };
 
-/// Runs every check. Throws orrery::UsageError where `make` does: then it is the request that was wrong.
+/// Runs every check. Throws orrery::UsageError if `make` does, because then the request was wrong. Forks:
+/// this process must have one thread.
 CheckedPlugin run_checks(const CheckRun& run);
 
 }  // namespace orrery::engine

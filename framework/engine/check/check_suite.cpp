@@ -17,7 +17,7 @@ std::string owner(const Plugin& plugin) {
   return fmt::format("{} \"{}\"", to_string(plugin.kind), plugin.name);
 }
 
-// All parameters, the defaults filled in.
+// All parameters, with the defaults filled in.
 Values parameters_of(const Plugin& plugin, const CheckOptions& options) {
   const Document document = Document::from_toml("", "--set", options.overrides);
   return bind_fields(document.root(), plugin.parameters, owner(plugin));
@@ -32,7 +32,7 @@ void use_task(const Plugin& plugin, const Values& values) {
 
 void use_probe(const Plugin& plugin, const Values& values) { make_probe(plugin, values)->needs(); }
 
-// Each of the values alone is given on top of `given`.
+// Each value is tried alone, on top of `given`.
 checks::DeclaredParameters declared_by(const Plugin& plugin, const Values& given, const checks::Note& note) {
   const bool task = plugin.kind == PluginKind::task;
   const auto with_given = [given, note](auto&& call) {
@@ -60,24 +60,24 @@ checks::TaskSource source_of(const Plugin& plugin) {
           [&plugin](const Values& values) { return make_task(plugin, values); }};
 }
 
-// The task and model of a config, and nothing else.
-checks::ProbeGround ground_of(const Settings& settings, const Registry& registry) {
-  checks::ProbeGround ground;
-  ground.tasks = {source_of(registry.find(PluginKind::task, settings.task.name))};
-  ground.given = {settings.task.parameters};
-  ground.models = {{fmt::format("the {} of the config", settings.model.name), settings.model.name,
-                    settings.model.parameters}};
-  return ground;
+// Only the task and model of the config.
+checks::ProbeFixtures fixtures_of(const Settings& settings, const Registry& registry) {
+  checks::ProbeFixtures fixtures;
+  fixtures.tasks = {source_of(registry.find(PluginKind::task, settings.task.name))};
+  fixtures.given = {settings.task.parameters};
+  fixtures.models = {{fmt::format("the {} of the config", settings.model.name), settings.model.name,
+                      settings.model.parameters}};
+  return fixtures;
 }
 
-checks::ProbeGround ground_of(const CheckOptions& options, const Registry& registry) {
-  checks::ProbeGround ground;
-  if (!options.task.empty()) ground.tasks = {source_of(registry.find(PluginKind::task, options.task))};
+checks::ProbeFixtures fixtures_of(const CheckOptions& options, const Registry& registry) {
+  checks::ProbeFixtures fixtures;
+  if (!options.task.empty()) fixtures.tasks = {source_of(registry.find(PluginKind::task, options.task))};
   if (options.task.empty())
     for (const auto& plugin : registry.plugins())
-      if (plugin->kind == PluginKind::task) ground.tasks.push_back(source_of(*plugin));
-  ground.models = checks::small_models();
-  return ground;
+      if (plugin->kind == PluginKind::task) fixtures.tasks.push_back(source_of(*plugin));
+  fixtures.models = checks::small_models();
+  return fixtures;
 }
 
 std::vector<checks::Check> checks_of_task(const Plugin& plugin, const Values& given,
@@ -85,7 +85,7 @@ std::vector<checks::Check> checks_of_task(const Plugin& plugin, const Values& gi
   return checks::task_checks(std::make_shared<checks::TaskUnderCheck>(source_of(plugin), given, note));
 }
 
-// A config that has the probe says with which parameters, unless --set does.
+// Parameters come from --set, then from the config if it has the probe.
 Values parameters_in(const Settings& settings, const Plugin& plugin, const Values& given) {
   for (const ProbeChoice& choice : settings.probes)
     if (choice.plugin == plugin.name) return choice.parameters;
@@ -94,16 +94,16 @@ Values parameters_in(const Settings& settings, const Plugin& plugin, const Value
 
 std::vector<checks::Check> checks_of_probe(const Registry& registry, const Plugin& plugin, Values given,
                                            const CheckOptions& options, const checks::Note& note) {
-  checks::ProbeGround ground;
+  checks::ProbeFixtures fixtures;
   if (options.config.empty()) {
-    ground = ground_of(options, registry);
+    fixtures = fixtures_of(options, registry);
   } else {
     const Settings settings = resolve(Document::load(options.config), parameters_from(registry));
-    ground = ground_of(settings, registry);
+    fixtures = fixtures_of(settings, registry);
     if (options.overrides.empty()) given = parameters_in(settings, plugin, given);
   }
   const checks::ProbeSource source{plugin.name, [&plugin, given] { return make_probe(plugin, given); }};
-  return checks::probe_checks(std::make_shared<checks::ProbeUnderCheck>(source, std::move(ground), note));
+  return checks::probe_checks(std::make_shared<checks::ProbeUnderCheck>(source, std::move(fixtures), note));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Which checks there are for a plugin.
+// Chooses the checks for a plugin.
 #pragma once
 
 #include <optional>
@@ -12,11 +12,11 @@ namespace orrery::engine {
 
 struct CheckOptions {
   std::vector<std::string> overrides;  ///< of the plugin's parameters: "p=7"
-  std::string config;                  ///< a probe is checked on its task and model
-  std::string task;                    ///< a probe is checked on this task
+  std::string config;                  ///< for a probe: check it on the task and model of this config
+  std::string task;                    ///< for a probe: check it on this task
 };
 
-/// Throws orrery::UsageError where the options do not fit the plugin.
+/// Throws orrery::UsageError if the options do not fit the plugin.
 CheckSuite make_suite(const Registry& registry, const Plugin& plugin, const CheckOptions& options,
                       const checks::Note& note);
 

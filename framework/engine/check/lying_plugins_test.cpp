@@ -64,12 +64,12 @@ Results check_task(const std::string& fault) {
 
 Results check_probe(const std::string& fault) {
   const Plugin& plugin = lying("lying_probe");
-  checks::ProbeGround ground;
-  ground.tasks = {source_of(lying("lying_task")), source_of(lying("good_task"))};
-  ground.models = checks::small_models();
+  checks::ProbeFixtures fixtures;
+  fixtures.tasks = {source_of(lying("lying_task")), source_of(lying("good_task"))};
+  fixtures.models = checks::small_models();
   const checks::ProbeSource source{plugin.name, [&] { return make_probe(plugin, {{"fault", fault}}); }};
   return run(checks::probe_checks(
-      std::make_shared<checks::ProbeUnderCheck>(source, std::move(ground), [](const std::string&) {})));
+      std::make_shared<checks::ProbeUnderCheck>(source, std::move(fixtures), [](const std::string&) {})));
 }
 
 std::vector<std::string> failed(const Results& results) {

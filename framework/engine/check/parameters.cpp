@@ -27,7 +27,7 @@ std::optional<Value> in_type_of(const Field& field, double number) {
   return std::nullopt;
 }
 
-// The next number below (or above) a bound that the type of the field can tell from it.
+// The nearest number below (or above) a bound that the field's type can represent.
 double beyond(const Field& field, double bound, double direction) {
   const bool real = std::holds_alternative<double>(field.fallback) ||
                     std::holds_alternative<std::vector<double>>(field.fallback);
@@ -58,7 +58,7 @@ Result documented(const DeclaredParameters& declared) {
   return ok(counted(static_cast<int64_t>(declared.fields.size()), "parameter"));
 }
 
-// With nothing given, and with every default given, as a run's record does.
+// Once without values, and once with every default written out, as run.json has them.
 Result defaults(const DeclaredParameters& declared) {
   Values all;
   for (const Field& field : declared.fields) {
@@ -74,7 +74,7 @@ Result defaults(const DeclaredParameters& declared) {
   return ok();
 }
 
-// Why making it with `value` is no refusal that names the parameter; "" where it is one.
+// "" if making it with `value` is refused by a message that names the parameter; otherwise what is wrong.
 std::string not_refused(const std::function<void(const Values&)>& make, const std::string& name,
                         const Value& value) {
   try {
@@ -119,7 +119,7 @@ bool makes(const DeclaredParameters& declared, const Values& values) {
   }
 }
 
-// A value that is no good is to be refused when it is given, and not to fail later.
+// A bad value must be refused when it is given, not fail later.
 Result small(const DeclaredParameters& declared) {
   const std::vector<Case> cases = small_values(declared.fields);
   if (cases.empty()) return not_applicable("it has no numbers for parameters");
@@ -165,7 +165,7 @@ std::vector<Case> values_of_another_type(const std::vector<Field>& fields) {
   for (const Field& field : fields) {
     const bool text = std::holds_alternative<std::string>(field.fallback);
     cases.emplace_back(field.name, text ? Value(true) : Value(std::string("text")));
-    // A real is never taken for an integer.
+    // A real is never accepted as an integer.
     if (std::holds_alternative<int64_t>(field.fallback)) cases.emplace_back(field.name, 2.5);
   }
   return cases;

@@ -1,4 +1,4 @@
-// Checks of what a plugin declares about its parameters.
+// Checks of the parameters that a plugin declares.
 #pragma once
 
 #include <orrery/fields.h>
@@ -14,21 +14,21 @@ namespace orrery::engine::checks {
 struct DeclaredParameters {
   std::string summary;
   std::vector<Field> fields;
-  /// Makes an instance as the program does, and destroys it. Nobody but the plugin looks at the values.
+  /// Makes an instance as the program does, and destroys it. Only the plugin itself validates the values.
   std::function<void(const Values&)> make;
-  /// Makes an instance, and has it do what it is first asked for: a task's data, a probe's needs.
+  /// Makes an instance and makes its first call: a task's data, a probe's needs.
   std::function<void(const Values&)> use;
 };
 
-/// Values that are outside of what is declared, one at a time, the parameter's name with them.
+/// Values outside the declared bounds or choices, each with the name of its parameter.
 std::vector<std::pair<std::string, Value>> values_out_of_bounds(const std::vector<Field>& fields);
 std::vector<std::pair<std::string, Value>> values_of_another_type(const std::vector<Field>& fields);
-/// -1, 0, 1 and what is least, where the declaration allows them.
+/// -1, 0, 1 and the minimum, as far as the declaration allows them.
 std::vector<std::pair<std::string, Value>> small_values(const std::vector<Field>& fields);
 
 std::vector<Check> parameter_checks(const DeclaredParameters& declared);
-/// That small_values() work or are refused, which says something once it is known that what was given works:
-/// `after` those checks.
+/// Checks that small_values() either work or are refused. Means something only if the given values work,
+/// hence `after` the checks of those.
 Check small_values_check(const DeclaredParameters& declared, std::vector<std::string> after);
 
 }  // namespace orrery::engine::checks

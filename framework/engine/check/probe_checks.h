@@ -1,4 +1,5 @@
-// Checks of a probe: that it measures, leaves alone what it is shown, and says the same of the same network.
+// Checks of a probe: it measures, leaves what it is shown unchanged, and gives the same numbers for the same
+// network.
 #pragma once
 
 #include <memory>
@@ -35,12 +36,12 @@ Result records_stored(ProbeUnderCheck& probe);
 // probe_conclusion.cpp
 Result concludes(ProbeUnderCheck& probe);
 
-/// What is wrong with one figure; "" if nothing is.
+/// The first error in a figure, or "".
 std::string figure_fault(const Figure& figure);
-/// Likewise with a finding: the kinds of orrery/findings.h have these fields.
+/// The first error in a finding, or "": a kind of orrery/findings.h must have the fields listed there.
 std::string finding_fault(const Finding& finding);
-/// The names of scalars, tensors and figures, without those of things that were found: a part of a name that
-/// reads KEY=VALUE, as in "neurons/k=14", says so.
+/// The names of scalars, tensors and figures that must not change from step to step. Leaves out names with a
+/// part KEY=VALUE, as in "neurons/k=14", which depend on what the probe found.
 std::vector<std::string> stable_names(const Record& record);
 
 }  // namespace orrery::engine::checks

@@ -1,4 +1,4 @@
-// That a probe concludes something from every curve that a run may have.
+// Checks that a probe's conclude() copes with every curve that a run may have.
 #include <fmt/format.h>
 #include <orrery/error.h>
 #include <orrery/hooks.h>
@@ -11,7 +11,7 @@
 namespace orrery::engine::checks {
 namespace {
 
-// What a run's curves may look like: 40 rows unless it says otherwise.
+// Shapes that a run's curves may have; 40 rows unless the name says otherwise.
 struct Form {
   const char* name;
   std::function<double(int64_t row)> value;
@@ -36,7 +36,7 @@ const std::vector<Form>& forms() {
   return *all;
 }
 
-// A name that the glob matches.
+// A name that matches the glob.
 std::string name_for(std::string glob) {
   std::replace(glob.begin(), glob.end(), '*', '1');
   return glob;

@@ -1,4 +1,4 @@
-// That a run that lets a probe in gives it all that it needs.
+// Checks that needs() declares all that a probe reads, so that a run that accepts it can serve it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
@@ -13,14 +13,14 @@
 namespace orrery::engine::checks {
 namespace {
 
-int64_t count(const std::vector<Trial>& trials, Trial::Outcome outcome) {
+int64_t count(const std::vector<FixtureTrial>& trials, FixtureTrial::Outcome outcome) {
   return std::count_if(trials.begin(), trials.end(),
-                       [&](const Trial& trial) { return trial.outcome == outcome; });
+                       [&](const FixtureTrial& trial) { return trial.outcome == outcome; });
 }
 
-const Trial* first(const std::vector<Trial>& trials, Trial::Outcome outcome) {
+const FixtureTrial* first(const std::vector<FixtureTrial>& trials, FixtureTrial::Outcome outcome) {
   const auto found = std::find_if(trials.begin(), trials.end(),
-                                  [&](const Trial& trial) { return trial.outcome == outcome; });
+                                  [&](const FixtureTrial& trial) { return trial.outcome == outcome; });
   return found == trials.end() ? nullptr : &*found;
 }
 
@@ -29,7 +29,7 @@ bool declared(const std::vector<std::string>& globs, const std::string& name) {
                      [&](const std::string& glob) { return matches(glob, name); });
 }
 
-// What a probe is left with that does not declare the rest.
+// A fixture reduced to what the probe declares.
 struct Rest {
   std::string without;  // ", without ..."
   std::vector<std::string> hidden_weights = {};
@@ -37,18 +37,18 @@ struct Rest {
   Split split = {};
 };
 
-// How the measurement of random weights fails; nothing if it does not, or the probe refuses with a reason.
-std::optional<Error> failure(ProbeUnderCheck& under_check, const Setting& setting, const Rest& rest) {
+// The error of measuring random weights; nothing if the probe measures, or refuses with a reason.
+std::optional<Error> failure(ProbeUnderCheck& under_check, const Fixture& fixture, const Rest& rest) {
   const auto probe = under_check.make();
   const ProbeInRun in_run = under_check.in_run(*probe);
-  const auto model = setting.fresh();
+  const auto model = fixture.fresh();
   std::erase_if(model->weights(), [&](const NamedWeight& weight) {
     return std::find(rest.hidden_weights.begin(), rest.hidden_weights.end(), weight.name) !=
            rest.hidden_weights.end();
   });
   const Split split = copy(rest.split);
-  const ProbeHost host(setting.spec(), rest.structure, split, *model);
-  under_check.note(setting.name() + rest.without);
+  const ProbeHost host(fixture.spec(), rest.structure, split, *model);
+  under_check.note(fixture.name() + rest.without);
   try {
     record_of(host.measure(0, {&in_run}, Reference::this_checkpoint)[0], *probe);
   } catch (const UsageError&) {
@@ -58,7 +58,7 @@ std::optional<Error> failure(ProbeUnderCheck& under_check, const Setting& settin
   return std::nullopt;
 }
 
-// The task's structure, less what the probe does not ask for.
+// The part of the task's structure that the probe asks for.
 Structure structure_asked_for(const Needs& needs, const Structure& all) {
   const auto asked = [&](Capability capability) {
     const auto is_in = [&](const auto& list) {
@@ -79,46 +79,46 @@ Split split_asked_for(const Needs& needs, const Split& all) {
   return {all.train, all.test, {}, {}, {}};
 }
 
-// By module, "blocks.0.attn": a model may be without one as a whole.
+// By module, "blocks.0.attn": a model lacks a module as a whole or not at all.
 std::map<std::string, std::vector<std::string>> undeclared_weights(const Needs& needs,
-                                                                   const Setting& setting) {
+                                                                   const Fixture& fixture) {
   std::map<std::string, std::vector<std::string>> modules;
-  const auto model = setting.fresh();
+  const auto model = fixture.fresh();
   for (const NamedWeight& weight : model->weights())
     if (!declared(needs.weights, weight.name))
       modules[weight.name.substr(0, weight.name.find_last_of('.'))].push_back(weight.name);
-  // But not without any weight.
+  // But a model without any weight does not exist.
   std::erase_if(modules, [&](const auto& module) { return module.second.size() == model->weights().size(); });
   return modules;
 }
 
-Result undeclared(const Setting& setting, const Rest& rest, const Error& error, const std::string& advice) {
-  return failed(fmt::format("{}{}: {}", setting.name(), rest.without, error.what()), advice);
+Result undeclared(const Fixture& fixture, const Rest& rest, const Error& error, const std::string& advice) {
+  return failed(fmt::format("{}{}: {}", fixture.name(), rest.without, error.what()), advice);
 }
 
-// Ok where `setting` is enough with nothing in it but what is declared.
-Result enough(ProbeUnderCheck& probe, const Needs& needs, const Setting& setting) {
-  Rest rest{", with what it declares alone", {}, setting.structure(), setting.split()};
-  if (const auto error = failure(probe, setting, rest))
-    return undeclared(setting, rest, *error, "name in needs().activations what it reads from the cache");
-  rest = {", without a grid", {}, setting.structure(), split_asked_for(needs, setting.split())};
-  if (const auto error = failure(probe, setting, rest))
-    return undeclared(setting, rest, *error,
-                      "set needs().inputs = Inputs::grid, or look at split.grid only where it is there");
+// Ok if the probe measures `fixture` with everything undeclared taken away.
+Result enough(ProbeUnderCheck& probe, const Needs& needs, const Fixture& fixture) {
+  Rest rest{", with only what it declares", {}, fixture.structure(), fixture.split()};
+  if (const auto error = failure(probe, fixture, rest))
+    return undeclared(fixture, rest, *error, "declare in needs().activations what it reads from the cache");
+  rest = {", without a grid", {}, fixture.structure(), split_asked_for(needs, fixture.split())};
+  if (const auto error = failure(probe, fixture, rest))
+    return undeclared(fixture, rest, *error,
+                      "set needs().inputs = Inputs::grid, or use split.grid only if there is one");
   rest = {", without structure that it does not ask for",
           {},
-          structure_asked_for(needs, setting.structure()),
-          setting.split()};
-  if (const auto error = failure(probe, setting, rest))
-    return undeclared(setting, rest, *error,
-                      "name it in needs().structure, or use it only where it is there");
-  for (const auto& [module, names] : undeclared_weights(needs, setting)) {
+          structure_asked_for(needs, fixture.structure()),
+          fixture.split()};
+  if (const auto error = failure(probe, fixture, rest))
+    return undeclared(fixture, rest, *error,
+                      "declare it in needs().structure, or use it only if it is present");
+  for (const auto& [module, names] : undeclared_weights(needs, fixture)) {
     const std::string list = fmt::format("{}", fmt::join(names, ", "));
-    rest = {", without " + list, names, setting.structure(), setting.split()};
-    if (const auto error = failure(probe, setting, rest))
+    rest = {", without " + list, names, fixture.structure(), fixture.split()};
+    if (const auto error = failure(probe, fixture, rest))
       return undeclared(
-          setting, rest, *error,
-          "name in needs().weights, by glob, what it reads of these, or read it only where the model has it");
+          fixture, rest, *error,
+          "declare those it reads in needs().weights, by glob, or read them only if the model has them");
   }
   return ok();
 }
@@ -126,30 +126,29 @@ Result enough(ProbeUnderCheck& probe, const Needs& needs, const Setting& setting
 }  // namespace
 
 Result measures(ProbeUnderCheck& probe) {
-  const std::vector<Trial>& trials = probe.trials();
-  if (count(trials, Trial::Outcome::measured) == 0) {
-    if (const Trial* trial = first(trials, Trial::Outcome::failed))
-      return failed(fmt::format("{}: {}", trial->setting->name(), trial->message), trial->hint);
-    if (const Trial* trial = first(trials, Trial::Outcome::refused))
-      return failed(fmt::format("it refuses every task and model that it was tried on; {}: {}",
-                                trial->setting->name(), trial->message),
+  const std::vector<FixtureTrial>& trials = probe.trials();
+  if (count(trials, FixtureTrial::Outcome::measured) == 0) {
+    if (const FixtureTrial* trial = first(trials, FixtureTrial::Outcome::failed))
+      return failed(fmt::format("{}: {}", trial->fixture->name(), trial->message), trial->hint);
+    if (const FixtureTrial* trial = first(trials, FixtureTrial::Outcome::refused))
+      return failed(fmt::format("it refuses every task and model it was tried on; {}: {}",
+                                trial->fixture->name(), trial->message),
                     "say on what to check it: --config CONFIG.toml");
-    return failed("no task and model here give it what it needs",
-                  "say on what to check it: --config CONFIG.toml");
+    return failed("no task and model here meet its needs", "say on what to check it: --config CONFIG.toml");
   }
-  return ok("on " + probe.settings_text());
+  return ok("on " + probe.fixtures_text());
 }
 
-// It needs what it cannot do without: where a run lets it in, nothing may be missing.
+// A probe must declare whatever it cannot do without: in a run that accepts it, nothing may be missing.
 Result needs_declared(ProbeUnderCheck& probe) {
-  if (const Trial* trial = first(probe.trials(), Trial::Outcome::failed))
+  if (const FixtureTrial* trial = first(probe.trials(), FixtureTrial::Outcome::failed))
     return failed(
-        fmt::format("a run lets it in, but there it fails: {}: {}", trial->setting->name(), trial->message),
-        "name in needs() what it reads, or throw orrery::UsageError with the reason where it cannot measure");
+        fmt::format("a run accepts it, but it fails there: {}: {}", trial->fixture->name(), trial->message),
+        "declare in needs() what it reads, or throw orrery::UsageError with the reason if it cannot measure");
   const Needs needs = probe.needs();
-  const std::vector<const Setting*> settings = probe.settings();
-  for (const Setting* setting : settings)
-    if (const Result result = enough(probe, needs, *setting); result.verdict == Verdict::failed)
+  const std::vector<const Fixture*> fixtures = probe.fixtures();
+  for (const Fixture* fixture : fixtures)
+    if (const Result result = enough(probe, needs, *fixture); result.verdict == Verdict::failed)
       return result;
   return ok();
 }

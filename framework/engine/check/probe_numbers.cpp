@@ -1,4 +1,5 @@
-// That a probe says the same of the same network, whenever and in whatever company it is asked.
+// Checks that a probe gives the same numbers for the same network, whenever it runs and beside whichever
+// other probes.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -11,31 +12,31 @@
 namespace orrery::engine::checks {
 namespace {
 
-// All that others could ask for beside the probe.
-std::list<Companion> companions(const Needs& needs) {
-  std::list<Companion> all;
+// Decoys that ask for everything other probes could ask for.
+std::list<DecoyProbe> decoys(const Needs& needs) {
+  std::list<DecoyProbe> all;
   for (const Inputs inputs : {needs.inputs, Inputs::train, Inputs::test})
     if (inputs != Inputs::none) all.emplace_back(Needs{.inputs = inputs, .activations = {"*"}});
   return all;
 }
 
-// As while training: one instance and one model for all checkpoints, others beside it, and where it needs a
-// reference, provisional answers first. What is kept of it.
-std::vector<Record> online(ProbeUnderCheck& under_check, const Setting& setting) {
+// As during training: one instance and one model for all checkpoints, beside other probes, and, if the probe
+// needs a reference, provisional answers first. Returns what a run would keep.
+std::vector<Record> online(ProbeUnderCheck& under_check, const Fixture& fixture) {
   const auto probe = under_check.make();
   const ProbeInRun in_run = under_check.in_run(*probe);
-  std::list<Companion> others = companions(in_run.needs);
+  std::list<DecoyProbe> others = decoys(in_run.needs);
   std::list<ProbeInRun> runs;
-  for (Companion& other : others) runs.push_back(under_check.in_run(other));
+  for (DecoyProbe& other : others) runs.push_back(under_check.in_run(other));
   std::vector<const ProbeInRun*> together;
   for (const ProbeInRun& run : runs) together.push_back(&run);
   together.insert(together.begin() + 1, &in_run);
-  const auto model = setting.fresh();
-  const Split split = copy(setting.split());
-  const ProbeHost host(setting.spec(), setting.structure(), split, *model);
+  const auto model = fixture.fresh();
+  const Split split = copy(fixture.split());
+  const ProbeHost host(fixture.spec(), fixture.structure(), split, *model);
   const auto pass = [&](Reference reference) {
     std::vector<Record> records;
-    for (const KeptWeights& checkpoint : setting.checkpoints()) {
+    for (const KeptWeights& checkpoint : fixture.checkpoints()) {
       load_weights(*model, checkpoint.weights);
       records.push_back(record_of(host.measure(checkpoint.step, together, reference)[1], *probe));
     }
@@ -43,29 +44,29 @@ std::vector<Record> online(ProbeUnderCheck& under_check, const Setting& setting)
   };
   std::vector<Record> records = pass(Reference::this_checkpoint);
   if (!in_run.waits()) return records;
-  record_of(host.fit(setting.checkpoints().back().step, together)[1], *probe);
+  record_of(host.fit(fixture.checkpoints().back().step, together)[1], *probe);
   return pass(Reference::fitted);
 }
 
-Result differ(const Setting& setting, const KeptWeights& checkpoint, const std::string& how,
+Result differ(const Fixture& fixture, const KeptWeights& checkpoint, const std::string& how,
               const std::string& difference, const std::string& advice) {
-  return failed(fmt::format("{}, step {}: {}: {}", setting.name(), checkpoint.step, how, difference), advice);
+  return failed(fmt::format("{}, step {}: {}: {}", fixture.name(), checkpoint.step, how, difference), advice);
 }
 
-std::string twice_fault(ProbeUnderCheck& under_check, const Setting& setting, const KeptWeights& checkpoint) {
+std::string twice_fault(ProbeUnderCheck& under_check, const Fixture& fixture, const KeptWeights& checkpoint) {
   const auto probe = under_check.make();
   const ProbeInRun in_run = under_check.in_run(*probe);
   const auto measured = [&] {  // on a network that no earlier measurement has touched
-    const auto model = setting.at(checkpoint);
-    const Split split = copy(setting.split());
-    const ProbeHost host(setting.spec(), setting.structure(), split, *model);
+    const auto model = fixture.at(checkpoint);
+    const Split split = copy(fixture.split());
+    const ProbeHost host(fixture.spec(), fixture.structure(), split, *model);
     return record_of(host.measure(checkpoint.step, {&in_run}, Reference::this_checkpoint)[0], *probe);
   };
   const Record first = measured();
   return difference(first, measured());
 }
 
-// The first name that is in `a` only, or "".
+// The first name that only `a` has, or "".
 std::string missing(const std::vector<std::string>& a, const std::vector<std::string>& b) {
   for (const std::string& name : a)
     if (std::find(b.begin(), b.end(), name) == b.end()) return name;
@@ -89,30 +90,29 @@ std::vector<std::string> stable_names(const Record& record) {
 }
 
 Result same_numbers_twice(ProbeUnderCheck& probe) {
-  for (const Setting* setting : probe.settings()) {
-    probe.note(setting->name());
-    for (const KeptWeights& checkpoint : setting->checkpoints())
-      if (const std::string found = twice_fault(probe, *setting, checkpoint); !found.empty())
+  for (const Fixture* fixture : probe.fixtures()) {
+    probe.note(fixture->name());
+    for (const KeptWeights& checkpoint : fixture->checkpoints())
+      if (const std::string found = twice_fault(probe, *fixture, checkpoint); !found.empty())
         return differ(
-            *setting, checkpoint, "measured twice", found,
-            "keep nothing from one measurement for the next, and draw from a generator made anew each time");
+            *fixture, checkpoint, "measured twice", found,
+            "keep nothing from one measurement to the next, and draw from a new generator each time");
   }
   return ok();
 }
 
 Result online_and_offline(ProbeUnderCheck& probe) {
-  for (const Setting* setting : probe.settings()) {
-    probe.note(setting->name() + ", online");
-    const std::vector<Record> records = online(probe, *setting);
-    probe.note(setting->name() + ", offline");
+  for (const Fixture* fixture : probe.fixtures()) {
+    probe.note(fixture->name() + ", online");
+    const std::vector<Record> records = online(probe, *fixture);
+    probe.note(fixture->name() + ", offline");
     for (size_t i = 0; i < records.size(); ++i) {
-      const KeptWeights& checkpoint = setting->checkpoints()[i];
-      const Record alone = probe.measure(*setting, *setting->at(checkpoint), checkpoint.step);
+      const KeptWeights& checkpoint = fixture->checkpoints()[i];
+      const Record alone = probe.measure(*fixture, *fixture->at(checkpoint), checkpoint.step);
       if (const std::string found = difference(records[i], alone); !found.empty())
-        return differ(
-            *setting, checkpoint, "measured in a run beside other probes, and then alone", found,
-            "read from the cache what needs() names only, whatever else is in it, and keep nothing between "
-            "checkpoints but what fit() saw");
+        return differ(*fixture, checkpoint, "measured in a run beside other probes, and then alone", found,
+                      "read from the cache only what needs() names, and keep nothing between checkpoints "
+                      "except what fit() saw");
     }
   }
   return ok();
@@ -120,22 +120,21 @@ Result online_and_offline(ProbeUnderCheck& probe) {
 
 Result names_stable(ProbeUnderCheck& probe) {
   int64_t count = 0;
-  for (const Setting* setting : probe.settings()) {
-    probe.note(setting->name());
+  for (const Fixture* fixture : probe.fixtures()) {
+    probe.note(fixture->name());
     std::vector<std::string> names;
-    for (const KeptWeights& checkpoint : setting->checkpoints()) {
+    for (const KeptWeights& checkpoint : fixture->checkpoints()) {
       const std::vector<std::string> now =
-          stable_names(probe.measure(*setting, *setting->at(checkpoint), checkpoint.step));
-      if (&checkpoint == &setting->checkpoints().front()) names = now;
+          stable_names(probe.measure(*fixture, *fixture->at(checkpoint), checkpoint.step));
+      if (&checkpoint == &fixture->checkpoints().front()) names = now;
       const std::string gone = missing(names, now), come = missing(now, names);
       if (!gone.empty() || !come.empty())
-        return failed(
-            fmt::format("{}: {} is recorded at step {}, but not at step {}", setting->name(),
-                        gone.empty() ? come : gone,
-                        gone.empty() ? checkpoint.step : setting->checkpoints().front().step,
-                        gone.empty() ? setting->checkpoints().front().step : checkpoint.step),
-            "record the same names at every checkpoint, NaN where there is nothing to say; put a part "
-            "KEY=VALUE into names of what is found, as in \"neurons/k=14\"");
+        return failed(fmt::format("{}: {} is recorded at step {}, but not at step {}", fixture->name(),
+                                  gone.empty() ? come : gone,
+                                  gone.empty() ? checkpoint.step : fixture->checkpoints().front().step,
+                                  gone.empty() ? fixture->checkpoints().front().step : checkpoint.step),
+                      "record the same names at every checkpoint, with NaN for a missing value; put a part "
+                      "KEY=VALUE into the names of things found, as in \"neurons/k=14\"");
       count = static_cast<int64_t>(now.size());
     }
   }

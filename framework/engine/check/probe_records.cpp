@@ -1,4 +1,4 @@
-// That what a probe records can be drawn, compared and kept.
+// Checks that a probe's records can be drawn, compared and stored.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
@@ -25,7 +25,7 @@ std::string shape(const Tensor& x) { return fmt::format("[{}]", fmt::join(x.size
 
 bool all_finite(const Tensor& x) { return x.to(torch::kFloat64).isfinite().all().item<bool>(); }
 
-// Positions 0, 1, ... have names; there must be one for each that is drawn.
+// Tick labels name the positions 0, 1, ...; every drawn position must have one.
 std::string ticks_fault(const char* axis, const std::vector<std::string>& ticks, const Tensor& at,
                         int64_t n) {
   if (ticks.empty()) return "";
@@ -60,7 +60,7 @@ std::string curve_fault(const Figure& figure, const Trace& trace) {
   return ticks_fault("x", figure.x_ticks, trace.x, trace.x.numel());
 }
 
-// The findings of orrery/findings.h, for their fields.
+// The findings of orrery/findings.h, which say what fields each kind has.
 const std::vector<Finding>& known_findings() {
   static const auto* all = new std::vector<Finding>{
       key_frequencies_finding(1, {1}, {1}), key_representations_finding("", 1, {""}, {1}),
@@ -79,15 +79,15 @@ std::string fields_text(const Finding& finding) {
 
 bool same_fields(const Finding& a, const Finding& b) { return fields_text(a) == fields_text(b); }
 
-// Every record of the settings, with where it is from.
+// Runs `see` on the record of every checkpoint of every fixture, until one fails.
 template <class See>
 Result each_record(ProbeUnderCheck& probe, See&& see) {
-  for (const Setting* setting : probe.settings()) {
-    probe.note(setting->name());
-    for (const KeptWeights& checkpoint : setting->checkpoints()) {
-      const Result result = see(probe.measure(*setting, *setting->at(checkpoint), checkpoint.step));
+  for (const Fixture* fixture : probe.fixtures()) {
+    probe.note(fixture->name());
+    for (const KeptWeights& checkpoint : fixture->checkpoints()) {
+      const Result result = see(probe.measure(*fixture, *fixture->at(checkpoint), checkpoint.step));
       if (result.verdict == Verdict::failed)
-        return failed(fmt::format("{}, step {}: {}", setting->name(), checkpoint.step, result.seen),
+        return failed(fmt::format("{}, step {}: {}", fixture->name(), checkpoint.step, result.seen),
                       result.advice);
     }
   }
@@ -103,7 +103,7 @@ std::string name_fault(const std::string& name) {
              : "";
 }
 
-// Written and read back, it is the same.
+// Writing and reading back must give the same record.
 std::string stored_fault(const Record& record) {
   for (const auto& [name, value] : record.scalars)
     if (const std::string fault = name_fault(name); !fault.empty()) return fault;
@@ -151,9 +151,9 @@ std::string finding_fault(const Finding& finding) {
 
 Result measures_null(ProbeUnderCheck& probe) {
   if (!probe.needs().null) return not_applicable("it asks for no null");
-  for (const Setting* setting : probe.settings()) {
-    probe.note(setting->name() + ", its null");
-    probe.measure(*setting, *setting->null(), 0);
+  for (const Fixture* fixture : probe.fixtures()) {
+    probe.note(fixture->name() + ", its null");
+    probe.measure(*fixture, *fixture->null(), 0);
   }
   return ok();
 }

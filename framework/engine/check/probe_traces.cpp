@@ -1,4 +1,4 @@
-// That a probe leaves everything as it found it.
+// Checks that a probe leaves everything as it found it.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 namespace orrery::engine::checks {
 namespace {
 
-// Of an observation, all that a probe could write to.
+// Everything in an observation that a probe could write to.
 struct Seen {
   std::vector<std::pair<std::string, torch::Tensor>> weights;
   std::map<std::string, torch::Tensor> activations;
@@ -58,7 +58,7 @@ std::string shown_fault(const Seen& before, const Observation& now) {
   return found.empty() ? "" : fmt::format("{} was changed", found);
 }
 
-// What there is one of in a process.
+// Process-wide state of LibTorch.
 struct Globals {
   torch::Tensor generator = global_generator_state();
   bool gradients = torch::GradMode::is_enabled();
@@ -86,52 +86,52 @@ void restore(const Globals& before) {
   torch::GradMode::set_enabled(before.gradients);
 }
 
-// Hooks that were left on it, or a change that no weight shows: it computes something else.
-std::string computes_fault(const Setting& setting, const KeptWeights& checkpoint, Model& model) {
+// A hook that was left behind, or a change that shows in no weight: the model computes something else.
+std::string computes_fault(const Fixture& fixture, const KeptWeights& checkpoint, Model& model) {
   torch::NoGradGuard no_grad;
-  const Batch& all = setting.split().train;
+  const Batch& all = fixture.split().train;
   const torch::Tensor tokens = all.tokens.narrow(0, 0, std::min<int64_t>(all.size(), 8));
-  return same(setting.at(checkpoint)->forward(tokens), model.forward(tokens))
+  return same(fixture.at(checkpoint)->forward(tokens), model.forward(tokens))
              ? ""
              : "it computes other logits afterwards, though no weight was changed: was a hook left on it?";
 }
 
-Traces traces(ProbeUnderCheck& under_check, const Setting& setting) {
-  const KeptWeights& checkpoint = setting.checkpoints().back();
-  under_check.note(setting.name());
+Traces traces(ProbeUnderCheck& under_check, const Fixture& fixture) {
+  const KeptWeights& checkpoint = fixture.checkpoints().back();
+  under_check.note(fixture.name());
   const auto probe = under_check.make();
   const ProbeInRun in_run = under_check.in_run(*probe);
-  const auto model = setting.at(checkpoint);
-  const Split split = copy(setting.split());  // whatever happens to it
+  const auto model = fixture.at(checkpoint);
+  const Split split = copy(fixture.split());  // the probe may write to it
   Traces found;
   Seen seen;
   std::optional<Globals> globals;
   const auto keep_first = [](std::string& text, const std::string& now) {
     if (text.empty()) text = now;
   };
-  Companion before(in_run.needs, [&](const Observation& observation) {
+  DecoyProbe before(in_run.needs, [&](const Observation& observation) {
     seen = snapshot(observation);
     seed_global_generator();
     globals.emplace();
   });
-  Companion after(in_run.needs, [&](const Observation& observation) {
+  DecoyProbe after(in_run.needs, [&](const Observation& observation) {
     keep_first(found.torch, globals_fault(*globals));
     restore(*globals);
     keep_first(found.model, model_fault(seen, observation));
     keep_first(found.shown, shown_fault(seen, observation));
   });
   const ProbeInRun first = under_check.in_run(before), last = under_check.in_run(after);
-  const ProbeHost host(setting.spec(), setting.structure(), split, *model);
+  const ProbeHost host(fixture.spec(), fixture.structure(), split, *model);
   if (in_run.needs.reference) record_of(host.fit(checkpoint.step, {&first, &in_run, &last})[1], *probe);
   record_of(host.measure(checkpoint.step, {&first, &in_run, &last}, Reference::fitted)[1], *probe);
-  if (found.model.empty()) found.model = computes_fault(setting, checkpoint, *model);
+  if (found.model.empty()) found.model = computes_fault(fixture, checkpoint, *model);
   return found;
 }
 
 Result leaves(ProbeUnderCheck& probe, std::string Traces::*what, const std::string& advice) {
-  for (const Setting* setting : probe.settings())
-    if (const std::string fault = traces(probe, *setting).*what; !fault.empty())
-      return failed(fmt::format("{}: {}", setting->name(), fault), advice);
+  for (const Fixture* fixture : probe.fixtures())
+    if (const std::string fault = traces(probe, *fixture).*what; !fault.empty())
+      return failed(fmt::format("{}: {}", fixture->name(), fault), advice);
   return ok();
 }
 

@@ -28,7 +28,7 @@ int64_t size_of(const Variant& task) {
 }  // namespace
 
 template <class Call>
-void Attended::attend(const std::string& what, Call&& call) {
+void InstrumentedProbe::instrument(const std::string& what, Call&& call) {
   note_(what);
   refused_ = false;
   try {
@@ -43,35 +43,36 @@ void Attended::attend(const std::string& what, Call&& call) {
   }
 }
 
-void Attended::fit(const Observation& reference) {
-  attend(fmt::format("fit, step {}", reference.step), [&] { probe_->fit(reference); });
+void InstrumentedProbe::fit(const Observation& reference) {
+  instrument(fmt::format("fit, step {}", reference.step), [&] { probe_->fit(reference); });
 }
-void Attended::measure(const Observation& observation, Recorder& recorder) {
-  attend(fmt::format("measure, step {}", observation.step), [&] { probe_->measure(observation, recorder); });
+void InstrumentedProbe::measure(const Observation& observation, Recorder& recorder) {
+  instrument(fmt::format("measure, step {}", observation.step),
+             [&] { probe_->measure(observation, recorder); });
 }
-void Attended::conclude(const std::vector<Curve>& curves, Recorder& recorder) {
-  attend("conclude", [&] { probe_->conclude(curves, recorder); });
-}
-
-void Companion::fit(const Observation& reference) {
-  if (look_) look_(reference);
-}
-void Companion::measure(const Observation& observation, Recorder&) {
-  if (look_) look_(observation);
+void InstrumentedProbe::conclude(const std::vector<Curve>& curves, Recorder& recorder) {
+  instrument("conclude", [&] { probe_->conclude(curves, recorder); });
 }
 
-const Record& record_of(const Outcome& outcome, const Attended& probe) {
+void DecoyProbe::fit(const Observation& reference) {
+  if (callback_) callback_(reference);
+}
+void DecoyProbe::measure(const Observation& observation, Recorder&) {
+  if (callback_) callback_(observation);
+}
+
+const Record& record_of(const Outcome& outcome, const InstrumentedProbe& probe) {
   if (outcome.ok()) return outcome.record;
   if (probe.refused()) throw UsageError(outcome.error, outcome.hint);
   throw Error(outcome.error, outcome.hint);
 }
 
-ProbeUnderCheck::ProbeUnderCheck(ProbeSource source, ProbeGround ground, Note note)
-    : source_(std::move(source)), ground_(std::move(ground)), note_(std::move(note)) {}
+ProbeUnderCheck::ProbeUnderCheck(ProbeSource source, ProbeFixtures candidates, Note note)
+    : source_(std::move(source)), candidates_(std::move(candidates)), note_(std::move(note)) {}
 ProbeUnderCheck::~ProbeUnderCheck() = default;
 
-std::unique_ptr<Attended> ProbeUnderCheck::make() const {
-  return std::make_unique<Attended>(source_.make(), note_);
+std::unique_ptr<InstrumentedProbe> ProbeUnderCheck::make() const {
+  return std::make_unique<InstrumentedProbe>(source_.make(), note_);
 }
 
 ProbeInRun ProbeUnderCheck::in_run(Probe& probe) const {
@@ -81,23 +82,24 @@ ProbeInRun ProbeUnderCheck::in_run(Probe& probe) const {
 // Smallest first.
 const std::list<std::pair<std::string, Variant>>& ProbeUnderCheck::tasks() {
   if (!tasks_.empty()) return tasks_;
-  for (size_t i = 0; i < ground_.tasks.size(); ++i) {
-    const TaskSource& source = ground_.tasks[i];
+  for (size_t i = 0; i < candidates_.tasks.size(); ++i) {
+    const TaskSource& source = candidates_.tasks[i];
     note_(fmt::format("making the task {} small", source.name));
     try {
-      tasks_.emplace_back(source.name, ground_.given.empty() ? make_small(source, {})
-                                                             : make_variant(source, ground_.given[i], ""));
+      tasks_.emplace_back(source.name, candidates_.given.empty()
+                                           ? make_small(source, {})
+                                           : make_variant(source, candidates_.given[i], ""));
     } catch (const Error&) {
-      if (ground_.tasks.size() == 1) throw;  // it was asked for
+      if (candidates_.tasks.size() == 1) throw;  // the user named this task
     }
   }
   tasks_.sort([](const auto& a, const auto& b) { return size_of(a.second) < size_of(b.second); });
   return tasks_;
 }
 
-// A run would let it in; does it then measure? It is given every activation: whether it declares those that
-// it reads is another question.
-void ProbeUnderCheck::try_setting(const Variant& task, const std::string& task_name,
+// Does the probe measure where a run would accept it? It gets every activation here: whether it declares
+// those that it reads is a check of its own (probe_needs.cpp).
+void ProbeUnderCheck::try_fixture(const Variant& task, const std::string& task_name,
                                   const SmallModel& small) {
   const auto probe = make();
   const ProbeInRun in_run = this->in_run(*probe);
@@ -109,30 +111,30 @@ void ProbeUnderCheck::try_setting(const Variant& task, const std::string& task_n
     if (!kept_.empty() && kept_.size() > trials_.size()) kept_.pop_back();
     return;
   }
-  const Setting& setting = kept_.back();
-  note_(setting.name());
+  const Fixture& fixture = kept_.back();
+  note_(fixture.name());
   Needs all = in_run.needs;
   all.activations = {"*"};
-  Companion companion(all);
-  const ProbeInRun beside = this->in_run(companion);
-  const auto model = setting.fresh();
-  const Split split = copy(setting.split());
-  const ProbeHost host(setting.spec(), setting.structure(), split, *model);
+  DecoyProbe decoy(all);
+  const ProbeInRun beside = this->in_run(decoy);
+  const auto model = fixture.fresh();
+  const Split split = copy(fixture.split());
+  const ProbeHost host(fixture.spec(), fixture.structure(), split, *model);
   const Outcome outcome = host.measure(0, {&beside, &in_run}, Reference::this_checkpoint)[1];
-  const auto how = outcome.ok()       ? Trial::Outcome::measured
-                   : probe->refused() ? Trial::Outcome::refused
-                                      : Trial::Outcome::failed;
-  trials_.push_back({how, &setting, outcome.error, outcome.hint});
+  const auto how = outcome.ok()       ? FixtureTrial::Outcome::measured
+                   : probe->refused() ? FixtureTrial::Outcome::refused
+                                      : FixtureTrial::Outcome::failed;
+  trials_.push_back({how, &fixture, outcome.error, outcome.hint});
 }
 
-// For each model, the first task that gives the probe what it needs, and one with each structure that it
-// could make something of.
-const std::vector<Trial>& ProbeUnderCheck::trials() {
+// For each model, the first task that meets the probe's needs, and one task with each further structure that
+// it could use.
+const std::vector<FixtureTrial>& ProbeUnderCheck::trials() {
   if (tried_) return trials_;
   trials_.clear();
   kept_.clear();
   const Needs needs = this->needs();
-  for (const SmallModel& model : ground_.models) {
+  for (const SmallModel& model : candidates_.models) {
     std::set<std::string> capabilities;
     for (const auto& [name, task] : tasks()) {
       if (!fits(needs, task)) continue;
@@ -141,8 +143,8 @@ const std::vector<Trial>& ProbeUnderCheck::trials() {
         if (offers(task.structure, capability)) offered = to_string(capability);
       if (capabilities.contains(offered)) continue;
       const size_t before = trials_.size();
-      try_setting(task, name, model);
-      if (trials_.size() > before && trials_.back().outcome != Trial::Outcome::refused)
+      try_fixture(task, name, model);
+      if (trials_.size() > before && trials_.back().outcome != FixtureTrial::Outcome::refused)
         capabilities.insert(offered);
     }
   }
@@ -150,35 +152,35 @@ const std::vector<Trial>& ProbeUnderCheck::trials() {
   return trials_;
 }
 
-std::vector<const Setting*> ProbeUnderCheck::settings() {
-  std::vector<const Setting*> chosen;
+std::vector<const Fixture*> ProbeUnderCheck::fixtures() {
+  std::vector<const Fixture*> chosen;
   std::set<std::string> seen_tasks, seen_models;
-  for (const Trial& trial : trials()) {
-    if (trial.outcome != Trial::Outcome::measured) continue;
-    const bool new_task = seen_tasks.insert(trial.setting->task_name()).second;
-    const bool new_model = seen_models.insert(trial.setting->model().name).second;
-    if (new_task || new_model) chosen.push_back(trial.setting);
+  for (const FixtureTrial& trial : trials()) {
+    if (trial.outcome != FixtureTrial::Outcome::measured) continue;
+    const bool new_task = seen_tasks.insert(trial.fixture->task_name()).second;
+    const bool new_model = seen_models.insert(trial.fixture->model().name).second;
+    if (new_task || new_model) chosen.push_back(trial.fixture);
   }
   return chosen;
 }
 
-std::string ProbeUnderCheck::settings_text() {
+std::string ProbeUnderCheck::fixtures_text() {
   std::vector<std::string> names;
-  for (const Setting* setting : settings()) names.push_back(setting->name());
+  for (const Fixture* fixture : fixtures()) names.push_back(fixture->name());
   return fmt::format("{}", fmt::join(names, "; "));
 }
 
-Record ProbeUnderCheck::measure(const Setting& setting, Model& model, int64_t step) const {
+Record ProbeUnderCheck::measure(const Fixture& fixture, Model& model, int64_t step) const {
   const auto probe = make();
   const ProbeInRun in_run = this->in_run(*probe);
-  const Split split = copy(setting.split());  // whatever the probe does to it
+  const Split split = copy(fixture.split());  // a probe may write to it
   if (in_run.waits()) {
-    const KeptWeights& last = setting.checkpoints().back();
-    const auto reference = setting.at(last);
-    const ProbeHost at_reference(setting.spec(), setting.structure(), split, *reference);
+    const KeptWeights& last = fixture.checkpoints().back();
+    const auto reference = fixture.at(last);
+    const ProbeHost at_reference(fixture.spec(), fixture.structure(), split, *reference);
     record_of(at_reference.fit(last.step, {&in_run})[0], *probe);
   }
-  const ProbeHost host(setting.spec(), setting.structure(), split, model);
+  const ProbeHost host(fixture.spec(), fixture.structure(), split, model);
   return record_of(host.measure(step, {&in_run}, Reference::fitted)[0], *probe);
 }
 

@@ -1,4 +1,4 @@
-// A probe, and the settings that it can be looked at in.
+// A probe and the fixtures it can be checked on.
 #pragma once
 
 #include <orrery/probe.h>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/check/check.h"
-#include "engine/check/setting.h"
+#include "engine/check/fixture.h"
 
 namespace orrery::engine::checks {
 
@@ -20,90 +20,92 @@ struct ProbeSource {
   std::function<std::unique_ptr<Probe>()> make;
 };
 
-/// What a probe may be looked at on.
-struct ProbeGround {
-  std::vector<TaskSource> tasks;   ///< tried in this order, smaller ones first
-  std::vector<Values> given = {};  ///< parameters of each task; none: all of them are made small
+/// The tasks and models to try a probe on.
+struct ProbeFixtures {
+  std::vector<TaskSource> tasks;   ///< the smaller ones are tried first
+  std::vector<Values> given = {};  ///< parameters of each task; empty: every task is made small
   std::vector<SmallModel> models;
 };
 
-/// Stands in for a probe: tells what it is asked, and remembers whether it refused or failed.
-class Attended final : public Probe {
+/// Wraps a probe: reports each call to `note` and remembers whether the probe refused.
+class InstrumentedProbe final : public Probe {
  public:
-  Attended(std::unique_ptr<Probe> probe, Note note) : probe_(std::move(probe)), note_(std::move(note)) {}
+  InstrumentedProbe(std::unique_ptr<Probe> probe, Note note)
+      : probe_(std::move(probe)), note_(std::move(note)) {}
   Needs needs() const override { return probe_->needs(); }
   void fit(const Observation& reference) override;
   void measure(const Observation& observation, Recorder& recorder) override;
   void conclude(const std::vector<Curve>& curves, Recorder& recorder) override;
-  /// Whether the last call ended with an orrery::UsageError: it was asked for what it does not do.
+  /// Whether the last call threw orrery::UsageError, which is how a probe refuses.
   bool refused() const { return refused_; }
 
  private:
   template <class Call>
-  void attend(const std::string& what, Call&& call);
+  void instrument(const std::string& what, Call&& call);
   std::unique_ptr<Probe> probe_;
   Note note_;
   bool refused_ = false;
 };
 
-/// How one setting went at first sight.
-struct Trial {
+/// How the probe fared on one fixture at the first try.
+struct FixtureTrial {
   enum class Outcome { measured, refused, failed } outcome;
-  const Setting* setting;
+  const Fixture* fixture;
   std::string message = {}, hint = {};
 };
 
 class ProbeUnderCheck {
  public:
-  ProbeUnderCheck(ProbeSource source, ProbeGround ground, Note note);
+  ProbeUnderCheck(ProbeSource source, ProbeFixtures candidates, Note note);
   ~ProbeUnderCheck();
 
-  std::unique_ptr<Attended> make() const;
+  std::unique_ptr<InstrumentedProbe> make() const;
   Needs needs() const { return make()->needs(); }
 
-  /// Every setting that a run of would let the probe into, with how it measures random weights when it is
-  /// given all activations. Made when first asked for.
-  const std::vector<Trial>& trials();
-  /// Those that it measured, only as many as it takes to have each task and each model once.
-  std::vector<const Setting*> settings();
-  /// The tasks and models of settings(), for people.
-  std::string settings_text();
+  /// Every fixture on which a run would accept the probe, with the outcome of measuring random weights when
+  /// the probe is given all activations. Computed on first use.
+  const std::vector<FixtureTrial>& trials();
+  /// Those that it measured: as few as include each task and each model once.
+  std::vector<const Fixture*> fixtures();
+  /// The tasks and models of fixtures(), for display.
+  std::string fixtures_text();
 
   ProbeInRun in_run(Probe& probe) const;
-  /// Measures `model` as a run's `step` alone, with a reference, if one is needed, from the last checkpoint
-  /// of the setting. Throws what the probe throws.
-  Record measure(const Setting& setting, Model& model, int64_t step) const;
+  /// Measures `model` as step `step` of a run, without other probes. A probe that needs a reference is fitted
+  /// to the last checkpoint of the fixture. Throws what the probe throws.
+  Record measure(const Fixture& fixture, Model& model, int64_t step) const;
 
   void note(const std::string& what) const { note_(what); }
 
  private:
-  void try_setting(const Variant& task, const std::string& task_name, const SmallModel& model);
+  void try_fixture(const Variant& task, const std::string& task_name, const SmallModel& model);
   const std::list<std::pair<std::string, Variant>>& tasks();
 
   ProbeSource source_;
-  ProbeGround ground_;
+  ProbeFixtures candidates_;
   Note note_;
   std::list<std::pair<std::string, Variant>> tasks_;
-  std::list<Setting> kept_;
-  std::vector<Trial> trials_;
+  std::list<Fixture> kept_;
+  std::vector<FixtureTrial> trials_;
   bool tried_ = false;
 };
 
-/// Throws the failure of an outcome, as an orrery::UsageError where the probe refused.
-const Record& record_of(const Outcome& outcome, const Attended& probe);
+/// The record of an outcome. Throws its error, as orrery::UsageError if the probe refused.
+const Record& record_of(const Outcome& outcome, const InstrumentedProbe& probe);
 
-/// Looks at every activation of the inputs that others look at; for company.
-class Companion final : public Probe {
+/// A decoy that requests every activation, so that the probe under test shares its forward pass.
+class DecoyProbe final : public Probe {
  public:
-  using Look = std::function<void(const Observation&)>;
-  Companion(Needs needs, Look look = {}) : needs_(std::move(needs)), look_(std::move(look)) {}
+  using Callback = std::function<void(const Observation&)>;
+  DecoyProbe(Needs needs, Callback callback = {})
+      : needs_(std::move(needs)), callback_(std::move(callback)) {}
   Needs needs() const override { return needs_; }
   void fit(const Observation& reference) override;
   void measure(const Observation& observation, Recorder&) override;
 
  private:
   Needs needs_;
-  Look look_;
+  Callback callback_;
 };
 
 }  // namespace orrery::engine::checks

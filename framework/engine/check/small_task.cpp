@@ -9,7 +9,7 @@
 namespace orrery::engine::checks {
 namespace {
 
-// What a forward pass over the data costs, and a weight matrix.
+// The cost of a forward pass over the data, and of a weight matrix.
 int64_t cost(const Variant& variant) {
   const Split& split = variant.split;
   const int64_t examples = split.grid ? split.grid->size() : split.train.size() + split.test.size();
@@ -43,7 +43,7 @@ int64_t value_of(const Field& field, const Values& values) {
   return std::get<int64_t>(found == values.end() ? field.fallback : found->second);
 }
 
-// Prime numbers come first, as some groups want them.
+// Primes come first, because some groups need them.
 std::vector<int64_t> lower_values(int64_t value) {
   std::vector<int64_t> lower;
   for (const int64_t candidate :
@@ -52,7 +52,7 @@ std::vector<int64_t> lower_values(int64_t value) {
   return lower;
 }
 
-// The best of what lowering one parameter gives; nothing where none is better.
+// The cheapest variant with one parameter lowered; nothing if none is cheaper.
 std::optional<Variant> lowered(const TaskSource& source, const Field& field, const Variant& now,
                                const Variant& original) {
   std::optional<Variant> best;

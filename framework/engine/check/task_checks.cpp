@@ -6,7 +6,7 @@
 namespace orrery::engine::checks {
 namespace {
 
-// Every other value of a parameter that has only a few.
+// Every other value of a boolean or enumerated parameter.
 std::vector<Value> alternatives(const Field& field, const Value& given) {
   std::vector<Value> others;
   if (const auto* flag = std::get_if<bool>(&given)) others.emplace_back(!*flag);

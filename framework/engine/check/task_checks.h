@@ -1,4 +1,4 @@
-// Checks of a task: that its data are what it says they are.
+// Checks of a task: its data are what it declares.
 #pragma once
 
 #include <orrery/task.h>
@@ -13,47 +13,47 @@
 
 namespace orrery::engine::checks {
 
-/// Where tasks come from.
+/// Makes instances of one task.
 struct TaskSource {
   std::string name;
   std::vector<Field> fields;
   std::function<std::unique_ptr<Task>(const Values&)> make;
 };
 
-/// A task with some parameters, and what it makes of them.
+/// A task with some parameters, and the data it makes from them.
 struct Variant {
-  std::string name;  ///< "" as it was given, else what is different: `operation = "subtract"`
+  std::string name;  ///< "" for the given parameters, else what differs: `operation = "subtract"`
   Values values;
   std::unique_ptr<Task> task;
   TaskSpec spec;
   Structure structure;
-  Split split;   ///< of the data seed 0
-  Batch sample;  ///< where the task is endless: 64 of its examples
+  Split split;   ///< for data seed 0
+  Batch sample;  ///< if the task is endless: 64 of its examples
 
-  /// "train", "test", "grid", "sample", as far as there are such.
+  /// "train", "test", "grid", "sample", as far as the task has them.
   std::vector<std::pair<std::string, const Batch*>> batches() const;
-  /// "train, where operation = "subtract"": a place in it.
+  /// `train, where operation = "subtract"`: a place, for messages.
   std::string at(const std::string& place) const;
 };
 
 constexpr uint64_t data_seed = 0, other_data_seed = 1;
 
-/// Throws as the task does.
+/// Throws what the task throws.
 Variant make_variant(const TaskSource& source, const Values& values, std::string name);
 
-/// The task as it was given and, one at a time, with each other choice of each of its parameters that is a
-/// choice or a yes or no. Made when first asked for.
+/// The task with the given parameters and, one at a time, with every other value of each of its boolean or
+/// enumerated parameters. Made on first use.
 class TaskUnderCheck {
  public:
-  /// Those of `note` are told before each.
+  /// Calls `note` before each variant is made.
   TaskUnderCheck(TaskSource source, Values given, Note note)
       : source_(std::move(source)), given_(std::move(given)), note_(std::move(note)) {}
 
   const TaskSource& source() const { return source_; }
   const Values& given() const { return given_; }
-  /// Throws what the task throws, except that choices it refuses with an orrery::UsageError are left out.
+  /// Throws what the task throws, but leaves out choices it refuses with an orrery::UsageError.
   const std::vector<Variant>& variants();
-  /// The choices left out.
+  /// The choices that were left out.
   const std::vector<std::string>& refused() const { return refused_; }
   void note(const std::string& what) const { note_(what); }
 

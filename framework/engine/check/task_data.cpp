@@ -1,4 +1,4 @@
-// What a task's data must be in any case.
+// Checks that hold for the data of every task.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
@@ -13,7 +13,7 @@
 namespace orrery::engine::checks {
 namespace {
 
-// The first entry of `values` that is not 0 to end - 1: "train.labels[12, 0] is 113".
+// The first entry of `values` outside 0 to end - 1: "train.labels[12, 0] is 113".
 std::string out_of_range(const std::string& name, const torch::Tensor& values, int64_t end) {
   const torch::Tensor wrong = (values.lt(0) | values.ge(end)).nonzero();
   if (wrong.numel() == 0) return "";
@@ -41,7 +41,7 @@ std::string bytes_of(const torch::Tensor& tokens, int64_t row) {
   return {reinterpret_cast<const char*>(data), static_cast<size_t>(width) * sizeof(int64_t)};
 }
 
-// For each row of `batch` by its tokens, the first row that has them.
+// The first row of `batch` with each sequence of tokens.
 std::unordered_map<std::string, int64_t> rows_by_tokens(const Batch& batch) {
   const torch::Tensor tokens = batch.tokens.contiguous();
   std::unordered_map<std::string, int64_t> rows;
@@ -124,14 +124,14 @@ Result shapes(TaskUnderCheck& task) {
 Result tokens_in_range(TaskUnderCheck& task) {
   return in_range(
       task, "tokens", &Batch::tokens, [](const TaskSpec& spec) { return spec.d_vocab; },
-      "raise d_vocab in spec(), or mend the tokens");
+      "raise d_vocab in spec(), or fix the tokens");
 }
 
 Result labels_in_range(TaskUnderCheck& task) {
   return in_range(
       task, "labels", &Batch::labels,
       [](const TaskSpec& spec) { return spec.loss == Loss::hinge ? int64_t{2} : spec.d_vocab_out; },
-      "raise d_vocab_out in spec(), or mend the labels (0 and 1 for hinge loss)");
+      "raise d_vocab_out in spec(), or fix the labels (0 and 1 for hinge loss)");
 }
 
 Result train_and_test_disjoint(TaskUnderCheck& task) {
@@ -150,7 +150,7 @@ Result train_and_test_disjoint(TaskUnderCheck& task) {
                                  "of train, \"{}\"",
                                  found.count, variant.split.test.size(), found.test_row, found.train_row,
                                  variant.task->show(variant.split.test.tokens[found.test_row]))),
-          "divide the inputs in two sets before anything is drawn twice, or draw without repeats");
+          "divide the inputs into two sets before drawing repeatedly, or draw without repeats");
   }
   return endless.empty() ? ok() : not_applicable(endless);
 }

@@ -1,4 +1,4 @@
-// That networks can be trained on a task.
+// Checks that networks can be trained on a task.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
@@ -22,7 +22,7 @@ Batch first_rows(const Batch& batch) {
   return batch.rows(torch::arange(std::min(batch.size(), most_examples), torch::kInt64));
 }
 
-// What is wrong with the loss, or its gradient, on `batch`; "" if nothing is.
+// What is wrong with the loss on `batch`, or with its gradient; "" if nothing is.
 std::string loss_fault(Model& model, const Variant& variant, const std::string& name, const Batch& batch) {
   const Batch some = first_rows(batch);
   if (some.size() == 0) return "";
@@ -41,7 +41,7 @@ std::string loss_fault(Model& model, const Variant& variant, const std::string& 
   return "";
 }
 
-// The model, or null with the reason why there is none.
+// The model, or null and the reason.
 std::unique_ptr<Model> try_model(const SmallModel& small, const Variant& variant) {
   try {
     return small.make(*variant.task, variant.spec, 0);
@@ -78,7 +78,7 @@ std::string weights_fault(const Model& model) {
   for (const NamedWeight& weight : model.weights()) {
     if (!names.insert(weight.name).second) return fmt::format("weight \"{}\" is there twice", weight.name);
     if (!weight.value.is_leaf() || !weight.value.requires_grad())
-      return fmt::format("weight \"{}\" cannot be trained: it is no leaf that requires a gradient",
+      return fmt::format("weight \"{}\" cannot be trained: it is not a leaf that requires a gradient",
                          weight.name);
   }
   return names.empty() ? "it has no weights" : "";
@@ -113,11 +113,13 @@ Result finite_loss(TaskUnderCheck& task) {
       if (variant.name.empty()) on.push_back(small.name);
       for (const auto& [name, batch] : variant.batches())
         if (const std::string fault = loss_fault(*model, variant, name, *batch); !fault.empty())
-          return failed(variant.at(fmt::format("{}: {}", small.name, fault)),
-                        "see that at least one label counts, and that labels are classes");
+          return failed(
+              variant.at(fmt::format("{}: {}", small.name, fault)),
+              "make sure that the loss mask (scored) keeps at least one label, and that labels are classes");
     }
   if (on.empty())
-    return failed("no model can be made for it", "see that spec() describes inputs that a model can read");
+    return failed("no model can be made for it",
+                  "make sure that spec() describes inputs that a model can read");
   return ok("on " + counted(static_cast<int64_t>(on.size()), "small network"));
 }
 

@@ -1,4 +1,4 @@
-// That a task's data depend on the generator it is given, and on nothing else.
+// Checks that a task's data depend on the generator it is given and on nothing else.
 #include <fmt/format.h>
 
 #include "engine/check/bitwise.h"
@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t batch_size = 64;
 
-// Where data that are to be the same differ, or "".
+// Where data that must be the same differ, or "".
 std::string difference_between(const Variant& variant, const Task& task, uint64_t seed) {
   const std::string in_split = difference(variant.split, task.split(make_generator(seed)));
   if (!in_split.empty() || !variant.spec.endless) return in_split;
@@ -43,7 +43,7 @@ Result other_seed_other_data(TaskUnderCheck& task) {
     if (variant.spec.endless && difference("sample", variant.sample,
                                            variant.task->sample(batch_size, make_generator(other_data_seed)))
                                     .empty())
-      return failed(variant.at("two seeds give one and the same sample"), advice);
+      return failed(variant.at("two seeds give the same sample"), advice);
     if (draws([&](torch::Generator rng) { variant.task->split(rng); }) &&
         difference(variant.split, variant.task->split(make_generator(other_data_seed))).empty())
       return failed(variant.at("split() draws from its generator, but two seeds give the same data"), advice);
@@ -62,8 +62,9 @@ Result draws_from_its_generator(TaskUnderCheck& task) {
     made->split(make_generator(data_seed));
     if (variant.spec.endless) made->sample(batch_size, make_generator(data_seed));
     if (!same(before, global_generator_state()))
-      return failed(variant.at("making the data changes LibTorch's own generator"),
-                    "pass the generator to torch::rand, torch::randint, torch::randperm; seed nothing");
+      return failed(
+          variant.at("making the data changes LibTorch's own generator"),
+          "pass the generator to torch::rand, torch::randint, torch::randperm; do not seed anything");
   }
   return ok();
 }

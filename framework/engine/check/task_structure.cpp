@@ -1,4 +1,4 @@
-// That the structure a task declares is that of its data: probes rely on it.
+// Checks that the structure a task declares is that of its data, because probes rely on it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
@@ -14,7 +14,7 @@
 namespace orrery::engine::checks {
 namespace {
 
-// What is wrong with a pair of positions, or "".
+// The error in a pair of operand positions, or "".
 std::string positions_fault(const TaskSpec& spec, int64_t left, int64_t right) {
   if (left < 0 || right < 0 || left >= spec.n_ctx || right >= spec.n_ctx || left == right)
     return fmt::format("the operands are said to stand at positions {} and {} of {}", left, right,
@@ -41,7 +41,7 @@ void for_each_row(const Variant& variant, int64_t left, int64_t right, See&& see
   }
 }
 
-// What is wrong with the indices of `structure`, or "" and the indices themselves.
+// The error in the indices of `structure`, or "" and the indices.
 template <class OneStructure>
 std::string indices_fault(const OneStructure& structure, std::optional<OperandIndices>& indices) {
   try {
@@ -52,7 +52,7 @@ std::string indices_fault(const OneStructure& structure, std::optional<OperandIn
   }
 }
 
-// A pair that the grid does not hold, or "".
+// A pair that is missing from the grid, or "".
 std::string pairs_fault(const OperandIndices& indices, const Batch& grid) {
   const torch::Tensor pairs = indices.pairs(grid.tokens);
   const int64_t held = std::get<0>(at::_unique(pairs.masked_select(pairs >= 0))).numel();
@@ -99,14 +99,14 @@ std::string group_label_fault(const Variant& variant, int64_t& n) {
 
 using Tokens = std::vector<int64_t>;
 
-// What stands at the relevant positions, with the labels that were seen for it.
+// The tokens at the relevant positions, with the labels seen for them.
 struct Dependence {
   struct Seen {
     Tokens labels;
     std::string where;  // first
   };
   std::map<Tokens, Seen> by_relevant;
-  int64_t repeats = 0;  // examples that agree there with an earlier one
+  int64_t repeats = 0;  // examples that have the same tokens there as an earlier one
   std::string fault;
 };
 
@@ -138,7 +138,8 @@ Dependence dependence(const Variant& variant) {
   return found;
 }
 
-// A position with which alone no label changes, where there are examples that differ in it alone; or -1.
+// A position that never changes the label in examples that differ there alone (and such examples exist); or
+// -1.
 int64_t idle_position(const Variant& variant, const Dependence& found) {
   const Tokens& positions = variant.structure.relevant_positions->positions;
   for (size_t at = 0; at < positions.size(); ++at) {
@@ -173,10 +174,10 @@ std::string relevant_fault(const Variant& variant, bool& tells) {
   return idle < 0 ? "" : fmt::format("no label changes with what stands at position {}", idle);
 }
 
-// Of one sequence: what is wrong with where its tokens are said to be repeats of.
+// The first error in one sequence's repeat_of, or "".
 std::string repeat_fault(const int64_t* token, const int64_t* repeat_of, int64_t n_ctx,
                          const RepeatStructure& of) {
-  std::vector<int64_t> occurrences(n_ctx, 1);  // of a token, up to this one
+  std::vector<int64_t> occurrences(n_ctx, 1);  // of the token at each position, up to there
   int64_t complete = 0;
   for (int64_t i = 0; i < n_ctx; ++i) {
     const int64_t earlier = repeat_of[i];

@@ -8,7 +8,7 @@
 namespace orrery::engine {
 namespace {
 
-// Of the known distances between the items of two clusters.
+// The mean of the known distances between the items of two clusters.
 struct Link {
   double sum = 0;
   size_t count = 0;

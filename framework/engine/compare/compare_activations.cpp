@@ -17,10 +17,10 @@ namespace {
 using torch::Tensor;
 
 constexpr double share_kept = 0.99;
-// Forward passes of so many inputs at a time.
+// Inputs in one forward pass; bounds the memory of activations.
 constexpr int64_t piece = 2048;
 
-// The same n inputs as each of the two networks is given them, or why there are none.
+// The same n inputs in the tokens of each network, or why they share none.
 struct SharedInputs {
   Tensor a, b;  // tokens [n, n_ctx]
   std::string what, why_not;
@@ -73,7 +73,7 @@ Tensor flat(const Tensor& x) { return x.reshape({x.size(0) * x.size(1), -1}); }
 
 using Activations = std::map<std::string, Tensor>;
 
-// At the read-out positions, under the names of the hook points; and "logits".
+// Activations at the output positions by hook point, and "logits".
 Activations activations(Model& model, const TaskSpec& spec, const Tensor& tokens,
                         const std::vector<std::string>& globs) {
   const torch::NoGradGuard no_grad;
@@ -85,7 +85,7 @@ Activations activations(Model& model, const TaskSpec& spec, const Tensor& tokens
     pieces["logits"].push_back(flat(seen.logits.index_select(1, positions)));
     for (const std::string& name : seen.cache.names()) {
       const HookPoint& point = *model.find_hook_point(name);
-      // What belongs to the whole input stands for every position that is read out.
+      // An activation of the whole input counts for each of its output positions.
       const int64_t dim = point.position_dim() < 0 ? 1 : point.position_dim();
       const Tensor here = at_positions(point, seen.cache[name], positions).movedim(dim, 1);
       if (here.size(1) == positions.size(0)) pieces[name].push_back(flat(here));
@@ -96,7 +96,7 @@ Activations activations(Model& model, const TaskSpec& spec, const Tensor& tokens
   return all;
 }
 
-// Rows in the order of the left operand's index; none where the model has no such weight.
+// The rows of W_E in the order of the left operand's index; undefined if the model has no such weight.
 void add_embedding(Activations& all, const Model& model, const CyclicStructure& cyclic) {
   if (const NamedWeight* W_E = model.find_weight("embed.W_E"))
     all[W_E->name] = OperandIndices(cyclic).left(W_E->value.detach());
@@ -143,7 +143,7 @@ void check_globs(const Experiment& a, const Model& model, const std::vector<std:
   }
 }
 
-// Hook points of each network that are asked for; the default ones are those it has.
+// The requested hook points of each network; of the default ones, those it has.
 std::vector<std::string> present(const Model& model, const std::vector<std::string>& globs) {
   std::vector<std::string> all;
   for (const std::string& glob : globs)

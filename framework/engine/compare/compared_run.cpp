@@ -20,7 +20,7 @@ std::optional<double> value_of(const MetricsRow& row, const std::string& name) {
   return std::nullopt;
 }
 
-// A probe that was fitted to the trained network names the keys of that one, whatever it looks at.
+// A probe that was fitted to the trained network reports the keys of that network, even for random weights.
 void drop_borrowed_keys(const Signature& trained, Signature& null) {
   std::erase_if(null.features, [&](const Feature& feature) {
     if (!feature.group.starts_with("key ")) return false;
@@ -58,7 +58,7 @@ std::string ComparedRun::identity_of_choice(const ProbeChoice& choice) const {
   return probe_identity({"", choice.plugin, "", choice.parameters, choice.reference, "", ""});
 }
 
-// Results from before there were provenances are those of the config.
+// Results older than provenances are taken to be those of the config.
 std::string ComparedRun::identity_of(const ProbeResult& result, const std::string& label) const {
   if (result.provenance) return probe_identity(*result.provenance);
   for (const ProbeChoice& choice : experiment().settings().probes)
@@ -67,7 +67,7 @@ std::string ComparedRun::identity_of(const ProbeResult& result, const std::strin
 }
 
 void ComparedRun::add(const ProbeResult& result, const ProbeResult* null, const std::string& label) {
-  const Source source{label, identity_of(result, label)};
+  const RecordSource source{label, identity_of(result, label)};
   add_evidence(result.record, null ? &null->record : nullptr, source, signature_);
   if (null) {
     add_evidence(null->record, &result.record, source, null_);

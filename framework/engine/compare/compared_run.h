@@ -1,5 +1,5 @@
-// One of the runs that `orrery compare` sets side by side: its network at one checkpoint, and what probes
-// have recorded of it there.
+// One of the runs that `orrery compare` compares: its network at one checkpoint, and what probes recorded of
+// it there.
 #pragma once
 
 #include <map>
@@ -14,22 +14,22 @@
 
 namespace orrery::engine {
 
-/// "fourier_basis {"rule":"neurons"}": what a result answers. The reference is part of it where it is not
+/// `fourier_basis {"rule":"neurons"}`: the probe and parameters of a result, and its reference unless that is
 /// "last".
 std::string probe_identity(const Provenance& provenance);
 
 class ComparedRun {
  public:
-  /// `which`: see choose_checkpoint(). Throws orrery::UsageError if there is none.
+  /// `which`: see choose_checkpoint(). Throws orrery::UsageError if there is no such checkpoint.
   ComparedRun(const Registry& registry, const std::string& path, const std::string& which);
 
   const std::string& path() const { return path_; }
-  /// The folder's name, or what tells it from others of that name.
+  /// The folder's name, or, if several runs share it, enough of the path to tell them apart.
   const std::string& name() const { return name_; }
   void rename(std::string name) { name_ = std::move(name); }
   int64_t step() const { return network_.step(); }
   const CheckpointFile& checkpoint() const { return network_.checkpoint(); }
-  /// Of the last evaluation of the run.
+  /// The step of the run's last evaluation.
   int64_t last_step() const { return last_step_; }
   Experiment& experiment() { return network_.experiment(); }
   const Experiment& experiment() const { return network_.experiment(); }
@@ -39,16 +39,16 @@ class ComparedRun {
   /// The run's evaluations, ascending.
   const std::vector<MetricsRow>& metrics() const { return metrics_; }
 
-  /// Reads what is recorded at the checkpoint, again if it was read before.
+  /// Reads, or reads again, the results recorded at the checkpoint.
   void read_results();
   const Signature& signature() const { return signature_; }
-  /// What the same probes say of random weights.
+  /// The same probes' results for random weights.
   const Signature& null() const { return null_; }
-  /// By the question that found them.
+  /// By the identity (see probe_identity) of the probe that found them.
   const std::map<std::string, KeyFrequencySet>& key_frequencies() const { return keys_; }
-  /// The question that `choice` would ask.
+  /// The probe_identity() of the results that `choice` would give.
   std::string identity_of_choice(const ProbeChoice& choice) const;
-  /// The steps for which the probe `label` has results, though none at the checkpoint.
+  /// For each probe without results at the checkpoint, by label: the steps for which it has some.
   const std::map<std::string, std::vector<int64_t>>& elsewhere() const { return elsewhere_; }
 
  private:

@@ -51,7 +51,7 @@ void sort_into_tree(Comparison& comparison) {
   comparison.order = leaf_order(comparison.tree, n);
 }
 
-// Folders of one name are told apart by their paths.
+// Tells folders of the same name apart by their paths.
 void tell_apart(const ComparedRuns& runs) {
   std::map<std::string, int> times;
   for (const auto& run : runs) ++times[run->name()];
@@ -69,7 +69,7 @@ Flat flat_config(const ComparedRun& run) {
   return all;
 }
 
-// `feature` is one of the run `own`.
+// `feature` belongs to the run `own`.
 FeatureRow row_of(const Feature& feature, size_t own, const Comparison& comparison) {
   FeatureRow row{feature.group, feature.name, {}, {}, {}, {}};
   const Signature& here = comparison.runs[own]->signature();

@@ -1,4 +1,4 @@
-// Runs set side by side: what `orrery compare` shows, as text, as JSON and on a page.
+// The comparison of several runs that `orrery compare` shows as text, as JSON and on a page.
 #pragma once
 
 #include <memory>
@@ -14,24 +14,24 @@
 
 namespace orrery::engine {
 
-/// Key frequencies that one probe found in both, where the groups are of one order.
+/// Key frequencies that one probe found in both networks, for groups of the same order.
 struct FrequencyOverlap {
   std::string probe;
   size_t in_a, in_b, common;
-  double by_chance;  ///< how many two random sets of these sizes have in common, on average
+  double by_chance;  ///< the expected overlap of two random sets of these sizes
 };
 
-/// Two runs. The comparison refers to their signatures.
+/// Two runs. `features` refers to their signatures.
 struct ComparedPair {
   size_t a, b;  ///< a < b
   SignatureComparison features;
-  /// The distance of each to the other's random weights, on average: what the distance is to be held against.
+  /// The mean distance of each to the other's random weights: the baseline for the distance.
   std::optional<double> to_random;
   std::vector<FrequencyOverlap> overlaps;
   std::optional<ActivationComparison> activations;
 };
 
-/// A probe that two runs or more could have at their checkpoints, and those of them that have it not.
+/// A probe that applies to at least two of the runs, and the runs that lack its results at their checkpoint.
 struct MissingProbe {
   std::string plugin;
   std::vector<size_t> runs;
@@ -49,24 +49,24 @@ struct Comparison {
   const ComparedPair& pair(size_t a, size_t b) const;
 };
 
-/// Compares their signatures, and their activations (compare_activations.h) unless `hooks` is nothing.
+/// Compares the signatures of the runs and, if `hooks` is given, their activations (compare_activations.h).
 Comparison compare_runs(ComparedRuns runs, const std::optional<std::vector<std::string>>& hooks,
                         Reporter& reporter);
 
-/// The config keys on which not all agree, with each one's value: {"task.p", {"113", "97"}}; "-" where a run
-/// has no such key. Probes, checkpoints, expectations and the name are left out.
+/// The config keys on which the runs disagree, with the value in each: {"task.p", {"113", "97"}}; "-" for a
+/// run without the key. Leaves out probes, checkpoints, expectations and the name.
 std::vector<std::pair<std::string, std::vector<std::string>>> config_differences(
     const Comparison& comparison);
 
-/// A feature that at least one of the runs has, in all of them.
+/// A feature that at least one of the runs has, with its value in each.
 struct FeatureRow {
   std::string group, name;
-  std::vector<const Feature*> values;  ///< null where the run has none
-  std::vector<const Feature*> nulls;   ///< of random weights; null where there are none
-  std::vector<std::string> absent;     ///< why there is none: "none", "not measured"; empty where there is
-  std::optional<double> distance;      ///< the largest between two of the runs; nothing where none counts
+  std::vector<const Feature*> values;  ///< null for a run without it
+  std::vector<const Feature*> nulls;   ///< for random weights; null if there is none
+  std::vector<std::string> absent;     ///< why a value is missing: "none", "not measured"; else empty
+  std::optional<double> distance;      ///< the largest between two of the runs; nothing if no pair counts
 };
-/// Features of one group stand together, those that more runs have first.
+/// Grouped; within a group, features that more runs have come first.
 std::vector<FeatureRow> feature_rows(const Comparison& comparison);
 
 }  // namespace orrery::engine

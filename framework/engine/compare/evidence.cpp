@@ -19,7 +19,7 @@ T field(const Finding& finding, const std::string& name) {
   const auto found = finding.fields.find(name);
   if (found == finding.fields.end()) return {};
   if constexpr (std::is_same_v<T, std::vector<double>>) {
-    // An empty list comes back from the disk as one of integers, and so do round numbers.
+    // On disk an empty list of reals looks like one of integers, and so do round numbers.
     if (const auto* whole = std::get_if<std::vector<int64_t>>(&found->second))
       return {whole->begin(), whole->end()};
   }
@@ -53,7 +53,7 @@ Scale scale_of(const std::string& name, double value, const double* null) {
 // Collects the features of one record.
 class Reader {
  public:
-  Reader(const Record& record, const Record* null, const Source& source, Signature& signature)
+  Reader(const Record& record, const Record* null, const RecordSource& source, Signature& signature)
       : record_(record), null_(null), source_(source), signature_(signature) {}
 
   void read() {
@@ -147,7 +147,7 @@ class Reader {
           .zero_if_absent = true;
   }
 
-  // "the representation standard (4,1)" -> "the representation": which one it is is a matter of names.
+  // "the representation standard (4,1)" -> "the representation": a name does not make a different feature.
   static std::string kind_of(const std::string& component) {
     constexpr std::array nouns = {"head", "frequency", "representation", "neuron", "direction"};
     std::istringstream words(component);
@@ -184,13 +184,14 @@ class Reader {
 
   const Record& record_;
   const Record* null_;
-  const Source& source_;
+  const RecordSource& source_;
   Signature& signature_;
 };
 
 }  // namespace
 
-void add_evidence(const Record& record, const Record* null, const Source& source, Signature& signature) {
+void add_evidence(const Record& record, const Record* null, const RecordSource& source,
+                  Signature& signature) {
   Reader(record, null, source, signature).read();
 }
 

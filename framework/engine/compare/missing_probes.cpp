@@ -10,7 +10,7 @@
 namespace orrery::engine {
 namespace {
 
-// The probe as the run's config has it, or with its defaults.
+// The probe with the parameters of the run's config, or with its defaults.
 ProbeChoice choice_for(const ComparedRun& run, const Plugin& plugin, const Registry& registry) {
   for (const ProbeChoice& choice : run.experiment().settings().probes)
     if (choice.plugin == plugin.name) return choice;
@@ -31,7 +31,7 @@ struct Due {
   ProbeChoice choice;
 };
 
-// What two runs or more could have and some of them have not.
+// The probes that apply to at least two runs and that some of them lack.
 std::vector<Due> missing_results(const ComparedRuns& runs, const Registry& registry) {
   std::vector<Due> missing;
   for (const auto& plugin : registry.plugins()) {
@@ -45,7 +45,7 @@ std::vector<Due> missing_results(const ComparedRuns& runs, const Registry& regis
         ++able;
         if (!runs[i]->signature().questions.contains(runs[i]->identity_of_choice(choice)))
           due.push_back({i, choice});
-      } catch (const Error&) {  // it cannot be used with its defaults
+      } catch (const Error&) {  // its defaults do not work here
       }
     }
     if (able > 1) missing.insert(missing.end(), due.begin(), due.end());
@@ -53,7 +53,7 @@ std::vector<Due> missing_results(const ComparedRuns& runs, const Registry& regis
   return missing;
 }
 
-// Measures one and stores what it says in the run.
+// Measures one probe and stores its results in the run.
 Probed measure(const Registry& registry, const ComparedRun& compared, const ProbeChoice& choice,
                Reporter& reporter) {
   RunDirectory run = RunDirectory::open(compared.path(), RunDirectory::Access::write);
@@ -62,8 +62,8 @@ Probed measure(const Registry& registry, const ComparedRun& compared, const Prob
   return ProbeRunner(experiment, run, reporter).run({compared.checkpoint()});
 }
 
-// Returns what could not be measured after all: a probe may refuse what its needs did not tell. Nothing where
-// it was interrupted.
+// Returns what could not be measured after all: a probe may refuse a run for reasons its needs do not
+// declare. Nothing if interrupted.
 std::optional<std::vector<Due>> measure_missing(const Registry& registry, ComparedRuns& runs,
                                                 Reporter& reporter) {
   std::vector<Due> refused;

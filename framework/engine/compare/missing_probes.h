@@ -1,4 +1,4 @@
-// Probes whose results some of the compared runs lack.
+// Finds, and on request measures, probes whose results some of the compared runs lack.
 #pragma once
 
 #include <optional>
@@ -8,10 +8,10 @@
 
 namespace orrery::engine {
 
-/// What two of the runs or more could have and some have not; with `measure_them`, what could not be measured
-/// even so is left: the others are measured at the runs' checkpoints first, and stored in the runs. Results
-/// are read again then. Nothing where the reporter asked to stop. Forks workers: this process must have one
-/// thread.
+/// The probes that apply to at least two of the runs and that some of them lack. With `measure_them`, first
+/// measures them at the runs' checkpoints, stores the results in the runs, reads those again, and returns
+/// only what could not be measured. Nothing if the reporter asked to stop. Forks workers: this process must
+/// have one thread.
 std::optional<std::vector<MissingProbe>> missing_probes(const Registry& registry, ComparedRuns& runs,
                                                         bool measure_them, Reporter& reporter);
 

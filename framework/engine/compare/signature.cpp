@@ -20,7 +20,7 @@ const Feature* find(const Signature& signature, const Feature& like) {
   return nullptr;
 }
 
-// Those that are the same finding, whoever reports it.
+// Features that are the same finding, whichever probe reports it.
 std::vector<const Feature*> of_stem(const Signature& signature, const Feature& like) {
   std::vector<const Feature*> all;
   for (const Feature& feature : signature.features)
@@ -28,7 +28,7 @@ std::vector<const Feature*> of_stem(const Signature& signature, const Feature& l
   return all;
 }
 
-// The same measurement with other parameters, say.
+// For example the same measurement with other parameters.
 bool asked_otherwise(const Signature& signature, const Feature& like) {
   return std::any_of(signature.features.begin(), signature.features.end(), [&](const Feature& feature) {
     return feature.name == like.name && feature.group == like.group;
@@ -56,7 +56,7 @@ FeaturePair both(const Feature& x, const Feature& y, const Signature& a, const S
   return pair;
 }
 
-// `feature` is the one side's, `other` the network that has none.
+// `feature` is one side's; `other` is the network that lacks it.
 FeaturePair one(const Feature& feature, const Signature& own, const Signature& other, bool first) {
   FeaturePair pair{first ? &feature : nullptr, first ? nullptr : &feature, {}, false, {}};
   if (feature.zero_if_absent && other.questions.contains(feature.question)) {

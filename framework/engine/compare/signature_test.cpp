@@ -15,14 +15,14 @@ namespace {
 
 using Shares = std::vector<double>;
 
-const Source fourier{"fourier", "fourier {}"};
-const Source heads{"heads", "heads {}"};
+const RecordSource fourier{"fourier", "fourier {}"};
+const RecordSource heads{"heads", "heads {}"};
 
 Finding keys(const std::vector<int64_t>& frequencies, const Shares& shares, int64_t order = 59) {
   return key_frequencies_finding(order, frequencies, shares);
 }
 
-// What a probe of waves would say.
+// The record of a probe of waves.
 Record waves(const std::vector<int64_t>& frequencies, const Shares& shares, double explained = 0.9) {
   Record record;
   record.scalars = {{"n_key_frequencies", static_cast<double>(frequencies.size())},
@@ -34,7 +34,8 @@ Record waves(const std::vector<int64_t>& frequencies, const Shares& shares, doub
   return record;
 }
 
-Signature signature(const Record& record, const Source& source = fourier, const Record* null = nullptr) {
+Signature signature(const Record& record, const RecordSource& source = fourier,
+                    const Record* null = nullptr) {
   Signature made{std::log(59.0), {}, {}};
   add_evidence(record, null, source, made);
   return made;

@@ -22,7 +22,7 @@ void check_same_inputs(const Tensor& x, const Tensor& y) {
                             x.dim(), y.dim(), x.dim() > 0 ? x.size(0) : 0, y.dim() > 0 ? y.size(0) : 0));
 }
 
-// The rounding that centring a constant leaves, relative to its size, is no variance.
+// Centring a constant leaves rounding errors of this relative size, which must not count as variance.
 bool is_constant(const Tensor& centred_x, const Tensor& x) {
   const double scale = x.to(torch::kFloat64).abs().max().item<double>();
   return centred_x.abs().max().item<double>() <= 1e-12 * scale;
@@ -49,8 +49,8 @@ double linear_cka(const Tensor& x, const Tensor& y) {
 Tensor leading_components(const Tensor& x, double share) {
   const Tensor a = centred(x);
   if (a.numel() == 0 || is_constant(a, x)) return torch::empty({x.size(0), 0}, torch::kFloat64);
-  // Of the d x d Gram matrix: n may be ten thousand times larger. Directions whose variance is lost in its
-  // rounding are never leading ones.
+  // Uses the d x d Gram matrix, because n may be ten thousand times larger. Directions whose variance is lost
+  // in its rounding are never leading ones.
   const auto [values, vectors] = at::linalg_eigh(a.t().matmul(a));
   const Tensor variance = values.flip(0).clamp_min(0);
   const double wanted = share * variance.sum().item<double>();

@@ -19,7 +19,7 @@ bool is_quoted(const std::string& part) {
   return part.size() >= 2 && (part.front() == '"' || part.front() == '\'') && part.front() == part.back();
 }
 
-// "a.\"b.c\".d" as a, b.c, d; nothing where a part is empty.
+// "a.\"b.c\".d" as a, b.c, d; nothing if a part is empty.
 std::vector<std::string> split_path(std::string_view path) {
   std::vector<std::string> parts;
   for (const std::string& piece : split_outside_quotes(path, '.')) {
@@ -65,7 +65,7 @@ class Assignment {
   Assignment(std::vector<std::string> path, std::string value, std::string place)
       : path_(std::move(path)), value_(std::move(value)), place_(std::move(place)) {}
 
-  // Sets path_[depth...] in `table`. A table on the way that is not there yet is made.
+  // Sets path_[depth...] in `table`, making missing tables on the way.
   void apply(Table& table, size_t depth) const {
     const std::string& key = path_[depth];
     if (depth + 1 == path_.size()) return table.set(key, place_, read_value(value_, place_, table.path(key)));

@@ -22,7 +22,7 @@ bool finite(const T&) {
 
 std::string first_part(const std::string& dotted) { return dotted.substr(0, dotted.find('.')); }
 
-// Walks one table and the tables inside it that dotted field names lead to.
+// Walks one table and the tables inside it to which dotted field names lead.
 class Binder {
  public:
   Binder(const std::vector<Field>& fields, std::string owner) : fields_(fields), owner_(std::move(owner)) {}
@@ -53,7 +53,7 @@ class Binder {
   }
 
  private:
-  // A key that holds a dot itself (written in quotes) is not the path that looks like it.
+  // A quoted key that contains a dot is not the path it looks like.
   const Field* named(const std::string& prefix, const std::string& key) const {
     if (key.find('.') != std::string::npos) return nullptr;
     const auto found = std::find_if(fields_.begin(), fields_.end(),

@@ -1,4 +1,4 @@
-// Conditions on metrics, such as the one that ends a training early: "test/accuracy >= 0.999".
+// Conditions on metrics, such as the one that ends training early: "test/accuracy >= 0.999".
 #pragma once
 
 #include <map>
@@ -10,16 +10,15 @@ namespace orrery::engine {
 /// One or more comparisons METRIC OP NUMBER, joined by `and`; OP is one of >= <= > <.
 class Condition {
  public:
-  /// A condition that never holds.
+  /// Never holds.
   Condition() = default;
-  /// Empty text gives the condition that never holds. Throws UsageError that shows where `text` goes wrong.
+  /// Empty text gives a condition that never holds. Throws UsageError that shows where `text` is malformed.
   static Condition parse(const std::string& text);
 
-  /// Whether every comparison is true of `metrics`. One on a metric that is not there, or is not a number, is
-  /// not true.
+  /// Whether every comparison is true of `metrics`. A comparison on a missing or NaN metric is false.
   bool holds(const std::map<std::string, double>& metrics) const;
 
-  /// The metrics it depends on, each once, in the order written.
+  /// The metrics it depends on, each once, in the order in which they are written.
   std::vector<std::string> metrics() const;
 
   bool empty() const { return comparisons_.empty(); }

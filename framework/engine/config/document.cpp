@@ -13,10 +13,10 @@
 namespace orrery::engine {
 namespace {
 
-// A config is a short text.
+// The size limit of a config file.
 constexpr size_t max_bytes = 64 * 1024;
 
-// At most one byte more than is allowed, so that /dev/zero and its like end too.
+// Reads at most one byte more than the limit, so that it ends even on /dev/zero.
 std::string read_text(const std::filesystem::path& file) {
   const std::string name = file.string();
   std::error_code ignored;

@@ -1,5 +1,5 @@
-// A config as a tree of values that know where they were written, whether in TOML, in a run's JSON or on the
-// command line, and the one function, bind_fields(), that holds a table against the keys it may have.
+// A config as a tree of values that know where they were written (TOML, a run's JSON or the command line),
+// and bind_fields(), the one function that checks a table against the keys it may have.
 #pragma once
 
 #include <orrery/fields.h>
@@ -20,7 +20,7 @@ class Table {
   enum class Kind { absent, value, table, tables };
   using Content = std::variant<Value, Table, std::vector<Table>>;
 
-  /// `path` is what `--set` calls the table: "train", "task.split"; "" for the whole config.
+  /// `path` is the table's name for `--set`: "train", "task.split"; "" for the whole config.
   explicit Table(std::string place = "", std::string path = "");
   Table(const Table&);
   Table(Table&&) noexcept;
@@ -34,21 +34,21 @@ class Table {
 
   /// Where the table begins.
   const std::string& place() const { return place_; }
-  /// Where `key` was written; where the table begins if it was not.
+  /// Where `key` was written, or where the table begins if it is absent.
   const std::string& place(const std::string& key) const;
 
   const std::string& path() const { return path_; }
-  /// "train.steps": `key` of this table as `--set` calls it.
+  /// "train.steps": the name of this table's `key` for `--set`.
   std::string path(const std::string& key) const;
 
-  /// Throws std::out_of_range where `key` is absent.
+  /// Throws std::out_of_range if `key` is absent.
   const Content& content(const std::string& key) const;
-  /// A copy of the table `key`; an empty one where it is absent. Throws UsageError if it is something else.
+  /// A copy of the table `key`; an empty one if it is absent. Throws UsageError if it is not a table.
   Table table(const std::string& key) const;
-  /// The tables of the list `key`; none where it is absent. Throws UsageError if it is something else.
+  /// The tables of the list `key`; none if it is absent. Throws UsageError if it is not a list of tables.
   std::vector<Table> tables(const std::string& key) const;
 
-  /// Adds `key` or replaces what it was.
+  /// Adds `key` or replaces its content.
   void set(const std::string& key, std::string place, Content content);
 
  private:
@@ -59,35 +59,35 @@ class Table {
   std::vector<Entry> entries_;
 };
 
-/// What `content` is, for a message: `3 (an integer)`, `a table`, `a list of tables`.
+/// `3 (an integer)`, `a table`, `a list of tables`: for messages.
 std::string describe(const Table::Content& content);
 
-/// The values of `fields` in `table`, defaults filled in. A field named "split.rule" is the key `rule` of the
-/// table `split` inside `table`. Every key has to be a field or one of `also_known`, which are left alone.
+/// The values of `fields` in `table`, with defaults filled in. A field named "split.rule" is the key `rule`
+/// of the table `split` inside `table`. Every key must be a field or one of `also_known`, which are ignored.
 ///
 /// Throws UsageError at the first key, in the order written, that is unknown (`owner`, such as [train] or
-/// probe "fourier_basis", names the table in that message) or whose value does not conform; Error where a
-/// default that is used is infinite or not a number, because a run could not record it.
+/// probe "fourier_basis", names the table in that message) or whose value does not conform. Throws Error if a
+/// default that it uses is infinite or NaN, because a run could not record it.
 Values bind_fields(const Table& table, const std::vector<Field>& fields, const std::string& owner,
                    const std::vector<std::string>& also_known = {});
 
-/// The text under `key`. Throws UsageError where it is absent, saying what it `means`, or is no text.
+/// The text under `key`. Throws UsageError if it is absent, saying what it `means`, or if it is not text.
 std::string required_text(const Table& table, const std::string& key, const std::string& owner,
                           const std::string& means, const std::string& hint = "");
 
 /// A whole config and what it was read from.
 ///
-/// An override is "key.path=VALUE" as given to `--set`. VALUE is a TOML value; a bare word that is none is
-/// taken as text. "probe.NAME.key=VALUE" addresses the [[probe]] entry with the label NAME, or else the only
-/// one with the name NAME.
+/// An override is "key.path=VALUE" as given to `--set`. VALUE is a TOML value; any other bare word counts as
+/// text. "probe.NAME.key=VALUE" addresses the [[probe]] entry with the label NAME, or else the only one with
+/// the name NAME.
 class Document {
  public:
-  /// Reads TOML. Throws UsageError for a file that cannot be read, is larger than 64 KiB or is not a config.
+  /// Reads TOML. Throws UsageError if the file cannot be read, is larger than 64 KiB or is not a config.
   static Document load(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
   /// Reads TOML text. `origin` names it in messages.
   static Document from_toml(const std::string& text, const std::string& origin,
                             const std::vector<std::string>& overrides = {});
-  /// Reads the JSON object that to_json(Settings) wrote.
+  /// Reads a JSON object written by to_json(Settings).
   static Document from_json(const std::string& text, const std::string& origin,
                             const std::vector<std::string>& overrides = {});
 

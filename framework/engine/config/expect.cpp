@@ -31,7 +31,7 @@ const std::vector<std::pair<std::string, Kind>> readings = {
     {"step of steepest rise", Kind::step_of_rise},
 };
 
-// Where two comparisons bound the same side, the tighter one counts.
+// If two comparisons bound the same side, the tighter one counts.
 void narrow(Interval& interval, const std::string& op, double bound) {
   const bool open = op.size() == 1;
   if (op.front() == '>' && (bound > interval.low || (bound == interval.low && open))) {
@@ -69,7 +69,7 @@ Interval read_bound(const std::string& text) {
   return read_interval(tokens, text);
 }
 
-// step 1000 | step <= 20000; `tokens` stand behind the word.
+// step 1000 | step <= 20000; `tokens` are past the word "step".
 Interval read_step(Tokens& tokens) {
   Interval steps;
   if (is_operator(tokens.peek())) {
@@ -140,7 +140,7 @@ Reading read_reading(const std::string& text) {
       fmt::format("expected one of {}, got \"{}\"{}", fmt::join(known, " | "), text, suggestion));
 }
 
-// What `read` makes of the text `written`; what it throws gets the place of `key`.
+// Applies `read` to the text `written`; prefixes errors with the place of `key`.
 template <class Read>
 auto placed(const Table& entry, const std::string& key, const std::string& written, Read&& read) {
   try {
@@ -197,7 +197,7 @@ Expectation read_expectation(const Table& entry, const std::vector<std::string>&
   return e;
 }
 
-// What `bound` is a bound on.
+// The quantity that `bound` bounds.
 std::string subject(const Expectation& e) {
   if (e.reading.kind == Kind::every || e.reading.kind == Kind::any) return e.metric;
   if (e.reading.kind != Kind::first_step) return fmt::format("{} of {}", e.of, e.metric);

@@ -1,40 +1,39 @@
-// What a run has to show to reproduce the literature: the [[expect]] entries of a config.
+// What a run must show to reproduce the literature: the [[expect]] entries of a config.
 //
 //   [[expect]]
 //   metric = "test/accuracy"              # which number
 //   when = "step < 20000"                 # in which rows
-//   of = "any"                            # what is asked of them
-//   bound = "> 0.99"                      # what it has to be
-//   source = "Nanda et al. 2023, fig. 2"  # who says so
+//   of = "any"                            # which of them, or which statistic
+//   bound = "> 0.99"                      # the bound it must meet
+//   source = "Nanda et al. 2023, fig. 2"  # the publication
 //
 // metric   a column of metrics.jsonl, or "probe/LABEL/SCALAR", a scalar of a probe's results
-//          "test/loss/digit_*"              `*` is any run of characters; all that match have to hold
-// when     "end"                            the last row; meant where neither `when` nor `of` is given
-//          "always"                         all rows; meant where `of` is given, other than "every"
+//          "test/loss/digit_*"              `*` matches any characters; every metric it matches must hold
+// when     "end"                            the last row; the default if `of` is absent or "every"
+//          "always"                         all rows; the default for any other `of`
 //          "step 1000"                      the row of that step
 //          "step <= 20000", "step > 500", "500 <= step < 2000"
-// of       "every"                          each of the rows; meant where `of` is left out
+// of       "every"                          each of the rows; the default
 //          "any"                            at least one of them
 //          "first", "last", "max", "min", "mean"
 //          "fall", "rise"                   the largest, from a row to any later one
-//          "first step >= 0.99"             the first step at which the metric is that
+//          "first step >= 0.99"             the first step at which the comparison holds
 //          "step of max", "step of min"     the first step with that value
 //          "step of steepest fall"          the row before which it falls most per step
 //          "step of steepest rise"
-// bound    ">= X", "<= X", "> X", "< X", several of them joined by `and`; where `of` gives a step, a
-//          bound on that step
-// source   where in the literature the bound comes from
+// bound    ">= X", "<= X", "> X", "< X", or several joined by `and`; a bound on the step if `of` gives a step
+// source   the place in the literature
 //
 // Examples:
 //   test accuracy above 0.99 before step 20,000
 //     metric = "test/accuracy", when = "step < 20000", of = "any", bound = "> 0.99"
 //   never above 0.5
 //     metric = "test/accuracy", when = "always", bound = "<= 0.5"
-//   below 1e-4 in the end
+//   below 1e-4 at the end
 //     metric = "test/loss", bound = "< 1e-4"
 //   the loss of each digit below 0.5 at step 3,000
 //     metric = "test/loss/digit_*", when = "step 3000", bound = "< 0.5"
-//   3 to 8 key frequencies in the end
+//   3 to 8 key frequencies at the end
 //     metric = "probe/LABEL/n_key_frequencies", bound = ">= 3 and <= 8"
 //   99 % is first reached in steps 5,000 to 15,000
 //     metric = "test/accuracy", of = "first step >= 0.99", bound = ">= 5000 and <= 15000"
@@ -54,7 +53,7 @@
 
 namespace orrery::engine {
 
-/// The numbers between two bounds, each of which may be missing (infinite) and may itself be left out (open).
+/// An interval. Either bound may be infinite, and either may be open.
 struct Interval {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
@@ -62,21 +61,22 @@ struct Interval {
 
   /// False for NaN.
   bool contains(double value) const;
-  /// How far `value` is from the nearer bound; negative outside, infinite where there is no bound.
+  /// The distance from `value` to the nearer bound; negative outside, infinite without bounds.
   double margin(double value) const;
   bool operator==(const Interval&) const = default;
 };
 
-/// A `when`: the last row, or those whose step is in `steps`.
+/// A `when`: the last row, or the rows whose step is in `steps`.
 struct RowRange {
   bool end = false;
   Interval steps;
-  /// Whether it names one row.
+  /// Whether it names a single row.
   bool single() const { return end || steps.low == steps.high; }
   bool operator==(const RowRange&) const = default;
 };
 
-/// An `of`. From first_step on it gives a step, before that a value of the metric.
+/// An `of`: a statistic of the rows. The kinds from first_step on give a step, the others a value of the
+/// metric.
 struct Reading {
   // clang-format off
   enum class Kind {
@@ -85,29 +85,30 @@ struct Reading {
   };
   // clang-format on
   Kind kind = Kind::every;
-  Interval threshold;  ///< first_step: what the metric has to be
+  Interval threshold;  ///< for first_step: what the metric must reach
   bool operator==(const Reading&) const = default;
 };
 
 /// One [[expect]] entry.
 struct Expectation {
-  std::string metric, when, of = "every", bound, source;  ///< as written, `when` filled in
-  RowRange rows;                                          ///< what `when` means
-  Reading reading;                                        ///< what `of` means
-  Interval wanted;                                        ///< what `bound` means
+  std::string metric, when, of = "every", bound,
+                            source;  ///< as written, with the default of `when` filled in
+  RowRange rows;                     ///< what `when` means
+  Reading reading;                   ///< what `of` means
+  Interval wanted;                   ///< what `bound` means
 
   static void fields(Fields<Expectation>& f);
   bool operator==(const Expectation&) const = default;
 };
 
-/// The [verify] table: with which others a config is verified, by the time they take.
+/// The [verify] table: the tier of configs that a config is verified with, by the time they take.
 struct VerifySettings {
   std::string tier = "full";
   static void fields(Fields<VerifySettings>& f);
 };
 
-/// All `entries`. Throws UsageError, with the place, for the first thing that is wrong; a metric of a probe
-/// has to name one of the labels in `probes`.
+/// Reads `entries`. Throws UsageError, with the place, for the first error. A metric of a probe must name one
+/// of the labels in `probes`.
 std::vector<Expectation> read_expectations(const std::vector<Table>& entries,
                                            const std::vector<std::string>& probes);
 

@@ -109,7 +109,7 @@ TEST_F(FuzzTest, DamagedArguments) {
     const std::string assignment = mutated("probe.spectrum.keys=[1, 2]");
     const std::string probe = mutated("spectrum:keys=[1,2],rule=\"a\",every=5");
     const std::string condition = mutated("test/accuracy >= 0.9 and test/loss < 1e-3");
-    // What resolves can be written as JSON: no text that is not UTF-8 gets that far.
+    // Whatever resolves can be written as JSON, because invalid UTF-8 is refused before.
     good += survives([&] { to_json(resolve(read(seed_text, {assignment}), parameters_of)); });
     survives([&] { parse_probe(probe, parameters_of); });
     survives([&] { Condition::parse(condition); });

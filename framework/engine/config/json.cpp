@@ -14,7 +14,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-// JSON text carries no places: `origin` stands for all of them, and messages name the path.
+// JSON values carry no line numbers: every place is `origin`, and messages name the path.
 class JsonReader {
  public:
   explicit JsonReader(std::string origin) : origin_(std::move(origin)) {}
@@ -80,7 +80,7 @@ class JsonReader {
   std::string origin_;
 };
 
-// nlohmann/json keeps the last of several equal keys without a word.
+// nlohmann/json silently keeps the last of several equal keys.
 class DuplicateKeys {
  public:
   explicit DuplicateKeys(const std::string& origin) : origin_(origin) {}

@@ -5,7 +5,7 @@
 namespace orrery::engine {
 namespace {
 
-// Past the string that begins at `at`, in either kind of quotes, three of them or one.
+// The offset past the string that begins at `at`, single- or triple-quoted with either kind of quotes.
 size_t skip_string(std::string_view text, size_t at) {
   const char quote = text[at];
   const std::string three(3, quote);
@@ -15,7 +15,7 @@ size_t skip_string(std::string_view text, size_t at) {
   while (at < text.size() && text.substr(at, end.size()) != end)
     at += text[at] == '\\' && quote == '"' ? 2 : 1;
   at = std::min(at + end.size(), text.size());
-  // A long string may end in one or two quotes of its own.
+  // A triple-quoted string may itself end in one or two quotes.
   for (int extra = 0; is_long && extra < 2 && at < text.size() && text[at] == quote; ++extra) ++at;
   return at;
 }

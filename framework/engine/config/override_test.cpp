@@ -11,7 +11,7 @@ namespace {
 
 class OverrideTest : public ConfigTest {
  protected:
-  // What `--set x=TEXT` makes of x.
+  // The value of x after `--set x=TEXT`.
   static Value set(const std::string& text) {
     return std::get<Value>(load("", {"x=" + text}).root().content("x"));
   }

@@ -1,4 +1,4 @@
-// Small pieces of text that a user gave, on the command line or in a config.
+// Parses short texts from the command line or a config.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 namespace orrery::engine {
 
-/// "-3", "40000": an integer in decimal digits and nothing else, or nothing.
+/// An integer in decimal digits, "-3" or "40000"; nothing if `text` is anything else.
 std::optional<int64_t> parse_integer(std::string_view text);
 
-/// The parts of `text` between any of the characters `separators`; empty ones are left out.
+/// The non-empty parts of `text` between any of the characters `separators`.
 std::vector<std::string> split_text(std::string_view text, std::string_view separators);
 
 }  // namespace orrery::engine

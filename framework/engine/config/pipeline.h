@@ -16,12 +16,12 @@
 namespace orrery::engine {
 
 struct Pipeline {
-  std::vector<std::string> runs;  ///< folders or globs of them; empty: to be said on the command line
+  std::vector<std::string> runs;  ///< folders or globs of them; empty: the command line must name them
   StepChoice steps;
   std::vector<ProbeChoice> probes;
 };
 
-/// Throws UsageError, with the place, for the first thing that is wrong, also where there is no probe.
+/// Throws UsageError, with the place, for the first error, also if there is no probe.
 Pipeline resolve_pipeline(const Document& document, const ParametersOf& parameters_of);
 
 }  // namespace orrery::engine

@@ -12,7 +12,7 @@ namespace {
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_sign(char c) { return c == '<' || c == '>' || c == '=' || c == '!'; }
 
-// Whether all of `text` is a number, which `value` then is.
+// Whether all of `text` is a number; if so, sets `value` to it.
 template <class Number>
 bool reads_as(const std::string& text, Number& value) {
   const char* end = text.data() + text.size();

@@ -1,4 +1,4 @@
-// Inside the config room only: reading short texts with comparisons in them, such as "test/loss < 1e-4".
+// Private to the config room: scans short texts that contain comparisons, such as "test/loss < 1e-4".
 #pragma once
 
 #include <cstdint>
@@ -11,18 +11,18 @@ struct Token {
   size_t start = 0;
 };
 
-/// Whether `token` begins like an operator: one of < > = !
+/// Whether `token` begins with one of < > = !
 bool is_operator(const Token& token);
 
-/// The words, numbers and operators of a text, one after the other.
+/// Iterates over the words, numbers and operators of a text.
 class Tokens {
  public:
-  /// `hint` goes with every complaint; `text` has to outlive this.
+  /// `hint` accompanies every error; `text` must outlive the scanner.
   Tokens(const std::string& text, std::string hint) : text_(text), hint_(std::move(hint)) {}
 
-  /// A run of operator characters, or of anything else that is not space.
+  /// A run of operator characters, or of other characters that are not space.
   Token next();
-  /// What next() will give.
+  /// The token that next() will return.
   Token peek() const;
 
   /// The next token as one of >= <= > <, as a finite number, as an integer >= 0. Throws UsageError otherwise.
@@ -32,7 +32,7 @@ class Tokens {
   /// Throws UsageError unless nothing is left.
   void end();
 
-  /// Throws UsageError: `expected` at the place of `got`, which was there; `suggestion` comes last.
+  /// Throws UsageError: expected `expected`, found `got`; `suggestion` comes last.
   [[noreturn]] void refuse(const std::string& expected, const Token& got,
                            const std::string& suggestion = "") const;
 

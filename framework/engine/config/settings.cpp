@@ -137,7 +137,7 @@ const std::vector<Section>& sections() {
       {"verify",
        [](const Table& root, P, Settings& s) { s.verify = read_struct<VerifySettings>(root, "verify"); },
        [](const Settings& s) { return write_struct(s.verify); }},
-      // Behind the probes, whose labels it names.
+      // After the probes, whose labels it uses.
       {"expect", [](const Table& root, P, Settings& s) { s.expectations = read_expect(root, s.probes); },
        write_expect},
   };

@@ -1,4 +1,4 @@
-// What a config says, checked and complete: the one form in which the rest of the program sees it.
+// A config, checked and complete: the only form in which the rest of the program sees it.
 #pragma once
 
 #include <orrery/fields.h>
@@ -14,7 +14,7 @@
 
 namespace orrery::engine {
 
-/// A task or a model, by name, with all of its parameters (defaults filled in).
+/// A task or a model: its name and all its parameters, with defaults filled in.
 struct PluginChoice {
   std::string name;
   Values parameters;
@@ -25,7 +25,7 @@ struct PluginChoice {
 struct ProbeChoice {
   std::string plugin;
   std::string label;  ///< unique in a run; the plugin's name unless the config says otherwise
-  int64_t every = 0;  ///< runs at checkpoints whose step is a multiple of this; 0: at all of them
+  int64_t every = 0;  ///< runs at checkpoints whose step is a multiple of this; 0: at every checkpoint
   std::string reference =
       "last";  ///< the checkpoint a probe fits to: "last", "self" (each its own), "step:N"
   Values parameters;
@@ -46,21 +46,21 @@ struct Settings {
   std::vector<Expectation> expectations;
 };
 
-/// The parameters that the `kind` ("task", "model" or "probe") called `name` declares. Throws UsageError
-/// where there is none of that name; resolve() adds the place.
+/// The parameters that the `kind` ("task", "model" or "probe") called `name` declares. Throws UsageError if
+/// there is none of that name; resolve() adds the place.
 using ParametersOf = std::function<std::vector<Field>(const std::string& kind, const std::string& name)>;
 
 /// Checks every key of `document` and fills in the defaults. Throws UsageError, with the place, for the first
-/// thing that is wrong, and Error for a plugin whose parameters cannot be written in a config.
+/// error, and Error for a plugin whose parameters cannot be written in a config.
 Settings resolve(const Document& document, const ParametersOf& parameters_of);
 
-/// `settings` as JSON text; resolve(Document::from_json(...)) of it gives equal settings.
+/// `settings` as JSON text, from which resolve(Document::from_json(...)) gives equal settings.
 std::string to_json(const Settings& settings);
 
-/// A probe given on the command line: "NAME" or "NAME:key=value,key=value", with the keys of a [[probe]]
+/// Parses a probe of the command line: "NAME" or "NAME:key=value,key=value", with the keys of a [[probe]]
 /// entry. Commas inside brackets and quotes belong to the value.
 ProbeChoice parse_probe(const std::string& text, const ParametersOf& parameters_of);
-/// Several of them; throws UsageError where two have one label.
+/// Parses several; throws UsageError if two share a label.
 std::vector<ProbeChoice> parse_probes(const std::vector<std::string>& texts,
                                       const ParametersOf& parameters_of);
 

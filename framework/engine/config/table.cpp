@@ -69,7 +69,7 @@ std::vector<Table> Table::tables(const std::string& key) const {
   const Entry* entry = find(key);
   if (!entry) return {};
   if (const auto* tables = std::get_if<std::vector<Table>>(&entry->content)) return *tables;
-  // `probe = []` has no entry that would tell what it is a list of.
+  // `probe = []` has no entry to tell a list of tables from a list of values.
   if (const auto* value = std::get_if<Value>(&entry->content))
     if (const auto* list = std::get_if<std::vector<int64_t>>(value); list && list->empty()) return {};
   refuse(entry->place, fmt::format("{0}: expected a list of tables, each written [[{0}]], got {1}", path(key),

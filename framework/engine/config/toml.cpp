@@ -18,7 +18,7 @@ const char* unsupported(const toml::node& node) {
 
 class TomlReader {
  public:
-  // Every place reads `fixed` if it is not empty, else "ORIGIN:LINE:COLUMN".
+  // Every place is `fixed` if it is not empty, else "ORIGIN:LINE:COLUMN".
   TomlReader(std::string origin, std::string fixed) : origin_(std::move(origin)), fixed_(std::move(fixed)) {}
 
   Table table(const toml::table& from, const std::string& path, int depth) const {
@@ -26,7 +26,7 @@ class TomlReader {
     refuse_depth(depth, into.place(), path);
     std::vector<std::pair<const toml::key*, const toml::node*>> entries;
     for (auto&& [key, node] : from) entries.emplace_back(&key, &node);
-    // toml++ keeps keys by name; complaints should come in the order of the file.
+    // toml++ sorts keys by name, but errors should come in the order of the file.
     std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
       return begin(*a.first, *a.second) < begin(*b.first, *b.second);
     });
@@ -56,7 +56,7 @@ class TomlReader {
 
   std::string place(const toml::source_region& region) const {
     if (!fixed_.empty()) return fixed_;
-    // A table that only dotted headers imply has no place of its own in some versions of toml++.
+    // Some versions of toml++ give no place to a table that only dotted headers imply.
     const auto line = std::max<toml::source_index>(region.begin.line, 1);
     const auto column = std::max<toml::source_index>(region.begin.column, 1);
     return fmt::format("{}:{}:{}", origin_, line, column);
@@ -113,9 +113,8 @@ std::string reason(const toml::parse_error& error) {
   return (vowel ? "in an " : "in a ") + text;
 }
 
-// The one value that `text` is from its first to its last character; null where it is none. In a list of its
-// own as well as on a line of its own: neither a comment nor a bracket or line break smuggled in survives
-// both.
+// The single value that all of `text` forms, or null. Parses it both inside a list and on a line of its own:
+// no smuggled comment, bracket or line break survives both.
 toml::array one_value(const std::string& text) {
   const toml::table line = toml::parse("value = " + text);
   toml::table list = toml::parse("value = [" + text + "]");
@@ -129,7 +128,7 @@ bool begins_like_a_value(const std::string& text) {
   return first != std::string::npos && std::string_view("[{\"'").find(text[first]) != std::string_view::npos;
 }
 
-// One line of UTF-8 without control characters: what TOML allows in a comment.
+// Whether `text` is one line of UTF-8 without control characters, which is what TOML allows in a comment.
 bool is_plain_text(const std::string& text) {
   if (text.find('\n') != std::string::npos) return false;
   try {

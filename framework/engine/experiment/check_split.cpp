@@ -24,7 +24,7 @@ void check_spec(const TaskSpec& spec) {
                             fmt::join(read_out, ", "), spec.n_ctx - 1));
 }
 
-// A tensor as the task hands it over.
+// The name of a tensor that a task returned.
 struct Named {
   std::string call, name;  // "split()", "train.labels"
   const torch::Tensor& tensor;
@@ -32,7 +32,7 @@ struct Named {
   std::string text() const { return fmt::format("the task's {} gives {}", call, name); }
 };
 
-// A batch likewise: "train." opens the names of its tensors.
+// The name of a batch: "train." opens the names of its tensors.
 struct Source {
   std::string call, prefix;
 
@@ -46,7 +46,7 @@ std::string shape_text(const torch::Tensor& tensor) {
                      toString(tensor.scalar_type()));
 }
 
-// `meaning`: what the dimensions are, "[batch, n_read]".
+// `meaning`: the names of the dimensions, "[batch, n_read]".
 void check_tensor(const Named& named, torch::Dtype dtype, const std::vector<int64_t>& shape,
                   const std::string& meaning) {
   const torch::Tensor& tensor = named.tensor;
@@ -68,7 +68,7 @@ void check_tensor(const Named& named, torch::Dtype dtype, const std::vector<int6
         dtype == torch::kBool ? "make it so with .to(torch::kBool)" : "make it so with .to(torch::kInt64)");
 }
 
-// One pass over the numbers: it is done for every batch of an endless task.
+// In one pass over the numbers, because every batch of an endless task is checked.
 void check_range(const Named& named, int64_t end, const std::string& bound) {
   const torch::Tensor tensor = named.tensor.contiguous();
   const int64_t* const numbers = tensor.data_ptr<int64_t>();
@@ -135,7 +135,7 @@ void check_sample_shapes(const TaskSpec& spec, int64_t batch_size, const Batch& 
   if (batch.size() != batch_size)
     throw Error(
         fmt::format("the task's sample() gives {} examples; it was asked for {}", batch.size(), batch_size),
-        "make as many as its argument batch_size says");
+        "make as many examples as its argument batch_size says");
 }
 
 void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch) {

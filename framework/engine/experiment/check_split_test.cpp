@@ -1,4 +1,4 @@
-// What a task hands over and does not fit is named, with what to do about it.
+// Errors name a task's bad data and how to mend them.
 #include "engine/experiment/check_split.h"
 
 #include <gtest/gtest.h>

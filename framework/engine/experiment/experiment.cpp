@@ -18,7 +18,7 @@
 namespace orrery::engine {
 namespace {
 
-// The built-in plugins: bin/orrery-core and plugins/ lie side by side, in a build tree and in lib/orrery.
+// The built-in plugins: plugins/ lies beside bin/, both in a build tree and in lib/orrery.
 std::filesystem::path builtin_plugins() {
   std::error_code failed;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
@@ -110,7 +110,7 @@ void Experiment::check_probe(const ProbeChoice& choice) const {
   make_checked(choice, instance);
 }
 
-// The data themselves and not how they were made: another version of the task may make others.
+// Hashes the data themselves, not their parameters: another version of the task may make other data.
 std::string Experiment::hash_setting() const {
   const nlohmann::ordered_json config = nlohmann::ordered_json::parse(to_json(settings_));
   Sha256 hash;

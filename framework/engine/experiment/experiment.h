@@ -1,4 +1,4 @@
-// Everything a config names, made and checked: the task and its data, the model, the probes.
+// Everything that a config names, made and checked: the task and its data, the model, the probes.
 #pragma once
 
 #include <orrery/probe.h>
@@ -19,29 +19,29 @@ namespace orrery::engine {
 /// Loads every plugin: built-in ones, those in ORRERY_PLUGIN_PATH, and `files`.
 std::unique_ptr<Registry> load_plugins(const std::vector<std::string>& files);
 
-/// Looks parameters up in `registry`, and those of models in the framework.
+/// Looks up parameters of tasks and probes in `registry`, and of models in the framework.
 ParametersOf parameters_from(const Registry& registry);
 
-/// Not to be moved: its parts refer to each other.
+/// Cannot be moved: its parts refer to each other. Not thread-safe.
 class Experiment {
  public:
-  /// Makes the task, its data, and the model with random weights of seeds.init, on `device`. Throws as they
-  /// do.
+  /// Makes the task, its data, and the model with random weights drawn from seeds.init, on `device`. Throws
+  /// what they throw. `registry` must outlive the experiment.
   Experiment(const Registry& registry, Settings settings, torch::Device device);
   Experiment(const Experiment&) = delete;
 
-  /// Where [init] names a checkpoint, loads its weights. For a run that begins; one that is opened has
-  /// checkpoints of its own. Throws UsageError where they cannot be read or do not fit.
+  /// If [init] names a checkpoint, loads its weights. Only for a new run; an opened one has checkpoints of
+  /// its own. Throws UsageError if the weights cannot be read or do not fit.
   void load_initial_weights();
 
-  /// Makes these probes and checks that this run can give them what they need.
+  /// Makes these probes and checks that this run can meet their needs.
   void add_probes(const std::vector<ProbeChoice>& choices);
-  /// Throws where add_probes() would; nothing is added.
+  /// Throws if add_probes() would, but adds nothing.
   void check_probe(const ProbeChoice& choice) const;
 
   const Settings& settings() const { return settings_; }
   const Task& task() const { return *task_; }
-  /// Examples of an endless task, checked.
+  /// Checked examples of an endless task.
   Batch sample(int64_t batch_size, torch::Generator rng) const;
   const TaskSpec& spec() const { return spec_; }
   const Structure& structure() const { return structure_; }
@@ -50,21 +50,21 @@ class Experiment {
   const ProbeHost& probe_host() const { return *probe_host_; }
   const std::vector<ProbeInRun>& probes() const { return probes_; }
 
-  /// The seed of the random weights that probes are measured on for their null: -1 - seeds.init. Seeds
-  /// in configs are not negative, so no run begins with these weights.
+  /// The seed of the random weights for the probes' nulls: -1 - seeds.init. Seeds in configs are not
+  /// negative, so no run begins with these weights.
   int64_t null_seed() const { return -1 - settings_.seeds.init; }
-  /// A network as the config describes it, at step 0, drawn from null_seed(). Another `draw` gives another
-  /// (31: of a seed, generators take 32 bits).
+  /// A network as the config describes it, with random weights drawn from null_seed(). Each `draw` gives
+  /// another (shifted by 31, because generators use 32 bits of a seed).
   std::unique_ptr<Model> null_model(int64_t draw = 0) const {
     return make_model_of(null_seed() - (draw << 31));
   }
-  /// Shows `model`, which is like model() but has weights of its own, instead of it.
+  /// A host that shows `model`, which has the architecture of model() and its own weights, to probes.
   ProbeHost probe_host_of(Model& model) const { return {spec_, structure_, split_, model}; }
 
-  /// SHA-256 of what results depend on besides a checkpoint: the kind of model, and the data.
+  /// SHA-256 of the kind of model and the data, on which results depend besides the checkpoint.
   const std::string& setting() const { return setting_; }
 
-  /// {"orrery": ..., "torch": ..., "plugins": ..., "config": ...}: what run.json says of it.
+  /// {"orrery": ..., "torch": ..., "plugins": ..., "config": ...}: its part of run.json.
   nlohmann::ordered_json describe() const;
 
  private:

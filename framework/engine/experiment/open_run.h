@@ -1,4 +1,4 @@
-// The one way to open a stored run: to probe it, to intervene on it, to compare it, to go on with it.
+// The one way to open a stored run, whether to probe, intervene on, compare or resume it.
 #pragma once
 
 #include <memory>
@@ -15,16 +15,16 @@ Settings read_settings(const RunDirectory& run, const Registry& registry,
                        const std::vector<std::string>& overrides = {});
 
 /// The checkpoint that `which` names: "last", a step, or "grokked", the first at or after the first
-/// evaluation with 99 % test accuracy. Throws UsageError, opening with `option` and saying what there is, if
-/// there is none.
+/// evaluation with 99 % test accuracy. If there is none, throws UsageError that opens with `option` and lists
+/// what there is.
 CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& which,
                                  const std::string& option = "--step");
 
 /// Loads the weights of `checkpoint` into the model. Throws Error, naming the file, if they do not fit.
 void load_checkpoint(Experiment& experiment, const CheckpointFile& checkpoint);
 
-/// A run's network as it was at one of its checkpoints. Whatever [init] started it from is not needed: its
-/// weights come from the checkpoint.
+/// A run's network at one of its checkpoints. Does not need the checkpoint that [init] named: the weights
+/// come from the run's own.
 class NetworkAtStep {
  public:
   /// Opens `path` for reading, makes the experiment of its config on the CPU, and loads the checkpoint
@@ -37,7 +37,7 @@ class NetworkAtStep {
   const Experiment& experiment() const { return *experiment_; }
   const CheckpointFile& checkpoint() const { return checkpoint_; }
   int64_t step() const { return checkpoint_.step; }
-  /// "train", "test" or, every input of the task, "grid". Throws UsageError for a grid where there is none.
+  /// The inputs "train", "test" or "grid" (every input of the task). Throws UsageError if there is no grid.
   const Batch& inputs(const std::string& which) const;
 
  private:

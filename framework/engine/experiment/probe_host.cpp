@@ -25,7 +25,7 @@ std::vector<std::string> names_of(const std::vector<Capability>& capabilities) {
   return names;
 }
 
-// Whatever a probe throws costs its own record only.
+// An exception from a probe costs only its own record.
 template <class Action>
 Outcome ask(const ProbeInRun& probe, const char* call, const ProbeListener& listener, Action&& action) {
   Outcome outcome{&probe, {}, {}, {}};
@@ -91,18 +91,18 @@ const Batch& ProbeHost::inputs(Inputs which) const {
 }
 
 std::vector<std::string> ProbeHost::hook_points(const std::vector<std::string>& globs) const {
-  std::set<std::string> names;  // one that two globs match is looked at once
+  std::set<std::string> names;  // each once, even if several globs match it
   for (const std::string& glob : globs)
     for (const HookPoint* point : find_hook_points(model_, glob)) names.insert(point->name());
   return {names.begin(), names.end()};
 }
 
-// By its own needs alone, so that its numbers do not depend on which other probes there are.
+// Depends on the probe's own needs only, so that its numbers do not depend on other probes.
 ProbeHost::Pass ProbeHost::pass_of(const ProbeInRun& probe) const {
   return model_.fast_read_out_keeps(hook_points(probe.needs.activations)) ? Pass::fast : Pass::plain;
 }
 
-// Piece by piece.
+// In pieces, to bound the memory of activations.
 ProbeHost::Seen ProbeHost::forward(const Batch& batch, Pass which,
                                    const std::vector<std::string>& globs) const {
   keep_freed_memory();

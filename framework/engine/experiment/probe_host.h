@@ -1,5 +1,5 @@
-// Shows checkpoints to probes: checks what they need against the run before step 0, then does one forward
-// pass per checkpoint and set of inputs for all of them together; two, where some need the plain pass.
+// Shows checkpoints to probes: checks their needs against the run before step 0, then does one forward pass
+// per checkpoint and set of inputs for all of them together, or two if some need the plain pass.
 #pragma once
 
 #include <orrery/probe.h>
@@ -12,13 +12,13 @@
 
 namespace orrery::engine {
 
-/// A probe of a run, with what the config says about it.
+/// A probe of a run, with its entry in the config.
 struct ProbeInRun {
   std::string label;
   int64_t every = 0;               ///< only checkpoints whose step is a multiple; 0: all
   std::string reference = "last";  ///< "last", "self" or "step:N", for probes that need one
   Probe* probe = nullptr;
-  Needs needs;
+  Needs needs;                            ///< as declared when the probe was added
   std::string plugin = {}, version = {};  ///< for the provenance of its results
   Values parameters = {};
 
@@ -27,12 +27,12 @@ struct ProbeInRun {
   bool waits() const { return needs.reference && reference != "self"; }
 };
 
-/// What one probe said of one checkpoint: a record, or why there is none.
+/// What one probe recorded at one checkpoint, or why it recorded nothing.
 struct Outcome {
   const ProbeInRun* probe;
   Record record;
-  std::string error, hint;  ///< error is empty where the record is good
-  bool unusable = false;    ///< it failed on its reference, so there is no use in asking it again
+  std::string error, hint;  ///< `error` is empty if the record is good
+  bool unusable = false;    ///< it failed on its reference, so do not ask it again
   bool ok() const { return error.empty(); }
 };
 
@@ -44,32 +44,33 @@ struct ProbeListener {
   std::function<void(const Outcome& outcome)> ended = [](const Outcome&) {};
 };
 
-/// What a probe that needs a reference compares with: the checkpoint it was fitted to before, or the very one
-/// that it measures (a provisional answer, while the run is still trained).
+/// The reference of a probe that needs one: the checkpoint it was fitted to before, or the very one it
+/// measures (a provisional answer, while training goes on).
 enum class Reference { fitted, this_checkpoint };
 
 class ProbeHost {
  public:
-  /// All outlive the host.
+  /// All arguments must outlive the host.
   ProbeHost(const TaskSpec& spec, const Structure& structure, const Split& split, Model& model);
 
-  /// Throws orrery::UsageError, saying what is missing, if this run cannot give the probe what it needs.
+  /// Throws orrery::UsageError, saying what is missing, if this run cannot meet the probe's needs.
   void check(const ProbeInRun& probe) const;
 
-  /// Measures the model as it is now.
+  /// Measures the model with its present weights. Shows logits and activations on the CPU, whatever
+  /// the device of the model.
   std::vector<Outcome> measure(int64_t step, const std::vector<const ProbeInRun*>& probes,
                                Reference reference, const ProbeListener& listener = {}) const;
-  /// Lets the probes look at the model as their reference; those that fail are unusable.
+  /// Fits the probes to the model as their reference; those that fail are unusable.
   std::vector<Outcome> fit(int64_t step, const std::vector<const ProbeInRun*>& probes,
                            const ProbeListener& listener = {}) const;
 
  private:
-  struct Seen {  // what a forward pass gave
+  struct Seen {  // the result of a forward pass
     torch::Tensor logits;
     ActivationCache cache;
   };
   enum class Pass { plain, fast };
-  using Look = std::pair<Inputs, Pass>;  // at what, and how
+  using Look = std::pair<Inputs, Pass>;  // which inputs, by which pass
 
   const Batch& inputs(Inputs which) const;
   std::map<Look, Seen> look(const std::vector<const ProbeInRun*>& probes) const;
@@ -86,8 +87,8 @@ class ProbeHost {
   Model& model_;
 };
 
-/// What the probes conclude from `curves`: each gets those that it asked for. It fails where one of its globs
-/// matches none.
+/// Asks the probes for conclusions from `curves`, giving each those it asked for. A probe fails if one of its
+/// globs matches no curve.
 std::vector<Outcome> conclude(const std::vector<const ProbeInRun*>& probes, const std::vector<Curve>& curves,
                               const ProbeListener& listener = {});
 

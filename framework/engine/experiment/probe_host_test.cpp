@@ -86,7 +86,7 @@ TEST_F(ObserverTest, OnePassServesAllProbesOfOneInputSet) {
   EXPECT_EQ(forwards, 3);
 }
 
-// What the read-out pass comes by is taken from there; a probe that asks for more makes it the plain pass.
+// Activations that the fast pass keeps come from it; a probe that asks for more gets the plain pass.
 TEST_F(ObserverTest, TheReadOutPassShowsWhatThePlainOneDoes) {
   std::vector<torch::Tensor> logits, post;
   const auto keep = [&](const Observation& seen, Recorder&) {

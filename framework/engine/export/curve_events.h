@@ -10,16 +10,15 @@
 
 namespace orrery::engine {
 
-/// Where event files go, unless somebody says otherwise.
+/// The default folder for event files.
 std::filesystem::path events_folder(const RunDirectory& run);
 
-/// By step, every column of metrics.jsonl and every scalar of probes, as probe/LABEL/NAME, whose name is
-/// `wanted`. Throws orrery::Error where the run's files are damaged.
+/// By step, the columns of metrics.jsonl and the scalars of probes (as probe/LABEL/NAME) whose name is
+/// `wanted`. Throws orrery::Error if the run's files are damaged.
 std::map<int64_t, tensorboard::Scalars> curve_points(
     const RunDirectory& run, const std::function<bool(const std::string& name)>& wanted);
 
-/// The bytes of an event file with these. Wall times are those of the sessions in run.json: a step's share of
-/// its session.
+/// The bytes of an event file with these points. Wall times are interpolated within the sessions in run.json.
 std::string curve_events(const RunDirectory& run, const std::function<bool(const std::string& name)>& wanted);
 
 }  // namespace orrery::engine

@@ -39,8 +39,8 @@ std::vector<fs::path> event_files(const fs::path& folder) {
   return found;
 }
 
-// Readers go through the files in the order of their names, and so must the sessions of a run: each has a
-// second of its own, even where two begin within one or the clock was wrong.
+// Readers take the files in the order of their names, so each session of a run needs a later second than the
+// one before, even if two begin within one second or the clock was wrong.
 fs::path new_path(const fs::path& folder, const std::string& ending) {
   auto seconds = static_cast<int64_t>(now());
   for (const fs::path& other : event_files(folder)) {
@@ -95,7 +95,7 @@ void replace_event_file(const fs::path& folder, const std::string& ending, const
   make_folder(folder);
   const std::vector<fs::path> before = event_files(folder);
   write_file(new_path(folder, ending), bytes);
-  std::error_code ignored;  // one that stays shows its points twice; no reason to fail
+  std::error_code ignored;  // a file that stays shows its points twice; not worth failing over
   for (const fs::path& other : before)
     if (other.extension() == "." + ending) fs::remove(other, ignored);
 }

@@ -14,7 +14,7 @@ std::string little_endian(Unsigned number) {
   return bytes;
 }
 
-// The wire types of protocol buffers, as far as events need them.
+// The wire types of protocol buffers that events need.
 class Message {
  public:
   Message& add(int field, int64_t number) {
@@ -50,7 +50,7 @@ class Message {
   std::string bytes_;
 };
 
-// The numbers of the fields in the .proto files.
+// The field numbers of the .proto files.
 namespace event {
 constexpr int wall_time = 1, step = 2, file_version = 3, summary = 5, session_log = 7;
 }

@@ -9,7 +9,7 @@
 
 namespace orrery::engine {
 
-// Of whole runs and of runs that are still trained: what there is.
+// Works on finished runs and on runs in training: exports what there is.
 void export_curves(const RunDirectory& run, const std::string& out, Reporter& reporter) {
   const std::filesystem::path folder = out.empty() ? events_folder(run) : std::filesystem::path(out);
   if (tensorboard::has_event_files(folder))

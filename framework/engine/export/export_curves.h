@@ -8,8 +8,8 @@
 
 namespace orrery::engine {
 
-/// Writes an event file with every metric and every scalar of probes into the folder `out`; empty:
-/// tensorboard/ in the run. Throws orrery::UsageError where event files lie there already.
+/// Writes an event file with every metric and every scalar of probes into the folder `out`; if that is empty,
+/// into tensorboard/ in the run. Throws orrery::UsageError if the folder has event files already.
 void export_curves(const RunDirectory& run, const std::string& out, Reporter& reporter);
 
 }  // namespace orrery::engine

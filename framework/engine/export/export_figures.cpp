@@ -19,8 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What lies between `before`, from `at` on, and the next `after`, behind which `at` then is. Nothing if it is
-// not there.
+// The text between the first `before` from `at` on and the next `after`; moves `at` past that. Nothing if
+// either is missing.
 std::optional<std::string_view> next_between(std::string_view text, std::string_view before,
                                              std::string_view after, size_t& at) {
   const size_t begin = text.find(before, at);
@@ -31,7 +31,7 @@ std::optional<std::string_view> next_between(std::string_view text, std::string_
   return text.substr(begin + before.size(), end - begin - before.size());
 }
 
-// Name and bytes of each image that the page holds after it has drawn them (page/report_export.js).
+// The name and bytes of each image that the page holds once it has drawn them (page/report_export.js).
 std::vector<std::pair<std::string, std::vector<std::byte>>> images_in(const std::string& html) {
   size_t at = 0;
   const auto count = next_between(html, "data-exported=\"", "\"", at);
@@ -51,7 +51,7 @@ std::vector<std::pair<std::string, std::vector<std::byte>>> images_in(const std:
   return images;
 }
 
-// Names come from probes.
+// Figure names come from probes, so make them safe as file names.
 std::string safe_name(const std::string& name) {
   std::string safe;
   for (const char c : name)
@@ -65,7 +65,7 @@ void export_figures(const FigureExport& wanted, const Registry& registry, Report
   const RunDirectory run = RunDirectory::open(wanted.run, RunDirectory::Access::read);
   const fs::path browser = find_browser();
   ReportChoices choices = report_choices(registry, run);
-  choices.byte_budget = size_t{1} << 30;  // nothing is left out of a paper
+  choices.byte_budget = size_t{1} << 30;  // images for a paper are not thinned out
   if (const std::vector<int64_t> there = recorded_steps(run); !there.empty())
     choices.steps = StepChoice::parse(wanted.steps.empty() ? "last" : wanted.steps, "--steps")
                         .choose(there, run.root().string());

@@ -1,4 +1,4 @@
-// The figures of a report as images, drawn by a browser.
+// Exports the figures of a report as images, drawn by a browser.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ struct FigureExport {
   std::string steps;   ///< as --steps of `orrery probe`; empty: the last
 };
 
-/// Throws orrery::Error where no browser is found or it fails.
+/// Throws orrery::Error if no browser is found or it fails.
 void export_figures(const FigureExport& wanted, const Registry& registry, Reporter& reporter);
 
 }  // namespace orrery::engine

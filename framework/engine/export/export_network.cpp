@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using safetensors::TensorView;
 
-// The rows of `left` and `right` joined one by one, along the last dimension.
+// Concatenates `left` and `right` along the last dimension.
 std::vector<std::byte> join_rows(const TensorView& left, const TensorView& right) {
   const size_t width = left.shape.back() * size_of(left.dtype),
                more = right.shape.back() * size_of(right.dtype);
@@ -29,7 +29,7 @@ std::vector<std::byte> join_rows(const TensorView& left, const TensorView& right
   return joined;
 }
 
-// Puts back the output columns that an import set aside. `kept` owns the new data.
+// Puts back the output columns that an import dropped. `kept` owns the new data.
 void add_outputs(std::vector<TensorView>& tensors, const fs::path& file,
                  std::vector<std::vector<std::byte>>& kept) {
   const safetensors::File dropped(file);
@@ -55,7 +55,7 @@ const char* to_string(NetworkFormat format) {
 void export_network(const RunDirectory& run, const NetworkExport& wanted, Reporter& reporter) {
   std::error_code ignored;
   if (fs::exists(wanted.out, ignored))
-    throw UsageError(wanted.out.string() + ": this is there already, and an export overwrites nothing",
+    throw UsageError(wanted.out.string() + ": exists already, and an export never overwrites",
                      "choose another --out, or delete it first");
   const CheckpointFile& checkpoint = wanted.checkpoint;
   const safetensors::File file(checkpoint.path);

@@ -1,4 +1,4 @@
-// A checkpoint as a file for PyTorch, or as safetensors with the names of its weights.
+// Exports a checkpoint for PyTorch, or as safetensors with the names of its weights.
 #pragma once
 
 #include <filesystem>
@@ -16,10 +16,10 @@ struct NetworkExport {
   CheckpointFile checkpoint;
   std::filesystem::path out;
   NetworkFormat format;
-  bool all_outputs = false;  ///< also the output columns that an import dropped
+  bool all_outputs = false;  ///< also write the output columns that an import dropped
 };
 
-/// Throws orrery::UsageError where `out` exists: an export overwrites nothing.
+/// Throws orrery::UsageError if `out` exists: an export never overwrites.
 void export_network(const RunDirectory& run, const NetworkExport& wanted, Reporter& reporter);
 
 }  // namespace orrery::engine

@@ -161,7 +161,7 @@ TEST(EventFile, names_are_in_the_order_of_writing) {
     whole();
     EXPECT_TRUE(last().string().ends_with(".waiting")) << last();
   }
-  // Whoever set the clock back finds files of the future.
+  // After the clock was set back, existing files lie in the future.
   write_file(folder / "events.out.tfevents.9000000000.elsewhere.0", "");
   const EventFile live(folder.path(), 7);
   whole();

@@ -15,7 +15,7 @@ bool is_number(const std::string& name) {
   return std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); });
 }
 
-// "(a b) c" with every bracket a word of its own.
+// "(a b) c" as words, each bracket a word of its own.
 std::string spaced(const std::string& text) {
   std::string result;
   for (const char c : text) result += c == '(' || c == ')' ? fmt::format(" {} ", c) : std::string(1, c);
@@ -47,9 +47,9 @@ Axes::Axes(const std::string& text) : text_(text) {
     }
     const bool good =
         std::all_of(word.begin(), word.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
-    if (!good || word.size() > 30) refuse(fmt::format("\"{}\" is no name", word));
+    if (!good || word.size() > 30) refuse(fmt::format("\"{}\" is not a name", word));
     if (is_number(word) && (!open || word.size() > 4 || std::stoi(word) < 1))
-      refuse(fmt::format("{}: a number of parts stands in brackets, with what it divides", word));
+      refuse(fmt::format("{}: a number of parts belongs in brackets, with the axes it divides", word));
     if (!seen.insert(is_number(word) ? "#" : word).second) refuse(fmt::format("\"{}\" comes twice", word));
     if (!open) dimensions_.emplace_back();
     dimensions_.back().push_back(word);
@@ -83,7 +83,7 @@ std::optional<Sizes> Axes::solve(const std::vector<int64_t>& shape, const Sizes&
       if (size < 0)
         open.push_back(name);
       else if (size == 0 || rest % size != 0)
-        open.resize(2);  // it does not divide: nothing follows
+        open.resize(2);  // does not divide, so nothing follows
       else
         rest /= size;
     }

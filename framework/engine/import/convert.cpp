@@ -16,12 +16,12 @@ namespace orrery::engine {
 
 torch::Tensor as_tensor(const pickle::StoredTensor& stored) {
   using pickle::Dtype;
-  // In the order of Dtype. A bool other than 0 and 1 is undefined behaviour in C++, and files may hold any
-  // byte.
+  // In the order of Dtype. Bools are read as bytes: a bool other than 0 and 1 is undefined behaviour in C++,
+  // and a file may hold any byte.
   static constexpr torch::ScalarType types[] = {
       torch::kDouble, torch::kFloat, torch::kHalf, torch::kBFloat16, torch::kLong,
       torch::kInt,    torch::kShort, torch::kChar, torch::kByte,     torch::kByte};
-  // Only the bytes that the tensor reaches, copied: in a file they may lie at any address.
+  // Copies the bytes that the tensor reaches, because in the file they may be misaligned.
   int64_t last = 0;
   for (size_t i = 0; i < stored.shape.size(); ++i) {
     if (stored.shape[i] == 0) last = -1;
@@ -99,7 +99,7 @@ class Conversion {
     return names;
   }
 
-  // Where the model has an axis, its size is the one that is expected in the file.
+  // The file must have the model's size of every axis that the model has.
   void use_model_sizes() {
     const auto file_classes = sizes_.find("d_vocab_out");
     if (file_classes != sizes_.end()) file_classes_ = file_classes->second;
@@ -110,7 +110,7 @@ class Conversion {
           for (const auto& [axis, size] : solved.value_or(Sizes{})) sizes_[axis] = size;
         }
     classes_ = sizes_.contains("d_vocab_out") ? sizes_["d_vocab_out"] : 0;
-    // Published networks often have an output for every token; those that are no classes come last.
+    // Published networks often have an output for every token; tokens that are not classes come last.
     if (classes_ < file_classes_ && file_classes_ <= d_vocab_) sizes_["d_vocab_out"] = file_classes_;
   }
 
@@ -127,7 +127,7 @@ class Conversion {
             "whether the MLPs do so too is not known, and their activation functions need not scale");
   }
 
-  // What folding residual_factor multiplies this weight by.
+  // The factor by which folding residual_factor multiplies this weight.
   double fold(const std::string& pattern, int64_t layer) const {
     const double c = layout_.residual_factor;
     if (c == 1) return 1;
@@ -151,7 +151,7 @@ class Conversion {
     const bool unknown = expected == expected_.end();
     if (unknown && is_bias(ours) && one.rule && all_zero(*one.tensor)) return zero_.push_back(*one.name);
     if (unknown) return wrong(fmt::format("{}: unexpected, the model has no such weight", *one.name));
-    refused_.insert(ours);  // unless all is well below: it is said once what is wrong
+    refused_.insert(ours);  // so that it is not also reported as missing
     if (!shape_fits(one, expected->second)) return;
     if (one.tensor->dtype > pickle::Dtype::BF16)
       return wrong(fmt::format("{}: its entries are {}, expected floating-point numbers", *one.name,
@@ -182,7 +182,7 @@ class Conversion {
     return factor == 1 ? tensor : tensor * factor;
   }
 
-  // Keeps the task's classes, and sets the other columns aside.
+  // Keeps the task's classes, and moves the other columns to `unused`.
   torch::Tensor narrow(const std::string& name, torch::Tensor tensor) {
     if (!is_output(name) || tensor.size(-1) <= classes_) return tensor;
     const int64_t extra = tensor.size(-1) - classes_;
@@ -195,7 +195,7 @@ class Conversion {
     return tensor.narrow(-1, 0, classes_).contiguous();
   }
 
-  // A weight of the model that the file does not have. A bias of a kind that it has nowhere is zero.
+  // A weight of the model that the file lacks. A kind of bias that the file has nowhere is zero.
   void fill(const std::string& name, const std::vector<int64_t>& shape) {
     for (const WeightRule& rule : layout_.rules) {
       const auto layer = layer_in(rule.name, name);
@@ -222,7 +222,7 @@ class Conversion {
   const std::string& where_;
   const StoredTensors& tensors_;
   std::vector<Matched> matched_;
-  Sizes sizes_;  // of the axes in the file
+  Sizes sizes_;  // the file's axes
   std::map<std::string, std::vector<int64_t>> expected_;
   std::map<std::string, torch::Tensor> made_;
   std::set<std::string> refused_;

@@ -26,17 +26,17 @@ namespace {
 namespace fs = std::filesystem;
 using json = nlohmann::ordered_json;
 
-// A new run that appears under its name only when it is complete, and otherwise leaves nothing.
+// A new run that appears under its name only once it is complete; if it never is, leaves nothing behind.
 class RunInTheMaking {
  public:
   explicit RunInTheMaking(fs::path path) : path_(std::move(path)) {
     std::error_code ignored;
     if (fs::exists(path_, ignored) && !(fs::is_directory(path_, ignored) && fs::is_empty(path_, ignored)))
-      throw UsageError(path_.string() + ": this is there already, and a new run overwrites nothing",
+      throw UsageError(path_.string() + ": exists already, and a new run never overwrites",
                        "choose another --out");
-    const fs::path clean = (path_ / "").parent_path();  // without a slash at its end
+    const fs::path clean = (path_ / "").parent_path();  // without a trailing slash
     temporary_ = clean.parent_path() / fmt::format(".{}.importing-{}", clean.filename().string(), ::getpid());
-    fs::remove_all(temporary_, ignored);  // of a process that was killed
+    fs::remove_all(temporary_, ignored);  // left by a killed process
     run_.emplace(RunDirectory::create(temporary_));
   }
   ~RunInTheMaking() {
@@ -68,7 +68,7 @@ Layout choose_layout(const ImportRequest& request, const StoredTensors& tensors)
   return request.layout.empty() ? detect_layout(tensors, request.file) : find_layout(request.layout);
 }
 
-// The config; what its [model] leaves out is read off the network.
+// The config, with what its [model] omits read off the network.
 Settings read_config(const ImportRequest& request, const Registry& registry, const Values& shapes) {
   const Document document = Document::load(request.config, request.overrides);
   const Table model = document.root().table("model");
@@ -86,8 +86,8 @@ bool normalises(const Settings& settings) {
   return found != settings.model.parameters.end() && found->second != Value(std::string("none"));
 }
 
-// What `orrery train` would have written of this moment, and the scores on every possible input: a published
-// network was not trained on our split.
+// The metrics that `orrery train` would have written, and the scores on every possible input, because a
+// published network was not trained on our split.
 class Scores {
  public:
   explicit Scores(Experiment& experiment)
@@ -147,10 +147,10 @@ void note_networks(const ImportRequest& request, const FoundNetworks& found, con
   if (!found.others.empty())
     reporter.note(fmt::format("not taken: {} (choose with --key)", fmt::join(found.others, ", ")));
   if (found.steps_from.empty())
-    reporter.note("the file does not say after which step its networks are; they are numbered from 0");
+    reporter.note("the file does not tell the steps of its networks, so they are numbered from 0");
 }
 
-// Where the weights of `network` go, and what of it has no place in the model.
+// Writes the weights of `network`, and separately those that have no place in the model.
 Converted store(const FoundNetwork& network, const ImportRequest& request, const Layout& layout,
                 Experiment& experiment, RunDirectory& run) {
   const std::string where =
@@ -193,7 +193,7 @@ std::optional<fs::path> import_run(const Registry& registry, const ImportRequest
     const Converted converted = store(network, request, layout, experiment, run);
     const Metrics metrics = scores.metrics();
     run.metrics().append(metrics_line(network.step, metrics));
-    if (networks.empty()) {  // what holds for the first holds for all
+    if (networks.empty()) {  // the notes on the first hold for all
       note_networks(request, found, layout, reporter);
       for (const std::string& text : converted.notes) reporter.note(text);
       notes = converted.notes;

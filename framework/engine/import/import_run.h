@@ -1,4 +1,4 @@
-// A run made out of a published network.
+// Makes a run from a published network.
 #pragma once
 
 #include <filesystem>
@@ -12,18 +12,17 @@
 namespace orrery::engine {
 
 struct ImportRequest {
-  std::string file;    ///< a file of torch.save, or safetensors
-  std::string config;  ///< the config with the network's [task]; [model] may leave out what shapes tell
+  std::string file;    ///< written by torch.save, or safetensors
+  std::string config;  ///< the config with the network's [task]; [model] may omit what the shapes tell
   std::string out;     ///< the run's directory; empty: runs/NAME-TIME
-  std::string key, steps_key, layout, map;  ///< as the options of `orrery import`; empty: found out
+  std::string key, steps_key, layout, map;  ///< the options of `orrery import`; empty: detected
   std::vector<std::string> overrides;       ///< of the config
-  int64_t step = -1;                        ///< of the network, where the file does not say; -1: not given
+  int64_t step = -1;                        ///< the network's step if the file does not tell; -1: not given
 };
 
 /// Converts the networks of the file to checkpoints of a new run, and scores each on the task's data. Returns
-/// the run's directory, or nothing where the reporter asked to stop. Whatever fails or stops it, nothing is
-/// left behind. Throws orrery::UsageError and orrery::Error, saying what is wrong with the request or the
-/// file.
+/// the run's directory, or nothing if the reporter asked to stop. Leaves nothing behind if it fails or stops.
+/// Throws orrery::UsageError and orrery::Error, saying what is wrong with the request or the file.
 std::optional<std::filesystem::path> import_run(const Registry& registry, const ImportRequest& request,
                                                 Reporter& reporter);
 

@@ -15,7 +15,7 @@
 namespace orrery::engine {
 namespace {
 
-// The rules of a transformer with other names or axes in the file.
+// The rules of a transformer whose names or axes differ in the file.
 Layout changed(std::string name, std::vector<WeightRule> changes) {
   Layout layout{std::move(name), transformer_rules(), {"*.attn.mask", "*.attn.IGNORE"}};
   for (WeightRule& change : changes)
@@ -35,7 +35,7 @@ std::vector<WeightRule> progress_measures(const std::string& attn) {
           {"blocks.{layer}.mlp.W_out", "blocks.{layer}.mlp.W_out", "d_model d_mlp"}};
 }
 
-// Its induction heads: layers without MLPs, each of which adds the residual stream twice.
+// The same code's induction heads: layers without MLPs, each of which adds the residual stream twice.
 Layout induction(const std::string& attn) {
   Layout layout = changed("progress_measures_induction", progress_measures(attn));
   layout.ignored.push_back("attn_blocks.*.mask");
@@ -114,7 +114,7 @@ Layout detect_layout(const StoredTensors& tensors, const std::string& where) {
     if (first_like(tensors, std::string(attn) + "W_O")) return induction(attn);
   if (const auto* W_O = first_like(tensors, "blocks.{layer}.attn.W_O"))
     return find_layout(W_O->second.shape.size() == 2 ? "progress_measures" : "transformer_lens");
-  // The weights of our own MLPs.
+  // The weights of our mlp models.
   for (const char* name : {"mlp.W_in", "mlp.W_in_a"})
     if (first_like(tensors, name)) return find_layout("as_is");
   std::vector<std::string> names;
@@ -123,8 +123,7 @@ Layout detect_layout(const StoredTensors& tensors, const std::string& where) {
     names.resize(12);
     names.push_back("...");
   }
-  throw UsageError(fmt::format("{}: its tensors have the names of no layout known here: {}", where,
-                               fmt::join(names, ", ")),
+  throw UsageError(fmt::format("{}: its tensors match no known layout: {}", where, fmt::join(names, ", ")),
                    "say which weight is which in a small file, --map FILE; `orrery import --help` shows one");
 }
 

@@ -53,7 +53,7 @@ std::optional<int64_t> layer_in(const std::string& pattern, const std::string& n
   const std::string digits = name.substr(before.size(), name.size() - before.size() - after.size());
   int64_t layer = -1;
   const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), layer);
-  // Only as we would write it: "blocks.00" is another name.
+  // Only in canonical spelling: "blocks.00" is a different name.
   if (failure != std::errc() || layer < 0 || layer > 9999 || std::to_string(layer) != digits) return {};
   return layer;
 }
@@ -90,7 +90,7 @@ std::optional<RuleAxes> axes_of(const WeightRule& rule) {
   const size_t arrow = rule.axes.find("->");
   if (arrow == std::string::npos && !known)
     throw UsageError(fmt::format("weight \"{}\": the axes of this weight have no names", rule.name),
-                     "say how they are to come out: axes = \"rows columns -> columns rows\"");
+                     "say how to rearrange them: axes = \"rows columns -> columns rows\"");
   RuleAxes axes{Axes(rule.axes.substr(0, arrow)),
                 arrow == std::string::npos ? *known : Axes(rule.axes.substr(arrow + 2))};
   std::vector<std::string> from = axes.file.names(), to = axes.ours.names();
@@ -98,8 +98,8 @@ std::optional<RuleAxes> axes_of(const WeightRule& rule) {
   std::sort(to.begin(), to.end());
   if (from != to || axes.ours.parts() != 1)
     throw UsageError(
-        fmt::format("weight \"{}\": the axes \"{}\" are to become \"{}\", but do not hold the same",
-                    rule.name, axes.file.text(), axes.ours.text()),
+        fmt::format("weight \"{}\": the axes \"{}\" cannot become \"{}\", which have other names", rule.name,
+                    axes.file.text(), axes.ours.text()),
         "every axis of the weight comes once, in the file's order, joined ones in brackets");
   if (rule.part >= axes.file.parts())
     throw UsageError(fmt::format("weight \"{}\": part {} of {}", rule.name, rule.part, axes.file.parts()),
@@ -120,7 +120,7 @@ std::vector<Matched> match(const StoredTensors& tensors, const Layout& layout) {
   return all;
 }
 
-// Twice: axes that are joined are solved with those that stand alone somewhere.
+// In two passes: joined axes are solved with the sizes of those that stand alone somewhere.
 Sizes sizes_in(const std::vector<Matched>& matched, const Layout& layout) {
   Sizes sizes;
   for (int round = 0; round < 2; ++round) {

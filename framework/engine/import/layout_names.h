@@ -1,4 +1,4 @@
-// Inside the import room only: names with "{layer}" in them, and the axes of our weights.
+// Private to the import room: names with "{layer}" in them, and the axes of our weights.
 #pragma once
 
 #include <optional>
@@ -8,32 +8,33 @@
 
 namespace orrery::engine {
 
-/// What stands for "{layer}" where `name` fits `pattern`: a layer's number, or -1 for a pattern without one.
-/// Nothing where it does not fit.
+/// Matches `name` with `pattern` and returns the number at "{layer}", or -1 for a pattern without one.
+/// Nothing if it does not match.
 std::optional<int64_t> layer_in(const std::string& pattern, const std::string& name);
 /// `pattern` with the number of a layer; the pattern itself for -1.
 std::string with_layer(const std::string& pattern, int64_t layer);
 
-/// The axes of a transformer's weight ("blocks.{layer}.attn.W_Q"); null where it is none.
+/// The axes of a transformer's weight ("blocks.{layer}.attn.W_Q"); null if it is not one.
 const Axes* axes_of_ours(const std::string& pattern);
-/// All weights a transformer may have, in the file as in ours.
+/// All weights a transformer may have, with the same names and axes in the file as in ours.
 const std::vector<WeightRule>& transformer_rules();
 
-/// The axes in the file and in ours; nothing where neither is named. Throws orrery::UsageError where they do
-/// not fit each other.
+/// The axes in the file and in ours; nothing if neither are named. Throws orrery::UsageError if they do not
+/// fit each other.
 struct RuleAxes {
   Axes file, ours;
 };
 std::optional<RuleAxes> axes_of(const WeightRule& rule);
 
-/// A tensor of the file with the rule it falls under.
+/// A tensor of the file with the rule that matches it.
 struct Matched {
   const WeightRule* rule;  ///< null: none
   int64_t layer;           ///< -1 for a rule without one
   const std::string* name;
   const pickle::StoredTensor* tensor;
 };
-/// A tensor that several rules take its parts from comes several times. Ignored ones are left out.
+/// Matches tensors with rules, leaving out ignored ones. A tensor whose parts several rules take comes
+/// several times.
 std::vector<Matched> match(const StoredTensors& tensors, const Layout& layout);
 
 /// The sizes of axes that most tensors agree on.

@@ -238,7 +238,7 @@ TEST(Layout, a_network_of_another_task_is_refused) {
   });
   expect_holds(said, "embed.W_E: shape [4, 6], expected [4, 8] (d_model d_vocab)");
   expect_holds(said, "unembed.W_U: shape [4, 6], expected [4, 7] (d_model d_vocab_out)");
-  // More outputs than tokens are no spare ones.
+  // More outputs than tokens are not spare outputs.
   const TaskSpec fewer = {.d_vocab = 6, .d_vocab_out = 3, .n_ctx = 3, .read_out = {2}};
   expect_holds(error_of([&] {
                  convert(tensors, find_layout("progress_measures"), *small_model(small, fewer), 5, false,
@@ -251,7 +251,7 @@ TEST(Layout, names_nobody_knows_ask_for_a_map) {
   Made made;
   made.add("encoder.weight", torch::ones({2, 2}));
   const std::string said = error_of([&] { detect_layout(made.tensors, "x.pth"); });
-  expect_holds(said, "x.pth: its tensors have the names of no layout known here: encoder.weight");
+  expect_holds(said, "x.pth: its tensors match no known layout: encoder.weight");
   expect_holds(said, "--map");
   expect_holds(error_of([] { find_layout("transformer_lense"); }), "did you mean \"transformer_lens\"?");
 }
@@ -314,11 +314,11 @@ TEST(Map, mistakes_are_shown_where_they_are) {
   const std::string weight = "[[weight]]\nname = \"embed.W_E\"\n";
   expect_holds(said("[[weight]]\nfrom = \"a\""), "name");
   expect_holds(said(weight + "axis = \"d_model d_vocab\""), "did you mean \"axes\"?");
-  expect_holds(said(weight + "axes = \"d_model d_voc\""), "do not hold the same");
+  expect_holds(said(weight + "axes = \"d_model d_voc\""), "which have other names");
   expect_holds(said(weight + "axes = \"(d_model d_vocab\""), "brackets that do not match");
   expect_holds(said(weight + "axes = \"d_model d_vocab d_model\""), "comes twice");
   expect_holds(said(weight + "axes = \"(2 d_model) d_vocab\"\npart = 2"), "part 2 of 2");
-  expect_holds(said(weight + "axes = \"2 d_model d_vocab\""), "stands in brackets");
+  expect_holds(said(weight + "axes = \"2 d_model d_vocab\""), "belongs in brackets");
   expect_holds(said(weight + "from = \"{layer}.E\""), "{layer}");
   expect_holds(said(weight + weight), "comes twice");
   expect_holds(said("[[weight]]\nname = \"mlp.W_in\"\naxes = \"a b\""), "-> columns rows");

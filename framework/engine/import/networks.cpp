@@ -23,12 +23,12 @@ using pickle::StoredTensor;
 
 constexpr int max_nesting = 4;
 
-// A place in the file: an object, what holds it, and how one gets there.
+// A place in the file: an object, its holder, and the path to it.
 struct Place {
   std::string key;
   Ref object = nullptr;
-  Ref holder = nullptr;        // the dict it is in, itself or the list it is an item of
-  const List* list = nullptr;  // that list, and where in it
+  Ref holder = nullptr;        // the dict that holds it, or holds the list it is in
+  const List* list = nullptr;  // that list, and the index in it
   size_t index = 0;
 };
 
@@ -46,7 +46,7 @@ std::string key_list(const Dict& dict) {
   return fmt::format("{}", fmt::join(keys, ", "));
 }
 
-// Whole numbers: in a list, or in a tensor or array of one dimension.
+// Integers, from a list or from a tensor or array of one dimension.
 std::optional<std::vector<int64_t>> whole_numbers(Ref object) {
   std::vector<int64_t> values;
   if (const List* list = object->as<List>()) {
@@ -115,7 +115,7 @@ bool Finder::is_series(Ref object) {
          });
 }
 
-// "state_dicts[12]", "a.b": a key of a dict may hold dots itself, so the longest that fits is taken.
+// "state_dicts[12]", "a.b". A key of a dict may itself contain dots, so the longest match wins.
 Place Finder::at(const std::string& key) const {
   Place place{"", root_, root_};
   std::string_view rest = key;
@@ -159,7 +159,7 @@ void Finder::collect(const Place& place, int depth, std::vector<Place>& found, s
     return;
   }
   const Dict* dict = place.object->as<Dict>();
-  if (!dict || place.object->find("param_groups")) return;  // an optimiser's state
+  if (!dict || place.object->find("param_groups")) return;  // the latter is an optimiser's state
   for (const auto& [key, value] : dict->entries)
     if (const auto* text = key->as<std::string>())
       collect({joined(place.key, *text), value, place.object}, depth + 1, found, seen);
@@ -197,7 +197,7 @@ std::vector<int64_t> Finder::steps_at(const std::string& key, size_t count) cons
   return *steps;
 }
 
-// Steps under a name that people give them, beside the networks.
+// Steps beside the networks, under one of the usual names.
 std::optional<std::pair<std::string, std::vector<int64_t>>> Finder::usual_steps(const Place& place,
                                                                                 size_t count) const {
   const size_t listed = place.list ? place.list->items.size() : count;
@@ -221,7 +221,7 @@ FoundNetworks Finder::networks(const Place& place, const std::string& steps_key)
   if (is_network(place.object)) {
     found.networks.push_back({place.key, 0, place.object});
   } else if (!is_series(place.object)) {
-    refuse(place.key.empty() ? "it holds no network" : fmt::format("\"{}\" is no network", place.key),
+    refuse(place.key.empty() ? "it holds no network" : fmt::format("\"{}\" is not a network", place.key),
            fmt::format("expected a dict of tensors by name, or a list of them; found {}",
                        by_step ? key_list(*by_step) : place.object->describe()));
   } else if (by_step) {

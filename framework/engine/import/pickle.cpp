@@ -15,7 +15,7 @@
 namespace orrery::engine::pickle {
 namespace {
 
-// Bounds on memory: an object may take one byte of the file, and a call that copies may take six.
+// Bounds on memory: one byte of the file can make an object, and six can make a call that copies.
 constexpr size_t max_objects = 10'000'000;
 constexpr uint64_t max_copied = 256 << 20;
 
@@ -140,7 +140,7 @@ class Machine {
   }
   uint64_t index_line() {
     const auto index = parse_integer(line());
-    if (!index || *index < 0) malformed("an index that is no number");
+    if (!index || *index < 0) malformed("an index that is not a number");
     return static_cast<uint64_t>(*index);
   }
 
@@ -158,7 +158,7 @@ class Machine {
     try {
       push(std::stod(text));
     } catch (const std::exception&) {
-      malformed("a real that is no number");
+      malformed("a real that is not a number");
     }
   }
   void long_bytes(uint64_t size) {
@@ -188,7 +188,7 @@ class Machine {
   void stack_global() {
     const std::vector<Ref> names = pop_last(2);
     const auto *module = names[0]->as<std::string>(), *name = names[1]->as<std::string>();
-    if (!module || !name) malformed("a global whose name is no text");
+    if (!module || !name) malformed("a global whose name is not text");
     global(*module, *name);
   }
   void reduce() {
@@ -201,7 +201,7 @@ class Machine {
     if (copied_ > max_copied) malformed("it makes far more than it holds");
     stack_.push_back(made);
   }
-  // Bytes that a constructor took over from its arguments.
+  // Bytes that a constructor took from its arguments.
   static uint64_t copied_by(const Object& made) {
     if (const auto* list = made.as<List>()) return list->items.size() * sizeof(Ref);
     if (const auto* dict = made.as<Dict>()) return 2 * dict->entries.size() * sizeof(Ref);
@@ -237,7 +237,7 @@ class Machine {
   std::unordered_map<uint64_t, Object*> memo_;
 };
 
-// One opcode. Returns whether there are more.
+// Runs one opcode. Returns whether there are more.
 bool Machine::step() {
   opcode_at_ = at_;
   const auto opcode = number<uint8_t>();
@@ -254,7 +254,7 @@ void Machine::execute(uint8_t opcode) {
     case 0x80:
       return protocol();
     case 0x95:
-      take(sizeof(uint64_t));  // a frame: only how the bytes are buffered
+      take(sizeof(uint64_t));  // a frame only says how to buffer the bytes
       return;
     case '(':
       return marks_.push_back(stack_.size());

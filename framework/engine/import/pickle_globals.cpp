@@ -32,7 +32,7 @@ constexpr std::array<StorageType, 10> storage_types{{{"torch.DoubleStorage", Dty
                                                      {"torch.ByteStorage", Dtype::U8},
                                                      {"torch.BoolStorage", Dtype::BOOL}}};
 
-// As numpy.dtype is called with.
+// The arguments of numpy.dtype.
 constexpr std::array<StorageType, 9> numpy_dtypes{{{"f8", Dtype::F64},
                                                    {"f4", Dtype::F32},
                                                    {"f2", Dtype::F16},
@@ -43,7 +43,7 @@ constexpr std::array<StorageType, 9> numpy_dtypes{{{"f8", Dtype::F64},
                                                    {"u1", Dtype::U8},
                                                    {"b1", Dtype::BOOL}}};
 
-// They stand for themselves: what is made of them has no part in a network.
+// They stand for themselves, because nothing made from them is part of a network.
 const std::set<std::string>& symbols() {
   static const auto* all = new std::set<std::string>{
       "torch.float64", "torch.float32", "torch.float16", "torch.bfloat16", "torch.int64",
@@ -68,7 +68,7 @@ std::optional<std::vector<int64_t>> integers(Ref object) {
   return values;
 }
 
-// The number of elements, or nothing where that overflows.
+// The number of elements; nothing on overflow.
 std::optional<uint64_t> count_of(const std::vector<int64_t>& shape) {
   uint64_t count = 1;
   for (const int64_t size : shape)
@@ -95,7 +95,7 @@ void check_tensor(const StoredTensor& tensor) {
   const auto count = count_of(tensor.shape);
   if (last >= available || !count)
     throw Error(fmt::format("a tensor reaches to element {} of a storage with {}", last, available));
-  // Rows that are one and the same would let a small file ask for any amount of memory.
+  // Repeated rows would let a small file ask for any amount of memory.
   if (*count > available)
     throw Error(
         fmt::format("a tensor of {} elements is an expanded view of a storage with {}", *count, available),
@@ -212,7 +212,7 @@ void build_array(Object& object, Ref state) {
   const Other* dtype = as_numpy_dtype(parts->items[2]);
   const bool* fortran = parts->items[3]->as<bool>();
   const Bytes* bytes = parts->items[4]->as<Bytes>();
-  if (!dtype || !bytes) return;  // of strings, dates, objects: no number of a network
+  if (!dtype || !bytes) return;  // strings, dates, objects: not numbers of a network
   if (!shape || !fortran || shape->size() > 64) refuse_arguments("numpy.ndarray");
   const auto count = count_of(*shape);
   if (!count || *count > bytes->data.size() || *count * size_of(dtype->dtype) != bytes->data.size())
@@ -237,7 +237,7 @@ void build_dtype(Other& dtype, Ref state) {
 
 using Construct = Object (*)(const std::string& global, const Arguments&);
 
-// By the names that they have in Python 3; see python3_name.
+// By their names in Python 3; see python3_name.
 const std::map<std::string, Construct>& constructors() {
   static const auto* all = new std::map<std::string, Construct>{
       {"collections.OrderedDict", dict},
@@ -288,7 +288,7 @@ bool known_global(const std::string& given) {
 Object construct(const std::string& given, const Arguments& arguments) {
   const auto found = constructors().find(python3_name(given));
   if (found == constructors().end())
-    throw Error(fmt::format("{} is called, which makes nothing", shown(given)));
+    throw Error(fmt::format("{} is called, which is not callable", shown(given)));
   return found->second(found->first, arguments);
 }
 

@@ -1,4 +1,4 @@
-// Inside the import room only: the constructors that a pickle may name, and what they make.
+// Private to the import room: the constructors that a pickle may name, and what they make.
 #pragma once
 
 #include <string>
@@ -8,15 +8,15 @@
 
 namespace orrery::engine::pickle {
 
-/// Whether a pickle may name it, as "module.name".
+/// Whether a pickle may name `name`, "module.name".
 bool known_global(const std::string& name);
 
-/// What calling `global` with `arguments` makes. Throws orrery::Error, which says what was expected, where
-/// they do not fit, or `global` is nothing to be called.
+/// Calls `global` with `arguments`. Throws orrery::Error, saying what was expected, if they do not fit or
+/// `global` is not callable.
 Object construct(const std::string& global, const std::vector<Ref>& arguments);
 
-/// Sets the state of an object, as pickles do after constructing some. State that has no meaning here, such
-/// as the _metadata of a state dict, is dropped.
+/// Sets the state of an object, as pickles do after constructing it. Drops state that has no meaning here,
+/// such as the _metadata of a state dict.
 void build(Object& object, Ref state);
 
 /// The storage that PyTorch's persistent id names. Throws orrery::Error.

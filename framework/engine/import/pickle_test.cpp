@@ -140,7 +140,7 @@ TEST(Pickle, what_is_no_tensor_and_no_container_is_refused_by_name) {
   expect_holds(refusal("\x80\x02"
                        "cos\nsystem\n."),
                "\"os.system\"");
-  // What is known is not called for anything but what it makes.
+  // A known global is only ever called to construct its own kind of object.
   expect_holds(refusal("\x80\x02"
                        "ctorch\nfloat32\n)R."),
                "torch.float32");

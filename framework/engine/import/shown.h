@@ -1,4 +1,4 @@
-// Text out of a file, for a message. Free of LibTorch.
+// Makes text from a file safe for a message. Free of LibTorch.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -6,8 +6,8 @@
 
 namespace orrery::engine {
 
-/// `text` in quotes, cut where it is long, with everything escaped that is not plain ASCII: a file may hold
-/// anything, and a message goes to a terminal.
+/// `text` in quotes, truncated if long, with everything but plain ASCII escaped: a file may hold anything,
+/// and a message goes to a terminal.
 inline std::string shown(const std::string& text) {
   constexpr size_t longest = 120;
   const nlohmann::json cut = text.size() <= longest ? text : text.substr(0, longest) + "...";

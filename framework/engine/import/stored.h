@@ -1,4 +1,4 @@
-// Inside the import room only: a stored tensor as one of LibTorch's.
+// Private to the import room: converts stored tensors to LibTorch's.
 #pragma once
 
 #include <torch/types.h>

@@ -18,14 +18,14 @@ namespace {
 using Bytes = std::span<const std::byte>;
 using pickle::Heap;
 
-// How every file begins that torch.save wrote before zip archives: the pickled number 0x1950a86a20f9469cfc6c.
+// The magic number of torch.save files older than zip archives, pickled: 0x1950a86a20f9469cfc6c.
 constexpr std::string_view legacy_start = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 constexpr const char* save_again =
     "in Python, save it anew: torch.save(torch.load(OLD, map_location=\"cpu\"), NEW)";
 
 std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-// The members of an archive by their names below its one folder, and that folder's pickle.
+// The members of an archive by their names below its one folder, and the pickle among them.
 struct Archive {
   std::map<std::string, Bytes> members;
   Bytes pickle;

@@ -1,4 +1,4 @@
-// Files of weights as people publish them: what torch.save writes, and safetensors. Free of LibTorch.
+// Files of weights as people publish them: torch.save and safetensors. Free of LibTorch.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +12,13 @@
 
 namespace orrery::engine {
 
-/// The objects in a file that lies in memory and that torch.save wrote (PyTorch 1.6 or later: a zip archive
-/// of a pickle and storages), or that is a safetensors file (then its root is a dict of tensors). Tensors
-/// point into `bytes`. Throws orrery::Error, opening with `where`, as zip::read, pickle::unpickle and
-/// safetensors::parse do, and, saying what to do, on other formats.
+/// Parses a file in memory that torch.save wrote (PyTorch 1.6 or later: a zip archive of a pickle and
+/// storages), or a safetensors file (whose root is then a dict of tensors). Tensors point into `bytes`.
+/// Throws orrery::Error, opening with `where`, as zip::read, pickle::unpickle and safetensors::parse do; for
+/// other formats the error says what to do.
 pickle::Heap parse_weights(std::span<const std::byte> bytes, const std::string& where);
 
-/// Such a file, read into memory; what it holds lives as long as it does.
+/// Such a file, read into memory. Owns everything in it.
 class WeightsFile {
  public:
   explicit WeightsFile(const std::filesystem::path& path);
@@ -33,8 +33,8 @@ class WeightsFile {
   pickle::Heap heap_;
 };
 
-/// What torch.save({name: tensor, ...}) would write: an OrderedDict of contiguous CPU tensors, in this order,
-/// that torch.load reads, also with weights_only=True. Throws orrery::Error, opening with `where`.
+/// Serialises as torch.save does: an OrderedDict of contiguous CPU tensors, in this order, that torch.load
+/// reads, also with weights_only=True. Throws orrery::Error, opening with `where`.
 std::vector<std::byte> serialise_torch(const std::vector<safetensors::TensorView>& tensors,
                                        const std::string& where);
 

@@ -75,7 +75,7 @@ TEST(WeightsFile, keys_that_lead_nowhere_are_refused_with_what_there_is) {
   expect_holds(said("state_dicts[3]"), "has 3 entries, [0] to [2]");
   expect_holds(said("state_dicts[x]"), "expected a number in brackets");
   expect_holds(said("state_dicts[1"), "expected a number in brackets");
-  expect_holds(said("config"), "\"config\" is no network");
+  expect_holds(said("config"), "\"config\" is not a network");
   expect_holds(said("model.blocks"), "there is nothing at \"model.blocks\"");
   expect_holds(said("epochs[1].a"), "the integer 100");
   expect_holds(said("state_dicts", "losses"), "expected the steps of 3 networks");

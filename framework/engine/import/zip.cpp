@@ -77,7 +77,7 @@ class Reader {
     std::vector<Member> members;
     for (Entry& entry : entries) {
       const Bytes data = bytes_.subspan(entry.begin, entry.size);
-      // PyTorch can be told not to compute checksums, and then writes zeros.
+      // PyTorch writes zeros if it was told not to compute checksums.
       if (entry.crc != 0 && crc32(data) != entry.crc)
         fail(fmt::format("{}: its checksum is wrong", shown(entry.name)), damaged);
       if (!entry.name.ends_with('/')) members.push_back({std::move(entry.name), data});
@@ -91,7 +91,7 @@ class Reader {
   }
   bool holds(uint64_t at, uint64_t size) const { return at <= bytes_.size() && size <= bytes_.size() - at; }
 
-  // The record that everything is found from ends the file, but for a comment (4.3.16).
+  // The end record, which leads to everything else, is last in the file except for a comment (4.3.16).
   size_t end_record() const {
     if (bytes_.size() < end_size) fail("too short for a zip archive");
     const size_t last = bytes_.size() - end_size, longest = 0xffff;
@@ -157,7 +157,7 @@ class Reader {
     return entry;
   }
 
-  // 4.5.3: what did not fit into 32 bits, in this order, the fields that did fit left out.
+  // 4.5.3: only the fields that do not fit into 32 bits, in this order.
   void read_zip64(Entry& entry, Bytes extra) const {
     while (extra.size() >= 4) {
       const size_t id = get<uint16_t>(extra, 0), size = get<uint16_t>(extra, 2);
@@ -174,7 +174,7 @@ class Reader {
     }
   }
 
-  // Finds the data, which begin behind the local header (4.3.7), and refuses what is not plain bytes.
+  // Finds the data, which follow the local header (4.3.7), and refuses anything but plain bytes.
   void locate(Entry& entry) const {
     const std::string name = shown(entry.name);
     if (entry.flags & 1) fail(name + " is encrypted", "decrypt the archive first");
@@ -188,7 +188,7 @@ class Reader {
     if (!holds(entry.begin, entry.size)) fail(name + " runs over the end of the file");
   }
 
-  // Members that share bytes are how a small archive pretends to be a large one.
+  // Overlapping members are how a small archive pretends to be a large one.
   void check_apart(const std::vector<Entry>& entries) const {
     std::vector<const Entry*> order;
     for (const Entry& entry : entries) order.push_back(&entry);
@@ -242,7 +242,8 @@ class Writer {
     const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
     into.insert(into.end(), bytes, bytes + text.size());
   }
-  // What local and central records have in common: from the version needed to the length of the extra field.
+  // The fields that local and central records share, from the version needed to the length of the extra
+  // field.
   static void common(std::vector<std::byte>& into, const Member& member, uint32_t crc, uint16_t extra) {
     put<uint16_t>(into, 20);        // version needed
     put<uint16_t>(into, 1 << 11);   // names are UTF-8

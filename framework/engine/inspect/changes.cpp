@@ -18,7 +18,7 @@ bool is_no_difference(const std::string& key) {
 }  // namespace
 
 std::vector<std::vector<Difference>> differences(const std::vector<const Json*>& configs) {
-  // How many have which value, by key and by which task or model it is of.
+  // The number of configs with each value, by key and by the task or model that the key belongs to.
   std::map<std::pair<std::string, std::string>, std::map<std::string, size_t>> counts;
   std::vector<ConfigKeys> keys;
   for (const Json* config : configs) {

@@ -1,4 +1,4 @@
-// What differs between the configs of runs.
+// The differences between the configs of runs.
 #pragma once
 
 #include <string>
@@ -15,12 +15,12 @@ struct Difference {
   bool common = false;  ///< more than half of the configs that have the key have this value
 };
 
-/// For each config the keys that not all of them agree on. Parameters of a task or model are compared among
-/// those that have the same one. Without the task's name, and without what only says how long a run is and
-/// how often it is looked at: [checkpoints], train.steps, train.stop_when and train.eval_every.
+/// For each config, the keys on which the configs disagree. Compares parameters of a task or model only among
+/// configs with the same one. Leaves out the task's name and the keys that only decide how long a run is and
+/// how often it is evaluated: [checkpoints], train.steps, train.stop_when and train.eval_every.
 std::vector<std::vector<Difference>> differences(const std::vector<const Json*>& configs);
 
-/// "p=97 lr=0.01 seeds.init=1": the sections task, model and train are left out where that is clear; the kind
+/// "p=97 lr=0.01 seeds.init=1": omits the sections task, model and train unless that is ambiguous; the kind
 /// of a model is "model=mlp".
 std::string keys_text(const ConfigKeys& keys);
 

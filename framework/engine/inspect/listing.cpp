@@ -41,7 +41,7 @@ void find_below(const fs::path& folder, std::vector<fs::path>& found) {
   }
 }
 
-void read_last_row(ListedRun& run) {
+void read_last_row(RunSummary& run) {
   const fs::path path = run.path / "metrics.jsonl";
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return;
@@ -49,8 +49,8 @@ void read_last_row(ListedRun& run) {
   if (!line.empty()) run.last = parse_metrics_line(line, path.string() + ": its last line");
 }
 
-// A filter's key -> the value that `run` has there.
-std::optional<std::string> value_at(const ListedRun& run, const std::string& key) {
+// The value of `run` for the key of a filter.
+std::optional<std::string> value_at(const RunSummary& run, const std::string& key) {
   if (key == "state") return to_string(run.state);
   if (!run.info) return std::nullopt;
   if (key == "task") return run.info->task();
@@ -73,9 +73,9 @@ bool equal(const std::string& a, const std::string& b) {
   return a == b || (left && right && *left == *right);
 }
 
-void refuse_key(const std::vector<ListedRun>& runs, const std::string& key) {
+void refuse_key(const std::vector<RunSummary>& runs, const std::string& key) {
   std::set<std::string> known = {"task", "model", "name", "state"};
-  for (const ListedRun& run : runs)
+  for (const RunSummary& run : runs)
     if (run.info)
       for (const auto& [name, value] : config_keys(run.info->config)) known.insert(name);
   const std::vector<std::string> names(known.begin(), known.end());
@@ -84,9 +84,9 @@ void refuse_key(const std::vector<ListedRun>& runs, const std::string& key) {
       fmt::format("there are: {}", fmt::join(names, ", ")));
 }
 
-void refuse_metric(const std::vector<ListedRun>& runs, const std::string& metric) {
+void refuse_metric(const std::vector<RunSummary>& runs, const std::string& metric) {
   std::set<std::string> known = {"name", "time"};
-  for (const ListedRun& run : runs)
+  for (const RunSummary& run : runs)
     if (run.last)
       for (const auto& [name, value] : run.last->values) known.insert(name);
   const std::vector<std::string> names(known.begin(), known.end());
@@ -95,13 +95,13 @@ void refuse_metric(const std::vector<ListedRun>& runs, const std::string& metric
       fmt::format("there are: {}", fmt::join(names, ", ")));
 }
 
-std::string started(const ListedRun& run) {
+std::string started(const RunSummary& run) {
   return run.info && !run.info->sessions.empty() ? run.info->sessions.back().started : "";
 }
 
 }  // namespace
 
-std::optional<double> ListedRun::metric(const std::string& name) const {
+std::optional<double> RunSummary::metric(const std::string& name) const {
   if (last)
     for (const auto& [known, value] : last->values)
       if (known == name) return value;
@@ -119,8 +119,8 @@ std::vector<fs::path> find_runs(const fs::path& folder) {
   return found;
 }
 
-ListedRun list_run(const fs::path& path) {
-  ListedRun run;
+RunSummary list_run(const fs::path& path) {
+  RunSummary run;
   run.path = path;
   try {
     run.info = read_run_json(path);
@@ -135,7 +135,7 @@ ListedRun list_run(const fs::path& path) {
   return run;
 }
 
-std::vector<ListedRun> filtered(std::vector<ListedRun> runs, const std::vector<std::string>& filters) {
+std::vector<RunSummary> filtered(std::vector<RunSummary> runs, const std::vector<std::string>& filters) {
   for (const std::string& filter : filters) {
     const size_t sign = filter.find('=');
     if (sign == std::string::npos || sign == 0)
@@ -145,7 +145,7 @@ std::vector<ListedRun> filtered(std::vector<ListedRun> runs, const std::vector<s
     if (!runs.empty() &&
         std::none_of(runs.begin(), runs.end(), [&](auto& run) { return value_at(run, key); }))
       refuse_key(runs, key);
-    std::erase_if(runs, [&](const ListedRun& run) {
+    std::erase_if(runs, [&](const RunSummary& run) {
       const auto value = value_at(run, key);
       return !value || !equal(*value, wanted);
     });
@@ -153,7 +153,7 @@ std::vector<ListedRun> filtered(std::vector<ListedRun> runs, const std::vector<s
   return runs;
 }
 
-void sort_runs(std::vector<ListedRun>& runs, const std::string& by) {
+void sort_runs(std::vector<RunSummary>& runs, const std::string& by) {
   if (by == "name") {
     std::stable_sort(runs.begin(), runs.end(), [](auto& a, auto& b) { return a.path < b.path; });
     return;
@@ -164,7 +164,7 @@ void sort_runs(std::vector<ListedRun>& runs, const std::string& by) {
   }
   if (!runs.empty() && std::none_of(runs.begin(), runs.end(), [&](auto& run) { return run.metric(by); }))
     refuse_metric(runs, by);
-  const auto rank = [&](const ListedRun& run) {
+  const auto rank = [&](const RunSummary& run) {
     const std::optional<double> value = run.metric(by);
     if (!value || std::isnan(*value)) return std::numeric_limits<double>::infinity();
     return is_loss(by) ? *value : -*value;
@@ -172,17 +172,17 @@ void sort_runs(std::vector<ListedRun>& runs, const std::string& by) {
   std::stable_sort(runs.begin(), runs.end(), [&](auto& a, auto& b) { return rank(a) < rank(b); });
 }
 
-void compare_configs(std::vector<ListedRun>& runs) {
+void compare_configs(std::vector<RunSummary>& runs) {
   std::vector<const Json*> configs;
-  for (const ListedRun& run : runs)
+  for (const RunSummary& run : runs)
     if (run.info) configs.push_back(&run.info->config);
   auto differing = differences(configs);
   size_t next = 0;
-  for (ListedRun& run : runs)
+  for (RunSummary& run : runs)
     if (run.info) run.differences = std::move(differing[next++]);
 }
 
-std::string listing_json(const ListedRun& run) {
+std::string listing_json(const RunSummary& run) {
   Json object = {{"run", run.path.string()}, {"state", to_string(run.state)}};
   if (run.info) {
     object["name"] = run.info->name();

@@ -1,5 +1,5 @@
-// The runs in folders: what `orrery runs` lists. Of each only run.json and the last line of metrics.jsonl are
-// read, so that hundreds take no time.
+// Lists the runs in folders, for `orrery runs`. Reads only run.json and the last line of metrics.jsonl of
+// each, so that hundreds of runs take no time.
 #pragma once
 
 #include <filesystem>
@@ -14,40 +14,39 @@
 
 namespace orrery::engine {
 
-struct ListedRun {
+struct RunSummary {
   std::filesystem::path path;
   std::optional<RunJson> info;
   RunState state = RunState::damaged;
   int64_t step = 0;
-  std::optional<MetricsRow> last;       ///< of its metrics
+  std::optional<MetricsRow> last;       ///< the last row of its metrics
   std::string damage;                   ///< what cannot be read, and why
-  std::vector<Difference> differences;  ///< keys of its config that other listed runs have otherwise
+  std::vector<Difference> differences;  ///< from the configs of the other listed runs
 
-  /// The value of a metric in its last row.
+  /// The value of a metric in the last row.
   std::optional<double> metric(const std::string& name) const;
 };
 
-/// Folders with a run in or below `folder`, sorted; not what lies within a run, in hidden folders, or behind
-/// links to folders that are none. Throws orrery::UsageError where there is no such folder.
+/// The runs in or below `folder`, sorted. Does not descend into runs, hidden folders, or links to folders
+/// that are not runs. Throws orrery::UsageError if there is no such folder.
 std::vector<std::filesystem::path> find_runs(const std::filesystem::path& folder);
 
-/// Never throws orrery::Error: what is damaged says so.
-ListedRun list_run(const std::filesystem::path& path);
+/// Never throws orrery::Error: reports what is damaged in the summary.
+RunSummary list_run(const std::filesystem::path& path);
 
-/// Those whose config has KEY=VALUE, for each of `filters`. KEY is one of the config, dotted, or what is
-/// behind its last dot; task, model, and state too. Throws orrery::UsageError for a key that none of them
+/// The runs whose config has KEY=VALUE for every one of `filters`. KEY is a dotted key of the config, or the
+/// part after its last dot; also task, model and state. Throws orrery::UsageError for a key that none of them
 /// has.
-std::vector<ListedRun> filtered(std::vector<ListedRun> runs, const std::vector<std::string>& filters);
+std::vector<RunSummary> filtered(std::vector<RunSummary> runs, const std::vector<std::string>& filters);
 
-/// By "name" (the path), "time" (the newest first) or a metric: the best first, which is the lowest of a loss
-/// and the highest of everything else; runs without it come last. Throws orrery::UsageError for one that none
-/// has.
-void sort_runs(std::vector<ListedRun>& runs, const std::string& by);
+/// Sorts by "name" (the path), "time" (newest first) or a metric (best first: the lowest loss, the highest of
+/// any other metric; runs without it last). Throws orrery::UsageError for a metric that none has.
+void sort_runs(std::vector<RunSummary>& runs, const std::string& by);
 
-/// Fills in what differs between them.
-void compare_configs(std::vector<ListedRun>& runs);
+/// Fills in the `differences` of each.
+void compare_configs(std::vector<RunSummary>& runs);
 
-/// A line of `orrery runs --json`, which documents it.
-std::string listing_json(const ListedRun& run);
+/// A line of `orrery runs --json`; its help text documents it.
+std::string listing_json(const RunSummary& run);
 
 }  // namespace orrery::engine

@@ -38,15 +38,15 @@ class Runs : public ::testing::Test {
                    metrics_line(400, {{"test/loss", loss}, {"test/accuracy", loss}}) + "\n{\"step\": 5");
   }
 
-  std::vector<ListedRun> all() const {
-    std::vector<ListedRun> runs;
+  std::vector<RunSummary> all() const {
+    std::vector<RunSummary> runs;
     for (const fs::path& path : find_runs(folder.path())) runs.push_back(list_run(path));
     return runs;
   }
 
-  std::vector<std::string> names(const std::vector<ListedRun>& runs) const {
+  std::vector<std::string> names(const std::vector<RunSummary>& runs) const {
     std::vector<std::string> names;
-    for (const ListedRun& run : runs) names.push_back(run.path.lexically_relative(folder.path()).string());
+    for (const RunSummary& run : runs) names.push_back(run.path.lexically_relative(folder.path()).string());
     return names;
   }
 
@@ -56,7 +56,7 @@ class Runs : public ::testing::Test {
 using Names = std::vector<std::string>;
 
 TEST_F(Runs, have_json_in_which_nan_is_text) {
-  const std::vector<ListedRun> runs = all();
+  const std::vector<RunSummary> runs = all();
   EXPECT_EQ(Json::parse(listing_json(runs[0]))["metrics"]["test/loss"], 0.5);
   const Json json = Json::parse(listing_json(runs[1]));
   EXPECT_EQ(json["metrics"]["test/loss"], "NaN");
@@ -75,7 +75,7 @@ TEST_F(Runs, are_found_below_a_folder) {
 }
 
 TEST_F(Runs, are_read_at_their_ends) {
-  const ListedRun run = list_run(folder / "b/two");
+  const RunSummary run = list_run(folder / "b/two");
   EXPECT_EQ(run.state, RunState::finished);
   EXPECT_EQ(run.step, 400);
   EXPECT_EQ(run.metric("test/loss"), 0.25);  // the line behind is still being written
@@ -87,7 +87,7 @@ TEST_F(Runs, say_what_is_damaged) {
   write_file(folder / "a/run.json", "{");
   write_file(folder / "b/one/metrics.jsonl", "nonsense\n");
   write_file(folder / "b/two/metrics.jsonl", "");
-  std::vector<ListedRun> runs = all();
+  std::vector<RunSummary> runs = all();
   ASSERT_EQ(runs.size(), 3u);
   EXPECT_EQ(runs[0].state, RunState::damaged);
   expect_holds(runs[0].damage, "a/run.json: not valid JSON");
@@ -118,7 +118,7 @@ TEST_F(Runs, are_filtered_by_their_configs) {
 
 TEST_F(Runs, are_sorted) {
   const auto sorted = [&](const std::string& by) {
-    std::vector<ListedRun> runs = all();
+    std::vector<RunSummary> runs = all();
     sort_runs(runs, by);
     return names(runs);
   };

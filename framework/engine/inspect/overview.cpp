@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Runs `action`; an error of it is noted, and nothing else happens.
+// Runs `action`; an Error is recorded in `damage`, not propagated.
 template <class Action>
 void noting(std::vector<Error>& damage, Action action) {
   try {
@@ -34,7 +34,7 @@ void note_name(std::vector<std::string>& names, const std::string& name) {
   if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
 }
 
-void look_at_metrics(const RunDirectory& run, Overview& seen) {
+void look_at_metrics(const RunDirectory& run, RunOverview& seen) {
   CurveReader reader;
   std::vector<std::string> names;
   const auto rows = run.read_metrics([&](const Error& error) { seen.damage.push_back(error); });
@@ -46,7 +46,7 @@ void look_at_metrics(const RunDirectory& run, Overview& seen) {
   seen.metrics = in_order_of(names, reader.curves());
 }
 
-void look_at_checkpoints(const RunDirectory& run, Overview& seen) {
+void look_at_checkpoints(const RunDirectory& run, RunOverview& seen) {
   for (const CheckpointFile& file : run.checkpoints())
     noting(seen.damage, [&] {
       std::error_code ignored;
@@ -63,7 +63,7 @@ void look_at_checkpoints(const RunDirectory& run, Overview& seen) {
   }
 }
 
-ProbeOverview look_at_probe(const RunDirectory& run, const ConfiguredProbe& probe, Overview& seen) {
+ProbeOverview look_at_probe(const RunDirectory& run, const ConfiguredProbe& probe, RunOverview& seen) {
   ProbeOverview of{probe.label, probe.plugin, "", 0, 0, {}, {}, {}, {}};
   for (const CheckpointFile& checkpoint : seen.checkpoints)
     if (probe.every == 0 || checkpoint.step % probe.every == 0) ++of.n_due;
@@ -95,7 +95,7 @@ ProbeOverview look_at_probe(const RunDirectory& run, const ConfiguredProbe& prob
   return of;
 }
 
-void look_at_probes(const RunDirectory& run, Overview& seen) {
+void look_at_probes(const RunDirectory& run, RunOverview& seen) {
   std::vector<ConfiguredProbe> probes = seen.info ? seen.info->probes() : std::vector<ConfiguredProbe>();
   for (const std::string& label : run.probe_labels())
     if (std::none_of(probes.begin(), probes.end(), [&](const auto& probe) { return probe.label == label; }))
@@ -106,21 +106,21 @@ void look_at_probes(const RunDirectory& run, Overview& seen) {
 
 }  // namespace
 
-int64_t Overview::step() const {
+int64_t RunOverview::step() const {
   int64_t step = checkpoints.empty() ? 0 : checkpoints.back().step;
   for (const Curve& curve : metrics) step = std::max(step, curve.steps.back());
   return step;
 }
 
-const Curve* Overview::metric(const std::string& name) const {
+const Curve* RunOverview::metric(const std::string& name) const {
   const auto found =
       std::find_if(metrics.begin(), metrics.end(), [&](const Curve& curve) { return curve.name == name; });
   return found == metrics.end() ? nullptr : &*found;
 }
 
-Overview look_at(const fs::path& path) {
+RunOverview look_at(const fs::path& path) {
   const RunDirectory run = RunDirectory::inspect(path);
-  Overview seen;
+  RunOverview seen;
   seen.root = path;
   seen.being_written = RunLock::is_held(path);
   noting(seen.damage, [&] {

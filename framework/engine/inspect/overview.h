@@ -1,5 +1,5 @@
-// A run at a glance: what `orrery show` prints, and a training at its end. Whatever of the run is damaged is
-// named, and passed over.
+// An overview of a run, printed by `orrery show` and at the end of training. Lists damaged parts of the run
+// and skips them.
 #pragma once
 
 #include <orrery/probe.h>
@@ -16,47 +16,48 @@
 
 namespace orrery::engine {
 
-/// What one probe has said.
+/// The results of one probe.
 struct ProbeOverview {
   std::string label;
-  std::string plugin, version;  ///< the version that computed the last result; "" where there is none
+  std::string plugin, version;  ///< the version that computed the last result; "" if there is none
   int64_t n_results = 0;
-  int64_t n_due = 0;             ///< how many checkpoints it is to be asked at
+  int64_t n_due = 0;             ///< the number of checkpoints at which it is due
   std::vector<Curve> headlines;  ///< in the order in which the probe recorded them
   std::optional<ProbeResult> last, null, conclusion;
 };
 
-struct Overview {
+struct RunOverview {
   std::filesystem::path root;
-  std::optional<RunJson> info;  ///< nothing where run.json is damaged
+  std::optional<RunJson> info;  ///< nothing if run.json is damaged
   RunState state = RunState::damaged;
-  bool being_written = false;  ///< a process holds the run, be it to train it or to probe it
+  bool being_written = false;  ///< whether a process is training or probing the run
   std::optional<int64_t> resumable_from;
   int64_t n_rows = 0;          ///< of metrics.jsonl
-  std::vector<Curve> metrics;  ///< its columns, in the order of the file
+  std::vector<Curve> metrics;  ///< the columns of metrics.jsonl, in their order
   std::vector<CheckpointFile> checkpoints;
-  uintmax_t checkpoint_bytes = 0;     ///< with what resuming needs
-  std::vector<ProbeOverview> probes;  ///< first those of the config, as they stand there
+  uintmax_t checkpoint_bytes = 0;     ///< including the state files for resuming
+  std::vector<ProbeOverview> probes;  ///< those of the config first, in its order
   std::vector<Error> damage;
 
-  /// The updates made: what the metrics or checkpoints have come to.
+  /// The last step among the metrics and checkpoints.
   int64_t step() const;
-  /// Nothing where there is no such column.
+  /// Null if there is no such column.
   const Curve* metric(const std::string& name) const;
 };
 
-/// Throws orrery::UsageError where there is no run.
-Overview look_at(const std::filesystem::path& run);
+/// Throws orrery::UsageError if there is no run.
+RunOverview look_at(const std::filesystem::path& run);
 
 /// A point of a curve.
 struct Extreme {
   int64_t step;
   double value;
 };
-/// Nothing where the curve has no number. Of several points the first.
+/// The first lowest or highest point; nothing if the curve has no number.
 std::optional<Extreme> lowest(const Curve& curve);
 std::optional<Extreme> highest(const Curve& curve);
-/// The lowest of a loss, the highest of an accuracy; nothing of other metrics, of which none is better.
+/// The lowest point of a loss, the highest of an accuracy; nothing for other metrics, which have no best
+/// value.
 std::optional<Extreme> best(const Curve& curve);
 /// The first step at which the curve is at least `threshold`.
 std::optional<int64_t> first_at_least(const Curve& curve, double threshold);

@@ -6,7 +6,7 @@
 namespace orrery::engine {
 namespace {
 
-// null where there is nothing.
+// null for nothing.
 Json json(const std::optional<int64_t>& value) { return value ? Json(*value) : Json(nullptr); }
 Json json(const std::optional<Extreme>& point) {
   return point ? Json{{"step", point->step}, {"value", json_real(point->value)}} : Json(nullptr);
@@ -22,7 +22,7 @@ Json curve_json(const Curve& curve) {
           {"values", json_reals(curve.values)}};
 }
 
-Json thresholds_json(const Overview& seen) {
+Json thresholds_json(const RunOverview& seen) {
   Json object = Json::object();
   for (const char* name : {"train/accuracy", "test/accuracy"})
     if (const Curve* curve = seen.metric(name))
@@ -30,7 +30,7 @@ Json thresholds_json(const Overview& seen) {
   return object;
 }
 
-// The scalars and findings of a record, as results.jsonl has them.
+// The scalars and findings of a record, in the format of results.jsonl.
 Json record_json(const std::string& label, const std::optional<ProbeResult>& result) {
   if (!result) return nullptr;
   const Json line = Json::parse(result_line(result->step, "", {{label, &result->record}}));
@@ -82,7 +82,7 @@ void add_info(Json& object, const RunJson& info, const ParametersOf& parameters_
   object["versions"] = {{"orrery", info.orrery}, {"torch", info.torch}, {"plugins", plugins}};
 }
 
-Json checkpoints_json(const Overview& seen) {
+Json checkpoints_json(const RunOverview& seen) {
   Json steps = Json::array();
   for (const CheckpointFile& checkpoint : seen.checkpoints) steps.push_back(checkpoint.step);
   return {{"steps", steps}, {"bytes", seen.checkpoint_bytes}};
@@ -90,7 +90,7 @@ Json checkpoints_json(const Overview& seen) {
 
 }  // namespace
 
-std::string overview_json(const Overview& seen, const ParametersOf& parameters_of) {
+std::string overview_json(const RunOverview& seen, const ParametersOf& parameters_of) {
   Json object = {{"run", seen.root.string()},
                  {"state", to_string(seen.state)},
                  {"being_written", seen.being_written},

@@ -8,8 +8,8 @@
 
 namespace orrery::engine {
 
-/// One JSON object, indented. Its keys are those that `orrery show --help` lists. `parameters_of` tells which
-/// values of the config are defaults.
-std::string overview_json(const Overview& seen, const ParametersOf& parameters_of);
+/// One indented JSON object with the keys that `orrery show --help` lists. `parameters_of` tells which values
+/// of the config are defaults.
+std::string overview_json(const RunOverview& seen, const ParametersOf& parameters_of);
 
 }  // namespace orrery::engine

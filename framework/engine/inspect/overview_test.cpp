@@ -83,7 +83,7 @@ TEST(RunJson, tells_when_a_step_was_made) {
   EXPECT_EQ(wall_time_of(info, 50), 105);
   EXPECT_EQ(wall_time_of(info, 100), 110);  // the first session made it
   EXPECT_EQ(wall_time_of(info, 200), 3625);
-  EXPECT_EQ(wall_time_of(info, 301), 86400);  // killed: nobody knows
+  EXPECT_EQ(wall_time_of(info, 301), 86400);  // killed: unknown
 }
 
 TEST(Curves, have_a_best_where_one_value_is_better) {
@@ -121,7 +121,7 @@ void make_run(const fs::path& path) {
 TEST(Overview, holds_what_the_files_of_a_run_say) {
   const TestFolder folder;
   make_run(folder / "run");
-  const Overview seen = look_at(folder / "run");
+  const RunOverview seen = look_at(folder / "run");
   EXPECT_TRUE(seen.damage.empty());
   EXPECT_EQ(seen.state, RunState::interrupted);
   EXPECT_FALSE(seen.being_written);
@@ -155,7 +155,7 @@ TEST(Overview, of_a_damaged_run_has_the_rest) {
   const std::string results = read_file(folder / "run/probes/first/results.jsonl");
   write_file(folder / "run/probes/first/results.jsonl", "{}\n" + results);
   write_file(folder / "run/probes/first/null.json", "[]");
-  const Overview seen = look_at(folder / "run");
+  const RunOverview seen = look_at(folder / "run");
   EXPECT_FALSE(seen.info);
   EXPECT_EQ(seen.state, RunState::damaged);
   EXPECT_EQ(seen.n_rows, 2);

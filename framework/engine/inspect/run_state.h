@@ -1,4 +1,4 @@
-// How far a run has come, as its files and its lock say. Free of LibTorch.
+// The state of a run, from its files and its lock. Free of LibTorch.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 namespace orrery::engine {
 
 enum class RunState {
-  finished,     ///< all steps were made, or train.stop_when held
-  training,     ///< a process is at it now
+  finished,     ///< made all steps, or train.stop_when held
+  training,     ///< a process is training it now
   interrupted,  ///< stopped, or killed
   diverged,     ///< the loss was NaN or infinite
   imported,     ///< a published network
@@ -18,8 +18,8 @@ enum class RunState {
 /// "finished", "training", ...
 std::string to_string(RunState state);
 
-/// `held`: whether a process holds the run's lock. A session that says it runs, and does not hold it, was
-/// killed.
+/// `held`: whether a process holds the run's lock. A session that is recorded as running without holding the
+/// lock was killed.
 RunState state_of(const RunJson& info, bool held);
 
 }  // namespace orrery::engine

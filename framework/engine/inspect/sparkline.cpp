@@ -16,10 +16,10 @@ constexpr std::array<const char*, 8> ascii = {"_", ".", "-", "~", "=", "+", "*",
 struct Cell {
   double sum = 0;
   int64_t count = 0;
-  bool broken = false;  // holds what is no number
+  bool broken = false;  // has a NaN or an infinity
 };
 
-// The values as they are drawn; what cannot be is NaN.
+// The values on the scale they are drawn on; NaN for those that cannot be drawn.
 std::vector<double> scaled(const Curve& curve) {
   std::vector<double> values = curve.values;
   double least = std::numeric_limits<double>::infinity();
@@ -66,7 +66,7 @@ std::string sparkline(const Curve& curve, int64_t last_step, size_t width, Glyph
   if (width == 0 || curve.steps.empty()) return std::string(width, ' ');
   std::vector<Cell> cells = cells_of(curve, last_step, width);
   double low = std::numeric_limits<double>::infinity(), high = -low;
-  size_t end = 0;  // behind the last cell with a point
+  size_t end = 0;  // past the last cell with a point
   for (size_t i = 0; i < width; ++i) {
     if (cells[i].count == 0 && !cells[i].broken) continue;
     end = i + 1;

@@ -59,7 +59,7 @@ Component head_component(const Model& model, int64_t layer, int64_t head) {
 Component neuron_component(const Model& model, int64_t layer, const std::vector<int64_t>& neurons,
                            const std::string& name) {
   const std::string hook = layer_of(names_with(model, "mlp.hook_post"), layer, "neurons");
-  // Its width is not written anywhere but in the weights that read it.
+  // A hook point does not know its width; the weight that reads it does.
   const std::string W_out = hook.substr(0, hook.size() - std::string("hook_post").size()) + "W_out";
   const int64_t d_mlp = model.weight(W_out).size(0);
   for (const int64_t neuron : neurons)
@@ -82,7 +82,7 @@ Component direction_component(const Model& model, const std::string& hook, const
                      "a direction has as many entries as the last dimension of the activation");
   const torch::Tensor rows =
       (directions.dim() == 1 ? directions.unsqueeze(0) : directions).to(torch::kFloat64);
-  // Rows need not be orthogonal: the projection onto their span is made from their singular vectors.
+  // The rows need not be orthogonal, so project onto their right singular vectors.
   const auto [u, s, v] = torch::svd(rows, /*some=*/true);
   const torch::Tensor kept = s > s.max() * 1e-10;
   const torch::Tensor basis = v.t().index_select(0, kept.nonzero().flatten());

@@ -25,7 +25,7 @@ std::vector<Hook> exchanging(const std::vector<Component>& components, const Act
     hooks.emplace_back(component.hook, [&component, &others](const torch::Tensor& activation) {
       const torch::Tensor other =
           others.contains(component.hook) ? others[component.hook] : torch::zeros_like(activation);
-      return component.exchange(activation, other.to(activation.device()).expand_as(activation));
+      return component.patch(activation, other.to(activation.device()).expand_as(activation));
     });
   return hooks;
 }
@@ -36,7 +36,7 @@ double mean_of(const torch::Tensor& values, const torch::Tensor& counted) {
                    : std::numeric_limits<double>::quiet_NaN();
 }
 
-// [batch, n_read]: the logit of the right class, about the mean over the classes.
+// [batch, n_read]: the logit of the right class minus the mean over the classes.
 torch::Tensor right_logits(const TaskSpec& spec, const torch::Tensor& logits, const torch::Tensor& labels) {
   if (spec.loss == Loss::hinge) return (2 * labels - 1) * logits.squeeze(-1);
   return logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1) - logits.mean(-1);
@@ -44,11 +44,11 @@ torch::Tensor right_logits(const TaskSpec& spec, const torch::Tensor& logits, co
 
 }  // namespace
 
-Replacement zeros() {
+Source zeros() {
   return [](int64_t, const torch::Tensor&) { return ActivationCache(); };
 }
 
-Replacement means(Model& model, const Batch& batch, const std::vector<Component>& components) {
+Source means(Model& model, const Batch& batch, const std::vector<Component>& components) {
   torch::NoGradGuard no_grad;
   std::map<std::string, torch::Tensor> sums;
   for (int64_t start = 0; start < batch.size(); start += piece_size) {
@@ -66,15 +66,15 @@ Replacement means(Model& model, const Batch& batch, const std::vector<Component>
   return [mean](int64_t, const torch::Tensor&) { return mean; };
 }
 
-Replacement resampled(Model& model, const Batch& batch, const std::vector<Component>& components,
-                      torch::Generator rng) {
-  // A cyclic shift of a random order: nobody is given their own activation.
+Source resampled(Model& model, const Batch& batch, const std::vector<Component>& components,
+                 torch::Generator rng) {
+  // A cyclic shift of a random order, so no input receives its own activation.
   const torch::Tensor order = torch::randperm(batch.size(), rng, torch::kInt64);
   const torch::Tensor donors = torch::empty_like(order).index_put_({order}, order.roll(1));
   return patched(model, batch.tokens.index_select(0, donors), components);
 }
 
-Replacement patched(Model& source, torch::Tensor tokens, const std::vector<Component>& components) {
+Source patched(Model& source, torch::Tensor tokens, const std::vector<Component>& components) {
   return [&source, tokens = std::move(tokens), hooks = hooks_of(components)](int64_t start,
                                                                              const torch::Tensor& own) {
     const torch::Tensor seen = tokens.defined() ? tokens.narrow(0, start, own.size(0)) : own;
@@ -83,13 +83,13 @@ Replacement patched(Model& source, torch::Tensor tokens, const std::vector<Compo
 }
 
 torch::Tensor intervene(Model& model, const TaskSpec& spec, const torch::Tensor& tokens,
-                        const std::vector<Component>& components, const Replacement& replacement) {
+                        const std::vector<Component>& components, const Source& source) {
   torch::NoGradGuard no_grad;
   const torch::Tensor positions = torch::tensor(spec.read_out, torch::kInt64).to(model.device());
   std::vector<torch::Tensor> logits;
   for (int64_t start = 0; start < tokens.size(0); start += piece_size) {
     const torch::Tensor piece = piece_of(tokens, start);
-    const ActivationCache others = components.empty() ? ActivationCache() : replacement(start, piece);
+    const ActivationCache others = components.empty() ? ActivationCache() : source(start, piece);
     logits.push_back(run_with_hooks(model, piece.to(model.device()), exchanging(components, others))
                          .index_select(1, positions)
                          .to(torch::kCPU));

@@ -85,7 +85,7 @@ TEST(Intervention, TheMeanIsThatOfTheInputsAtEachPosition) {
 
 TEST(Intervention, ResamplingGivesEveryInputTheActivationOfAnother) {
   const auto model = two_layers();
-  // All of the network is exchanged: the logits are those of the donors, a permutation without a fixed point.
+  // The whole network is patched: the logits are those of the donors, a permutation without a fixed point.
   const Batch batch = examples(50);
   const std::vector<Component> all = {whole_component(*model, "blocks.1.hook_resid_post")};
   const auto logits =
@@ -140,9 +140,9 @@ TEST(Intervention, ADirectionIsProjectedOut) {
   const torch::Tensor two = torch::randn({2, 8}, rng);  // neither orthogonal nor of norm 1
   const auto component = direction_component(*model, "blocks.1.hook_resid_post", two, "d");
   const torch::Tensor activation = torch::randn({4, 3, 8}, rng);
-  const torch::Tensor without = component.exchange(activation, torch::zeros_like(activation));
+  const torch::Tensor without = component.patch(activation, torch::zeros_like(activation));
   EXPECT_LT(without.matmul(two.t()).abs().max().item<double>(), 1e-5);
-  // What is orthogonal to both stays: the change lies in their span.
+  // The change lies in the span of both directions, so anything orthogonal to them stays.
   const torch::Tensor q = std::get<0>(torch::linalg_qr(two.t()));
   const torch::Tensor change = (activation - without).reshape({-1, 8});
   EXPECT_LT(difference(change.mm(q).mm(q.t()), change), 1e-5);
@@ -158,7 +158,7 @@ TEST(Intervention, HooksAreGoneWhateverThrows) {
   const Batch batch = examples(3);
   const torch::Tensor before = plain(*model, batch.tokens);
   Component broken = head_component(*model, 0, 0);
-  broken.exchange = [](const auto&, const auto&) -> torch::Tensor { throw Error("broken"); };
+  broken.patch = [](const auto&, const auto&) -> torch::Tensor { throw Error("broken"); };
   EXPECT_THROW(intervene(*model, spec, batch.tokens, {head_component(*model, 1, 0), broken}, zeros()), Error);
   EXPECT_EQ(difference(plain(*model, batch.tokens), before), 0);
 }
@@ -171,7 +171,7 @@ TEST(Intervention, PiecesDoNotMatter) {
   const auto mean = run_with_cache(*model, batch.tokens, {"blocks.0.attn.hook_z"})
                         .cache["blocks.0.attn.hook_z"]
                         .mean(0, true);
-  const Replacement given = [&](int64_t, const torch::Tensor&) {
+  const Source given = [&](int64_t, const torch::Tensor&) {
     ActivationCache cache;
     cache.put("blocks.0.attn.hook_z", mean);
     return cache;

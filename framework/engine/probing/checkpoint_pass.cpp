@@ -16,7 +16,7 @@ std::optional<CheckpointFile> reference_of(const ProbeInRun& probe, const RunDir
 CheckpointPass::CheckpointPass(Experiment& experiment, const RunDirectory& run, ProbeListener listener)
     : experiment_(experiment), run_(run), listener_(std::move(listener)) {}
 
-// Returns the outcomes of the probes that have become, or were, unusable, and takes these out of `probes`.
+// Fits the probes that need it. Removes unusable ones from `probes` and returns their outcomes.
 std::vector<Outcome> CheckpointPass::fit(std::vector<const ProbeInRun*>& probes) {
   std::map<int64_t, std::vector<const ProbeInRun*>> by_reference;
   for (const ProbeInRun* probe : probes)
@@ -26,7 +26,7 @@ std::vector<Outcome> CheckpointPass::fit(std::vector<const ProbeInRun*>& probes)
     std::vector<Outcome> outcomes;
     try {
       load_checkpoint(experiment_, {step, run_.checkpoint_path(step)});
-      // Only begins: that a fit went well is no result.
+      // Forwards only `begins`: a successful fit is not a result.
       outcomes = experiment_.probe_host().fit(step, waiting, {.begins = listener_.begins});
     } catch (const Error& error) {
       for (const ProbeInRun* probe : waiting)

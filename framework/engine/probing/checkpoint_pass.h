@@ -1,5 +1,5 @@
-// Probes over what a run has stored: its checkpoints, and, for the null of their results, random weights. In
-// this process; run_in_workers (work.h) has others do it.
+// Runs probes over the checkpoints of a run and, for their nulls, over random weights, in this process;
+// run_in_workers (work.h) runs it in others.
 #pragma once
 
 #include <map>
@@ -12,22 +12,22 @@
 
 namespace orrery::engine {
 
-/// The checkpoint that `probe` is fitted to, or nothing where it does not wait for one. Throws
-/// orrery::UsageError if `run` has none of that step.
+/// The checkpoint that `probe` is fitted to; nothing if it does not wait for one. Throws orrery::UsageError
+/// if `run` has no checkpoint of that step.
 std::optional<CheckpointFile> reference_of(const ProbeInRun& probe, const RunDirectory& run);
 
-/// Fits probes to their references the first time they are used, and keeps them fitted.
+/// Fits each probe to its reference on first use, and keeps it fitted.
 class CheckpointPass {
  public:
-  /// All outlive the pass.
+  /// `experiment` and `run` must outlive the pass.
   CheckpointPass(Experiment& experiment, const RunDirectory& run, ProbeListener listener = {});
 
-  /// What the probes say of one checkpoint, one outcome each. Throws orrery::Error if it cannot be read.
-  /// Leaves its weights, or those of a reference, in the model.
+  /// Measures one checkpoint with the probes, one outcome each. Throws orrery::Error if the checkpoint cannot
+  /// be read. Leaves its weights, or those of a reference, in the model.
   std::vector<Outcome> measure(const CheckpointFile& checkpoint, std::vector<const ProbeInRun*> probes);
-  /// What they say of random weights.
+  /// Measures random weights.
   std::vector<Outcome> measure_null(std::vector<const ProbeInRun*> probes);
-  /// What they conclude from the curves of the run.
+  /// Asks the probes for conclusions from the curves of the run.
   std::vector<Outcome> conclude(std::vector<const ProbeInRun*> probes, const std::vector<Curve>& curves);
 
  private:

@@ -18,7 +18,7 @@ using Stored = std::map<int64_t, ProbeResult>;
                    "give this one a label of its own: label = \"...\"");
 }
 
-// Results from before there were provenances are those of the config.
+// Results older than provenances are taken to be those of the config.
 void check_config(const Experiment& experiment, const RunDirectory& run, const ProbeInRun& probe) {
   for (const ProbeChoice& choice : experiment.settings().probes) {
     const std::string reference = probe.needs.reference ? choice.reference : "";
@@ -29,7 +29,7 @@ void check_config(const Experiment& experiment, const RunDirectory& run, const P
   }
 }
 
-// Throws where they answer another question than `probe` asks.
+// Throws if they are not results of `probe` with its parameters and reference.
 Stored stored_results(const RunDirectory& run, const ProbeInRun& probe, Provenances& provenances) {
   Stored stored;
   for (ProbeResult& result : run.read_probe_results(probe.label, RunDirectory::ProbeData::leave_out)) {
@@ -40,7 +40,7 @@ Stored stored_results(const RunDirectory& run, const ProbeInRun& probe, Provenan
   return stored;
 }
 
-// What cannot be read now is still to be computed, and will be reported then.
+// A result that cannot be read now is computed again; errors are reported then.
 bool is_of(const ProbeResult& result, const ProbeInRun& probe, Provenances& provenances) {
   try {
     return result.provenance && *result.provenance == provenances.of(probe, result.step);

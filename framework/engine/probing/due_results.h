@@ -1,4 +1,5 @@
-// What is there already of the results asked for, and what is still to be computed: by content, not by name.
+// Decides which of the requested results are stored already and which are due, by provenance rather than by
+// name.
 #pragma once
 
 #include <map>
@@ -12,17 +13,17 @@
 
 namespace orrery::engine {
 
-/// Says of results what they were computed from. Files are hashed once.
+/// Makes the provenance of results. Hashes each file once.
 class Provenances {
  public:
   Provenances(const Experiment& experiment, const RunDirectory& run) : experiment_(experiment), run_(run) {}
 
-  /// All of these throw orrery::Error if a checkpoint cannot be read, orrery::UsageError if the
+  /// Each of these throws orrery::Error if a checkpoint cannot be read, and orrery::UsageError if the
   /// reference does not exist.
   Provenance of(const ProbeInRun& probe, int64_t step);
   Provenance of_null(const ProbeInRun& probe);
   Provenance of_curves(const ProbeInRun& probe, const std::vector<Curve>& curves);
-  /// With nothing looked at: for same_identity().
+  /// Without anything measured: for same_identity().
   Provenance question(const ProbeInRun& probe);
 
  private:
@@ -34,7 +35,7 @@ class Provenances {
   std::map<int64_t, std::string> hashes_;
 };
 
-/// One line of the output: a checkpoint, what was known of it, what is still to be asked.
+/// One line of the output: a checkpoint, its known results, and the probes that are still due.
 struct Row {
   CheckpointFile checkpoint;
   std::map<const ProbeInRun*, Record> known;  ///< scalars, headlines and findings only
@@ -43,15 +44,15 @@ struct Row {
 
 enum class Reuse { stored, none };
 
-/// Throws orrery::UsageError where results of another question are stored under the label of a probe: they
-/// would be lost.
+/// Throws orrery::UsageError if the label of a probe holds results of another probe, parameters or reference,
+/// which would be lost.
 void check_labels(const Experiment& experiment, const RunDirectory& run);
 
-/// One row for each of `checkpoints` that a probe is due at. Throws as check_labels().
+/// One row for each of `checkpoints` at which a probe is due. Throws as check_labels() does.
 std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run, Provenances& provenances,
                            const std::vector<CheckpointFile>& checkpoints, Reuse reuse);
 
-/// The stored null or conclusion of `probe`, if its provenance is this.
+/// The stored null or conclusion of `probe`, if it has this provenance.
 std::optional<Record> stored_run_level(const RunDirectory& run, const ProbeInRun& probe, RunLevelResult aside,
                                        const Provenance& provenance);
 

@@ -1,4 +1,4 @@
-// What probes call their most important numbers, on one line.
+// The headlines of probes, on one line.
 #pragma once
 
 #include <optional>

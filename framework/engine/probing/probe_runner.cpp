@@ -26,7 +26,7 @@ ProbeRunner::ProbeRunner(Experiment& experiment, RunDirectory& run, Reporter& re
       options_(options),
       provenances_(experiment, run) {}
 
-// What is not stored needs none, nor the hash of a checkpoint.
+// Results that are not stored need no provenance, and so no hash of a checkpoint.
 std::optional<Provenance> ProbeRunner::provenance_of(const ProbeInRun& probe, int64_t step) {
   return options_.store ? std::optional(provenances_.of(probe, step)) : std::nullopt;
 }
@@ -77,7 +77,7 @@ void ProbeRunner::note_what_is_there() const {
                                thousands(static_cast<int64_t>(there)), thousands(static_cast<int64_t>(all))));
 }
 
-// What cannot be read now, or is not there, is said by the probe's answer.
+// A missing or unreadable result is reported when the probe is asked.
 std::optional<Record> ProbeRunner::stored(const ProbeInRun& probe, RunLevelResult which,
                                           const std::function<Provenance()>& provenance) const {
   if (!options_.store || options_.reuse == Reuse::none) return std::nullopt;
@@ -157,7 +157,7 @@ void ProbeRunner::work(std::vector<Job> jobs, const std::vector<Look>& looks,
                        const std::function<void(size_t)>& done) {
   ResultSink* sink = nullptr;
   const Look* look = nullptr;
-  std::optional<CheckpointPass> pass;  // made where the work is done: here, or in each worker
+  std::optional<CheckpointPass> pass;  // made where the work is done: in this process, or in each worker
   const auto answer = [&](const Outcome& outcome) {
     Answer answer{outcome.probe, {}, outcome.error, outcome.hint, outcome.unusable};
     try {
@@ -258,7 +258,7 @@ std::vector<Outcome> ProbeRunner::outcomes(const Known& known) const {
   return all;
 }
 
-// What was shown is forgotten, but for the last, which the progress line names.
+// Frees the records of shown rows, except the last, which the progress line shows.
 void ProbeRunner::show_until(size_t row) {
   for (; shown_ < row; ++shown_) {
     audience_->row(rows_[shown_].checkpoint, outcomes(rows_[shown_].known));

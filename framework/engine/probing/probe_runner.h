@@ -1,5 +1,5 @@
-// The one way to ask probes about a run and to store what they answer with its provenance: while it is
-// trained, after it, and long afterwards.
+// The one way to run probes on a run and to store their results with provenance, during training and at any
+// time after it.
 #pragma once
 
 #include <functional>
@@ -17,15 +17,15 @@
 namespace orrery::engine {
 
 struct ProbingOptions {
-  bool store = true;  ///< otherwise the run stays as it is, and nothing in it is used
+  bool store = true;  ///< if false, leaves the run unchanged and uses no stored results
   Reuse reuse = Reuse::stored;
-  /// Forks that share the work, which this process can make only while it has one thread; 0: this process.
+  /// The number of forked workers, which needs a process with one thread; 0: work in this process.
   int workers = 1;
-  /// Leaves out what probes that need no reference record at checkpoints: a training has asked them already.
+  /// Measures checkpoints only with probes that wait for a reference: training has asked the others already.
   bool waiting_only = false;
 };
 
-/// Receives results: scalars, headlines and findings of the probes that did not fail.
+/// Receives the scalars, headlines and findings of the probes that did not fail.
 struct Audience {
   /// Per checkpoint, in ascending order.
   std::function<void(const CheckpointFile& checkpoint, const std::vector<Outcome>& outcomes)> row =
@@ -38,23 +38,22 @@ enum class Probed { well, with_failures, interrupted };
 
 class ProbeRunner {
  public:
-  /// All outlive the runner. What fails is a warning to `reporter`, which also hears of progress and may stop
-  /// the work.
+  /// All references must outlive the runner. Failures are warnings to `reporter`, which also receives
+  /// progress and may stop the work.
   ProbeRunner(Experiment& experiment, RunDirectory& run, Reporter& reporter, ProbingOptions options = {});
 
-  /// Asks `probes` about the weights that the model has now, those of `step`, in this process, and stores
-  /// what they record. Probes that wait for the last checkpoint take this one as their reference; what they
-  /// record is returned like the rest, and not stored.
+  /// Measures the model's present weights, those of `step`, with `probes` in this process, and stores the
+  /// results. Probes that wait for the last checkpoint take this one as their reference; their results are
+  /// returned too, but not stored.
   std::vector<Outcome> measure_current(int64_t step, const std::vector<const ProbeInRun*>& probes);
 
-  /// Measures `checkpoints`, and random weights for the probes that need a null, and then asks for
-  /// conclusions; each unless its result is stored already. Throws as plan_rows() does, before anything is
-  /// computed.
+  /// Measures `checkpoints`, and random weights for probes that need a null, then asks for conclusions. Skips
+  /// results that are stored already. Throws as plan_rows() does, before computing anything.
   Probed run(const std::vector<CheckpointFile>& checkpoints, const Audience& audience = {});
 
  private:
   using Known = std::map<const ProbeInRun*, Record>;
-  // What is done with the probes of one job, and how the record of each becomes a line of results.
+  // How to ask the probes of one job, and how to turn a record into a line of results.
   struct Look {
     std::function<std::vector<Outcome>(CheckpointPass& pass, std::vector<const ProbeInRun*> probes)> ask;
     std::function<std::string(const ProbeInRun& probe, const Record& record)> line;
@@ -89,7 +88,7 @@ class ProbeRunner {
   std::vector<Row> rows_;
   size_t shown_ = 0;
   std::map<RunLevelResult, Known> run_level_;
-  std::map<std::string, CurveReader> own_curves_;  // by label; of results that are not stored
+  std::map<std::string, CurveReader> own_curves_;  // by label, if results are not stored
   std::vector<Curve> curves_;
   bool failed_ = false;
 };

@@ -1,4 +1,4 @@
-// Jobs for probes, and the two ways to get them done: in this process, or in workers that may crash.
+// Jobs for probes, and the two ways to run them: in this process, or in worker processes that may crash.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,7 @@
 
 namespace orrery::engine {
 
-/// `probes` look at `place` ("step 400", "random weights").
+/// Measures `place` ("step 400", "random weights") with `probes`.
 struct Job {
   std::string place;
   std::vector<const ProbeInRun*> probes;
@@ -21,11 +21,11 @@ struct Answer {
   const ProbeInRun* probe = nullptr;  ///< null: the job failed as a whole
   PackedResult result = {};
   std::string error = {}, hint = {};
-  bool unusable = false;  ///< it failed on its reference: it will not be asked again
+  bool unusable = false;  ///< it failed on its reference and will not be asked again
   bool ok() const { return error.empty(); }
 };
 
-/// Where whoever works on a job puts what happens.
+/// Receives the events of a job.
 class ResultSink {
  public:
   virtual ~ResultSink() = default;
@@ -36,20 +36,20 @@ class ResultSink {
 
 struct WorkPlan {
   std::vector<Job> jobs;
-  /// Does one job after the other. What it throws is the failure of that job.
+  /// Runs one job; called for one after the other. An exception is the failure of that job.
   std::function<void(size_t job, const std::vector<const ProbeInRun*>& probes, ResultSink& sink)> work;
-  /// Called in this process, job by job in their order. Probes without a result are omitted from `answers`.
+  /// Called in this process, in the order of the jobs. Probes without a result are omitted from `answers`.
   std::function<void(size_t job, const std::vector<Answer>& answers)> done;
-  /// Asked often; when it holds, what is left is not done.
+  /// Asked often; once it returns true, the remaining jobs are skipped.
   std::function<bool()> stop;
 };
 
-/// Does all jobs here. A probe that crashes takes this process with it.
+/// Runs all jobs in this process, which a crashing probe takes with it.
 void run_in_process(const WorkPlan& plan);
 
-/// Does all jobs in `processes` forks of this process, which must not have used more than one thread yet. A
-/// probe during which a worker ends, by a signal or otherwise, is an answer with an error; the probes that
-/// are left of that job are asked again, by a new worker. Holds a bounded number of jobs' answers at a time.
+/// Runs all jobs in `processes` forks of this process, which must not have used more than one thread yet. If
+/// a worker dies, by a signal or otherwise, the running probe gets an answer with an error, and a new worker
+/// asks the remaining probes of that job. Holds the answers of a bounded number of jobs at a time.
 void run_in_workers(const WorkPlan& plan, int processes);
 
 }  // namespace orrery::engine

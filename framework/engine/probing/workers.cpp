@@ -1,4 +1,4 @@
-// Jobs in forks of this process: a probe that crashes costs its own result and nothing else.
+// The worker pool: jobs in forks of this process, so that a probe that crashes costs only its own result.
 #include <fmt/format.h>
 #include <orrery/error.h>
 #include <signal.h>
@@ -16,11 +16,10 @@
 namespace orrery::engine {
 namespace {
 
-// What a worker reports: that a probe begins, what it answered, that the job is done, or has failed as a
-// whole.
+// A worker's messages: a probe begins, its answer, the job is done, or the job failed as a whole.
 enum class Report : uint64_t { begins, answer, done, failed };
 
-// In the worker. Probes go by their number in the plan's job.
+// In the worker. Identifies probes by their index in the plan's job.
 class SocketSink final : public ResultSink {
  public:
   SocketSink(int socket, const Job& job) : socket_(socket), job_(job) {}
@@ -47,7 +46,7 @@ class SocketSink final : public ResultSink {
   const Job& job_;
 };
 
-// An order is the number of a job and, behind it, those of its probes that are to be asked.
+// An order is the index of a job followed by the indices of its probes to ask.
 void worker_main(const WorkPlan& plan, int socket) {
   while (const auto text = receive(socket)) {
     MessageReader order(*text);
@@ -89,7 +88,7 @@ class WorkerPool {
 
  private:
   struct State {
-    std::vector<const ProbeInRun*> left;  // not answered yet
+    std::vector<const ProbeInRun*> left;  // without an answer yet
     std::vector<Answer> answers;
     bool done = false;
   };
@@ -106,7 +105,7 @@ class WorkerPool {
   const size_t processes_;
   std::vector<State> states_;
   std::map<Supervisor::Id, Worker> workers_;
-  std::vector<uint64_t> again_;  // jobs that a worker died over
+  std::vector<uint64_t> again_;  // jobs whose worker died
   std::set<const ProbeInRun*> unusable_;
   size_t next_ = 0, handed_over_ = 0;
   Supervisor supervisor_;  // last: its listener uses the others
@@ -121,7 +120,7 @@ std::optional<Supervisor::Id> WorkerPool::idle_worker() {
   return id;
 }
 
-// Whether there was a worker to assign it to.
+// Returns whether there was a free worker.
 bool WorkerPool::assign(uint64_t job) {
   State& state = states_[job];
   std::erase_if(state.left, [&](const ProbeInRun* probe) { return unusable_.contains(probe); });
@@ -139,14 +138,14 @@ bool WorkerPool::assign(uint64_t job) {
   return true;
 }
 
-// Not too far ahead of the oldest job that is not done: its answers, and those after it, are held until then.
+// Stays close to the oldest unfinished job, because later answers are held until it is done.
 void WorkerPool::dispatch() {
   while (!again_.empty() && assign(again_.back())) again_.pop_back();
   const size_t window = 4 * processes_;
   while (next_ < states_.size() && next_ < handed_over_ + window && assign(next_)) ++next_;
 }
 
-// Each worker finds out for itself that a probe is unusable; it is reported once.
+// Each worker discovers by itself that a probe is unusable; report it once.
 void WorkerPool::add(uint64_t job, Answer answer) {
   std::erase(states_[job].left, answer.probe);
   if (!answer.unusable || unusable_.insert(answer.probe).second)
@@ -190,7 +189,7 @@ void WorkerPool::on_message(Supervisor::Id id, const std::string& text) {
 
 bool killed(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
 
-// A worker that ended by itself: the fault of the probe that was running.
+// A worker that ended on its own: blames the running probe.
 void WorkerPool::on_end(Supervisor::Id id, int status) {
   const Worker worker = workers_.extract(id).mapped();
   if (!worker.job) return;
@@ -199,7 +198,7 @@ void WorkerPool::on_end(Supervisor::Id id, int status) {
   Answer answer{worker.running};
   answer.hint = ending_advice(status);
   if (!worker.running) {
-    answer.error = fmt::format("{}: the process that looked at it ended: {}", place, ending);
+    answer.error = fmt::format("{}: the worker process ended: {}", place, ending);
     add(job, std::move(answer));
     states_[job].done = true;
     return;

@@ -34,7 +34,7 @@ fs::path in_path(const std::string& name) {
   return {};
 }
 
-// A path as it stands in a URL.
+// A path as a file URL.
 std::string url_of(const fs::path& path) {
   std::string url = "file://";
   for (const char c : fs::absolute(path).string())
@@ -45,8 +45,8 @@ std::string url_of(const fs::path& path) {
   return url;
 }
 
-// In the child: becomes the program, whose standard output goes into the socket; what it says on standard
-// error is its own affair. It leads a group, so that its helpers can be ended with it.
+// In the child: becomes the browser, with standard output to the socket and standard error discarded. It
+// leads a process group, so that its helpers can be killed with it.
 void become(const std::vector<std::string>& command, int socket) {
   ::setpgid(0, 0);
   for (const int number : {SIGINT, SIGTERM}) ::signal(number, SIG_DFL);
@@ -59,7 +59,7 @@ void become(const std::vector<std::string>& command, int socket) {
   ::_exit(127);
 }
 
-// All that it writes. Throws orrery::Error after `seconds`.
+// Everything it writes. Throws orrery::Error after `seconds`.
 std::string read_all(const Child& child, int seconds) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   std::string text;
@@ -83,13 +83,13 @@ std::string read_all(const Child& child, int seconds) {
 fs::path find_browser() {
   if (const char* named = std::getenv("ORRERY_BROWSER"); named && *named) {
     if (const fs::path found = in_path(named); !found.empty()) return found;
-    throw Error(fmt::format("ORRERY_BROWSER names {}, which is no program", named),
-                "let it name Chromium or Chrome");
+    throw Error(fmt::format("ORRERY_BROWSER names {}, which is not a program", named),
+                "set it to Chromium or Chrome");
   }
   for (const char* name : {"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"})
     if (const fs::path found = in_path(name); !found.empty()) return found;
   throw Error("drawing images needs Chromium or Chrome, and neither was found",
-              "install one (on Debian: apt-get install chromium), or let ORRERY_BROWSER name it");
+              "install one (on Debian: apt-get install chromium), or set ORRERY_BROWSER to it");
 }
 
 std::string page_after_scripts(const fs::path& browser, const fs::path& page, const std::string& fragment,
@@ -99,9 +99,9 @@ std::string page_after_scripts(const fs::path& browser, const fs::path& page, co
       browser.string(), "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
       "--disable-background-networking", "--disable-component-update", "--disable-sync",
       "--user-data-dir=" + profile.path().string(),
-      // Scripts have this long by their own clock, which runs while they wait.
+      // The scripts' time limit in virtual time, which fast-forwards while they wait.
       fmt::format("--virtual-time-budget={}", 1000 * seconds), "--dump-dom", url_of(page) + "#" + fragment};
-  // Chromium's sandbox refuses to work for root; the page is our own.
+  // Chromium's sandbox does not work for root, and the page is our own.
   if (geteuid() == 0) command.insert(command.begin() + 1, "--no-sandbox");
   Child child([&](int socket) { become(command, socket); });
   std::string html = read_all(child, seconds);
@@ -109,7 +109,7 @@ std::string page_after_scripts(const fs::path& browser, const fs::path& page, co
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127 && html.empty())
     throw Error(fmt::format("{} could not be started", browser.string()));
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    throw Error(fmt::format("{} did not end well: {}", browser.string(), ending_text(status)));
+    throw Error(fmt::format("{} failed: {}", browser.string(), ending_text(status)));
   return html;
 }
 

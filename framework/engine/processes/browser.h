@@ -1,4 +1,4 @@
-// A browser without a window, which draws pages for us.
+// Renders pages in a headless browser.
 #pragma once
 
 #include <filesystem>
@@ -6,12 +6,12 @@
 
 namespace orrery::engine {
 
-/// The program: what ORRERY_BROWSER names, or else Chromium or Chrome by one of its usual names. Throws
-/// orrery::Error, saying what to install, where there is none.
+/// The browser named by ORRERY_BROWSER, or else Chromium or Chrome under one of their usual names. Throws
+/// orrery::Error, saying what to install, if there is none.
 std::filesystem::path find_browser();
 
-/// What a page becomes once its scripts have nothing more to do, as HTML. `fragment` is behind the # of its
-/// address. Throws orrery::Error where the browser fails or takes more than `seconds`.
+/// The HTML of a page after its scripts have finished. `fragment` is the part of the URL after "#". Throws
+/// orrery::Error if the browser fails or takes more than `seconds`.
 std::string page_after_scripts(const std::filesystem::path& browser, const std::filesystem::path& page,
                                const std::string& fragment, int seconds);
 

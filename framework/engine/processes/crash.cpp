@@ -23,10 +23,10 @@ namespace orrery::engine {
 namespace {
 
 std::vector<std::string> words;  // of the command line
-std::string severity, advice;    // written before a crash, read in it
-std::string uncaught;            // what the exception said that ended the program
+std::string severity, advice;    // set before a crash, read in the handler
+std::string uncaught;            // the message of the exception that ended the program
 
-// Text put together where nothing may be allocated.
+// Composes text without allocating, for signal handlers.
 class Line {
  public:
   Line& operator<<(const char* text) {
@@ -99,11 +99,11 @@ extern "C" void on_crash(int number) {
     line << (RunningCall::innermost() ? "it crashed: SIG" : "Orrery crashed: SIG") << (name ? name : "?")
          << " (" << (meaning ? meaning : "unknown") << ")\n";
   close(line, uncaught.empty() ? signal_advice(number) : advice_on_uncaught());
-  // With the handler gone by SA_RESETHAND, this ends the process as if there had been none.
+  // SA_RESETHAND has removed the handler, so this ends the process as if there had been none.
   ::raise(number);
 }
 
-// Instead of the library's own, which prints LibTorch's backtraces.
+// Replaces the library's own, which prints LibTorch's backtraces.
 void on_terminate() {
   if (std::current_exception()) uncaught = text_in_flight();
   if (in_child() && !uncaught.empty()) {
@@ -142,7 +142,7 @@ void tell_of_crashes(int argc, char** argv, const std::string& severity_text) {
 #endif
   std::set_terminate(on_terminate);
   ::on_exit(on_exit_of_plugin, nullptr);
-  // A stack of its own: endless recursion leaves no room on the usual one.
+  // A separate stack, because endless recursion leaves no room on the usual one.
   static std::array<char, 64 * 1024> memory;
   stack_t stack = {};
   stack.ss_sp = memory.data();

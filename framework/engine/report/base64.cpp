@@ -21,14 +21,14 @@ int size_of(size_t size) {
 }  // namespace
 
 std::string to_base64(std::span<const std::byte> bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL ends it with a zero
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL appends a zero
   EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
                   reinterpret_cast<const unsigned char*>(bytes.data()), size_of(bytes.size()));
   text.pop_back();
   return text;
 }
 
-// OpenSSL passes over blanks at both ends and takes "=" for a zero anywhere: the digits are checked here.
+// OpenSSL skips blanks at both ends and reads "=" as a zero anywhere, so check the digits first.
 std::vector<std::byte> from_base64(std::string_view text) {
   if (text.size() % 4 != 0) throw Error("base64: the text ends too early");
   size_t padding = 0;

@@ -1,13 +1,12 @@
-# What a report's page is made of becomes part of the engine: the files in page/, and plotly.js, which npm fetches at
-# build time. Without npm, or without a network, everything is built all the same, and `orrery report` says what is
-# missing.
+# Embeds the parts of a report's page in the engine: the files in page/, and plotly.js, which npm fetches during the
+# build. Without npm or a network the build still succeeds, and `orrery report` says what is missing.
 set(report_folder ${CMAKE_CURRENT_LIST_DIR})
 set(fetched_folder ${CMAKE_CURRENT_BINARY_DIR}/page)
 # Of plotly-cartesian.min.js in plotly.js-cartesian-dist-min 3.7.0.
 set(plotly_sha512 989f1063dda91d66b880aa7bf70b2a7a245fe367721b61428e9fef71faf5e0e12fc5c57de17fd2c2198cd1095d66122fca35ad1a989f93523f1d7f2638536d28)
 
 find_program(NPM npm)
-# What could not be fetched is tried again whenever the build is configured.
+# Tries a failed download again whenever the build is configured.
 if(EXISTS ${fetched_folder}/plotly.js)
   file(SIZE ${fetched_folder}/plotly.js plotly_size)
   if(plotly_size EQUAL 0)

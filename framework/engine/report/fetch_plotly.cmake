@@ -1,6 +1,6 @@
 # cmake -D NPM=... -D FROM=page/ -D TO=build/page -D SHA512=... -P fetch_plotly.cmake
-# Writes TO/plotly.js, as the lock file in FROM pins it; empty where it cannot be had, and TO/plotly.missing says why:
-# nothing but reports needs it.
+# Writes TO/plotly.js in the version that the lock file in FROM pins. If that fails, the file is empty and
+# TO/plotly.missing says why, because only reports need it.
 function(give_up why)
   message("plotly.js ${why}: this build will not draw reports")
   file(WRITE ${TO}/plotly.missing "${why}")

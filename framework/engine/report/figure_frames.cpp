@@ -33,7 +33,7 @@ size_t frame_bytes(const Figure& figure, Precision precision) {
   size_t bytes = 0;
   for (const Trace& trace : figure.traces) {
     if (trace.y.defined()) bytes += trace.y.numel() * sizeof(float);
-    // Integers along an axis are the same at every step, and are stored once.
+    // Integers along an axis are the same at every step, so they are stored once.
     if (trace.x.defined() && trace.x.is_floating_point()) bytes += trace.x.numel() * sizeof(float);
     if (trace.z.defined()) bytes += trace.z.numel() * static_cast<size_t>(precision);
   }
@@ -53,7 +53,7 @@ Json reference(const torch::Tensor& tensor, Numbers& numbers) {
                                     : numbers.add_float64(values_of(values));
 }
 
-// Whole multiples of scale = largest / `most`; the most negative integer stands for what is not finite.
+// Integer multiples of scale = largest / `most`; the most negative integer stands for NaN and infinities.
 template <class Integer>
 std::string add_scaled(const char* type, std::span<const double> values, double scale, Numbers& numbers) {
   std::vector<Integer> scaled;
@@ -94,7 +94,7 @@ const char* name_of(Figure::Kind kind) {
   return "";
 }
 
-// All that is drawn besides numbers.
+// Everything in a figure except its numbers.
 Json head_of(const Figure& figure) {
   Json head = {{"kind", name_of(figure.kind)},
                {"title", figure.title},
@@ -181,7 +181,7 @@ Packing choose_packing(const std::vector<FigureFrames>& figures, size_t budget) 
     for (size_t i = 0; i < figures.size(); ++i) total += bytes[i] = bytes_of(figures[i], precision);
     if (total <= budget) return packing;
   }
-  // The limit for each figure: what small ones leave over is shared by the large ones.
+  // The limit for each figure: large ones share what small ones leave over.
   std::vector<size_t> ascending = bytes;
   std::sort(ascending.begin(), ascending.end());
   size_t left = budget, limit = 0;

@@ -1,4 +1,4 @@
-// Inside the report room only: one figure over all steps of a run, and how it is packed into a page.
+// Private to the report room: one figure over all steps of a run, and its packing into a page.
 #pragma once
 
 #include <orrery/recorder.h>
@@ -15,33 +15,33 @@
 
 namespace orrery::engine {
 
-/// What one probe drew under one name.
+/// The figures that one probe recorded under one name.
 struct FigureFrames {
   std::string name;
   std::vector<std::pair<int64_t, Figure>> frames;  ///< by step, ascending
-  std::optional<Figure> null;                      ///< of random weights
+  std::optional<Figure> null;                      ///< for random weights
 };
 
-/// How heatmaps are stored: as they are, or to 1/32767 or 1/127 of the largest value of each.
+/// The precision of heatmaps: exact, or to 1/32767 or 1/127 of the largest value of each.
 enum class Precision : size_t { full = 4, sixteen_bits = 2, eight_bits = 1 };
 
 struct Packing {
   Precision precision = Precision::full;
-  std::vector<size_t> n_frames;  ///< of each figure, how many are kept
+  std::vector<size_t> n_frames;  ///< the number of frames to keep of each figure
 };
 
-/// The most that fits into `budget` bytes. The same number of bytes is the limit of every figure; at least
-/// the first and the last frame are kept.
+/// The best packing that fits into `budget` bytes. Every figure has the same limit in bytes, and keeps at
+/// least its first and last frame.
 Packing choose_packing(const std::vector<FigureFrames>& figures, size_t budget);
 
-/// `count` of 0 .. n - 1, evenly spread, the first and the last among them.
+/// `count` evenly spread numbers from 0 .. n - 1, including the first and the last.
 std::vector<size_t> spread(size_t n, size_t count);
 
 /// {"name": .., "range": {"x": [low, high], "y": .., "z": [low, high]}, "of": frames there are,
 ///  "heads": [{"kind": .., "title": .., "x_label": .., "traces": [name, ..], ..}],
 ///  "frames": [[step, index of its head, [[x, y, z], ..]]], "null": [-1, ..]}
-/// x and y are references into `numbers` or null; z is [reference, rows, columns, scale]. Ranges are those of
-/// all frames, kept or not.
+/// x and y are references into `numbers` or null; z is [reference, rows, columns, scale]. Ranges cover all
+/// frames, kept or not.
 Json pack_figure(const FigureFrames& figure, size_t n_frames, Precision precision, Numbers& numbers);
 
 }  // namespace orrery::engine

@@ -46,7 +46,7 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
-// In a script element only "<" can begin its end tag or a comment.
+// In a script element, only "<" can begin the end tag or a comment.
 std::string for_script(const std::string& json) {
   std::string out;
   out.reserve(json.size());
@@ -60,8 +60,7 @@ std::string_view page_file(std::string_view name) {
   return {};
 }
 
-// The files of a page with this ending, each wrapped in `element`: those of all pages, then those of the
-// view.
+// The files with this extension, each wrapped in `element`: those of all pages, then those of the view.
 std::string elements(const char* element, std::string_view ending, const std::string& view) {
   std::string html;
   for (const std::string& whose : {std::string("shared_"), view})
@@ -71,8 +70,8 @@ std::string elements(const char* element, std::string_view ending, const std::st
   return html;
 }
 
-// In pieces, each unpacked on its own when something in it is needed. No number crosses from one to the next,
-// and no piece but the last ends with padding.
+// In pieces that the page unpacks separately on first use. No number spans two pieces, and only the last
+// piece has padding.
 std::string numbers_elements(std::span<const std::byte> all) {
   constexpr size_t piece = 3 * 8 * 16384;
   std::string html;
@@ -98,7 +97,7 @@ std::string Numbers::add(const std::string& type, std::span<const std::byte> byt
   hash.add(bytes);
   const auto [known, is_new] = known_.try_emplace(type + hash.digest());
   if (is_new) {
-    bytes_.resize((bytes_.size() + size - 1) / size * size);  // typed arrays begin at a multiple of it
+    bytes_.resize((bytes_.size() + size - 1) / size * size);  // typed arrays must be aligned
     known->second = fmt::format("{}:{}:{}", type, bytes_.size(), bytes.size() / size);
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
   }

@@ -1,4 +1,4 @@
-// Inside the report room only: the files that the build put into liborrery (embed.cmake).
+// Private to the report room: the files that the build embeds in the program (embed.cmake).
 #pragma once
 
 #include <string_view>
@@ -7,8 +7,8 @@
 
 namespace orrery::engine {
 
-/// Name and content of every file of page/, of "plotly.js", which is empty where npm could not fetch it, and
-/// of "plotly.missing", which then says why.
+/// Name and content of every file of page/, of "plotly.js", which is empty if npm could not fetch it, and of
+/// "plotly.missing", which then says why.
 const std::vector<std::pair<std::string_view, std::string_view>>& page_files();
 
 }  // namespace orrery::engine

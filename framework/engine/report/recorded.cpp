@@ -34,7 +34,7 @@ std::vector<Line> lines_of(const fs::path& path) {
   return lines;
 }
 
-// Findings as they stand in a line, and only where they differ from the step before.
+// Findings in the format of a line, only at steps where they changed.
 class FindingLog {
  public:
   void add(int64_t step, const Json& findings) {
@@ -43,7 +43,7 @@ class FindingLog {
       if (at.is_null()) at = Json::array();
       if (at.empty() || at.back()[1] != fields) at.push_back(Json::array({step, fields}));
     }
-    // One that is not there any more.
+    // A finding that has disappeared.
     for (auto& [name, at] : at_)
       if (!findings.contains(name) && !at.back()[1].is_null()) at.push_back(Json::array({step, nullptr}));
   }

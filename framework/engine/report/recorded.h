@@ -1,4 +1,4 @@
-// Inside the report room only: what one probe left in a run, read for a page.
+// Private to the report room: reads the results of one probe for a page.
 #pragma once
 
 #include <orrery/probe.h>
@@ -18,17 +18,17 @@ struct Recorded {
   std::string plugin;  ///< the probe's own name
   std::vector<int64_t> steps;
   std::vector<Curve> curves;           ///< of its scalars
-  std::vector<std::string> headlines;  ///< names of those that sum it up
+  std::vector<std::string> headlines;  ///< the names of its headlines
   Json findings;    ///< [{"name": .., "at": [[step, {"kind": .., ..}], ..]}], where they change
-  Json null;        ///< the scalars of random weights, by name
+  Json null;        ///< its scalars for random weights, by name
   Json conclusion;  ///< {"scalars": .., "headlines": .., "findings": ..}
   std::vector<FigureFrames> figures;
-  std::vector<FigureFrames> concluding;  ///< the figures of its conclusion, of one frame each
-  size_t n_results = 0, n_read = 0;      ///< checkpoints there are, and those whose figures were read
+  std::vector<FigureFrames> concluding;  ///< the figures of its conclusion, one frame each
+  size_t n_results = 0, n_read = 0;      ///< checkpoints with results, and those whose figures were read
 };
 
-/// Reads figures at `steps` only, unless that is empty; of more than `most` checkpoints, only so many, evenly
-/// spread. Throws orrery::Error, with file and line, where the files are damaged.
+/// Reads figures only at `steps`, unless that is empty, and at no more than `most` checkpoints, evenly
+/// spread. Throws orrery::Error, with file and line, if the files are damaged.
 Recorded read_recorded(const RunDirectory& run, const std::string& label, const std::vector<int64_t>& steps,
                        size_t most);
 

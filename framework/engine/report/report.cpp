@@ -15,7 +15,7 @@
 namespace orrery::engine {
 namespace {
 
-constexpr size_t most_checkpoints = 500;  // whose figures are read; each may be megabytes
+constexpr size_t most_checkpoints = 500;  // to read figures of, which may be megabytes each
 constexpr size_t most_points = 4000;      // of a curve
 
 Json pack_curves(const std::vector<Curve>& curves, Numbers& numbers, bool& thinned) {
@@ -55,7 +55,7 @@ std::string facts(const Json& about, int64_t last_step) {
   return said.empty() ? text : text + ", " + said;
 }
 
-// The boundaries that findings of kind "phase_change" name, ascending, each once.
+// The boundaries in findings of kind "phase_change", ascending, each once.
 Json phases_of(const std::vector<Recorded>& probes) {
   std::vector<Json> phases;
   for (const Recorded& probe : probes)
@@ -134,7 +134,8 @@ Report make_report(const RunDirectory& run, const ReportChoices& choices) {
     for (FigureFrames& figure : probe.figures) figures.push_back(std::move(figure));
   const Packing packing = choose_packing(figures, choices.byte_budget);
   note_packing(figures, packing, report.notes);
-  // Curves lie together, before the figures: the page unpacks them at once, and figures when they are seen.
+  // Curves are stored together before the figures: the page unpacks them at once, and figures when they are
+  // seen.
   data["probes"] = Json::array();
   for (const Recorded& probe : probes)
     data["probes"].push_back(pack_probe(probe, choices, report.numbers, thinned));

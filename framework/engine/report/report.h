@@ -1,4 +1,4 @@
-// One run as a page: its curves, what its probes recorded at every checkpoint, their nulls and conclusions.
+// One run as a page: its curves, its probes' results at every checkpoint, their nulls and conclusions.
 #pragma once
 
 #include <cstddef>
@@ -12,30 +12,30 @@
 
 namespace orrery::engine {
 
-/// What a report is made with that does not lie in the run itself.
+/// The inputs of a report besides the run itself.
 struct ReportChoices {
-  /// Of the numbers of all figures. Where they are more, heatmaps are first stored in fewer bits, then
+  /// Upper bound in bytes for all figure data. Above it, heatmaps are first stored in fewer bits, then
   /// figures are shown at fewer checkpoints, evenly spread, the largest figures first.
   size_t byte_budget = 8 << 20;
-  /// Figures at these steps only; empty: at every one recorded.
+  /// Show figures only at these steps; empty: at every recorded one.
   std::vector<int64_t> steps = {};
-  std::map<std::string, std::string> summaries = {};  ///< of a probe's plugin, by name
-  std::vector<std::string> differences = {};          ///< settings unlike their defaults: "train.lr 0.01"
+  std::map<std::string, std::string> summaries = {};  ///< of the probes, by the plugin's name
+  std::vector<std::string> differences = {};  ///< settings that differ from their defaults: "train.lr 0.01"
 };
 
 struct Report {
   std::string title;
   std::string json;
   Numbers numbers;
-  std::vector<std::string> notes;  ///< how it was made smaller than the run; for the user, also on the page
+  std::vector<std::string> notes;  ///< what was left out; for the user, also on the page
   size_t n_figures = 0;
 };
 
-/// Reads the run, which may still be trained: whole lines count. Throws orrery::Error, with file and line,
-/// where its files are damaged.
+/// Reads the run, which may be in training: an incomplete last line is ignored. Throws orrery::Error, with
+/// file and line, if its files are damaged.
 Report make_report(const RunDirectory& run, const ReportChoices& choices = {});
 
-/// The steps at which the run's probes recorded something, ascending.
+/// The steps at which the run's probes recorded results, ascending.
 std::vector<int64_t> recorded_steps(const RunDirectory& run);
 
 }  // namespace orrery::engine

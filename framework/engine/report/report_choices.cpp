@@ -11,7 +11,7 @@
 namespace orrery::engine {
 namespace {
 
-// "train.lr 0.01". Throws where the task or the model is not here.
+// "train.lr 0.01". Throws if the task or the model is unknown.
 std::vector<std::string> changed(const Registry& registry, const nlohmann::ordered_json& config) {
   const ParametersOf parameters_of = parameters_from(registry);
   parameters_of("task", config.at("task").at("name"));
@@ -30,7 +30,7 @@ ReportChoices report_choices(const Registry& registry, const RunDirectory& run) 
     if (plugin->kind == PluginKind::probe) choices.summaries[plugin->name] = plugin->summary;
   try {
     choices.differences = changed(registry, nlohmann::ordered_json::parse(run.read_run_json()).at("config"));
-  } catch (const Error&) {  // of a task or a version that is not here
+  } catch (const Error&) {  // an unknown task or version
   } catch (const nlohmann::json::exception&) {
   }
   return choices;

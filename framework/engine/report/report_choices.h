@@ -1,5 +1,5 @@
-// What a report says that does not lie in the run: what its probes are, and which settings are not the usual
-// ones.
+// What a report needs besides the run: summaries of its probes, and the settings that are not at their
+// defaults.
 #pragma once
 
 #include "engine/report/report.h"
@@ -9,10 +9,10 @@
 
 namespace orrery::engine {
 
-/// A plugin or a setting that this program does not know is passed over: a run can be looked at without it.
+/// Skips plugins and settings that this program does not know, because a report does not need them.
 ReportChoices report_choices(const Registry& registry, const RunDirectory& run);
 
-/// Writes the page of a run to `file`; notes how large it is and what was left out.
+/// Writes the page of a run to `file`; reports its size and what was left out.
 void write_report(const RunDirectory& run, const ReportChoices& choices, const std::filesystem::path& file,
                   Reporter& reporter);
 

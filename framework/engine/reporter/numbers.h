@@ -1,4 +1,4 @@
-// Numbers as people read them, in messages and tables.
+// Formats numbers for messages and tables.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ std::string duration(double seconds);
 std::string thousands(int64_t number);
 /// "55.4 MB".
 std::string bytes_text(uint64_t bytes);
-/// A loss or another number that spans many orders of magnitude: "4.71", "0.0312", "1.2e-07".
+/// For losses and other numbers that span many orders of magnitude: "4.71", "0.0312", "1.2e-07".
 std::string compact(double value);
 
 }  // namespace orrery::engine

@@ -13,7 +13,7 @@
 
 namespace orrery::engine {
 
-/// Collects the rows of one file.
+/// Collects the rows of one file into curves.
 class CurveReader {
  public:
   /// `columns` are named `prefix` + their name.
@@ -21,7 +21,7 @@ class CurveReader {
                const std::string& prefix = "");
   /// By name; rows in ascending order.
   std::vector<Curve> curves() const;
-  /// Of all rows, ascending.
+  /// The steps of all rows, ascending.
   std::vector<int64_t> steps() const;
 
  private:
@@ -29,15 +29,15 @@ class CurveReader {
   std::map<std::string, std::vector<std::pair<int64_t, double>>> points_;
 };
 
-/// One reader for metrics.jsonl and, `with_probes`, one for each label that has results. Throws
-/// orrery::Error, with file and line, where the run's files are damaged.
+/// One reader for metrics.jsonl and, if `with_probes`, one for each label that has results. Throws
+/// orrery::Error, with file and line, if the run's files are damaged.
 std::vector<CurveReader> read_curves(const RunDirectory& run, bool with_probes = true);
 
 /// Every curve of `files`.
 std::vector<Curve> all_curves(const std::vector<CurveReader>& files);
 
-/// Those that `globs` match, each once. Throws orrery::Error, naming the probe `label` and the nearest curve,
-/// for a glob that matches none.
+/// The curves that match `globs`, each once. Throws orrery::Error, naming the probe `label` and the nearest
+/// curve, for a glob that matches none.
 std::vector<Curve> choose_curves(const std::vector<Curve>& all, const std::vector<std::string>& globs,
                                  const std::string& label);
 

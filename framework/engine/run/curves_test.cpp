@@ -41,7 +41,7 @@ TEST(Curves, AreTheColumnsOfTheRun) {
   const RunDirectory run = run_with_curves(folder);
   const std::vector<Curve> all = all_curves(read_curves(run));
   ASSERT_EQ(names(all), (std::vector<std::string>{"test/loss", "train/loss", "probe/p/x"}));
-  EXPECT_EQ(all[0].steps, (std::vector<int64_t>{0, 20}));  // a row without it is no point of it
+  EXPECT_EQ(all[0].steps, (std::vector<int64_t>{0, 20}));  // a row without the metric gives no point
   EXPECT_EQ(all[0].values[0], 5);
   EXPECT_TRUE(std::isinf(all[0].values[1]));
   EXPECT_EQ(all[1].values, (std::vector<double>{4, 1, 0.5}));

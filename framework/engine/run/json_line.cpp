@@ -18,7 +18,7 @@ std::string json_number(double value) {
   std::array<char, 32> buffer;
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
   std::string text(buffer.data(), end);
-  // Without a point a reader would take 1.0 for an integer, and a column of reals for one of mixed types.
+  // Without a point, readers would take 1.0 for an integer and give a column of reals mixed types.
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   return text;
 }

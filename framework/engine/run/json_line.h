@@ -1,4 +1,4 @@
-// Lines of JSON that pandas reads back: metrics.jsonl and the numbers in it. Free of LibTorch.
+// Lines of JSON that pandas reads: metrics.jsonl and the numbers in it. Free of LibTorch.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace orrery::engine {
 
-/// The shortest text that reads back as the very same double, always with a point or an exponent. JSON has no
-/// NaN and no infinities; they become the strings "NaN", "Infinity" and "-Infinity", which pandas converts.
+/// The shortest text that reads back as the same double, always with a point or an exponent. JSON has no NaN
+/// and no infinities; they become the strings "NaN", "Infinity" and "-Infinity", which pandas converts.
 std::string json_number(double value);
 
 /// `text` in quotes, escaped. Throws orrery::Error if it is not UTF-8.
@@ -22,14 +22,13 @@ struct MetricsRow {
   std::vector<std::pair<std::string, double>> values;
 };
 
-/// `{"step": 400, "train/loss": 0.25}`. Throws orrery::Error on a name that comes twice or is "step".
+/// `{"step": 400, "train/loss": 0.25}`. Throws orrery::Error if a name is repeated or is "step".
 std::string metrics_line(int64_t step, const std::vector<std::pair<std::string, double>>& values);
 
-/// Reads such a line. `where` ("metrics.jsonl:12") opens the message of the orrery::Error thrown if it is not
-/// one.
+/// Parses such a line. Throws orrery::Error, opening with `where` ("metrics.jsonl:12"), if it is malformed.
 MetricsRow parse_metrics_line(std::string_view line, const std::string& where);
 
-/// Reads the step of any of our lines.
+/// The step of any line with a "step".
 int64_t parse_step(std::string_view line, const std::string& where);
 
 }  // namespace orrery::engine

@@ -1,4 +1,4 @@
-// What the readers of our JSON lines share.
+// Helpers for reading our JSON files.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace orrery::engine {
 /// Members keep their order.
 using Json = nlohmann::ordered_json;
 
-/// One JSON object. All of these throw orrery::Error, opening with `where`.
+/// Parses one JSON object. This and the functions below throw orrery::Error, opening with `where`.
 Json parse_object(std::string_view text, const std::string& where);
 const Json& member(const Json& object, const char* key, const std::string& where);
 const Json& object_at(const Json& object, const char* key, const std::string& where);
@@ -21,7 +21,7 @@ int64_t integer_of(const Json& value, const std::string& what, const std::string
 std::string text_of(const Json& value, const std::string& what, const std::string& where);
 double real_of(const Json& value, const std::string& what, const std::string& where);
 
-/// The real that a number or one of the strings of json_real() stands for; nothing if it is neither.
+/// The real that a number or one of the strings of json_real() stands for; nothing for other values.
 std::optional<double> as_real(const Json& value);
 
 }  // namespace orrery::engine

@@ -10,7 +10,7 @@
 namespace orrery::engine {
 namespace {
 
-// The other types of a Value are JSON as they are.
+// The other types of a Value convert directly.
 template <class T>
 Json json_of(const T& value) {
   return value;
@@ -38,7 +38,7 @@ Json json_value(const Value& value) {
   return std::visit([](const auto& known) { return json_of(known); }, value);
 }
 
-// By hand, as nlohmann/json writes no spaces, and some doubles longer than they need be.
+// By hand, because nlohmann/json writes no spaces, and some doubles longer than necessary.
 std::string json_line(const Json& value) {
   if (value.is_number_float()) return json_number(value.get<double>());
   if (value.is_string()) return json_string(value.get_ref<const std::string&>());

@@ -43,7 +43,7 @@ TEST(JsonLine, HasSpacesAndTheShortestReals) {
 }
 
 TEST(OverviewJson, WritesNanAsText) {
-  Overview seen;
+  RunOverview seen;
   seen.metrics = {{"test/loss", {0, 10}, {std::nan(""), infinity}}};
   const Json curve = Json::parse(overview_json(seen, {}))["metrics"]["test/loss"];
   EXPECT_EQ(curve["first"], "NaN");

@@ -32,7 +32,7 @@ std::optional<Value> list_in(const Json& list) {
   return std::nullopt;
 }
 
-// Parameters are finite, so that text is never a number here.
+// Parameters are finite, so a text never stands for a number here.
 std::optional<Value> value_in(const Json& value) {
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_number_integer()) return value.get<int64_t>();

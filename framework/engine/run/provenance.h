@@ -1,4 +1,5 @@
-// What a result was computed from. Equal provenances mean equal results, so that nothing is computed twice.
+// The provenance of a result: everything it was computed from. Equal provenances mean equal results, so
+// nothing is computed twice.
 #pragma once
 
 #include <orrery/fields.h>
@@ -11,30 +12,30 @@
 namespace orrery::engine {
 
 struct Provenance {
-  std::string of;  ///< SHA-256 of the checkpoint file; of a null, "random weights, seed -1"; of the curves
+  std::string of;  ///< SHA-256 of the checkpoint file or of the curves; for a null, "random weights, seed -1"
   std::string probe, version;  ///< the plugin
   Values parameters;
-  std::string reference;         ///< "last", "self" or "step:N", for a probe that has one; else ""
-  std::string reference_sha256;  ///< of the checkpoint it was fitted to, where that is not the measured one
-  std::string setting;           ///< SHA-256 of what does not change in a run: the model's kind, the data
+  std::string reference;         ///< "last", "self" or "step:N", for a probe that needs one; else ""
+  std::string reference_sha256;  ///< of the checkpoint it was fitted to, unless that is the measured one
+  std::string setting;           ///< SHA-256 of what stays the same in a run: the model's kind, the data
 
-  /// Parameters that are empty lists are equal whatever they are lists of, which JSON does not say.
+  /// Empty lists are equal whatever their type, because JSON does not preserve it.
   bool operator==(const Provenance& other) const;
 };
 
-/// As it stands on disk:
+/// In the format on disk:
 /// `{"of": "9f86...", "probe": "trig_loss", "version": "1.0.0", "parameters": {"rule": "neurons"},
-/// "reference": "last", "reference_sha256": "60303a...", "setting": "fd61..."}`; what is empty is left out.
+/// "reference": "last", "reference_sha256": "60303a...", "setting": "fd61..."}`, without empty members.
 std::string to_json(const Provenance& provenance);
-/// Reads such an object back; what is left out is empty. Nothing where a key or its type is not known here:
-/// another version of Orrery may add keys, and then two results that look alike need not be.
+/// Parses such an object; missing members are empty. Nothing if it has an unknown key or type: another
+/// version of Orrery may have added a key in which results that look alike differ.
 std::optional<Provenance> read_provenance(const Json& object);
 
-/// Whether both are of the same probe with the same parameters and reference, whatever its version and
-/// whatever it looked at.
+/// Whether both have the same probe, parameters and reference, whatever the version and whatever was
+/// measured.
 bool same_identity(const Provenance& a, const Provenance& b);
 
-/// The provenance "was computed with ..." in an error: `trig_loss {"rule": "neurons"}, reference "last"`.
+/// For an error, "was computed with ...": `trig_loss {"rule": "neurons"}, reference "last"`.
 std::string identity_text(const Provenance& provenance);
 /// The parameters as JSON: `{"rule":"neurons"}`.
 std::string parameters_text(const Provenance& provenance);

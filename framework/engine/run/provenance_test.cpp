@@ -1,4 +1,4 @@
-// What results say they were computed from, and what is kept beside them.
+// The provenance of results, and the files beside them.
 #include "engine/run/provenance.h"
 
 #include <gtest/gtest.h>
@@ -160,7 +160,7 @@ TEST(Asides, ComeBackAndGoWithWhatTheyAreOf) {
     EXPECT_TRUE(read->record.tensors.at(0).second.equal(torch::full({2}, 3.0)));
     EXPECT_TRUE(run.read_run_level("p", aside, RunDirectory::ProbeData::leave_out)->record.tensors.empty());
   }
-  EXPECT_TRUE(run.read_probe_results("p").empty());  // they are no results of checkpoints
+  EXPECT_TRUE(run.read_probe_results("p").empty());  // they are not results of checkpoints
   run.trim_after(0);
   EXPECT_FALSE(run.read_run_level("p", RunLevelResult::null).has_value());
   EXPECT_FALSE(std::filesystem::exists(folder / "run/probes/p/conclusion.safetensors"));

@@ -1,4 +1,4 @@
-// What probes recorded, on disk: one line of JSON per checkpoint, and the tensors and figure data beside it.
+// Results of probes on disk: one line of JSON per checkpoint, with the tensors and figure data beside it.
 #pragma once
 
 #include <orrery/recorder.h>
@@ -17,16 +17,16 @@
 
 namespace orrery::engine {
 
-/// What results besides those of checkpoints there are: of random weights, and of the curves of a whole run.
+/// The results that do not belong to a checkpoint: for random weights, and from the curves of a whole run.
 enum class RunLevelResult { null, conclusion };
 /// "null", "conclusion".
 std::string to_string(RunLevelResult aside);
 
-/// What one probe recorded at one checkpoint, or as an aside.
+/// What one probe recorded at one checkpoint, or as a run-level result.
 struct ProbeResult {
-  int64_t step = 0;                      ///< -1 for an aside
+  int64_t step = 0;                      ///< -1 for a run-level result
   std::string checkpoint;                ///< the file, relative to the run
-  std::optional<Provenance> provenance;  ///< nothing where that is not known
+  std::optional<Provenance> provenance;  ///< nothing if unknown
   Record record;
 };
 
@@ -39,12 +39,11 @@ struct ProbeResult {
 ///                 "x_log": true, "x_ticks": [..], "equal_axes": true, "traces": [{"name": .., "x":
 ///                 "figure/NAME/0/x", "y": "figure/NAME/0/y"}]}],
 ///    "tensors": {"W_E_norms": "tensor/W_E_norms"}}}}`
-/// Traces and tensors are named as in result_tensors. "origin" is the provenance, and left out where there is
-/// none.
+/// Traces and tensors are named as in result_tensors. "origin" is the provenance, omitted if there is none.
 std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
                         const std::optional<Provenance>& provenance = std::nullopt);
-/// The same of an aside: `{"of": "null", "origin": {...}, "probes": ...}`.
+/// The same for a run-level result: `{"of": "null", "origin": {...}, "probes": ...}`.
 std::string result_line(RunLevelResult aside,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
                         const std::optional<Provenance>& provenance = std::nullopt);
@@ -52,7 +51,7 @@ std::string result_line(RunLevelResult aside,
 /// The tensors of a record, "tensor/NAME", and the data of its figures, "figure/NAME/TRACE INDEX/x" (y, z).
 NamedTensors result_tensors(const Record& record);
 
-/// A result as it goes to the disk: its line, and the safetensors file beside it (empty: there is none).
+/// A result in its form on disk: its line, and the safetensors file beside it (empty: no file).
 struct PackedResult {
   std::string line;
   std::vector<std::byte> data;
@@ -60,10 +59,9 @@ struct PackedResult {
 /// The result of one probe; `line` is result_line() of `record`.
 PackedResult pack_result(std::string line, const Record& record);
 
-/// Reads what the probe `label` has in such a line. `load` is asked once for the tensors of this step, if
-/// there are any; without it figures and tensors are left out. In findings, text that reads "NaN", "Infinity"
-/// or "-Infinity" comes back as a real, and an empty list as one of integers. `where` names the line in
-/// errors.
+/// Parses the result of the probe `label` from such a line. Calls `load` at most once, for the tensors of
+/// this step; without `load`, leaves out figures and tensors. In findings, the texts "NaN", "Infinity" and
+/// "-Infinity" become reals, and an empty list becomes one of integers. `where` names the line in errors.
 ProbeResult parse_result(std::string_view line, const std::string& label, const std::string& where,
                          const std::function<NamedTensors(int64_t step)>& load = nullptr);
 

@@ -34,7 +34,7 @@ void remove_file(const fs::path& path) {
   if (failure) throw Error(fmt::format("{}: cannot be deleted: {}", path.string(), failure.message()));
 }
 
-// The names in a folder, sorted; nothing if there is no such folder.
+// The names in a folder, sorted; empty if there is no such folder.
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code failure;
@@ -47,7 +47,7 @@ std::vector<fs::path> entries(const fs::path& folder) {
   return found;
 }
 
-// A folder that another process tried to create a run in, and left, holds its lock only.
+// Another process that failed to create a run may have left a lock, but nothing else.
 bool holds_anything(const fs::path& folder) {
   const std::vector<fs::path> found = entries(folder);
   return std::any_of(found.begin(), found.end(),
@@ -73,8 +73,8 @@ void refuse_occupied(const fs::path& path) {
     throw UsageError(path.string() + ": expected a folder for a new run, found a file",
                      "choose another --out");
   if (holds_anything(path))
-    throw UsageError(path.string() + ": this folder is not empty, and a new run overwrites nothing",
-                     "choose another --out, or go on with a run by --resume " + path.string());
+    throw UsageError(path.string() + ": this folder is not empty, and a new run never overwrites",
+                     "choose another --out, or resume the run: --resume " + path.string());
 }
 
 std::string place(const fs::path& file, size_t line_index) {
@@ -86,7 +86,7 @@ std::vector<std::string> lines_if_any(const fs::path& path) {
   return fs::exists(path, ignored) ? read_lines(path) : std::vector<std::string>{};
 }
 
-// What `parse` makes of each line; it is given where the line stands.
+// Applies `parse` to each line and its place.
 template <class Parse>
 auto parse_lines(const fs::path& path, const OnDamage& damage, const Parse& parse) {
   std::vector<decltype(parse(std::string(), std::string()))> all;
@@ -102,7 +102,7 @@ auto parse_lines(const fs::path& path, const OnDamage& damage, const Parse& pars
   return all;
 }
 
-// The label names a folder inside the run, and must not lead out of it.
+// A label names a folder inside the run and must not lead out of it.
 void check_label(const std::string& label) {
   const bool good = !label.empty() && label[0] != '.' && std::none_of(label.begin(), label.end(), [](char c) {
     return c == '/' || static_cast<unsigned char>(c) < ' ';
@@ -119,7 +119,7 @@ std::vector<int64_t> steps_of(const fs::path& log) {
   return steps;
 }
 
-// Of two lines of one step the later one stays. `steps` are those of the lines.
+// Keeps the later of two lines with the same step. `steps` are those of the lines.
 void put_in_order(LineLog& log, const std::vector<int64_t>& steps) {
   log.edit([&](std::vector<std::string>& lines) {
     std::map<int64_t, std::string> by_step;
@@ -129,7 +129,7 @@ void put_in_order(LineLog& log, const std::vector<int64_t>& steps) {
   });
 }
 
-// No bytes: no file.
+// Without bytes, writes no file.
 void write_data(const fs::path& path, const std::vector<std::byte>& bytes) {
   if (bytes.empty())
     remove_file(path);
@@ -151,7 +151,7 @@ RunDirectory RunDirectory::create(const fs::path& path) {
   make_folders(path);
   RunDirectory run(path, Access::write);
   run.lock_ = RunLock(path);
-  refuse_occupied(path);  // it may have been filled before we held the lock
+  refuse_occupied(path);  // again: another process may have filled it before we held the lock
   make_folders(path / "checkpoints");
   make_folders(path / "probes");
   return run;
@@ -179,7 +179,7 @@ RunDirectory RunDirectory::inspect(const fs::path& path) {
   return RunDirectory(path, Access::read);
 }
 
-// Removes the temporary files of a killed process. Nobody else writes here: we hold the lock.
+// Removes the temporary files of a killed process. Safe because we hold the lock.
 void RunDirectory::sweep() const {
   std::vector<fs::path> folders{root_ / "checkpoints"};
   for (const std::string& label : probe_labels()) folders.push_back(probe_folder(label));
@@ -218,7 +218,7 @@ std::vector<CheckpointFile> RunDirectory::files(const fs::path& folder, const st
     const std::string name = path.filename().string();
     int64_t step = -1;
     if (name.starts_with("step_")) std::from_chars(name.data() + 5, name.data() + name.size(), step);
-    // Only what we would have called so ourselves: "step_7.safetensors" and the like are somebody else's.
+    // Only canonical names: files such as "step_7.safetensors" are not ours.
     if (step >= 0 && name == step_name(step, extension.c_str())) found.push_back({step, path});
   }
   std::sort(found.begin(), found.end(), [](auto& a, auto& b) { return a.step < b.step; });
@@ -292,7 +292,7 @@ void RunDirectory::save_probe_result(const std::string& label, int64_t step, con
     log.lines.edit([&](auto& lines) { lines.erase(lines.begin() + (at - log.steps.begin())); });
     at = log.steps.erase(at);
   }
-  // The data come first: a line never names what is not there.
+  // The data first, so that a line never names missing data.
   write_data(probe_folder(label) / step_name(step, weights_extension), result.data);
   if (at == log.steps.end())
     log.lines.append(result.line);
@@ -319,7 +319,7 @@ void RunDirectory::clear_probe_results(const std::string& label) {
   require_write();
   probe_logs_.erase(label);
   const fs::path folder = probe_folder(label);
-  remove_file(folder / "results.jsonl");  // first: a line never names what is not there
+  remove_file(folder / "results.jsonl");  // first, so that a line never names missing data
   for (const CheckpointFile& file : files(folder, weights_extension)) remove_file(file.path);
   for (const RunLevelResult aside : {RunLevelResult::null, RunLevelResult::conclusion})
     drop_run_level(label, aside);

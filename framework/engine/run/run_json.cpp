@@ -15,7 +15,7 @@
 namespace orrery::engine {
 namespace {
 
-// Members that may be missing; those of another type are as good as missing.
+// Members that may be missing. A member of another type counts as missing.
 std::optional<int64_t> integer_in(const Json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end() || !found->is_number_integer()) return std::nullopt;

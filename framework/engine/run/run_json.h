@@ -1,5 +1,5 @@
-// run.json, read and written: what a run is, and its sessions. Free of LibTorch: it is read of hundreds of
-// runs at a time.
+// Reads and writes run.json: what a run is, and its sessions. Free of LibTorch, and cheap, because `orrery
+// runs` reads hundreds at a time.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@ namespace orrery::engine {
 struct SessionInfo {
   std::string started;  ///< "2026-01-31T12:00:00Z"
   int64_t from = 0;
-  std::optional<int64_t> to;  ///< not there while it runs, or where it was killed
+  std::optional<int64_t> to;  ///< missing while the session runs, and if it was killed
   std::optional<double> seconds;
   std::string ended = "running";  ///< or "finished", "condition", "stopped", "diverged", "imported"
   std::string device;
   int64_t threads = 0;
-  std::string blas_core;  ///< "" where it was not chosen
+  std::string blas_core;  ///< "" if not chosen
 };
 
 struct PluginInfo {
@@ -33,7 +33,7 @@ struct ConfiguredProbe {
   int64_t every = 0;
 };
 
-/// What an older version did not write is empty.
+/// Members that an older version did not write are empty.
 struct RunJson {
   std::string orrery, torch;  ///< versions
   std::vector<PluginInfo> plugins;
@@ -45,26 +45,26 @@ struct RunJson {
   std::string name() const;
   std::string task() const;
   std::string model() const;
-  /// train.steps: those asked for; 0 where it is not there.
+  /// train.steps; 0 if missing.
   int64_t steps() const;
   std::string stop_when() const;
-  /// How the last session ended; "running" where there is none.
+  /// How the last session ended; "running" if there is none.
   std::string ended() const;
 };
 
 class RunDirectory;
 
-/// Writes run.json for one session: what the experiment is, and beside the sessions before it {"from": 0,
-/// "to": 400, "ended": "stopped", "seconds": 3.1, "started": "2026-01-31T12:00:00Z", "device": "cpu",
-/// "threads": 1, "blas_core": "SkylakeX"}.
+/// Writes run.json for one session: the experiment and, after the earlier sessions, {"from": 0, "to": 400,
+/// "ended": "stopped", "seconds": 3.1, "started": "2026-01-31T12:00:00Z", "device": "cpu", "threads": 1,
+/// "blas_core": "SkylakeX"}.
 class SessionRecord {
  public:
-  /// Begins a session at `step`. `about` is Experiment::describe(); it replaces what run.json said, but for
-  /// the sessions, which are kept where `step` > 0.
+  /// Begins a session at `step`. `about` is Experiment::describe(); it replaces the content of run.json,
+  /// except that earlier sessions are kept if `step` > 0.
   SessionRecord(RunDirectory& run, Json about, int64_t step, const std::string& device, int64_t threads);
-  /// Adds a member of run.json: {"import": {...}}. Written by end().
+  /// Adds a member to run.json: {"import": {...}}. end() writes it.
   void add(const std::string& key, Json value);
-  /// Ends it. `ended` is "finished", "condition", "stopped", "diverged" or "imported".
+  /// Ends the session. `ended` is "finished", "condition", "stopped", "diverged" or "imported".
   void end(int64_t step, const std::string& ended, double seconds);
 
  private:
@@ -76,11 +76,10 @@ class SessionRecord {
 /// Throws orrery::Error, naming the file and what is wrong with it.
 RunJson read_run_json(const std::filesystem::path& root);
 
-/// `key` of an object where it is text; else "".
+/// `key` of an object if it is text; else "".
 std::string text_in(const Json& object, const char* key);
 
-/// When a step was made, in seconds since 1970: its share of the session that made it. 0 where nothing is
-/// known.
+/// The time of a step, in seconds since 1970, interpolated within its session; 0 if unknown.
 double wall_time_of(const RunJson& info, int64_t step);
 
 }  // namespace orrery::engine

@@ -14,7 +14,7 @@
 namespace orrery::engine {
 namespace {
 
-// A file system without locks gives another error, and is no reason to refuse work.
+// A file system without locks gives another error, which is not a reason to refuse work.
 bool refused(const Descriptor& file, int operation) {
   return ::flock(file.get(), operation | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
@@ -27,7 +27,7 @@ RunLock::RunLock(const std::filesystem::path& root) {
   if (!file_.is_open())
     throw Error(fmt::format("{}: cannot write to this run: {}", root.string(), std::strerror(errno)),
                 "check the permissions of the folder");
-  // is_held() of another process has it for a moment.
+  // Retry: is_held() in another process takes the lock for a moment.
   int attempts = 20;
   while (refused(file_, LOCK_EX)) {
     if (--attempts > 0) {
@@ -40,7 +40,7 @@ RunLock::RunLock(const std::filesystem::path& root) {
                 "wait until it is done, or stop it");
   }
   const std::string holder = fmt::format("process {}", ::getpid());
-  // The holder's number only helps to word an error: not worth failing over.
+  // The holder's process id only makes an error clearer, so a failure here does not matter.
   [[maybe_unused]] const bool noted =
       ::ftruncate(file_.get(), 0) == 0 && ::pwrite(file_.get(), holder.data(), holder.size(), 0) > 0;
 }

@@ -7,17 +7,17 @@
 
 namespace orrery::engine {
 
-/// Held until it goes, or its process does, however that ends.
+/// Held until destruction or until the process ends, however it ends.
 class RunLock {
  public:
   static constexpr const char* file_name = ".lock";
 
   /// Holds nothing.
   RunLock() = default;
-  /// Throws orrery::Error, naming the process, where another one holds the run in the folder `root`.
+  /// Throws orrery::Error, naming the process, if another one holds the run in the folder `root`.
   explicit RunLock(const std::filesystem::path& root);
 
-  /// Whether a process holds it: a training, or a probing that stores results.
+  /// Whether a process holds it, to train the run or to store probe results.
   static bool is_held(const std::filesystem::path& root);
 
  private:

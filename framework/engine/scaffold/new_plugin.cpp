@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Those that the rule for names would let pass.
+// The keywords that the rule for names would accept.
 const std::set<std::string> words_of_cpp = {
     "alignas",     "alignof",  "and",        "and_eq",    "asm",       "auto",         "bitand",
     "bitor",       "bool",     "break",      "case",      "catch",     "char",         "char16_t",
@@ -34,7 +34,7 @@ const std::set<std::string> words_of_cpp = {
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// The nearest name to `text` that follows the rule, as a suggestion.
+// A suggestion: the name nearest to `text` that follows the rule.
 std::string made_good(const std::string& text) {
   std::string name;
   for (const char c : text) {
@@ -57,7 +57,7 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text;
 }
 
-// The template `file` for this name.
+// The template `file`, filled in for this name.
 std::string filled_in(const std::string& file, const std::string& name) {
   return replaced(replaced(templates().at(file), "@name@", name), "@Name@", class_name(name));
 }
@@ -75,13 +75,13 @@ std::vector<NewFile> files_of(PluginKind kind, const std::string& name, const fs
   return files;
 }
 
-// Also where it is a link to nothing.
+// True also for a dangling link.
 bool is_there(const fs::path& path) {
   std::error_code failed;
   return fs::exists(fs::symlink_status(path, failed));
 }
 
-// What was written so far, to be taken back where the rest fails.
+// The files written so far, removed again if a later one fails.
 struct Written {
   std::vector<fs::path> files, folders;
 
@@ -94,7 +94,7 @@ struct Written {
   void take_back() const {
     std::error_code ignored;
     for (const fs::path& file : files) fs::remove(file, ignored);
-    for (const fs::path& folder : folders) fs::remove(folder, ignored);  // does nothing where it is not empty
+    for (const fs::path& folder : folders) fs::remove(folder, ignored);  // fails if it is not empty
   }
 };
 
@@ -110,7 +110,7 @@ void check_plugin_name(const std::string& name) {
                                  name),
                      "for example: " + made_good(name));
   if (words_of_cpp.count(name) != 0)
-    throw UsageError(fmt::format("a plugin cannot be called \"{}\": that is a word of C++", name),
+    throw UsageError(fmt::format("a plugin cannot be called \"{}\": that is a C++ keyword", name),
                      "for example: my_" + name);
   if (name == "params")
     throw UsageError("a plugin cannot be called \"params\": its class would be called like its parameters",
@@ -157,7 +157,7 @@ void write_new(const std::vector<NewFile>& files) {
   } catch (const fs::filesystem_error& error) {
     written.take_back();
     throw Error(
-        fmt::format("{}: this folder cannot be made: {}", error.path1().string(), error.code().message()),
+        fmt::format("{}: cannot make this folder: {}", error.path1().string(), error.code().message()),
         "go to a folder that you may write to, or give one with --out DIR");
   } catch (...) {
     written.take_back();

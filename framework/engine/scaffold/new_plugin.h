@@ -1,4 +1,4 @@
-// What `orrery new` writes: a task or probe of a given name, from the templates in plugins/template.
+// Makes the files of `orrery new`: a task or probe of a given name, from the templates in plugins/template.
 #pragma once
 
 #include <filesystem>
@@ -11,17 +11,17 @@
 
 namespace orrery::engine {
 
-/// The files of plugins/template, by their path below it ("task/name.cpp"); built into the program.
+/// The files of plugins/template, by their path below it ("task/name.cpp"), as embedded in the program.
 const std::map<std::string, std::string>& templates();
 
 /// Throws UsageError unless a plugin can have this name: lower case letters, digits and underscores, a letter
-/// first, and no word of C++.
+/// first, and not a C++ keyword.
 void check_plugin_name(const std::string& name);
 
 /// "max_element" -> "MaxElement".
 std::string class_name(const std::string& name);
 
-/// The source tree of Orrery that `folder` lies in: it or a folder above it.
+/// The source tree of Orrery that contains `folder`.
 std::optional<std::filesystem::path> source_tree_around(const std::filesystem::path& folder);
 
 struct NewFile {
@@ -32,11 +32,11 @@ struct NewFile {
 /// The files of a plugin in the source tree `root`: four in tasks/NAME or probes/NAME, and configs/NAME.toml.
 std::vector<NewFile> files_in_tree(PluginKind kind, const std::string& name,
                                    const std::filesystem::path& root);
-/// The same files in one folder, whose CMakeLists.txt is a project of its own.
+/// The same files in one folder, with a CMakeLists.txt that is a project of its own.
 std::vector<NewFile> files_on_their_own(PluginKind kind, const std::string& name,
                                         const std::filesystem::path& folder);
 
-/// Writes all of them or none. Throws UsageError, naming it, if one is there already.
+/// Writes all files or none. Throws UsageError, naming the file, if one exists already.
 void write_new(const std::vector<NewFile>& files);
 
 }  // namespace orrery::engine

@@ -1,5 +1,5 @@
-# The templates of `orrery new` are part of the program: templates.cpp holds each file of plugins/template as a string.
-# It is touched only when one of them changes, so that configuring alone compiles nothing.
+# Embeds the templates of `orrery new` in the program: templates.cpp holds each file of plugins/template as a string.
+# Touches it only when a template changes, so that configuring alone compiles nothing.
 set(template_folder ${PROJECT_SOURCE_DIR}/plugins/template)
 file(GLOB template_files CONFIGURE_DEPENDS RELATIVE ${template_folder} ${template_folder}/*/*)
 set(entries "")

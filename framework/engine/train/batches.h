@@ -1,4 +1,4 @@
-// Which examples each update sees.
+// The order of training examples in minibatches.
 #pragma once
 
 #include <orrery/task.h>
@@ -9,13 +9,13 @@
 
 namespace orrery::engine {
 
-/// Goes through a training set in batches, reshuffled at every epoch; a last batch that would be short is
-/// joined to the next epoch's shuffle, so that all batches are of one size.
+/// Iterates over a training set in batches, reshuffled at every epoch. The rest of an epoch that does not
+/// fill a batch is completed from the next epoch, so that all batches have the same size.
 class BatchOrder {
  public:
-  /// batch_size in 1..n_examples.
+  /// `batch_size` must be in 1..n_examples.
   BatchOrder(int64_t n_examples, int64_t batch_size, uint64_t seed);
-  torch::Tensor next();  ///< rows [batch_size] int64
+  torch::Tensor next();  ///< the rows of the next batch, [batch_size] int64
 
   NamedTensors state() const;
   void restore(const NamedTensors& state);
@@ -23,8 +23,8 @@ class BatchOrder {
  private:
   int64_t n_examples_, batch_size_;
   torch::Generator rng_;
-  torch::Tensor order_;  // what was left of the last epoch, then this epoch's permutation
-  int64_t used_ = 0;     // how much of it is used up
+  torch::Tensor order_;  // the rest of the last epoch, then this epoch's permutation
+  int64_t used_ = 0;     // the number of entries of order_ used so far
 };
 
 }  // namespace orrery::engine

@@ -26,7 +26,7 @@ std::optional<Dropout> Dropout::from(const TrainSettings& settings, const Model&
   return Dropout(settings.dropout, std::move(thinned), seed);
 }
 
-// Another stream than that of the batches, which start from the same seed.
+// A different stream from that of the batches, which use the same seed.
 Dropout::Dropout(double rate, std::vector<std::string> points, uint64_t seed)
     : rate_(rate), points_(std::move(points)), rng_(make_generator(seed ^ 0x64726f706f757400)) {}
 

@@ -1,4 +1,4 @@
-// Dropout while training (Srivastava et al. 2014), as hooks on the activations it thins out.
+// Dropout in training (Srivastava et al. 2014), as hooks on activations.
 #pragma once
 
 #include <orrery/hooks.h>
@@ -14,11 +14,12 @@ namespace orrery::engine {
 
 class Dropout {
  public:
-  /// Nothing where settings.dropout is 0. Throws orrery::UsageError where no hook point of the model is
-  /// matched by settings.dropout_at.
+  /// Nothing if settings.dropout is 0. Throws orrery::UsageError if settings.dropout_at matches no hook point
+  /// of the model.
   static std::optional<Dropout> from(const TrainSettings& settings, const Model& model, uint64_t seed);
 
-  /// Each sets the entries of an activation to 0 with probability `rate` and divides the others by 1 - rate.
+  /// Hooks that set entries of an activation to 0 with probability settings.dropout and divide the others by
+  /// 1 - settings.dropout. They refer to this object.
   std::vector<Hook> hooks();
   torch::Generator rng() const { return rng_; }
 

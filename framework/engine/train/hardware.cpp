@@ -22,7 +22,7 @@ torch::Device choose_device(const std::string& name) {
 
 void use_threads(int64_t threads) {
   at::set_num_threads(static_cast<int>(threads));
-  // LibTorch does not tell a BLAS with its own thread pool; two pools fight over the cores.
+  // LibTorch does not set the threads of a BLAS with its own pool, and two pools compete for the cores.
   using SetThreads = void (*)(int);
   if (auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads")))
     set(static_cast<int>(threads));
@@ -30,7 +30,7 @@ void use_threads(int64_t threads) {
 
 void keep_freed_memory() {
 #ifdef __GLIBC__
-  // Otherwise every step returns its larger tensors to the system, and takes them again page by page.
+  // Otherwise every step returns its larger tensors to the system and faults them in again page by page.
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 #endif

@@ -25,7 +25,7 @@ Ending run_loop(Trainer& trainer, const TrainSettings& settings, const Checkpoin
   bool diverged = false;
   while (true) {
     const int64_t step = trainer.steps_done();
-    const bool fresh = step > start || !resumed;  // not what an earlier session already wrote
+    const bool fresh = step > start || !resumed;  // not yet written by an earlier session
     std::optional<Ending> ending;
     if (diverged)
       ending = Ending::diverged;

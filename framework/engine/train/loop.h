@@ -1,5 +1,5 @@
-// The training loop: when to evaluate, when to keep a checkpoint, when to end. What is done at these moments
-// is the caller's.
+// The training loop: when to evaluate, when to write a checkpoint, when to end. The caller decides what
+// happens at these moments.
 #pragma once
 
 #include <cstdint>
@@ -14,25 +14,25 @@
 namespace orrery::engine {
 
 enum class Ending {
-  finished,   ///< all steps were made
+  finished,   ///< made all steps
   condition,  ///< train.stop_when held
-  stopped,    ///< somebody asked for it
+  stopped,    ///< interrupted by the user
   diverged    ///< the loss was NaN or infinite
 };
 /// "finished", "condition", ...
 std::string to_string(Ending ending);
 
-/// What happens in a run besides updates. All are set; each is called between two updates.
+/// Callbacks, each called between two updates. All must be set.
 struct LoopEvents {
   std::function<void(int64_t step, const Metrics&)> evaluated;
-  /// To keep a checkpoint; `ending` says whether, and how, the loop ends with it.
+  /// Writes a checkpoint; `ending` says whether, and how, the loop ends with it.
   std::function<void(int64_t step, std::optional<Ending> ending)> checkpoint;
   std::function<void(int64_t step, double loss)> stepped;
   std::function<bool()> stop_requested;
 };
 
-/// Goes on from where the trainer is; where that is `resumed`, it is taken to have been evaluated and kept
-/// there. However it ends, there is a checkpoint of the last step.
+/// Continues from the trainer's step; if `resumed`, that step counts as already evaluated and checkpointed.
+/// Always ends with a checkpoint of the last step.
 Ending run_loop(Trainer& trainer, const TrainSettings& settings, const CheckpointSchedule& schedule,
                 const Condition& stop_when, const LoopEvents& events, bool resumed);
 

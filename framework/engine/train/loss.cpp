@@ -5,7 +5,7 @@
 namespace orrery::engine {
 namespace {
 
-// [batch, n_read]: the loss of each label, whether it counts or not.
+// [batch, n_read]: the loss of each label, before the loss mask.
 torch::Tensor each_loss(Loss loss, const torch::Tensor& logits, const Batch& batch, torch::Dtype dtype) {
   const torch::Tensor precise = logits.to(dtype);
   if (loss == Loss::hinge) return torch::relu(1 - (2 * batch.labels - 1) * precise.squeeze(-1));

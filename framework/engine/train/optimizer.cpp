@@ -52,7 +52,7 @@ void Optimizer::step(double lr) {
     adam_step(lr);
 }
 
-// Adds the gradients of the penalties that are part of the loss.
+// Adds the gradients of the penalties.
 void Optimizer::penalise() {
   torch::Tensor gradients = flat_.gradients();
   if (settings_.l1 > 0) gradients.add_(flat_.values().sign(), settings_.l1);
@@ -95,7 +95,7 @@ void Optimizer::sgd_step(double lr) {
   flat_.values().add_(exp_avg_, -lr);
 }
 
-// What this optimiser remembers, by name.
+// The moments of this optimiser, by name.
 std::vector<std::pair<std::string, torch::Tensor>> Optimizer::moments() const {
   if (settings_.optimizer == "sgd") return {{"momentum", exp_avg_}};
   return {{"exp_avg", exp_avg_}, {"exp_avg_sq", exp_avg_sq_}};

@@ -1,4 +1,4 @@
-// Optimisers over one flat buffer: all weights of a model are views into it, so an update is a handful of
+// Optimisers over one flat buffer: all weights of a model are views into it, so an update takes a handful of
 // long vector operations instead of a handful per weight.
 #pragma once
 
@@ -12,15 +12,15 @@
 
 namespace orrery::engine {
 
-/// A model's weights, laid end to end. The model's own weights become views of `values`, their gradients of
-/// `gradients`. The model must not move to another device afterwards.
+/// A model's weights, laid end to end. The model's own weights become views of `values`, and their gradients
+/// views of `gradients`. The model must outlive this and must not move to another device afterwards.
 class FlatWeights {
  public:
   explicit FlatWeights(Model& model);
   torch::Tensor values() const { return values_; }        ///< [n_parameters] float32
   torch::Tensor gradients() const { return gradients_; }  ///< [n_parameters] float32
   void zero_gradients() { gradients_.zero_(); }
-  /// `flat` [n_parameters] cut up as the weights are: pairs of name and tensor, sharing memory with it.
+  /// Splits `flat` [n_parameters] into named tensors of the weights' shapes, which share its memory.
   std::vector<std::pair<std::string, torch::Tensor>> unflatten(const torch::Tensor& flat) const;
 
  private:
@@ -34,13 +34,13 @@ class FlatWeights {
 class Optimizer {
  public:
   Optimizer(Model& model, const TrainSettings& settings);
-  /// One update from the gradients at hand, with learning rate `lr`.
+  /// One update from the current gradients, with learning rate `lr`.
   void step(double lr);
   void zero_gradients() { flat_.zero_gradients(); }
 
   /// Everything besides the weights that the next update depends on, by name.
   std::vector<std::pair<std::string, torch::Tensor>> state() const;
-  /// Takes back what state() gave. Throws orrery::Error where a name is missing or a shape differs.
+  /// Restores a state(). Throws orrery::Error if a name is missing or a shape differs.
   void restore(const std::vector<std::pair<std::string, torch::Tensor>>& state);
 
  private:

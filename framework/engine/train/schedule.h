@@ -8,9 +8,9 @@
 
 namespace orrery::engine {
 
-/// Steps 0 and `last` always; the multiples of settings.every (0: none); and, per factor of ten,
-/// settings.per_decade steps (0: none): 10^(k / per_decade), k = 0, 1, ..., rounded to the nearest integer.
-/// Where the small ones round to the same step there is one checkpoint.
+/// Always steps 0 and `last`; the multiples of settings.every (0: none); and settings.per_decade steps per
+/// factor of ten (0: none): 10^(k / per_decade), k = 0, 1, ..., rounded to the nearest integer. Small ones
+/// that round to the same step give one checkpoint.
 class CheckpointSchedule {
  public:
   /// Throws orrery::UsageError if a setting or `last` is negative.

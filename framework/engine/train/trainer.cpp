@@ -99,7 +99,8 @@ std::unique_ptr<ReadOutPass> Trainer::training_pass(const Batch& batch) {
   return pass_over({batch.tokens, spec_.read_out, batch.scored});
 }
 
-// Dropout draws anew for each example, so it has no use for what a fast pass shares between them.
+// Dropout draws separately for each example, so it cannot use a fast pass, which shares work between
+// examples.
 torch::Tensor Trainer::dropped_out_logits(const Batch& batch) {
   const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(batch.tokens.device());
   return run_with_hooks(model_, batch.tokens, dropout_->hooks()).index_select(1, positions);

@@ -1,4 +1,4 @@
-// Trains a model on a split: one update at a time, and scores between them.
+// Trains a model on a split, one update at a time, and scores it between updates.
 #pragma once
 
 #include <orrery/model.h>
@@ -18,10 +18,10 @@
 
 namespace orrery::engine {
 
-/// A set of examples, made ready to be scored again and again.
+/// A set of examples prepared for repeated scoring.
 class ScoredSet {
  public:
-  /// The pass for some examples; null: read_out() at the output positions of the task.
+  /// Makes the forward pass for some examples; null: the model's read-out at the task's output positions.
   using PassOf = std::function<std::unique_ptr<ReadOutPass>(const Batch& examples)>;
   ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, const PassOf& pass_of = nullptr);
   Metrics score(const std::string& prefix) const;
@@ -32,25 +32,25 @@ class ScoredSet {
     std::unique_ptr<ReadOutPass> pass;
   };
   const TaskSpec& spec_;
-  std::vector<Piece> pieces_;  // a large set is scored piece by piece, to bound memory
+  std::vector<Piece> pieces_;  // bounds the memory of scoring a large set
 };
 
-/// Task::sample.
+/// Has the contract of Task::sample.
 using Sampler = std::function<Batch(int64_t batch_size, torch::Generator rng)>;
 
 class Trainer {
  public:
-  /// The model already lies on the device it is trained on; it and `spec` outlive the trainer.
-  /// `sample` draws the training batches where spec.endless. Throws orrery::UsageError where the settings do
-  /// not fit the data.
+  /// The model must already be on its device; it and `spec` must outlive the trainer. `sample` draws the
+  /// training batches if spec.endless. Throws orrery::UsageError if the settings do not fit the data. Not
+  /// thread-safe.
   Trainer(Model& model, const TaskSpec& spec, const Split& split, const TrainSettings& settings,
           uint64_t batch_seed, Sampler sample = nullptr);
 
   int64_t steps_done() const { return steps_done_; }
-  /// One update. Returns the loss before it. If that is not finite, nothing is updated and no step is
-  /// counted.
+  /// Makes one update and returns the loss before it. If that is not finite, updates nothing and counts no
+  /// step.
   double step();
-  /// The metrics of this moment: train/..., test/..., weights/norm.
+  /// The metrics of the current weights: train/..., test/..., weights/norm.
   Metrics evaluate() const;
 
   /// Everything besides the weights that the following steps depend on.
@@ -70,7 +70,7 @@ class Trainer {
   torch::Dtype loss_dtype_;
   Batch train_, batch_;
   Optimizer optimizer_;
-  // Every update sees the whole training set, or batches of it (order_), or fresh examples (sample_).
+  // An update uses the whole training set, batches of it (order_), or fresh examples (sample_).
   bool full_batch_ = false;
   std::unique_ptr<ReadOutPass> full_batch_pass_;  // made once; null with dropout
   std::optional<BatchOrder> order_;
@@ -81,14 +81,14 @@ class Trainer {
   int64_t steps_done_ = 0;
 };
 
-/// The device that [train] device names. Throws orrery::UsageError where it is "cuda" and there is none.
+/// The device named by [train] device. Throws orrery::UsageError if it is "cuda" and there is none.
 torch::Device choose_device(const std::string& name);
 
-/// Sets the number of threads of LibTorch and, where it is OpenBLAS, of BLAS. Early: before the first
+/// Sets the number of threads of LibTorch and of OpenBLAS, if that is the BLAS. Call before the first matrix
 /// product.
 void use_threads(int64_t threads);
 
-/// Lets the process keep the memory that a step frees, for the next one. A Trainer does so by itself.
+/// Makes the process keep the memory that a step frees for the next one. Trainer calls it itself.
 void keep_freed_memory();
 
 }  // namespace orrery::engine

@@ -12,7 +12,7 @@ namespace orrery::engine {
 
 void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trainer) {
   const int64_t step = trainer.steps_done();
-  // The state first: a checkpoint whose state is missing could not be resumed from.
+  // The state first: a checkpoint without a state could not be resumed from.
   write_tensors(run.state_path(step), trainer.state());
   write_tensors(run.checkpoint_path(step), weights_of(model), {{"step", std::to_string(step)}});
   run.drop_states_but(step);

@@ -1,4 +1,4 @@
-// Checkpoints as a training writes them and goes on from them.
+// Writes checkpoints during training and resumes from them.
 #pragma once
 
 #include "engine/run/run_directory.h"
@@ -6,10 +6,10 @@
 
 namespace orrery::engine {
 
-/// Writes the weights, and beside them what resuming needs, for the step the trainer has reached.
+/// Writes the weights of the trainer's step, and the state that resuming needs beside them.
 void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trainer);
-/// Loads the newest checkpoint that can be resumed from, and drops everything after it. Throws orrery::Error
-/// if there is none.
+/// Loads the newest checkpoint that has a state and drops everything after it. Throws orrery::Error if there
+/// is none.
 void resume_from(RunDirectory& run, Model& model, Trainer& trainer);
 
 }  // namespace orrery::engine

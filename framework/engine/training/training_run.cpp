@@ -30,7 +30,7 @@ double metric(const Metrics& metrics, const std::string& name) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-// A metric that is never written would let a run go on for ever.
+// With a metric that is never written, the condition would never hold.
 void check_condition(const Condition& condition, const Trainer& trainer) {
   std::vector<std::string> known;
   for (const auto& [name, value] : trainer.evaluate()) known.push_back(name);
@@ -41,25 +41,25 @@ void check_condition(const Condition& condition, const Trainer& trainer) {
           fmt::format("this run writes: {}", fmt::join(known, ", ")));
 }
 
-// The checkpoint was written before its probes were asked; a run that goes on asks them then.
+// The checkpoint is written before its probes are asked, so a resumed run can ask them.
 void advise_on_crash_of_probes(const RunDirectory& run, std::optional<int64_t> step) {
   const std::string again = fmt::format("probe {}{}{}", run.root().string(),
                                         step ? fmt::format(" --steps {}", *step) : "", plugin_options());
   advise_on_crash(
-      fmt::format("nothing of the run is lost. Mend the plugin (to see where it crashes:\n"
+      fmt::format("nothing of the run is lost. Fix the plugin (to see where it crashes:\n"
                   "    {}),\n"
                   "  then go on: orrery train --resume {}{}",
                   debugger_command(again), run.root().string(), plugin_options()));
 }
 
-// Whether a curve is of a probe that waits for the last checkpoint.
+// Whether a curve belongs to a probe that waits for the last checkpoint.
 bool waits(const Experiment& experiment, const std::string& curve) {
   return std::any_of(experiment.probes().begin(), experiment.probes().end(), [&](const ProbeInRun& probe) {
     return probe.waits() && curve.starts_with(fmt::format("probe/{}/", probe.label));
   });
 }
 
-// One session of training: what happens at its evaluations and checkpoints.
+// One session of training: handles its evaluations and checkpoints.
 class Session {
  public:
   Session(Experiment& experiment, RunDirectory& run, Trainer& trainer, bool resumed, Reporter& reporter)
@@ -112,7 +112,7 @@ Ending Session::run() {
       resumed_at_.has_value());
 }
 
-// A session that was cut off may have written numbers of its last checkpoint here, or not.
+// The killed session may or may not have written events of its last checkpoint, so write them again.
 void Session::begin_events() {
   events_.emplace(events_folder(run_), resumed_at_);
   if (!resumed_at_) return;
@@ -121,7 +121,7 @@ void Session::begin_events() {
     events_->add(last->first, last->second);
 }
 
-// Nor may it have come to ask all probes about it.
+// Nor need it have asked all probes at that checkpoint.
 void Session::catch_up() {
   Provenances provenances(experiment_, run_);
   std::vector<CheckpointFile> last = run_.checkpoints();
@@ -141,7 +141,7 @@ void Session::evaluated(int64_t step, const Metrics& metrics) {
 
 void Session::show(int64_t step, bool always) {
   std::string text = headlines_;
-  if (!metrics_.empty())  // a run that goes on has evaluated nothing yet
+  if (!metrics_.empty())  // empty at first in a resumed run
     text = fmt::format("train {} {:.1f}%  test {} {:.1f}%  {}", compact(metric(metrics_, "train/loss")),
                        100 * metric(metrics_, "train/accuracy"), compact(metric(metrics_, "test/loss")),
                        100 * metric(metrics_, "test/accuracy"), headlines_);
@@ -150,7 +150,7 @@ void Session::show(int64_t step, bool always) {
 
 void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
   write_checkpoint(run_, experiment_.model(), trainer_);
-  // The checkpoint that an interruption left is not one of the run's own.
+  // The checkpoint at which the run was interrupted is not part of its schedule.
   if (resumed_at_ && !schedule_.due(*resumed_at_))
     run_.drop_checkpoint(*std::exchange(resumed_at_, std::nullopt));
   if (ending == Ending::stopped || ending == Ending::diverged) return;
@@ -163,8 +163,8 @@ void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
 void Session::ask_probes(int64_t step, const std::vector<const ProbeInRun*>& probes) {
   if (probes.empty()) return;
   advise_on_crash_of_probes(run_, step);
-  // Probes that wait for the last checkpoint show where they would be if this were it; their results come at
-  // the end.
+  // Probes that wait for the last checkpoint give provisional results, as if this were it; their final
+  // results come at the end.
   const std::vector<Outcome> outcomes = probes_.measure_current(step, probes);
   for (const Outcome& outcome : outcomes)
     if (events_ && outcome.ok() && !outcome.probe->waits())
@@ -172,8 +172,8 @@ void Session::ask_probes(int64_t step, const std::vector<const ProbeInRun*>& pro
   headlines_ = headline_text(outcomes);
 }
 
-// The events of probes that had to wait go into a file of their own, made anew each time: where a run is made
-// longer, all of these results change.
+// Writes the events of waiting probes to a separate file, made anew each time, because extending a run
+// changes all of their results.
 void log_waiting(const Experiment& experiment, const RunDirectory& run) {
   const std::vector<ProbeInRun>& probes = experiment.probes();
   if (std::none_of(probes.begin(), probes.end(), [](const ProbeInRun& probe) { return probe.waits(); }))
@@ -183,8 +183,8 @@ void log_waiting(const Experiment& experiment, const RunDirectory& run) {
   tensorboard::replace_event_file(events_folder(run), "waiting", events);
 }
 
-// What is computed once the training has ended: in this process, which may have threads, or a device, by now,
-// so that it cannot fork workers. Returns whether all of it was done.
+// Computes the results that need the end of training. Works in this process, which may have threads or a
+// device by now and so cannot fork workers. Returns false if interrupted.
 bool finish_probes(Experiment& experiment, RunDirectory& run, Reporter& reporter) {
   advise_on_crash_of_probes(run, std::nullopt);
   if (reporter.stop_requested()) return false;
@@ -194,7 +194,7 @@ bool finish_probes(Experiment& experiment, RunDirectory& run, Reporter& reporter
   return probed != Probed::interrupted;
 }
 
-// "quickstart: transformer on modular_arithmetic, ...", and where the run goes.
+// "quickstart: transformer on modular_arithmetic, ...", and the run's directory.
 std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_t step) {
   const Settings& settings = experiment.settings();
   return fmt::format(

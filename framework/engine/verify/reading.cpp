@@ -14,7 +14,7 @@ using Points = std::vector<Point>;
 
 Answer failure(std::string got) { return {false, -std::numeric_limits<double>::infinity(), std::move(got)}; }
 
-// Four digits, or all of them where four would seem to be on the other side of the bound.
+// Four digits, or all of them if four would round to the other side of the bound.
 std::string number_text(double value, const Interval& wanted) {
   const std::string text = fmt::format("{:.4g}", value);
   const bool same = wanted.contains(std::strtod(text.c_str(), nullptr)) == wanted.contains(value);
@@ -41,12 +41,12 @@ bool by_value(const Point& a, const Point& b) { return a.value < b.value; }
 const Point& lowest(const Points& points) {
   return *std::min_element(points.begin(), points.end(), by_value);
 }
-// The first of several, as lowest().
+// The first of several, like lowest().
 const Point& highest(const Points& points) {
   return *std::max_element(points.begin(), points.end(), by_value);
 }
 
-// From the worst to the best. Whether the bound is met comes first: an open one can be missed by nothing.
+// Orders from worst to best, first by whether the bound is met: an open bound can be missed by a margin of 0.
 std::pair<bool, double> quality(const Point& point, const Interval& wanted) {
   return {wanted.contains(point.value), wanted.margin(point.value)};
 }
@@ -76,12 +76,12 @@ Answer mean(const Points& points, const Interval& wanted) {
 
 enum class Direction { fall, rise };
 
-// How far `to` is from `from` in this direction.
+// The signed distance from `from` to `to` in this direction.
 double distance(const Point& from, const Point& to, Direction direction) {
   return direction == Direction::rise ? to.value - from.value : from.value - to.value;
 }
 
-// The largest from a row to any later one.
+// The largest change from a row to any later one.
 Answer change(const Points& points, const Interval& wanted, Direction direction) {
   Point start = points.front(), best_start = start, best_end = points[1];
   for (size_t i = 1; i < points.size(); ++i) {
@@ -98,7 +98,7 @@ Answer change(const Points& points, const Interval& wanted, Direction direction)
                   best_start.value, best_start.step, best_end.value, best_end.step));
 }
 
-// The row before which the metric changed most per step.
+// The end of the interval in which the metric changed most per step.
 Answer steepest(const Points& points, const Interval& wanted, Direction direction) {
   size_t best = 0;
   double most = 0;
@@ -160,14 +160,14 @@ Answer of_rows(const Reading& reading, const Points& points, const Interval& wan
     case Kind::step_of_rise:
       return steepest(points, wanted, Direction::rise);
   }
-  return failure("a reading that is not known");
+  return failure("an unknown statistic");
 }
 
 bool is_in(const RowRange& rows, int64_t step, const Series& series) {
   return rows.end ? step == series.steps.back() : rows.steps.contains(static_cast<double>(step));
 }
 
-// Why `rows` names no row of the series' file, or "" where it names some.
+// Why `rows` selects no row of the series' file, or "".
 std::string no_rows(const Expectation& e, const Series& series) {
   const auto& steps = series.steps;
   if (std::any_of(steps.begin(), steps.end(), [&](int64_t s) { return is_in(e.rows, s, series); })) return "";
@@ -186,7 +186,7 @@ Points select(const RowRange& rows, const Series& series) {
   return points;
 }
 
-// Which of the rows asked about lacks the metric, or -1.
+// The first of the selected rows that lacks the metric, or -1.
 int64_t first_gap(const RowRange& rows, const Series& series, const Points& points) {
   size_t have = 0;
   for (const int64_t step : series.steps) {
@@ -197,11 +197,11 @@ int64_t first_gap(const RowRange& rows, const Series& series, const Points& poin
   return -1;
 }
 
-// Which value cannot be read, or "".
+// The value that makes the statistic undefined, or "".
 std::string unreadable(Kind kind, const Points& points) {
   for (const Point& point : points) {
     if (std::isnan(point.value)) return fmt::format("NaN at step {}", point.step);
-    // No difference and no mean of infinities.
+    // Infinities have no difference and no mean.
     if (std::isinf(point.value) && (needs_two_rows(kind) || kind == Kind::mean))
       return fmt::format("{}Infinity at step {}", point.value < 0 ? "-" : "", point.step);
   }
@@ -218,7 +218,7 @@ Answer answer(const Expectation& e, const Series& series) {
     return failure(fmt::format("not there at step {}", gap));
   if (const std::string bad = unreadable(e.reading.kind, points); !bad.empty()) return failure(bad);
   if (needs_two_rows(e.reading.kind) && points.size() < 2)
-    return failure(fmt::format("one row only, of step {}", points.front().step));
+    return failure(fmt::format("only one row, of step {}", points.front().step));
   return of_rows(e.reading, points, e.wanted);
 }
 

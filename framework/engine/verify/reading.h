@@ -1,4 +1,4 @@
-// Inside the run room only: what the metrics of a run say to one expectation.
+// Private to the verify room: evaluates one expectation on the metrics of a run.
 #pragma once
 
 #include <cstdint>
@@ -18,17 +18,17 @@ struct Point {
 struct Series {
   std::string name;
   std::vector<Point> points;   ///< ascending by step
-  std::vector<int64_t> steps;  ///< of all rows of the file it is from, whether they have the metric or not
+  std::vector<int64_t> steps;  ///< of all rows of its file, with or without the metric
 };
 
-/// What a series says: whether the bound is met, and by how much.
+/// Whether a series meets the bound, and by what margin.
 struct Answer {
   bool passed = false;
-  double margin;  ///< as Interval::margin; -infinity where there is no number
+  double margin;  ///< as Interval::margin; -infinity if there is no number
   std::string got;
 };
 
-/// `series` has at least one point.
+/// `series` must have at least one point.
 Answer answer(const Expectation& expectation, const Series& series);
 
 }  // namespace orrery::engine

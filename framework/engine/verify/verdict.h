@@ -1,4 +1,4 @@
-// Whether a run shows what its config expects of it.
+// Judges whether a run meets the expectations of its config.
 #pragma once
 
 #include <string>
@@ -17,14 +17,13 @@ struct Verdict {
 
 /// One verdict per expectation, in their order; they point into `expectations`.
 ///
-/// What cannot be judged fails and says why: a metric that the run has not, a range without rows, a NaN among
-/// the rows asked about. `every` fails too where one of the rows lacks the metric. Of several metrics matched
-/// by a glob the worst is reported. Throws orrery::Error, with file and line, where the run's files are
-/// damaged.
+/// An expectation that cannot be judged fails and says why: a missing metric, a range without rows, a NaN in
+/// the selected rows. `every` also fails if one of the rows lacks the metric. If a glob matches several
+/// metrics, reports the worst. Throws orrery::Error, with file and line, if the run's files are damaged.
 std::vector<Verdict> judge(const std::vector<Expectation>& expectations, const RunDirectory& run);
 std::vector<Verdict> judge(std::vector<Expectation>&&, const RunDirectory&) = delete;
 
-/// Whether there are verdicts and none of them is a failure.
+/// Whether there are verdicts and all of them pass.
 bool all_passed(const std::vector<Verdict>& verdicts);
 
 }  // namespace orrery::engine

@@ -1,4 +1,4 @@
-// Expectations held against runs whose files are written here by hand.
+// Expectations on runs whose files the tests write by hand.
 #include "engine/verify/verdict.h"
 
 #include <gtest/gtest.h>
@@ -253,7 +253,7 @@ TEST_F(VerdictTest, AChangeNeedsTwoRows) {
   write_rows({"1.0", "1.0"});
   for (const std::string of : {"fall", "rise", "step of steepest fall", "step of steepest rise"})
     EXPECT_EQ(judged("m", ">= 0", "when = 'step <= 50'\nof = '" + of + "'"),
-              "FAILED: one row only, of step 0");
+              "FAILED: only one row, of step 0");
   EXPECT_EQ(judged("m", ">= 0", "of = 'fall'"), "ok: 0, from 1 at step 0 to 1 at step 100");
   EXPECT_EQ(judged("m", ">= 0", "of = 'step of steepest fall'"),
             "FAILED: never falls from one row to the next");

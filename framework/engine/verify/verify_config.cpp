@@ -14,12 +14,12 @@ namespace fs = std::filesystem;
 
 enum class Found { nothing, unfinished, finished };
 
-// What lies in the directory where the run of `settings` belongs. Throws if it is the run of another config.
+// What the directory for the run of `settings` contains. Throws if that is the run of another config.
 Found look(const fs::path& path, const Settings& settings, const Registry& registry) {
   if (!fs::exists(path / "run.json")) return Found::nothing;
   const RunDirectory run = RunDirectory::open(path, RunDirectory::Access::read);
   Settings stored = read_settings(run, registry);
-  // What is expected of a run, and where else its curves go, is not part of it.
+  // Expectations and the logging of curves do not change the run.
   stored.expectations = settings.expectations;
   stored.verify = settings.verify;
   stored.log = settings.log;

@@ -1,4 +1,4 @@
-// Does a published result reproduce? Trains the config that states it, and judges the run.
+// Reproduces a published result: trains the config that states it, and judges the run.
 #pragma once
 
 #include <filesystem>
@@ -12,9 +12,9 @@
 
 namespace orrery::engine {
 
-/// Trains `settings` in `path`, unless its run is there already, finished or not, and judges its [[expect]]
-/// entries. Nothing where the reporter asked to stop. Throws orrery::UsageError where `path` holds the run of
-/// another config.
+/// Trains `settings` in `path`, or resumes or reuses its run if that is there already, and judges its
+/// [[expect]] entries. Nothing if the reporter asked to stop. Throws orrery::UsageError if `path` holds the
+/// run of another config.
 std::optional<std::vector<Verdict>> verify_config(const Registry& registry, const Settings& settings,
                                                   const std::filesystem::path& path, Reporter& reporter);
 

@@ -20,8 +20,7 @@ bool is_child = false;
 
 [[noreturn]] void become_child(pid_t parent, Descriptor there, const std::function<void(int)>& body) {
   is_child = true;
-  // Ctrl-C reaches the whole group; it is the parent that decides. Without a parent there is nothing to live
-  // for.
+  // Ctrl-C reaches the whole process group, but the parent decides what to do. The child must not outlive it.
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGTERM, SIG_IGN);
   for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(number, SIG_DFL);
@@ -47,7 +46,7 @@ Child::Child(const std::function<void(int socket)>& body) {
     throw Error(fmt::format("cannot talk to a child process: {}", strerror(errno)));
   Descriptor here(pair[0]), there(pair[1]);
   const pid_t parent = ::getpid();
-  std::fflush(nullptr);  // or the child would write once more what is still in the buffers
+  std::fflush(nullptr);  // or the child would write the buffered output a second time
   const pid_t pid = ::fork();
   if (pid < 0)
     throw Error(fmt::format("cannot start a child process: {}", strerror(errno)), "try fewer --jobs");
@@ -69,7 +68,7 @@ Child& Child::operator=(Child&& other) noexcept {
 }
 
 Child::~Child() {
-  if (!running() || is_child) return;  // siblings are the parent's
+  if (!running() || is_child) return;  // siblings belong to the parent
   kill();
   wait();
 }

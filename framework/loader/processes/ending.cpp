@@ -19,14 +19,14 @@ const char* signal_advice(int number) noexcept {
     case SIGBUS:
       return "an index or a pointer leads out of bounds, or a function calls itself without end";
     case SIGABRT:
-      return "an assertion failed, memory was damaged, or an exception could not be caught; what was printed "
-             "above says which";
+      return "an assertion failed, memory was damaged, or an exception was not caught; the output above says "
+             "which";
     case SIGFPE:
       return "an integer was divided by zero";
     case SIGILL:
       return "a function ended without its return statement, or the plugin was built for another processor";
     case SIGKILL:
-      return "was there too little memory?";
+      return "perhaps there was too little memory";
     default:
       return "";
   }

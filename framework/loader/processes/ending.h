@@ -1,4 +1,4 @@
-// How a process ended, in words.
+// Describes how a process ended.
 #pragma once
 
 #include <string>
@@ -8,12 +8,12 @@ namespace orrery {
 /// "SIGSEGV (Segmentation fault)".
 std::string signal_text(int signal_number);
 
-/// What a plugin's author may have done to get this signal, or "". May be asked in a signal handler.
+/// The likely mistake of a plugin's author behind this signal, or "". Safe in a signal handler.
 const char* signal_advice(int signal_number) noexcept;
 
-/// "SIGSEGV (Segmentation fault)" or "exit code 3", from what waitpid() gave.
+/// "SIGSEGV (Segmentation fault)" or "exit code 3", from the status of waitpid().
 std::string ending_text(int status);
-/// signal_advice() of the signal that ended it, or what else an author may have done.
+/// signal_advice() of the signal that ended it, or the likely mistake behind another ending.
 std::string ending_advice(int status);
 
 }  // namespace orrery

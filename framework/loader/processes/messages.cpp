@@ -12,10 +12,10 @@ namespace {
 
 void send_all(int socket, const char* data, size_t size) {
   while (size > 0) {
-    // A process that has gone is an error here, and no SIGPIPE.
+    // A process that has gone must be an error here, not a SIGPIPE.
     const ssize_t sent = ::send(socket, data, size, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) throw Error(fmt::format("the other process has gone: {}", std::strerror(errno)));
+    if (sent < 0) throw Error(fmt::format("the other process has ended: {}", std::strerror(errno)));
     data += sent;
     size -= static_cast<size_t>(sent);
   }

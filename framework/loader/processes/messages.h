@@ -1,4 +1,4 @@
-// Whole messages over a socket: what a worker process and its parent tell each other.
+// Whole messages over a socket, between a worker process and its parent.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace orrery {
 
-/// Numbers and texts, one after the other.
+/// A sequence of numbers and texts.
 class Message {
  public:
   Message& add(uint64_t number);
@@ -39,9 +39,9 @@ class MessageReader {
   size_t at_ = 0;
 };
 
-/// Throws orrery::Error if nobody is listening.
+/// Throws orrery::Error if the other side has closed its end.
 void send(int socket, const Message& message);
-/// Waits for a whole message. Nothing where the other side has gone.
+/// Waits for a whole message. Nothing if the other side has closed its end.
 std::optional<std::string> receive(int socket);
 
 }  // namespace orrery

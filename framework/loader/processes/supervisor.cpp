@@ -13,7 +13,7 @@ namespace orrery {
 Supervisor::Id Supervisor::spawn(const std::function<void(int socket)>& body,
                                  std::optional<std::chrono::seconds> limit) {
   Child child([&](int socket) {
-    children_.clear();  // their sockets: a sibling must see the end of its own parent only
+    children_.clear();  // closes their sockets, so that a sibling sees the end of file when the parent dies
     body(socket);
   });
   const Id id = next_++;
@@ -25,7 +25,7 @@ void Supervisor::send(Id child, const Message& message) {
   try {
     orrery::send(children_.at(child).process.socket(), message);
   } catch (const Error&) {
-    // It has ended; wait() will find out.
+    // The child has ended; wait() will report it.
   }
 }
 

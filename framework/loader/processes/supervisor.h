@@ -1,4 +1,4 @@
-// Watches children that report in messages: the worker pool, `orrery check`, the trial opening of a plugin.
+// Watches children that report by messages: the worker pool, `orrery check`, the trial opening of a plugin.
 #pragma once
 
 #include <chrono>
@@ -17,26 +17,25 @@ class Supervisor {
   using Id = size_t;
   struct Listener {
     std::function<void(Id child, const std::string& message)> on_message;
-    /// The child has ended and is no longer among the running. `status` is that of waitpid(); `timed_out`: it
-    /// was killed because it took longer than its limit.
+    /// The child has ended and is no longer counted as running. `status` is that of waitpid(); `timed_out`:
+    /// the supervisor killed it because it exceeded its limit.
     std::function<void(Id child, int status, bool timed_out)> on_end;
   };
 
-  /// Children that still run when the supervisor goes are killed.
+  /// The destructor kills children that are still running.
   explicit Supervisor(Listener listener) : listener_(std::move(listener)) {}
   Supervisor(const Supervisor&) = delete;
 
-  /// See Child. The child may take `limit` from now, or from the last restart_clock(); nothing: as long as it
-  /// likes. In the child, the sockets of its siblings are closed.
+  /// See Child. The child may take `limit` from now or from the last restart_clock(); nothing: no limit. In
+  /// the child, the sockets of its siblings are closed.
   Id spawn(const std::function<void(int socket)>& body,
            std::optional<std::chrono::seconds> limit = std::nullopt);
-  /// A child that has ended in the meantime gets nothing; wait() will tell.
+  /// Does nothing if the child has ended in the meantime, which wait() will report.
   void send(Id child, const Message& message);
   void restart_clock(Id child);
   size_t running() const { return children_.size(); }
 
-  /// Waits until something happens, 0.2 s at most, and calls the listener. Throws orrery::Error where
-  /// listening fails.
+  /// Waits for an event, at most 0.2 s, and calls the listener. Throws orrery::Error if waiting fails.
   void wait();
 
  private:

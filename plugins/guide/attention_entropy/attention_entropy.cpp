@@ -1,15 +1,15 @@
-// Attention entropy (Clark et al. 2019): does a head look at one token, or at all of them?
-// A head's pattern says what share of its attention each position pays to itself and to every earlier one.
-// Its entropy is 0 where all goes to one of them, and log(m) nats where m positions share it equally:
+// Attention entropy (Clark et al. 2019): does a head attend to one token, or to all of them?
+// A head's pattern is the distribution of each position's attention over itself and all earlier positions.
+// Its entropy is 0 if all attention goes to one position, and log(m) nats if m positions share it equally:
 //   [0 1 0 0] -> 0    [1/2 1/2 0 0] -> log 2 = 0.69    [1/4 1/4 1/4 1/4] -> log 4 = 1.39
-// Here it is the mean over inputs and read-out positions, for each head. A head that learns what to look for
-// falls from the entropy of random weights, close to the largest one possible, towards 0.
+// The probe records the mean over inputs and output positions, for each head. A head that learns what to
+// attend to falls from the entropy of random weights, close to the maximum, towards 0.
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
 namespace {
 
-// The defaults stand here; `orrery describe attention_entropy` lists what fields() declares.
+// The members hold the defaults; `orrery describe attention_entropy` lists what fields() declares.
 struct Params {
   std::string inputs = "test";
 
@@ -43,7 +43,7 @@ class AttentionEntropy final : public orrery::Probe {
   }
 
  private:
-  // How much each head looks at each position: the mean over inputs and read-out positions.
+  // The mean attention of each head to each position, over inputs and output positions.
   static void where_it_looks(const orrery::Observation& seen, orrery::Recorder& recorder) {
     std::vector<torch::Tensor> layers;
     while (seen.cache.contains(hook_of(layers.size())))

@@ -1,8 +1,8 @@
-// Subtraction modulo p, and a token that flips the sign: a, b and "+" ask for a - b, a, b and "-" for b - a.
+// Subtraction modulo p with a token that flips the sign: a, b, "+" ask for a - b, and a, b, "-" for b - a.
 // Tokens 0..p-1 are numbers, p is "+", p + 1 is "-", p + 2 is "=". With p = 47, read out at the "=":
 //   5 7 + =  ->  45          5 7 - =  ->  2
-// As waves, cos w(a - b) is the same under both signs and sin w(a - b) changes its own. A network that makes
-// the two from a and b, as one for a + b does (Nanda et al. 2023), needs the sign for the sine only.
+// In waves, both signs share cos w(a - b), and sin w(a - b) changes sign. A network that computes both from
+// a and b, as one for a + b does (Nanda et al. 2023), needs the sign token only for the sine.
 #include <orrery/plugin.h>
 #include <orrery/splits.h>
 #include <orrery/task.h>
@@ -28,13 +28,13 @@ class SignedSubtraction final : public orrery::Task {
     return {.d_vocab = params_.p + 3, .d_vocab_out = params_.p, .n_ctx = 4, .read_out = {3}};
   }
 
-  // Whatever is drawn is drawn from `rng`, so that the same seed makes the same data.
+  // Draws only from `rng`, so that the same seed makes the same data.
   orrery::Split split(torch::Generator rng) const override {
     const auto [train, test] = params_.split_rows(n_inputs(), rng);
     return orrery::Split::of_grid(all_inputs(), train, test);
   }
 
-  // With both signs a pair (a, b) has two answers: that is no operation of a group on a and b.
+  // With both signs a pair (a, b) has two answers, which is not a group operation on a and b.
   orrery::Structure structure() const override {
     if (n_signs() == 2) return {.relevant_positions = orrery::RelevantPositions{{0, 1, 2}}};
     return {.cyclic = a_minus_b(), .relevant_positions = orrery::RelevantPositions{{0, 1}}};
@@ -61,7 +61,7 @@ class SignedSubtraction final : public orrery::Task {
             .labels = answer.unsqueeze(1)};                                             // [inputs, 1]
   }
 
-  // result[c] = left[a] + right[b] (mod p) for c = a - b: b counts as -b.
+  // result[c] = left[a] + right[b] (mod p) for c = a - b, so the index of b is -b.
   orrery::CyclicStructure a_minus_b() const {
     orrery::CyclicStructure cyclic;
     cyclic.order = params_.p;

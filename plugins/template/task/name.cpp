@@ -1,8 +1,8 @@
-// Looking up: n digits, then the place of one of them; the answer is the digit there.
+// Look-up: n digits, then the place of one of them; the answer is the digit at that place.
 // Tokens 0..9 are digits, 10..10+n-1 the places "1st" to "nth". With n = 3,
 //   3 9 2 2nd  ->  9
-// A single head suffices: the place asks for a position, and what stands there is copied. All n 10^n inputs
-// are listed; a random share of them is trained on, and the others tell the rule from learning by heart.
+// A single head suffices: it attends to the position that the place names, and copies the digit there. The
+// task lists all n 10^n inputs and trains on a random share; the others tell the rule from memorising.
 #include <orrery/plugin.h>
 #include <orrery/task.h>
 
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kDigits = 10;
 
-// The defaults stand here; `orrery describe @name@` lists what fields() declares.
+// The members hold the defaults; `orrery describe @name@` lists what fields() declares.
 struct Params {
   int64_t n = 3;
   double train_fraction = 0.5;
@@ -31,7 +31,7 @@ class @Name@ final : public orrery::Task {
     return {.d_vocab = kDigits + n, .d_vocab_out = kDigits, .n_ctx = n + 1, .read_out = {n}};
   }
 
-  // Whatever is drawn is drawn from `rng`, so that the same seed makes the same data.
+  // Draws only from `rng`, so that the same seed makes the same data.
   orrery::Split split(torch::Generator rng) const override {
     const orrery::Batch grid = all_inputs();
     const int64_t n_inputs = grid.size();

@@ -4,7 +4,7 @@
 const runNames = pageData.runs.map((run) => run.name);
 const pairOf = (a, b) => pageData.pairs.find((pair) => pair.a === Math.min(a, b) && pair.b === Math.max(a, b));
 
-// Room to the left of an axis that is labelled with names.
+// The left margin of an axis with names for labels.
 const roomFor = (names) => Math.min(260, 24 + 6.4 * Math.max(...names.map((name) => name.length)));
 
 function sequentialScale() {
@@ -12,7 +12,7 @@ function sequentialScale() {
   return stops.map((colour, i) => [i / (stops.length - 1), colour]);
 }
 
-// A square of numbers, one for each two runs, in the order of the tree; null: there is none.
+// The matrix of a number for each pair of runs, in the order of the tree; null if missing.
 function pairHeatmap(value, title, hover, file) {
   const order = pageData.order, names = order.map((i) => runNames[i]);
   const z = order.map((a) => order.map((b) => value(a, b)));
@@ -45,7 +45,7 @@ function distanceFigure() {
   }, "distances");
 }
 
-// Each cluster's place: its height, and where on the axis of the runs it stands.
+// The coordinates of each cluster: its height, and its position on the axis of the runs.
 function clusterPlaces() {
   const n = runNames.length, places = [];
   for (let i = 0; i < n; ++i) places.push({height: 0, at: pageData.order.indexOf(i)});
@@ -93,7 +93,7 @@ function sharesFigure(row) {
   };
 }
 
-// A loss as a share of that of guessing; other counted features as they are.
+// A loss as a share of the loss of guessing; other counted features unchanged.
 function scaledValue(row, feature, run) {
   if (!feature || !Number.isFinite(feature.value)) return null;
   return row.scale === "loss" ? Math.min(1, Math.max(0, feature.value / pageData.runs[run].guessing)) : feature.value;

@@ -1,5 +1,5 @@
 "use strict";
-// The page of `orrery compare`: runs set side by side.
+// The page of `orrery compare`.
 
 const page = document.getElementById("page");
 
@@ -28,7 +28,7 @@ function folded(isFolded, title, content) {
   return isFolded ? element("details", {}, element("summary", {}, title), content) : content;
 }
 
-// Buttons of which one is pressed; `choose` is called with the option.
+// A group of buttons, one of them pressed; calls `choose` with the chosen option.
 function choices(label, options, choose) {
   const buttons = options.map(([text, value], i) => element("button", {
     type: "button", "aria-pressed": String(i === 0),

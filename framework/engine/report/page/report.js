@@ -1,5 +1,5 @@
 "use strict";
-// The page of one run, put together.
+// Assembles the page of one run.
 
 function section(id, title, summary, ...children) {
   return element(
@@ -72,7 +72,7 @@ function navigation(sections) {
   );
 }
 
-// Every step at which something can be looked at.
+// Every step with something to show.
 function prepareSteps() {
   const steps = new Set();
   for (const probe of pageData.probes)

@@ -54,7 +54,7 @@ function curveTrace(curve, index, panel) {
   };
 }
 
-// What the probe says of random weights: a dashed line over the whole axis.
+// The probe's value for random weights: a dashed line over the whole axis.
 function nullTrace(curve, index, panel) {
   const {colour} = seriesStyle(panel, index),
     steps = numbers(curve.steps);
@@ -91,7 +91,7 @@ function phaseShapes() {
     }));
 }
 
-// Each in the middle of its phase; a phase too short for its name has it begin where the phase begins.
+// Centres each name in its phase, or aligns it with the start of a phase that is too short for it.
 function phaseLabels() {
   const edges = pageData.phases.map((phase) => phase.step);
   return pageData.phases.map((phase, i) => {
@@ -245,7 +245,7 @@ function timeAxisButton() {
   return button;
 }
 
-// The columns of metrics.jsonl by what they are.
+// The columns of metrics.jsonl, grouped by kind.
 function metricPanels() {
   const rules = [
     {title: "Loss", unit: "cross-entropy (nats)", like: /^[^/]+\/loss$/, height: 260, labelled: true},
@@ -265,7 +265,7 @@ function metricPanels() {
   });
 }
 
-// The scalars by which probes sum themselves up: losses together, the rest by probe.
+// The headlines of probes: losses together, the rest by probe.
 function progressPanels() {
   const losses = {
     title: "Progress measures: losses",
@@ -302,7 +302,7 @@ function panelOf(name) {
   return /[=0-9]/.test(first) ? [rest, first] : [first, rest];
 }
 
-// All scalars of a probe, those of one kind in one panel.
+// All scalars of a probe, one panel for each kind.
 function scalarPanels(probe) {
   const groups = new Map();
   for (const curve of probe.curves) {

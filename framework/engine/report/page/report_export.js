@@ -1,5 +1,5 @@
 "use strict";
-// orrery export RUN --figures opens the page as page.html#export=svg, and reads the figures out of what it becomes: one
+// `orrery export RUN --figures` opens the page as page.html#export=svg and reads the figures from the resulting HTML, one
 // element for each, with its name and its bytes in base64.
 
 async function exportOne(file, make, format, width, height) {
@@ -9,7 +9,7 @@ async function exportOne(file, make, format, width, height) {
   return element("pre", {"data-file": `${file}.${format}`}, base64);
 }
 
-// The UTF-8 of a text, a character for each byte.
+// The UTF-8 of a text, as one character per byte.
 function utf8Characters(text) {
   return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 }

@@ -1,5 +1,5 @@
 "use strict";
-// The figures that probes recorded, each as it was at the scrubber's step.
+// The figures that probes recorded, at the scrubber's step.
 
 // The frame nearest to the scrubber's step: [step, head, traces]; that of random weights has step -1.
 function frameOf(figure) {
@@ -14,7 +14,7 @@ function titleOf(figure) {
   return (figure.heads[head].title || readable(figure.name)) + when;
 }
 
-// Rows of a heatmap. Where they were stored as integers, the least one stands for what is not a number.
+// The rows of a heatmap. In rows stored as integers, the least integer stands for NaN.
 function rowsOf([reference, rows, columns, scale]) {
   const stored = numbers(reference);
   let values = stored;
@@ -30,7 +30,7 @@ function padded(low, high) {
   return [low - pad, high + pad];
 }
 
-// The same range at every step, so that what changes is the figure and not its axis.
+// Keeps the range the same at every step, so that the figure changes and not its axis.
 function fixedRange([low, high, lowestPositive], log, fromZero) {
   if (scrubber.perStep) return {};
   if (!log) {
@@ -52,7 +52,7 @@ function extent(rows) {
   return [low, high];
 }
 
-// Zero is the colour of the paper; where nothing is negative, the blue half is left out.
+// Zero has the colour of the paper; without negative values the scale has no blue half.
 function heatmapColours([low, high]) {
   const largest = Math.max(Math.abs(low), Math.abs(high)),
     size = largest > 0 && Number.isFinite(largest) ? largest : 1;
@@ -63,7 +63,7 @@ function heatmapColours([low, high]) {
     : {zmin: -size, zmax: size, colorscale: divergingScale()};
 }
 
-// A small table says its numbers.
+// A small heatmap shows its numbers.
 function cellTexts(rows) {
   const columns = rows[0]?.length ?? 0;
   return rows.length * columns <= 64 && columns <= 10 ? {texttemplate: "%{z:.2g}", textfont: {size: 11}} : {};
@@ -78,7 +78,7 @@ function figureHeight(figure) {
   return figure.heads[headIndex].kind === "heatmap" ? heatmapHeight(traces[0]?.[2]?.[1] ?? 6) : 330;
 }
 
-// Few positions are each named by their number, and none between them.
+// A short axis gets a tick at every integer position and none between.
 function wholeTicks(count) {
   return count <= 16 ? {tick0: 0, dtick: 1} : {};
 }

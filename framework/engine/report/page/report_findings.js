@@ -1,5 +1,5 @@
 "use strict";
-// What probes found, as text: at the scrubber's step, and of the run as a whole.
+// The findings of probes as text: at the scrubber's step, and for the run as a whole.
 
 function valueText(value) {
   if (!Array.isArray(value)) return shown(value);
@@ -77,7 +77,7 @@ function findingsTable() {
   );
 }
 
-// The value of a curve at the last of its points up to `step`.
+// The value of a curve at its last point up to `step`.
 function curveAt(curve, step) {
   const steps = numbers(curve.steps),
     values = numbers(curve.values);
@@ -86,7 +86,7 @@ function curveAt(curve, step) {
   return values[at];
 }
 
-// The headlines of all probes at the scrubber's step, each beside what the probe says of random weights.
+// The headlines of all probes at the scrubber's step, each beside its null.
 function headlineCards() {
   const cards = [];
   const add = (probe, name, value, ofNull) => {

@@ -1,5 +1,5 @@
 "use strict";
-// The scrubber: one step for the whole page, and what moves with it.
+// The scrubber: one step for the whole page, and its listeners.
 
 const scrubber = {steps: [], index: 0, playing: false, perStep: false, showNull: false};
 const stepListeners = [];

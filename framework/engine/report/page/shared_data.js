@@ -1,5 +1,5 @@
 "use strict";
-// The data of the page: JSON, and arrays of numbers that are unpacked when they are first asked for.
+// The data of the page: JSON, and arrays of numbers that are unpacked on first use.
 
 // JSON has no NaN and no infinities; Orrery writes them as these texts.
 const notFinite = {NaN, Infinity, "-Infinity": -Infinity};
@@ -50,8 +50,8 @@ function numbers(reference) {
   return knownArrays.get(reference);
 }
 
-// element("p", {className: "note"}, "text", anotherElement). A function is set as a property, so is anything
-// that the element knows; what it does not know, such as "aria-label", becomes an attribute.
+// element("p", {className: "note"}, "text", anotherElement). Functions and names that the element knows are set as
+// properties; other names, such as "aria-label", become attributes.
 function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -62,7 +62,7 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// A number for people: 40,000  0.0312  1.2e-7.
+// A number for display: 40,000  0.0312  1.2e-7.
 function shown(value) {
   if (typeof value !== "number") return String(value);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "not a number" : value > 0 ? "∞" : "−∞";
@@ -72,7 +72,7 @@ function shown(value) {
   return text.replaceAll("-", "−").replace("e+", "e");
 }
 
-// "logit_share" reads "logit share"; W_E stays what it is.
+// "logit_share" becomes "logit share"; W_E stays.
 function readable(name) {
   return /^[a-z0-9_ /]+$/.test(name) ? name.replaceAll("_", " ") : name;
 }

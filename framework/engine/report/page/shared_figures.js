@@ -10,7 +10,7 @@ const figureConfig = {
   doubleClick: "reset",
 };
 
-// An axis as every figure has it. `ticks` names the positions 0, 1, ...
+// The style of every axis. `ticks` names the positions 0, 1, ...
 function axisStyle(title, {log = false, ticks = null, ...more} = {}) {
   const colours = theme();
   const axis = {
@@ -35,7 +35,7 @@ function axisStyle(title, {log = false, ticks = null, ...more} = {}) {
   return axis;
 }
 
-// At most about 30 names: the eye has no use for more.
+// At most about 30 names, because more are unreadable.
 function namedTicks(names) {
   const every = Math.ceil(names.length / 30);
   const positions = names.map((_, i) => i).filter((i) => i % every === 0);
@@ -96,7 +96,7 @@ async function drawFigure(target) {
   if (figure.stale && figure.inView) drawFigure(target);
 }
 
-// The figure as an image of its own, with its title, on white paper: a data URI.
+// The figure with its title as a separate image on white paper: a data URI.
 async function figureImage(make, format, width, height) {
   const shownTheme = document.documentElement.dataset.theme || "";
   document.documentElement.dataset.theme = "light";
@@ -120,7 +120,7 @@ async function figureImage(make, format, width, height) {
   return Plotly.toImage({data, layout: styled}, {format, width, height, scale: format === "png" ? 2 : 1});
 }
 
-// In lines of at most so many letters.
+// Wraps the text into lines of at most that many letters.
 function brokenTitle(title = "", most = 60) {
   const lines = [""];
   for (const word of title.split(" ")) {

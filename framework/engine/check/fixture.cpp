@@ -1,4 +1,4 @@
-#include "engine/check/setting.h"
+#include "engine/check/fixture.h"
 
 #include <fmt/format.h>
 
@@ -21,7 +21,7 @@ NamedTensors copies(const Model& model) {
 
 }  // namespace
 
-Setting::Setting(const Variant& task, const std::string& task_name, const SmallModel& model)
+Fixture::Fixture(const Variant& task, const std::string& task_name, const SmallModel& model)
     : task_(task),
       task_name_(task_name),
       name_(fmt::format("{}{}, {}", task_name, task.name.empty() ? "" : fmt::format(" ({})", task.name),
@@ -29,11 +29,11 @@ Setting::Setting(const Variant& task, const std::string& task_name, const SmallM
       small_(model),
       model_(model.make(*task.task, task.spec, 0)) {}
 
-void Setting::accept(const ProbeInRun& probe) const {
+void Fixture::accept(const ProbeInRun& probe) const {
   ProbeHost(spec(), structure(), split(), *model_).check(probe);
 }
 
-void Setting::train() const {
+void Fixture::train() const {
   TrainSettings settings;
   settings.lr = 0.01;
   settings.batch_size = spec().endless ? 32 : 0;
@@ -50,17 +50,17 @@ void Setting::train() const {
   curves_ = curves.curves();
 }
 
-const std::vector<KeptWeights>& Setting::checkpoints() const {
+const std::vector<KeptWeights>& Fixture::checkpoints() const {
   if (checkpoints_.empty()) train();
   return checkpoints_;
 }
 
-const std::vector<Curve>& Setting::curves() const {
+const std::vector<Curve>& Fixture::curves() const {
   checkpoints();
   return curves_;
 }
 
-std::unique_ptr<Model> Setting::at(const KeptWeights& checkpoint) const {
+std::unique_ptr<Model> Fixture::at(const KeptWeights& checkpoint) const {
   auto model = fresh();
   load_weights(*model, checkpoint.weights);
   return model;

@@ -1,4 +1,4 @@
-// What a probe is looked at on: a task, a small network for it, and a few of its checkpoints.
+// What a probe is checked on: a task, a small network for it, and a few of its checkpoints.
 #pragma once
 
 #include <orrery/probe.h>
@@ -20,11 +20,11 @@ struct KeptWeights {
   NamedTensors weights;
 };
 
-class Setting {
+class Fixture {
  public:
-  /// The task outlives the setting. Nothing is trained yet. Throws as SmallModel::make does; `fits()` says
-  /// whether there is a model at all.
-  Setting(const Variant& task, const std::string& task_name, const SmallModel& model);
+  /// The task and the model description must outlive the fixture. Trains nothing yet. Throws as
+  /// SmallModel::make does; `fits()` says whether there is a model at all.
+  Fixture(const Variant& task, const std::string& task_name, const SmallModel& model);
 
   bool fits() const { return model_ != nullptr; }
   /// "modular_addition (p = 11), one-layer transformer".
@@ -36,19 +36,19 @@ class Setting {
   const Structure& structure() const { return task_.structure; }
   const Split& split() const { return task_.split; }
 
-  /// Throws orrery::UsageError where a run would refuse the probe.
+  /// Throws orrery::UsageError if a run would refuse the probe.
   void accept(const ProbeInRun& probe) const;
 
-  /// Steps 0, 8 and 40 of a training run, fewer where its loss stops to be finite. Made when first asked for.
+  /// Steps 0, 8 and 40 of a training run; fewer if the loss stops being finite. Trained on first use.
   const std::vector<KeptWeights>& checkpoints() const;
-  /// What it wrote down meanwhile: train/loss and so on.
+  /// The metrics of that training run: train/loss and so on.
   const std::vector<Curve>& curves() const;
 
-  /// A network of its own, as at step 0.
+  /// A new network with the weights of step 0.
   std::unique_ptr<Model> fresh() const { return small_.make(*task_.task, spec(), 0); }
-  /// Likewise, with the weights of a checkpoint.
+  /// A new network with the weights of a checkpoint.
   std::unique_ptr<Model> at(const KeptWeights& checkpoint) const;
-  /// With other random weights, as for a probe's null.
+  /// A new network with other random weights, as for a probe's null.
   std::unique_ptr<Model> null() const { return small_.make(*task_.task, spec(), -1); }
 
  private:
