@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <cstdint>
 #include <cstdlib>
@@ -30,9 +31,10 @@ inline uint32_t bitwise_crc32c(const std::string& bytes) {
 /// over.
 inline std::vector<std::string> read_records(const std::string& file) {
   const auto number = [&](size_t at, size_t size) {
-    if (at + size > file.size()) throw std::runtime_error("the file ends within a record");
+    if (at > file.size() || size > file.size() - at)
+      throw std::runtime_error("the file ends within a record");
     uint64_t value = 0;
-    for (size_t i = 0; i < size; ++i)
+    for (size_t i = 0; i < std::min<size_t>(size, 8); ++i)
       value |= static_cast<uint64_t>(static_cast<unsigned char>(file[at + i])) << (8 * i);
     return value;
   };
@@ -44,6 +46,7 @@ inline std::vector<std::string> read_records(const std::string& file) {
   for (size_t at = 0; at < file.size();) {
     const uint64_t length = number(at, 8);
     check(file.substr(at, 8), at + 8);
+    if (length > file.size()) throw std::runtime_error("the file ends within a record");
     number(at + 12, length + 4);
     records.push_back(file.substr(at + 12, length));
     check(records.back(), at + 12 + length);

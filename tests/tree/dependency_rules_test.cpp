@@ -227,6 +227,32 @@ TEST(DependencyRules, OnlyTheSdkExports) {
     }
 }
 
+// The types that a header declares at the level of its namespace, with that in front.
+std::vector<std::string> types_in(const Source& source) {
+  static const std::regex opening(R"((?:^|\n)namespace ([\w:]+) \{)");
+  static const std::regex type(
+      R"((?:^|\n)(?:struct|class|enum class|enum) (?:ORRERY_API )?(\w+)(?: final)?(?: :[^;{]*)? ?\{)");
+  std::smatch space;
+  std::vector<std::string> found;
+  if (!std::regex_search(source.text, space, opening)) return found;
+  for (std::sregex_iterator it(source.text.begin(), source.text.end(), type), end; it != end; ++it)
+    found.push_back(space[1].str() + "::" + (*it)[1].str());
+  return found;
+}
+
+// Two classes of one name in one program are one to the linker, whatever they hold, and no compiler says so.
+TEST(DependencyRules, NoTwoHeadersDeclareOneType) {
+  std::map<std::string, std::string> declared_in;
+  for (const Source& source : tree()) {
+    if (!is_header(source) || !begins(source.path, "framework/")) continue;
+    for (const std::string& type : types_in(source)) {
+      const auto [found, first] = declared_in.emplace(type, source.path);
+      EXPECT_TRUE(first) << type << " is declared in " << found->second << " and in " << source.path;
+    }
+  }
+  EXPECT_GT(declared_in.size(), 200u);
+}
+
 TEST(DependencyRules, FilesAreShort) {
   for (const char* room : {"framework", "plugins", "tasks", "probes", "tests"})
     for (const fs::path& file : files_below(root / room, {".h", ".cpp", ".cmake", ".py", ".js", ".mjs"})) {
@@ -305,6 +331,11 @@ TEST(DependencyRules, AreAbleToFail) {
             "engine/config -> engine/run -> engine/train -> engine/config");
   EXPECT_EQ(printing({"a.cpp", "void f() { std::cerr << 1; }"}), "std::cerr");
   EXPECT_EQ(printing({"a.cpp", "void f() { snprintf(a, 1, b); }"}), "");
+  EXPECT_EQ(
+      types_in({"a.h",
+                "namespace n::m {\nstruct A {\n  struct B {};\n};\nclass ORRERY_API C final : public A {\n"
+                "class D;\nenum class E { a };\n"}),
+      (std::vector<std::string>{"n::m::A", "n::m::C", "n::m::E"}));
 }
 
 }  // namespace

@@ -120,6 +120,12 @@ TEST(Zip, sizes_and_places_beyond_the_file_are_refused) {
   expect_holds(refusal(bytes), "expected 4 members in the zip archive, found 3");
 }
 
+uint32_t number_at(const std::string& bytes, size_t at) {
+  uint32_t number;
+  std::memcpy(&number, bytes.data() + at, sizeof number);
+  return number;
+}
+
 // As PyTorch ends files above 4 GiB: an end record of 64-bit numbers, and its place.
 TEST(Zip, large_archives_have_another_end) {
   const std::string bytes = archive();
@@ -127,8 +133,8 @@ TEST(Zip, large_archives_have_another_end) {
   std::string large = bytes.substr(0, end), record(56, '\0'), locator(20, '\0'), last = bytes.substr(end);
   std::memcpy(record.data(), "PK\6\6", 4);
   set<uint64_t>(record, 32, 3);
-  set<uint64_t>(record, 40, *reinterpret_cast<const uint32_t*>(bytes.data() + end + 12));
-  set<uint64_t>(record, 48, *reinterpret_cast<const uint32_t*>(bytes.data() + end + 16));
+  set<uint64_t>(record, 40, number_at(bytes, end + 12));
+  set<uint64_t>(record, 48, number_at(bytes, end + 16));
   std::memcpy(locator.data(), "PK\6\7", 4);
   set<uint64_t>(locator, 8, end);
   set<uint16_t>(last, 10, 0xffff);

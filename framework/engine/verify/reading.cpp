@@ -12,7 +12,9 @@ namespace {
 using Kind = Reading::Kind;
 using Points = std::vector<Point>;
 
-Answer failure(std::string got) { return {false, -std::numeric_limits<double>::infinity(), std::move(got)}; }
+Evaluated failure(std::string got) {
+  return {false, -std::numeric_limits<double>::infinity(), std::move(got)};
+}
 
 // Four digits, or all of them if four would round to the other side of the bound.
 std::string number_text(double value, const Interval& wanted) {
@@ -25,15 +27,15 @@ std::string at_step(const Point& point, const Interval& wanted) {
   return fmt::format("{} at step {}", number_text(point.value, wanted), point.step);
 }
 
-Answer value_answer(double value, const Interval& wanted, std::string got) {
+Evaluated value_answer(double value, const Interval& wanted, std::string got) {
   return {wanted.contains(value), wanted.margin(value), std::move(got)};
 }
 
-Answer at_point(const Point& point, const Interval& wanted, const std::string& prefix = "") {
+Evaluated at_point(const Point& point, const Interval& wanted, const std::string& prefix = "") {
   return value_answer(point.value, wanted, prefix + at_step(point, wanted));
 }
 
-Answer step_answer(int64_t step, const Interval& wanted, const std::string& why) {
+Evaluated step_answer(int64_t step, const Interval& wanted, const std::string& why) {
   return value_answer(static_cast<double>(step), wanted, fmt::format("step {} ({})", step, why));
 }
 
@@ -51,21 +53,21 @@ std::pair<bool, double> quality(const Point& point, const Interval& wanted) {
   return {wanted.contains(point.value), wanted.margin(point.value)};
 }
 
-Answer every(const Points& points, const Interval& wanted) {
+Evaluated every(const Points& points, const Interval& wanted) {
   const auto worst = std::min_element(points.begin(), points.end(), [&](auto& a, auto& b) {
     return quality(a, wanted) < quality(b, wanted);
   });
   return at_point(*worst, wanted, points.size() > 1 ? "at worst " : "");
 }
 
-Answer any(const Points& points, const Interval& wanted) {
+Evaluated any(const Points& points, const Interval& wanted) {
   const auto best = std::max_element(points.begin(), points.end(), [&](auto& a, auto& b) {
     return quality(a, wanted) < quality(b, wanted);
   });
   return at_point(*best, wanted, points.size() > 1 ? "at best " : "");
 }
 
-Answer mean(const Points& points, const Interval& wanted) {
+Evaluated mean(const Points& points, const Interval& wanted) {
   double sum = 0;
   for (const Point& point : points) sum += point.value;
   const double mean = sum / static_cast<double>(points.size());
@@ -82,7 +84,7 @@ double distance(const Point& from, const Point& to, Direction direction) {
 }
 
 // The largest change from a row to any later one.
-Answer change(const Points& points, const Interval& wanted, Direction direction) {
+Evaluated change(const Points& points, const Interval& wanted, Direction direction) {
   Point start = points.front(), best_start = start, best_end = points[1];
   for (size_t i = 1; i < points.size(); ++i) {
     if (distance(start, points[i], direction) > distance(best_start, best_end, direction)) {
@@ -99,7 +101,7 @@ Answer change(const Points& points, const Interval& wanted, Direction direction)
 }
 
 // The end of the interval in which the metric changed most per step.
-Answer steepest(const Points& points, const Interval& wanted, Direction direction) {
+Evaluated steepest(const Points& points, const Interval& wanted, Direction direction) {
   size_t best = 0;
   double most = 0;
   for (size_t i = 1; i < points.size(); ++i) {
@@ -118,7 +120,7 @@ Answer steepest(const Points& points, const Interval& wanted, Direction directio
                                  points[best].value, points[best - 1].step));
 }
 
-Answer first_step(const Points& points, const Interval& threshold, const Interval& wanted) {
+Evaluated first_step(const Points& points, const Interval& threshold, const Interval& wanted) {
   const auto found = std::find_if(points.begin(), points.end(),
                                   [&](const Point& point) { return threshold.contains(point.value); });
   if (found == points.end()) return failure(fmt::format("at no step; {}", any(points, threshold).got));
@@ -129,7 +131,7 @@ bool needs_two_rows(Kind kind) {
   return kind == Kind::fall || kind == Kind::rise || kind == Kind::step_of_fall || kind == Kind::step_of_rise;
 }
 
-Answer of_rows(const Reading& reading, const Points& points, const Interval& wanted) {
+Evaluated of_rows(const Reading& reading, const Points& points, const Interval& wanted) {
   switch (reading.kind) {
     case Kind::every:
       return every(points, wanted);
@@ -210,7 +212,7 @@ std::string unreadable(Kind kind, const Points& points) {
 
 }  // namespace
 
-Answer answer(const Expectation& e, const Series& series) {
+Evaluated answer(const Expectation& e, const Series& series) {
   if (const std::string none = no_rows(e, series); !none.empty()) return failure(none);
   const Points points = select(e.rows, series);
   const int64_t gap = first_gap(e.rows, series, points);

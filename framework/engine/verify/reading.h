@@ -22,13 +22,13 @@ struct Series {
 };
 
 /// Whether a series meets the bound, and by what margin.
-struct Answer {
+struct Evaluated {
   bool passed = false;
   double margin;  ///< as Interval::margin; -infinity if there is no number
   std::string got;
 };
 
 /// `series` must have at least one point.
-Answer answer(const Expectation& expectation, const Series& series);
+Evaluated answer(const Expectation& expectation, const Series& series);
 
 }  // namespace orrery::engine

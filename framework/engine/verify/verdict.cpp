@@ -38,7 +38,7 @@ Verdict unknown(const Expectation& e, const std::vector<Series>& all) {
 }
 
 Verdict verdict(const Expectation& e, const std::vector<Series>& all) {
-  std::vector<std::pair<const Series*, Answer>> answers;
+  std::vector<std::pair<const Series*, Evaluated>> answers;
   for (const Series& series : all)
     if (matches(e.metric, series.name)) answers.emplace_back(&series, answer(e, series));
   if (answers.empty()) return unknown(e, all);
