@@ -216,15 +216,21 @@ TEST(ClockPizza, AgreesWithItsDefinitionsOnATransformer) {
 }
 
 TEST(ClockPizza, AgreesWithItsDefinitionsOnAnMlp) {
-  auto seen = random_mlp({.embedding = "input_tied", .hidden = "untied", .d_embed = 6, .d_mlp = 20}, 7);
+  auto seen = random_mlp({.embedding = MlpConfig::Embedding::input_tied,
+                          .hidden = MlpConfig::Hidden::untied,
+                          .d_embed = 6,
+                          .d_mlp = 20},
+                         7);
   EXPECT_LT(scalar(measured(seen), "gradient_symmetricity"), 0.9);
   expect_agreement(seen);
 }
 
 TEST(ClockPizza, AnMlpThatAddsItsOperandsIsSymmetricByItsBuild) {
-  for (const std::string embedding : {"tied", "input_tied", "untied", "circular"}) {
-    auto seen = random_mlp({.embedding = embedding, .d_embed = embedding == "circular" ? 2 : 6}, 7);
-    EXPECT_NEAR(scalar(measured(seen), "gradient_symmetricity"), 1, kRounding) << embedding;
+  for (const auto embedding : {MlpConfig::Embedding::tied, MlpConfig::Embedding::input_tied,
+                               MlpConfig::Embedding::untied, MlpConfig::Embedding::circular}) {
+    auto seen = random_mlp(
+        {.embedding = embedding, .d_embed = embedding == MlpConfig::Embedding::circular ? 2 : 6}, 7);
+    EXPECT_NEAR(scalar(measured(seen), "gradient_symmetricity"), 1, kRounding) << name_of(embedding);
   }
 }
 
@@ -251,7 +257,7 @@ TEST(ClockPizza, SaysSomethingFiniteOfANetworkOfZeros) {
 
 TEST(ClockPizza, CircularityIsTheShareOfTheBestFrequencyInEachComponent) {
   const int64_t n = 16;
-  auto seen = random_mlp({.embedding = "input_tied", .d_embed = 4}, n);
+  auto seen = random_mlp({.embedding = MlpConfig::Embedding::input_tied, .d_embed = 4}, n);
   auto W_E = torch::zeros({n + 1, 4});
   for (int64_t x = 0; x < n; ++x) {
     W_E[x][0] = 8 * (std::cos(angle(3, x, n)) + 0.5 * std::cos(angle(5, x, n)));  // 1 / (1 + 1/4)
@@ -289,7 +295,9 @@ TEST(ClockPizza, FiguresAreWhatWasRecorded) {
 
 TEST(ClockPizza, NeedsAnEmbeddingToDifferentiate) {
   EXPECT_EQ(make_probe()->needs().activations, std::vector<std::string>{"hook_embed"});
-  auto collapsed = random_mlp({.embedding = "input_tied", .collapse = "input", .d_embed = 4}, 5);
+  auto collapsed = random_mlp(
+      {.embedding = MlpConfig::Embedding::input_tied, .collapse = MlpConfig::Collapse::input, .d_embed = 4},
+      5);
   EXPECT_THROW(measured(collapsed), Error);
 }
 

@@ -48,9 +48,11 @@ TEST(FourierBasis, ReadsANetworkOfWaves) {
 // holds cos wa and sin wa, W_L the waves cos(2 theta - wc) of N neurons.
 TEST(FourierBasis, ReadsTheConstructedSolutionOfAnMlp) {
   const int64_t n = 17, N = 7;
-  for (const std::string embedding : {"tied", "input_tied", "untied", "circular"}) {
-    SCOPED_TRACE(embedding);
-    auto seen = constructed_mlp({.embedding = embedding, .d_embed = 2, .d_mlp = N, .act_fn = "square"}, n);
+  for (const auto embedding : {MlpConfig::Embedding::tied, MlpConfig::Embedding::input_tied,
+                               MlpConfig::Embedding::untied, MlpConfig::Embedding::circular}) {
+    SCOPED_TRACE(name_of(embedding));
+    auto seen = constructed_mlp(
+        {.embedding = embedding, .d_embed = 2, .d_mlp = N, .act_fn = MlpConfig::ActFn::square}, n);
     const auto probe = make_probe(R"({"threshold": 0.75})");
     for (const auto& glob : probe->needs().activations) EXPECT_NO_THROW(find_hook_points(*seen.model, glob));
     for (const auto& glob : probe->needs().weights)

@@ -293,10 +293,10 @@ struct Running {
 // cos(2 t - 2 w a) + cos(2 t - 2 w b), has 1/8 at a and at b.
 TEST(GroupRepresentations, OfTheConstructedSolutionOfModularAddition) {
   MlpConfig config;
-  config.embedding = "input_tied";
+  config.embedding = MlpConfig::Embedding::input_tied;
   config.d_embed = 2;
   config.d_mlp = 5;
-  config.act_fn = "square";
+  config.act_fn = MlpConfig::ActFn::square;
   auto task = addition(11);
   Running network(task, make_mlp(config, task.spec, make_generator(1)));
   set_constructed_solution(*network.model, task.spec);
@@ -321,14 +321,17 @@ std::set<std::string> traces_of(const Recorder& recorder) {
 }
 
 TEST(GroupRepresentations, LookAtTheWeightsThatAModelHas) {
-  const auto with = [](const std::string& input, const std::string& embedding, const std::string& hidden,
-                       const std::string& collapse) {
+  using Input = MlpConfig::Input;
+  using Embedding = MlpConfig::Embedding;
+  using Hidden = MlpConfig::Hidden;
+  using Collapse = MlpConfig::Collapse;
+  const auto with = [](Input input, Embedding embedding, Hidden hidden, Collapse collapse) {
     MlpConfig config;
     config.input = input;
     config.embedding = embedding;
     config.hidden = hidden;
     config.collapse = collapse;
-    config.d_embed = embedding == "circular" ? 2 : 8;
+    config.d_embed = embedding == Embedding::circular ? 2 : 8;
     config.d_mlp = 6;
     auto task = addition(7);
     Running network(task, make_mlp(config, task.spec, make_generator(1)));
@@ -337,12 +340,17 @@ TEST(GroupRepresentations, LookAtTheWeightsThatAModelHas) {
     return traces_of(recorder);
   };
   using Names = std::set<std::string>;
-  EXPECT_EQ(with("embedding", "tied", "tied", "none"), (Names{"W_E", "W_U", "W_L"}));
-  EXPECT_EQ(with("embedding", "untied", "untied", "none"), (Names{"W_E_a", "W_E_b", "W_U", "W_L"}));
-  EXPECT_EQ(with("embedding", "untied", "tied", "both"), (Names{"W_in_a", "W_in_b", "W_out"}));
-  EXPECT_EQ(with("embedding", "input_tied", "tied", "input"), (Names{"W_in", "W_U", "W_L"}));
-  EXPECT_EQ(with("embedding", "circular", "tied", "none"), Names{"W_L"});
-  EXPECT_EQ(with("one_hot_sum", "tied", "tied", "none"), (Names{"W_in", "W_out"}));
+  EXPECT_EQ(with(Input::embedding, Embedding::tied, Hidden::tied, Collapse::none),
+            (Names{"W_E", "W_U", "W_L"}));
+  EXPECT_EQ(with(Input::embedding, Embedding::untied, Hidden::untied, Collapse::none),
+            (Names{"W_E_a", "W_E_b", "W_U", "W_L"}));
+  EXPECT_EQ(with(Input::embedding, Embedding::untied, Hidden::tied, Collapse::both),
+            (Names{"W_in_a", "W_in_b", "W_out"}));
+  EXPECT_EQ(with(Input::embedding, Embedding::input_tied, Hidden::tied, Collapse::input),
+            (Names{"W_in", "W_U", "W_L"}));
+  EXPECT_EQ(with(Input::embedding, Embedding::circular, Hidden::tied, Collapse::none), Names{"W_L"});
+  EXPECT_EQ(with(Input::one_hot_sum, Embedding::tied, Hidden::tied, Collapse::none),
+            (Names{"W_in", "W_out"}));
   auto task = addition(7);
   TransformerConfig config;
   config.d_model = 8;

@@ -9,8 +9,9 @@ namespace {
 using orrery::testing::InductionCircuit;
 using orrery::testing::Observed;
 using torch::Tensor;
+using Normalization = orrery::TransformerConfig::Normalization;
 
-Observed random_transformer(const std::string& normalization, int64_t d_head = 3, int64_t d_vocab = 9,
+Observed random_transformer(Normalization normalization, int64_t d_head = 3, int64_t d_vocab = 9,
                             int64_t d_vocab_out = 8) {
   orrery::TransformerConfig config;
   config.n_layers = 2;
@@ -61,10 +62,10 @@ double product_share(const Tensor& A, const Tensor& B) {
 constexpr double rounding = 1e-12;
 
 TEST(Copying, IsThatOfTheFullMatrixOfTokens) {
-  for (const std::string normalization : {"none", "LN"})
+  for (const auto normalization : {Normalization::none, Normalization::LN})
     for (const int64_t d_head : {3, 9}) {  // fewer than there are tokens, and more
       auto observed = random_transformer(normalization, d_head);
-      const bool norm = normalization == "LN";
+      const bool norm = normalization == Normalization::LN;
       const Tensor tokens = torch::tensor({0, 1, 2, 4, 5, 6, 7}, torch::kInt64);
       const auto observation = observed.observe();
       Tensor W_U = exact(observed, "unembed.W_U");
@@ -104,9 +105,9 @@ TEST(Copying, IsOneForACopyMinusOneForItsOppositeAndZeroForNothing) {
 }
 
 TEST(Circuits, AreThoseOfTheFullMatrices) {
-  for (const std::string normalization : {"none", "LN"}) {
+  for (const auto normalization : {Normalization::none, Normalization::LN}) {
     auto observed = random_transformer(normalization, 3);
-    const bool norm = normalization == "LN";
+    const bool norm = normalization == Normalization::LN;
     const auto observation = observed.observe();
     const Tensor tokens = torch::tensor({0, 2, 5}, torch::kInt64);
     const auto W_E = token_embedding(observation, tokens), W_U = token_unembedding(observation, tokens);
@@ -125,10 +126,10 @@ TEST(Circuits, AreThoseOfTheFullMatrices) {
 }
 
 TEST(Composition, IsThatOfTheFullMatrices) {
-  for (const std::string normalization : {"none", "LN"})
+  for (const auto normalization : {Normalization::none, Normalization::LN})
     for (const int64_t d_head : {3, 12}) {  // narrower than the residual stream, and wider
       auto observed = random_transformer(normalization, d_head);
-      const bool norm = normalization == "LN";
+      const bool norm = normalization == Normalization::LN;
       const auto observation = observed.observe();
       const Composition all = composition(head_weights(observation, 0), head_weights(observation, 1));
       for (int64_t from = 0; from < 2; ++from)

@@ -27,14 +27,16 @@ struct Random {
   Repeats repeats;
   TransformerConfig config;
 };
-Random random_transformer(bool bos, int64_t n_layers = 2, const std::string& normalization = "LN") {
+Random random_transformer(
+    bool bos, int64_t n_layers = 2,
+    TransformerConfig::Normalization normalization = TransformerConfig::Normalization::LN) {
   TransformerConfig config;
   config.n_layers = n_layers;
   config.d_model = 12;
   config.n_heads = 3;
   config.d_head = 4;
   config.d_mlp = 8;
-  config.biases = "all";
+  config.biases = TransformerConfig::Biases::all;
   config.normalization_type = normalization;
   const TaskSpec spec{.d_vocab = bos ? 8 : 7, .d_vocab_out = 7, .n_ctx = 14, .read_out = {13}};
   Random random{Observed(spec, make_transformer(config, spec, make_generator(2))), {}, config};

@@ -54,7 +54,7 @@ constexpr double kRounding = 1e-5;  // float32, sums of a few numbers near 1
 TEST(NeuronWaves, ReadsTheConstructedSolutionWhateverTheWiring) {
   const int64_t n = 17, N = 7;
   for (const MlpConfig& config : every_mlp_of_operands(5, N)) {
-    SCOPED_TRACE(config.input + " " + config.embedding + " " + config.hidden + " " + config.collapse);
+    SCOPED_TRACE(orrery::testing::wiring(config));
     auto seen = constructed_mlp(config, n);
     const auto recorder = measured(seen.observe());
     EXPECT_EQ(key_frequencies(recorder), std::vector<int64_t>{1});
@@ -196,8 +196,12 @@ TEST(NeuronWaves, ContributionsAreThoseOfTheDefinition) {
 
 // The average over b of the pre-activation is W_E W_in, up to a constant.
 TEST(NeuronWaves, InputWavesOfAnMlpAreItsWeights) {
-  auto seen =
-      random_mlp({.embedding = "untied", .hidden = "untied", .d_embed = 6, .d_mlp = 9, .bias = true}, 11);
+  auto seen = random_mlp({.embedding = MlpConfig::Embedding::untied,
+                          .hidden = MlpConfig::Hidden::untied,
+                          .d_embed = 6,
+                          .d_mlp = 9,
+                          .bias = true},
+                         11);
   const auto observation = seen.observe();
   const auto recorder = measured(observation);
   const auto order = tensor(recorder, "drawn").to(torch::kInt64);
@@ -236,7 +240,7 @@ TEST(NeuronWaves, StarsAreFourierCoefficients) {
 }
 
 TEST(NeuronWaves, RandomWeightsFormNoGroupsAndDoubleNoAngles) {
-  auto mlp = random_mlp({.embedding = "input_tied", .d_embed = 32, .d_mlp = 512}, 59);
+  auto mlp = random_mlp({.embedding = MlpConfig::Embedding::input_tied, .d_embed = 32, .d_mlp = 512}, 59);
   auto transformer = random_transformer({}, 59);
   for (ModelOnGrid* seen : {&mlp, &transformer}) {
     const auto recorder = measured(seen->observe());

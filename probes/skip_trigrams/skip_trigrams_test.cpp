@@ -61,7 +61,8 @@ struct Toy {
   Tensor logits;
 };
 
-TransformerConfig small(int64_t n_heads = 2, const std::string& biases = "none") {
+TransformerConfig small(int64_t n_heads = 2,
+                        TransformerConfig::Biases biases = TransformerConfig::Biases::none) {
   TransformerConfig config;
   config.d_model = 12;
   config.n_heads = n_heads;
@@ -71,7 +72,8 @@ TransformerConfig small(int64_t n_heads = 2, const std::string& biases = "none")
 }
 
 // Heads whose weights, biases too, are drawn from a normal distribution of deviation 0.6.
-void build_random(Toy& toy, int64_t n_heads = 2, const std::string& biases = "none") {
+void build_random(Toy& toy, int64_t n_heads = 2,
+                  TransformerConfig::Biases biases = TransformerConfig::Biases::none) {
   toy.build(small(n_heads, biases));
   auto rng = make_generator(11);
   const torch::NoGradGuard no_grad;
@@ -187,12 +189,12 @@ double plain_loss(const Toy& toy, const Tensor& logits) {
 
 // float32 rounding of scores and logits of order 1 to 10, in sums of d_model = 12 products: below 1e-4.
 TEST(SkipTrigrams, TheTablesAreTheNetwork) {
-  for (const std::string biases : {"none", "all"})
+  for (const auto biases : {TransformerConfig::Biases::none, TransformerConfig::Biases::all})
     for (const int64_t n_heads : {1, 3}) {
       Toy toy;
       build_random(toy, n_heads, biases);
       const auto recorder = toy.measured();
-      EXPECT_LT(scalar(recorder, "logit_error"), 1e-4) << biases << n_heads;
+      EXPECT_LT(scalar(recorder, "logit_error"), 1e-4) << name_of(biases) << n_heads;
       const Tensor labels = toy.split.test.labels.select(1, 0);
       const Tensor logits = toy.logits.select(1, 0).to(torch::kFloat64);
       const double accuracy = logits.argmax(1).eq(labels).to(torch::kFloat64).mean().item<double>();
@@ -384,10 +386,11 @@ void expect_refusal(Toy& toy, const std::string& reason, const std::string& para
 }
 
 TEST(SkipTrigrams, RefusesWhatIsNoSumOfTables) {
+  using Normalization = TransformerConfig::Normalization;
   Toy toy;
   auto config = small();
-  for (const auto& [type, reason] : std::vector<std::pair<std::string, std::string>>{
-           {"LN", "has LayerNorm"}, {"LNPre", "miss the network's logits"}}) {
+  for (const auto& [type, reason] : std::vector<std::pair<Normalization, std::string>>{
+           {Normalization::LN, "has LayerNorm"}, {Normalization::LNPre, "miss the network's logits"}}) {
     config.normalization_type = type;
     toy.build(config);
     expect_refusal(toy, reason);

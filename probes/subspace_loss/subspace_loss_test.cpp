@@ -164,8 +164,11 @@ TEST(SubspaceLoss, PresetsAreTheirSettings) {
 // representation, and run the rest of the network: here by hand.
 TEST(SubspaceLoss, ARepresentationIsTakenFromTheOperands) {
   Running network(5, [](const TaskSpec& spec) {
-    return make_mlp({.embedding = "untied", .hidden = "untied", .d_embed = 8, .d_mlp = 12}, spec,
-                    make_generator(3));
+    return make_mlp({.embedding = MlpConfig::Embedding::untied,
+                     .hidden = MlpConfig::Hidden::untied,
+                     .d_embed = 8,
+                     .d_mlp = 12},
+                    spec, make_generator(3));
   });
   const auto weight = [&](const std::string& name) {
     return network.model->weight(name).detach().to(torch::kFloat64);

@@ -107,7 +107,7 @@ TEST(WeightStructure, EveryModelHasSizesAndNeurons) {
 // A parity network on 8 bits and a column of ones, with 6 neurons.
 struct Parity {
   explicit Parity(MlpConfig config = {}) {
-    config.input = "bits";
+    config.input = MlpConfig::Input::bits;
     config.d_mlp = 6;
     model = make_mlp(config, spec, make_generator(1));
     structure.relevant_positions = RelevantPositions{{1, 4, 6}};
@@ -219,7 +219,7 @@ TEST(WeightStructure, TwoHiddenLayersAndBiases) {
 TEST(WeightStructure, RandomWeightsReadAllInputsAlike) {
   const TaskSpec spec{.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 30, .read_out = {29}};
   MlpConfig config;
-  config.input = "bits";
+  config.input = MlpConfig::Input::bits;
   config.d_mlp = 64;
   Structure structure;
   structure.relevant_positions = RelevantPositions{{3, 11, 20}};
@@ -238,7 +238,7 @@ TEST(WeightStructure, InputsAreReadOnlyWhereTheyAreBits) {
   config.d_embed = 8;  // mlp.W_in has as many rows as there are positions, and they are no inputs
   EXPECT_FALSE(
       has_tensor(measured(*make_mlp(config, spec, make_generator(1)), spec, structure), "input_norms"));
-  config.input = "bits";
+  config.input = MlpConfig::Input::bits;
   EXPECT_TRUE(
       has_tensor(measured(*make_mlp(config, spec, make_generator(1)), spec, structure), "input_norms"));
   structure.relevant_positions->positions = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -360,16 +360,16 @@ TEST(WeightStructure, ReadsWhatTurnsOperandsIntoVectors) {
 // pre_i = cos(theta_i - 2 pi a / p): written down, not learned. The "=" has no index and is left out.
 TEST(WeightStructure, TheConstructedSolutionIsACircle) {
   const CyclicTask task = addition(13);
-  for (const std::string collapse : {"none", "both"}) {
+  for (const auto collapse : {MlpConfig::Collapse::none, MlpConfig::Collapse::both}) {
     MlpConfig config;
-    config.embedding = "input_tied";
+    config.embedding = MlpConfig::Embedding::input_tied;
     config.collapse = collapse;
     config.d_embed = 2;
     config.d_mlp = 5;
     const auto model = make_mlp(config, task.spec, make_generator(1));
     set_constructed_solution(*model, task.spec);
     const auto recorder = measured(*model, task.spec, task.structure);
-    const std::string name = collapse == "none" ? "embed.W_E" : "mlp.W_in";
+    const std::string name = collapse == MlpConfig::Collapse::none ? "embed.W_E" : "mlp.W_in";
     EXPECT_NEAR(scalar(recorder, "circularity/" + name), 1, 1e-6);
     EXPECT_NEAR(scalar(recorder, "roundness/" + name), 1, 1e-5);
     EXPECT_EQ(scalar(recorder, "circle_frequency/" + name), 1);
@@ -380,7 +380,7 @@ TEST(WeightStructure, TheConstructedSolutionIsACircle) {
 TEST(WeightStructure, AFixedCircleHasNoEmbeddingToRead) {
   const CyclicTask task = addition(13);
   MlpConfig config;
-  config.embedding = "circular";
+  config.embedding = MlpConfig::Embedding::circular;
   config.d_embed = 2;
   const auto recorder = measured(*make_mlp(config, task.spec, make_generator(1)), task.spec, task.structure);
   EXPECT_EQ(recorder.record().headlines, std::vector<std::string>{"norm/L2"});

@@ -37,21 +37,25 @@ Work mainline(int64_t p, double train_fraction) {
 Work induction() { return transformer("repeated_subsequence", {}, {.n_layers = 2, .attn_only = true}, 128); }
 Work digit_addition() { return transformer("digit_addition", {}, {}, 64); }
 Work sparse_parity() {
-  return mlp("sparse_parity", {{"n", int64_t{30}}, {"k", int64_t{3}}, {"n_train", int64_t{1000}}},
-             {.input = "bits", .d_mlp = 64, .bias_column = true, .init = "haiku"});
+  return mlp(
+      "sparse_parity", {{"n", int64_t{30}}, {"k", int64_t{3}}, {"n_train", int64_t{1000}}},
+      {.input = MlpConfig::Input::bits, .d_mlp = 64, .bias_column = true, .init = MlpConfig::Init::haiku});
 }
 Work mlp_mod67() {
   return mlp("modular_arithmetic",
              {{"p", int64_t{67}}, {"pairs", std::string("a<=b")}, {"train_fraction", 0.4}},
-             {.init = "haiku"});
+             {.init = MlpConfig::Init::haiku});
 }
 Work symmetric_group() {
   return mlp("symmetric_group", {{"n", int64_t{5}}, {"train_fraction", 0.4}},
-             {.embedding = "untied", .hidden = "untied", .d_embed = 256, .d_mlp = 128});
+             {.embedding = MlpConfig::Embedding::untied,
+              .hidden = MlpConfig::Hidden::untied,
+              .d_embed = 256,
+              .d_mlp = 128});
 }
 
 struct Setting {
-  Setting(const Work& work, const char* kernel) {
+  Setting(const Work& work, TrainSettings::Kernel kernel) {
     use_threads(1);
     registry.load_folder(ORRERY_PLUGIN_DIR);
     task.emplace(registry.make_task(registry.find(PluginKind::task, work.task), work.parameters));
@@ -70,20 +74,20 @@ struct Setting {
   std::optional<Trainer> trainer;
 };
 
-void training_step(benchmark::State& state, const Work& work, const char* kernel) {
+void training_step(benchmark::State& state, const Work& work, TrainSettings::Kernel kernel) {
   Setting s(work, kernel);
   for (int i = 0; i < 5; ++i) s.trainer->step();
   for (auto _ : state) benchmark::DoNotOptimize(s.trainer->step());
 }
 
-void evaluate(benchmark::State& state, const Work& work, const char* kernel) {
+void evaluate(benchmark::State& state, const Work& work, TrainSettings::Kernel kernel) {
   Setting s(work, kernel);
   for (auto _ : state) benchmark::DoNotOptimize(s.trainer->evaluate());
 }
 
-#define ORRERY_BENCH(what, name, work)                                        \
-  BENCHMARK_CAPTURE(what, name, work, "auto")->Unit(benchmark::kMillisecond); \
-  BENCHMARK_CAPTURE(what, name##_plain, work, "plain")->Unit(benchmark::kMillisecond)
+#define ORRERY_BENCH(what, name, work)                                                                  \
+  BENCHMARK_CAPTURE(what, name, work, TrainSettings::Kernel::automatic)->Unit(benchmark::kMillisecond); \
+  BENCHMARK_CAPTURE(what, name##_plain, work, TrainSettings::Kernel::plain)->Unit(benchmark::kMillisecond)
 
 ORRERY_BENCH(training_step, mainline, mainline(113, 0.3));
 ORRERY_BENCH(training_step, quickstart, mainline(59, 0.4));

@@ -58,7 +58,7 @@ struct InductionCircuit {
     config.n_heads = 2;
     config.d_head = d_head();
     config.attn_only = true;
-    config.biases = "none";
+    config.biases = TransformerConfig::Biases::none;
     auto model = make_transformer(config, spec(), make_generator(0));
     for (NamedWeight& weight : model->weights()) weight.value.zero_();
     identity(model->weight("embed.W_E"), 0, token(), d_vocab());

@@ -7,6 +7,8 @@
 #include <tests/support/hand_built.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace orrery::testing {
 
@@ -49,19 +51,28 @@ inline ModelOnGrid random_transformer(const TransformerConfig& config, int64_t p
   return {std::move(task), std::move(model)};
 }
 
+/// "embedding tied untied none": how the mlp is wired, for the trace of a failure.
+inline std::string wiring(const MlpConfig& c) {
+  return name_of(c.input) + " " + name_of(c.embedding) + " " + name_of(c.hidden) + " " + name_of(c.collapse);
+}
+
 /// Every way in which an mlp of two operands can be wired.
 inline std::vector<MlpConfig> every_mlp_of_operands(int64_t d_embed, int64_t d_mlp) {
-  std::vector<MlpConfig> all{{.input = "one_hot_sum", .d_mlp = d_mlp}};
-  for (const std::string embedding : {"tied", "input_tied", "untied", "circular"})
-    for (const std::string hidden : {"tied", "untied"})
-      for (const std::string collapse : {"none", "input", "output", "both"}) {
-        const bool input = collapse == "input" || collapse == "both";
-        if (embedding == "tied" && collapse != "none") continue;
-        if (embedding == "circular" && input) continue;
+  using Embedding = MlpConfig::Embedding;
+  using Hidden = MlpConfig::Hidden;
+  using Collapse = MlpConfig::Collapse;
+  std::vector<MlpConfig> all{{.input = MlpConfig::Input::one_hot_sum, .d_mlp = d_mlp}};
+  for (const auto embedding :
+       {Embedding::tied, Embedding::input_tied, Embedding::untied, Embedding::circular})
+    for (const auto hidden : {Hidden::tied, Hidden::untied})
+      for (const auto collapse : {Collapse::none, Collapse::input, Collapse::output, Collapse::both}) {
+        const bool input = collapse == Collapse::input || collapse == Collapse::both;
+        if (embedding == Embedding::tied && collapse != Collapse::none) continue;
+        if (embedding == Embedding::circular && input) continue;
         all.push_back({.embedding = embedding,
                        .hidden = hidden,
                        .collapse = collapse,
-                       .d_embed = embedding == "circular" ? 2 : d_embed,
+                       .d_embed = embedding == Embedding::circular ? 2 : d_embed,
                        .d_mlp = d_mlp});
       }
   return all;

@@ -10,6 +10,7 @@
 namespace orrery::engine {
 namespace {
 
+// What TOML has and JSON has not: parameters are kept in run.json.
 const char* unsupported(const toml::node& node) {
   if (node.is_date() || node.is_time() || node.is_date_time())
     return "dates and times are not supported; put it in quotes for a text";
@@ -104,6 +105,7 @@ class TomlReader {
   std::string origin_, fixed_;
 };
 
+// toml++ opens with "Error while parsing integer"; behind "not valid TOML: ", "in an integer" reads better.
 std::string reason(const toml::parse_error& error) {
   std::string text(error.description());
   constexpr std::string_view preamble = "Error while parsing ";
@@ -123,6 +125,7 @@ toml::array one_value(const std::string& text) {
   return std::move(values);
 }
 
+// A text needs no quotes after --set, but one that begins like this is a value with a mistake in it.
 bool begins_like_a_value(const std::string& text) {
   const auto first = text.find_first_not_of(" \t");
   return first != std::string::npos && std::string_view("[{\"'").find(text[first]) != std::string_view::npos;

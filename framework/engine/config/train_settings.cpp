@@ -5,7 +5,7 @@ namespace orrery::engine {
 void TrainSettings::fields(Fields<TrainSettings>& f) {
   using S = TrainSettings;
   f.add("steps", &S::steps, "updates to make").at_least(1);
-  f.add("optimizer", &S::optimizer, "how weights are updated").one_of({"adamw", "adam", "sgd"});
+  f.add("optimizer", &S::optimizer, "how weights are updated");
   f.add("lr", &S::lr, "learning rate after the warm-up").at_least(0);
   f.add("weight_decay", &S::weight_decay,
         "adamw: decoupled decay, times the learning rate; adam and sgd: L2 penalty added to the gradient")
@@ -20,16 +20,14 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
   f.add("warmup_steps", &S::warmup_steps, "steps over which the learning rate rises linearly from 0")
       .at_least(0);
   f.add("batch_size", &S::batch_size, "examples in a batch; 0 is the whole training set").at_least(0);
-  f.add("loss_dtype", &S::loss_dtype, "precision of the log-softmax; float32 floors at 1.2e-7")
-      .one_of({"float32", "float64"});
+  f.add("loss_dtype", &S::loss_dtype, "precision of the log-softmax; float32 floors at 1.2e-7");
   f.add("eval_every", &S::eval_every, "steps between two lines of metrics.jsonl").at_least(1);
   f.add("stop_when", &S::stop_when, "stop early once this holds, e.g. \"test/accuracy >= 0.999\"");
   f.add("device", &S::device, "where to train").one_of({"cpu", "cuda", "auto"});
   f.add("threads", &S::threads, "threads of LibTorch and BLAS; small matrices are slower with more")
       .at_least(1);
   f.add("kernel", &S::kernel,
-        "auto: rearranged products and fused loops where they fit; plain: the forward pass that probes see")
-      .one_of({"auto", "plain"});
+        "auto: rearranged products and fused loops where they fit; plain: the forward pass that probes see");
 }
 
 void SeedSettings::fields(Fields<SeedSettings>& f) {

@@ -10,8 +10,12 @@
 namespace orrery::engine {
 
 struct TrainSettings {
+  enum class Optimizer { adamw, adam, sgd };
+  enum class LossDtype { float32, float64 };
+  enum class Kernel { automatic, plain };  // "auto", "plain"
+
   int64_t steps = 10000;
-  std::string optimizer = "adamw";
+  Optimizer optimizer = Optimizer::adamw;
   double lr = 1e-3;
   double weight_decay = 1.0;
   double l1 = 0;
@@ -22,13 +26,21 @@ struct TrainSettings {
   double eps = 1e-8;
   int64_t warmup_steps = 10;
   int64_t batch_size = 0;
-  std::string loss_dtype = "float64";
+  LossDtype loss_dtype = LossDtype::float64;
   int64_t eval_every = 100;
   std::string stop_when;
   std::string device = "cpu";
   int64_t threads = 1;
-  std::string kernel = "auto";
+  Kernel kernel = Kernel::automatic;
   static void fields(Fields<TrainSettings>& f);
+
+  friend Names<Optimizer> names_of(Optimizer) {
+    return {{"adamw", Optimizer::adamw}, {"adam", Optimizer::adam}, {"sgd", Optimizer::sgd}};
+  }
+  friend Names<LossDtype> names_of(LossDtype) {
+    return {{"float32", LossDtype::float32}, {"float64", LossDtype::float64}};
+  }
+  friend Names<Kernel> names_of(Kernel) { return {{"auto", Kernel::automatic}, {"plain", Kernel::plain}}; }
 };
 
 struct SeedSettings {

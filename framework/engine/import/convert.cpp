@@ -127,7 +127,8 @@ class Conversion {
             "whether the MLPs do so too is not known, and their activation functions need not scale");
   }
 
-  // The factor by which folding residual_factor multiplies this weight.
+  // What folding residual_factor multiplies this weight by: see y_l in layout.h. Queries, keys, values and
+  // logits read the stream linearly, so a factor of the stream can move into their weights.
   double fold(const std::string& pattern, int64_t layer) const {
     const double c = layout_.residual_factor;
     if (c == 1) return 1;
@@ -149,10 +150,12 @@ class Conversion {
     const std::string ours = one.rule ? with_layer(one.rule->name, one.layer) : *one.name;
     const auto expected = expected_.find(ours);
     const bool unknown = expected == expected_.end();
+    // A bias of zeros adds nothing, so a model without it is the same network.
     if (unknown && is_bias(ours) && one.rule && all_zero(*one.tensor)) return zero_.push_back(*one.name);
     if (unknown) return wrong(fmt::format("{}: unexpected, the model has no such weight", *one.name));
     refused_.insert(ours);  // so that it is not also reported as missing
     if (!shape_fits(one, expected->second)) return;
+    // Dtype lists the floating-point types first.
     if (one.tensor->dtype > pickle::Dtype::BF16)
       return wrong(fmt::format("{}: its entries are {}, expected floating-point numbers", *one.name,
                                safetensors::name_of(one.tensor->dtype)));
@@ -195,7 +198,8 @@ class Conversion {
     return tensor.narrow(-1, 0, classes_).contiguous();
   }
 
-  // A weight of the model that the file lacks. A kind of bias that the file has nowhere is zero.
+  // A weight of the model that the file does not have. A bias of a kind that it has nowhere is zero;
+  // one that only some layers have points to a damaged file, or to a rule that misses names.
   void fill(const std::string& name, const std::vector<int64_t>& shape) {
     for (const WeightRule& rule : layout_.rules) {
       const auto layer = layer_in(rule.name, name);

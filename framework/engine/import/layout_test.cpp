@@ -166,7 +166,7 @@ TEST(Layout, biases_that_are_not_zero_count) {
   expect_holds(error_of([&] { convert(made.tensors, layout, *small_model(), 6, false, "x"); }),
                "blocks.0.attn.b_Q: unexpected");
   TransformerConfig all = small;
-  all.biases = "all";
+  all.biases = TransformerConfig::Biases::all;
   const Converted converted = convert(made.tensors, layout, *small_model(all), 6, false, "x");
   EXPECT_EQ(find_named(converted.weights, "blocks.0.attn.b_Q").sum().item<double>(), 6);
 }

@@ -44,9 +44,9 @@ void Optimizer::step(double lr) {
   torch::NoGradGuard no_grad;
   ++updates_;
   penalise();
-  if (settings_.optimizer == "sgd")
+  if (settings_.optimizer == TrainSettings::Optimizer::sgd)
     sgd_step(lr);
-  else if (settings_.kernel == "auto" && flat_.values().device().is_cpu())
+  else if (settings_.kernel == TrainSettings::Kernel::automatic && flat_.values().device().is_cpu())
     fused_adam_step(lr);
   else
     adam_step(lr);
@@ -56,7 +56,7 @@ void Optimizer::step(double lr) {
 void Optimizer::penalise() {
   torch::Tensor gradients = flat_.gradients();
   if (settings_.l1 > 0) gradients.add_(flat_.values().sign(), settings_.l1);
-  if (settings_.optimizer != "adamw" && settings_.weight_decay > 0)
+  if (settings_.optimizer != TrainSettings::Optimizer::adamw && settings_.weight_decay > 0)
     gradients.add_(flat_.values(), settings_.weight_decay);
 }
 
@@ -64,7 +64,7 @@ void Optimizer::adam_step(double lr) {
   torch::Tensor values = flat_.values();
   const torch::Tensor gradients = flat_.gradients();
   const double beta1 = settings_.betas.at(0), beta2 = settings_.betas.at(1);
-  if (settings_.optimizer == "adamw") values.mul_(1 - lr * settings_.weight_decay);
+  if (settings_.optimizer == TrainSettings::Optimizer::adamw) values.mul_(1 - lr * settings_.weight_decay);
   exp_avg_.mul_(beta1).add_(gradients, 1 - beta1);
   exp_avg_sq_.mul_(beta2).addcmul_(gradients, gradients, 1 - beta2);
   const double correction1 = 1 - std::pow(beta1, static_cast<double>(updates_));
@@ -76,7 +76,8 @@ void Optimizer::adam_step(double lr) {
 void Optimizer::fused_adam_step(double lr) {
   const double beta1 = settings_.betas.at(0), beta2 = settings_.betas.at(1);
   const double t = static_cast<double>(updates_);
-  const double decay = settings_.optimizer == "adamw" ? 1 - lr * settings_.weight_decay : 1;
+  const double decay =
+      settings_.optimizer == TrainSettings::Optimizer::adamw ? 1 - lr * settings_.weight_decay : 1;
   const kernels::AdamUpdate update = {.decay = static_cast<float>(decay),
                                       .beta1 = static_cast<float>(beta1),
                                       .new1 = static_cast<float>(1 - beta1),
@@ -97,7 +98,7 @@ void Optimizer::sgd_step(double lr) {
 
 // The moments of this optimiser, by name.
 std::vector<std::pair<std::string, torch::Tensor>> Optimizer::moments() const {
-  if (settings_.optimizer == "sgd") return {{"momentum", exp_avg_}};
+  if (settings_.optimizer == TrainSettings::Optimizer::sgd) return {{"momentum", exp_avg_}};
   return {{"exp_avg", exp_avg_}, {"exp_avg_sq", exp_avg_sq_}};
 }
 

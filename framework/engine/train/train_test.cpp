@@ -73,7 +73,7 @@ TEST(OptimizerTest, AdamWIsThatOfLibTorch) {
 
 TEST(OptimizerTest, AdamIsThatOfLibTorch) {
   TrainSettings settings;
-  settings.optimizer = "adam";
+  settings.optimizer = TrainSettings::Optimizer::adam;
   settings.weight_decay = 0.1;
   expect_same_updates<torch::optim::Adam>(settings, [](std::vector<torch::Tensor> parameters) {
     return torch::optim::Adam(
@@ -83,7 +83,7 @@ TEST(OptimizerTest, AdamIsThatOfLibTorch) {
 
 TEST(OptimizerTest, SgdIsThatOfLibTorch) {
   TrainSettings settings;
-  settings.optimizer = "sgd";
+  settings.optimizer = TrainSettings::Optimizer::sgd;
   settings.weight_decay = 0.1;
   settings.momentum = 0.9;
   expect_same_updates<torch::optim::SGD>(settings, [](std::vector<torch::Tensor> parameters) {
@@ -94,7 +94,7 @@ TEST(OptimizerTest, SgdIsThatOfLibTorch) {
 TEST(OptimizerTest, L1PullsByTheSign) {
   const auto m = model();
   TrainSettings settings;
-  settings.optimizer = "sgd";
+  settings.optimizer = TrainSettings::Optimizer::sgd;
   settings.weight_decay = 0;
   settings.l1 = 0.5;
   const torch::Tensor before = m->weight("embed.W_E").detach().clone();
@@ -154,7 +154,7 @@ TEST(TrainerTest, AModelsOwnPenaltyIsMinimisedToo) {
   const TaskSpec two{1, 2, 1, {0}, {}};
   const Batch all{torch::zeros({4, 1}, torch::kInt64), torch::zeros({4, 1}, torch::kInt64)};
   TrainSettings settings;
-  settings.optimizer = "sgd";
+  settings.optimizer = TrainSettings::Optimizer::sgd;
   settings.lr = 0.1;
   settings.weight_decay = 0;
   settings.warmup_steps = 0;

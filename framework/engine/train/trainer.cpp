@@ -54,7 +54,8 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
     : model_(model),
       spec_(spec),
       settings_(checked(settings, spec, split)),
-      loss_dtype_(settings.loss_dtype == "float32" ? torch::kFloat32 : torch::kFloat64),
+      loss_dtype_(settings.loss_dtype == TrainSettings::LossDtype::float32 ? torch::kFloat32
+                                                                           : torch::kFloat64),
       train_(split.train.to(model.device())),
       optimizer_(model, settings),
       sample_rng_(make_generator(batch_seed)),
@@ -73,6 +74,7 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
   }
   const bool full = settings.batch_size == 0 || settings.batch_size == split.train.size();
   full_batch_ = full;
+  // These inputs never change, so what a pass works out about them (which rows repeat) is worked out once.
   if (full && !dropout_) full_batch_pass_ = training_pass(train_);
   if (!full) order_.emplace(split.train.size(), settings.batch_size, batch_seed);
 }
@@ -92,7 +94,8 @@ std::pair<torch::Tensor, const Batch*> Trainer::next_logits() {
 }
 
 std::unique_ptr<ReadOutPass> Trainer::pass_over(const ReadOutRequest& request) {
-  return settings_.kernel == "plain" ? plain_read_out(model_, request) : read_out(model_, request);
+  return settings_.kernel == TrainSettings::Kernel::plain ? plain_read_out(model_, request)
+                                                          : read_out(model_, request);
 }
 
 std::unique_ptr<ReadOutPass> Trainer::training_pass(const Batch& batch) {
@@ -109,12 +112,15 @@ torch::Tensor Trainer::dropped_out_logits(const Batch& batch) {
 double Trainer::step() {
   optimizer_.zero_gradients();
   const auto [logits, batch] = next_logits();
-  const bool fused =
-      settings_.kernel == "auto" && kernels::cross_entropy_fits(spec_.loss, logits, loss_dtype_);
+  const bool fused = settings_.kernel == TrainSettings::Kernel::automatic &&
+                     kernels::cross_entropy_fits(spec_.loss, logits, loss_dtype_);
   const torch::Tensor loss =
       fused ? kernels::cross_entropy(logits, *batch) : mean_loss(spec_.loss, logits, *batch, loss_dtype_);
+  // Before backward(): an update would write what is not finite into weights and moments, and the last
+  // checkpoint of a run that diverges has to hold good ones.
   const double value = loss.item<double>();
   if (!std::isfinite(value)) return value;
+  // Trained on, but not part of the value that is returned: that is the loss of the task, for any model.
   const torch::Tensor penalty = model_.penalty();
   (penalty.defined() ? loss + penalty : loss).backward();
   optimizer_.step(learning_rate());

@@ -7,8 +7,10 @@
 //   };
 #pragma once
 
+#include <orrery/error.h>
 #include <orrery/export.h>
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -26,6 +28,42 @@ using Value = std::variant<bool, int64_t, double, std::string, std::vector<int64
                            std::vector<std::string>>;
 /// Values by parameter name.
 using Values = std::map<std::string, Value>;
+
+/// The texts for the values of an enum, in the order in which `describe` lists them. An enum whose function
+/// names_of() gives them can be the type of a parameter: a text in configs and on disk, an enum in code.
+///
+///   struct Params {
+///     enum class Rule { random, diagonal };
+///     friend orrery::Names<Rule> names_of(Rule) {
+///       return {{"random", Rule::random}, {"diagonal", Rule::diagonal}};
+///     }
+///     Rule rule = Rule::random;
+///   };
+template <class E>
+using Names = std::vector<std::pair<std::string, E>>;
+
+/// An enum with names_of() in its namespace, or as a friend of the struct that it belongs to.
+template <class E>
+concept NamedEnum = std::is_enum_v<E> && requires(E value) {
+  { names_of(value) } -> std::same_as<Names<E>>;
+};
+
+/// The text for `value`. Throws orrery::Error where names_of() leaves it out.
+template <NamedEnum E>
+std::string name_of(E value) {
+  for (const auto& [name, named] : names_of(value))
+    if (named == value) return name;
+  throw Error("names_of() gives no text for the value " + std::to_string(static_cast<int64_t>(value)) +
+              " of an enum");
+}
+
+/// The value that `name` stands for. Throws orrery::Error where names_of() has no such text.
+template <NamedEnum E>
+E named(const std::string& name) {
+  for (const auto& [known, value] : names_of(E{}))
+    if (known == name) return value;
+  throw Error("names_of() gives no value for the text \"" + name + "\"");
+}
 
 /// One declared parameter. The bounds of a list hold for each of its entries.
 struct ORRERY_API Field {
@@ -62,19 +100,25 @@ ORRERY_API void check_declaration(const std::vector<Field>& fields);
 template <class Params>
 class Fields {
  public:
-  /// Declares `member` (of Params or of a base of it) under `name`. T is one of the alternatives of Value.
-  /// `doc` is one line without a full stop. The result is good until the next add(). A declaration that
-  /// nobody can use (check_declaration) is reported when the plugin is loaded.
+  /// Declares `member` (of Params or of a base of it) under `name`. T is one of the alternatives of Value, or
+  /// an enum with names_of(), whose texts are then the choices. `doc` is one line without a full stop. The
+  /// result is good until the next add(). A declaration that nobody can use (check_declaration) is reported
+  /// when the plugin is loaded.
   template <class T, class Owner>
   Field& add(std::string name, T Owner::*member, std::string doc) {
     static_assert(std::is_base_of_v<Owner, Params>, "the member belongs to another struct");
+    static_assert(!std::is_enum_v<T> || NamedEnum<T>,
+                  "a parameter that is an enum E needs its texts: in the struct that E belongs to, "
+                  "friend orrery::Names<E> names_of(E) { return {{\"text\", E::value}, ...}; }");
     static_assert(
-        std::is_constructible_v<Value, std::in_place_type_t<T>>,
-        "a parameter is a bool, an int64_t, a double, a std::string, or a std::vector of one of these");
+        std::is_enum_v<T> || std::is_constructible_v<Value, std::in_place_type_t<T>>,
+        "a parameter is a bool, an int64_t, a double, a std::string, or a std::vector of one of these, "
+        "or an enum");
     static const Params defaults{};
-    list_.push_back({std::move(name), Value(defaults.*member), std::move(doc), {}, {}, {}});
-    setters_.push_back([member](Params& params, const Value& value) { params.*member = std::get<T>(value); });
-    getters_.push_back([member](const Params& params) { return Value(params.*member); });
+    list_.push_back({std::move(name), to_value(defaults.*member), std::move(doc), {}, {}, choices<T>()});
+    setters_.push_back(
+        [member](Params& params, const Value& value) { params.*member = from_value<T>(value); });
+    getters_.push_back([member](const Params& params) { return to_value(params.*member); });
     return list_.back();
   }
 
@@ -103,6 +147,29 @@ class Fields {
   }
 
  private:
+  // Of an enum, only this class sees both sides: everything beyond it reads and writes texts.
+  template <class T>
+  static Value to_value(const T& member) {
+    if constexpr (NamedEnum<T>)
+      return name_of(member);
+    else
+      return member;
+  }
+  template <class T>
+  static T from_value(const Value& value) {
+    if constexpr (NamedEnum<T>)
+      return named<T>(std::get<std::string>(value));
+    else
+      return std::get<T>(value);
+  }
+  template <class T>
+  static std::vector<std::string> choices() {
+    std::vector<std::string> texts;
+    if constexpr (NamedEnum<T>)
+      for (const auto& [name, value] : names_of(T{})) texts.push_back(name);
+    return texts;
+  }
+
   std::vector<Field> list_;
   std::vector<std::function<void(Params&, const Value&)>> setters_;
   std::vector<std::function<Value(const Params&)>> getters_;

@@ -15,21 +15,51 @@ namespace orrery {
 /// Sizes and options; the defaults are the main model of Pearce et al. 2023, "Do Machine Learning Models
 /// Memorize or Generalize?".
 struct ORRERY_API MlpConfig {
-  std::string input = "embedding";
-  std::string embedding = "tied";
-  std::string hidden = "tied";
-  std::string collapse = "none";
+  enum class Input { embedding, bits, one_hot_sum };
+  enum class Embedding { tied, input_tied, untied, circular };
+  enum class Hidden { tied, untied };
+  enum class Collapse { none, input, output, both };
+  enum class ActFn { relu, square };
+  enum class BitValues { zero_one, signs };  ///< "0,1", "-1,1"
+  enum class Init { normal, haiku };
+
+  Input input = Input::embedding;
+  Embedding embedding = Embedding::tied;
+  Hidden hidden = Hidden::tied;
+  Collapse collapse = Collapse::none;
   int64_t d_embed = 500;
   int64_t d_mlp = 24;
   int64_t n_hidden = 1;
-  std::string act_fn = "relu";
+  ActFn act_fn = ActFn::relu;
   bool bias = false;
   double circle_radius = 1;
-  std::string bit_values = "0,1";
+  BitValues bit_values = BitValues::zero_one;
   bool bias_column = false;
-  std::string init = "normal";
+  Init init = Init::normal;
   double init_scale = 1;
   static void fields(Fields<MlpConfig>& f);
+
+  friend Names<Input> names_of(Input) {
+    return {{"embedding", Input::embedding}, {"bits", Input::bits}, {"one_hot_sum", Input::one_hot_sum}};
+  }
+  friend Names<Embedding> names_of(Embedding) {
+    return {{"tied", Embedding::tied},
+            {"input_tied", Embedding::input_tied},
+            {"untied", Embedding::untied},
+            {"circular", Embedding::circular}};
+  }
+  friend Names<Hidden> names_of(Hidden) { return {{"tied", Hidden::tied}, {"untied", Hidden::untied}}; }
+  friend Names<Collapse> names_of(Collapse) {
+    return {{"none", Collapse::none},
+            {"input", Collapse::input},
+            {"output", Collapse::output},
+            {"both", Collapse::both}};
+  }
+  friend Names<ActFn> names_of(ActFn) { return {{"relu", ActFn::relu}, {"square", ActFn::square}}; }
+  friend Names<BitValues> names_of(BitValues) {
+    return {{"0,1", BitValues::zero_one}, {"-1,1", BitValues::signs}};
+  }
+  friend Names<Init> names_of(Init) { return {{"normal", Init::normal}, {"haiku", Init::haiku}}; }
 };
 
 /// One output for the whole input, the same at every position:

@@ -14,16 +14,28 @@ namespace orrery {
 
 /// Sizes and options, in TransformerLens's names; the defaults are those of Nanda et al. 2023.
 struct ORRERY_API TransformerConfig {
+  enum class ActFn { relu, gelu };
+  enum class Normalization { none, LN, LNPre };
+  enum class Biases { none, mlp, all };
+
   int64_t n_layers = 1;
   int64_t d_model = 128;
   int64_t n_heads = 4;
   int64_t d_head = 32;
   int64_t d_mlp = 512;
-  bool attn_only = false;                   ///< without MLPs
-  std::string act_fn = "relu";              ///< "relu", "gelu"
-  std::string normalization_type = "none";  ///< "none", "LN", "LNPre"
-  std::string biases = "mlp";               ///< "none", "mlp", "all"
+  bool attn_only = false;  ///< without MLPs
+  ActFn act_fn = ActFn::relu;
+  Normalization normalization_type = Normalization::none;
+  Biases biases = Biases::mlp;
   static void fields(Fields<TransformerConfig>& f);
+
+  friend Names<ActFn> names_of(ActFn) { return {{"relu", ActFn::relu}, {"gelu", ActFn::gelu}}; }
+  friend Names<Normalization> names_of(Normalization) {
+    return {{"none", Normalization::none}, {"LN", Normalization::LN}, {"LNPre", Normalization::LNPre}};
+  }
+  friend Names<Biases> names_of(Biases) {
+    return {{"none", Biases::none}, {"mlp", Biases::mlp}, {"all", Biases::all}};
+  }
 };
 
 /// Weights are drawn from `rng` as in Nanda et al. 2023: normal with standard deviation 1/sqrt(d_model), W_U

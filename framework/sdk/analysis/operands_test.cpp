@@ -13,10 +13,8 @@ using testing::every_mlp_of_operands;
 using testing::ModelOnGrid;
 using testing::random_mlp;
 using testing::random_transformer;
+using testing::wiring;
 
-std::string named(const MlpConfig& c) {
-  return c.input + " " + c.embedding + " " + c.hidden + " " + c.collapse;
-}
 torch::Tensor tokens_at(const ModelOnGrid& seen, int64_t position) {
   return seen.task.split.grid->tokens.select(1, position);
 }
@@ -27,7 +25,7 @@ constexpr double kRounding = 1e-5;
 
 TEST(Operands, AddUpToThePreActivationsOfEveryMlp) {
   for (const MlpConfig& config : every_mlp_of_operands(5, 6)) {
-    SCOPED_TRACE(named(config));
+    SCOPED_TRACE(wiring(config));
     ModelOnGrid seen = random_mlp(config, 7);
     const auto observation = seen.observe();
     auto pre = torch::zeros_like(seen.cache["mlp.hook_pre"].select(1, 0));
@@ -67,7 +65,8 @@ TEST(Operands, AreRefusedWhereThereAreNone) {
                                {},
                                {}},
                               torch::arange(2), torch::arange(2, 4));
-  ModelOnGrid bits(task, make_mlp({.input = "bits", .d_mlp = 4}, task.spec, make_generator(1)));
+  ModelOnGrid bits(task,
+                   make_mlp({.input = MlpConfig::Input::bits, .d_mlp = 4}, task.spec, make_generator(1)));
   const auto observation = bits.observe();
   EXPECT_THROW(operand_embedding(observation, 0), UsageError);
   EXPECT_NO_THROW(neurons_to_logits(observation));
@@ -80,7 +79,7 @@ TEST(Operands, AreRefusedWhereThereAreNone) {
 
 TEST(Neurons, WriteTheLogitsOfEveryMlp) {
   for (const MlpConfig& config : every_mlp_of_operands(5, 6)) {
-    SCOPED_TRACE(named(config));
+    SCOPED_TRACE(wiring(config));
     ModelOnGrid seen = random_mlp(config, 7);
     const auto observation = seen.observe();
     const auto post = neuron_activations(observation, "hook_post").select(1, 0);
@@ -140,7 +139,7 @@ void expect_brute_force_agrees(ModelOnGrid& seen, const std::string& hook, int64
 
 TEST(Neurons, MapToLogitsAsPerturbingEachShowsForEveryMlp) {
   for (MlpConfig config : every_mlp_of_operands(5, 6)) {
-    SCOPED_TRACE(named(config));
+    SCOPED_TRACE(wiring(config));
     config.bias = true;
     ModelOnGrid seen = random_mlp(config, 4);
     give_whole_numbers(*seen.model);
@@ -161,15 +160,18 @@ TEST(Neurons, AreUnembeddedByWhatTheModelHas) {
     const auto observation = seen.observe();
     return std::pair(unembedding(observation), std::move(seen));
   };
-  const auto [tied, of_tied] = unembedding_of({.embedding = "tied", .d_embed = 3, .d_mlp = 4});
+  const auto [tied, of_tied] =
+      unembedding_of({.embedding = MlpConfig::Embedding::tied, .d_embed = 3, .d_mlp = 4});
   EXPECT_TRUE(tied.equal(of_tied.model->weight("embed.W_E").detach().narrow(0, 0, 4).t()));
-  const auto [own, of_own] = unembedding_of({.embedding = "untied", .d_embed = 3, .d_mlp = 4});
+  const auto [own, of_own] =
+      unembedding_of({.embedding = MlpConfig::Embedding::untied, .d_embed = 3, .d_mlp = 4});
   EXPECT_TRUE(own.equal(of_own.model->weight("unembed.W_U").detach()));
-  const auto [circle, of_circle] = unembedding_of({.embedding = "circular", .d_embed = 2, .d_mlp = 4});
+  const auto [circle, of_circle] =
+      unembedding_of({.embedding = MlpConfig::Embedding::circular, .d_embed = 2, .d_mlp = 4});
   EXPECT_TRUE(torch::allclose(
       circle, torch::tensor({{1., 0., -1., 0.}, {0., 1., 0., -1.}}).to(torch::kFloat32), 0, 1e-6));
-  const auto [none, collapsed] =
-      unembedding_of({.embedding = "circular", .collapse = "output", .d_embed = 2});
+  const auto [none, collapsed] = unembedding_of(
+      {.embedding = MlpConfig::Embedding::circular, .collapse = MlpConfig::Collapse::output, .d_embed = 2});
   EXPECT_FALSE(none.defined());
 }
 
@@ -201,8 +203,8 @@ KeyFrequencies keys_of(ModelOnGrid& seen, const std::string& rule, double thresh
 // frequency 1.
 TEST(FourierOfMlps, ReadsTheConstructedSolutionWhateverTheWiring) {
   for (MlpConfig config : every_mlp_of_operands(5, 7)) {
-    SCOPED_TRACE(named(config));
-    config.act_fn = "square";
+    SCOPED_TRACE(wiring(config));
+    config.act_fn = MlpConfig::ActFn::square;
     ModelOnGrid seen = constructed_mlp(config, 17);
     for (const std::string rule : {"neurons", "embedding", "logits"})
       EXPECT_EQ(keys_of(seen, rule).frequencies, std::vector<int64_t>{1}) << rule;
@@ -219,8 +221,9 @@ TEST(FourierOfMlps, ReadsTheConstructedSolutionWhateverTheWiring) {
 
 TEST(FourierOfMlps, FindsNothingInRandomWeights) {
   for (const MlpConfig& config : every_mlp_of_operands(16, 12)) {
-    if (config.embedding == "circular") continue;  // its embedding is a wave from the start
-    SCOPED_TRACE(named(config));
+    if (config.embedding == MlpConfig::Embedding::circular)
+      continue;  // its embedding is a wave from the start
+    SCOPED_TRACE(wiring(config));
     ModelOnGrid seen = random_mlp(config, 23);
     EXPECT_TRUE(keys_of(seen, "neurons").frequencies.empty());
     EXPECT_GT(keys_of(seen, "embedding").frequencies.size(), 5u);  // noise is spread over all eleven

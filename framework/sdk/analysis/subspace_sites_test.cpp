@@ -38,8 +38,9 @@ struct Running {
   Tensor weight(const std::string& name) const { return model->weight(name).detach().to(torch::kFloat64); }
 };
 
-std::unique_ptr<Model> transformer(const TaskSpec& spec, int64_t n_layers = 1,
-                                   const std::string& normalization_type = "none") {
+std::unique_ptr<Model> transformer(
+    const TaskSpec& spec, int64_t n_layers = 1,
+    TransformerConfig::Normalization normalization_type = TransformerConfig::Normalization::none) {
   return make_transformer({.n_layers = n_layers,
                            .d_model = 16,
                            .n_heads = 2,
@@ -48,7 +49,8 @@ std::unique_ptr<Model> transformer(const TaskSpec& spec, int64_t n_layers = 1,
                            .normalization_type = normalization_type},
                           spec, make_generator(3));
 }
-Running small_transformer(int64_t n_layers = 1, const std::string& normalization_type = "none") {
+Running small_transformer(int64_t n_layers = 1, TransformerConfig::Normalization normalization_type =
+                                                    TransformerConfig::Normalization::none) {
   return Running(5, [=](const TaskSpec& spec) { return transformer(spec, n_layers, normalization_type); });
 }
 
@@ -149,9 +151,11 @@ TEST(SubspaceSites, NeuronsAreThoseOfTheDemo) {
 }
 
 TEST(SubspaceSites, NeuronsOfAModelAreTheForwardPassWithoutThem) {
-  const auto mlp = [](const std::string& embedding, const std::string& collapse) {
+  using Embedding = MlpConfig::Embedding;
+  using Collapse = MlpConfig::Collapse;
+  const auto mlp = [](Embedding embedding, Collapse collapse) {
     return Running(5, [=](const TaskSpec& spec) {
-      const int64_t d_embed = embedding == "circular" ? 2 : 5;
+      const int64_t d_embed = embedding == Embedding::circular ? 2 : 5;
       return make_mlp(
           {.embedding = embedding, .collapse = collapse, .d_embed = d_embed, .d_mlp = 9, .bias = true}, spec,
           make_generator(3));
@@ -159,11 +163,11 @@ TEST(SubspaceSites, NeuronsOfAModelAreTheForwardPassWithoutThem) {
   };
   std::vector<std::pair<std::string, Running>> networks;
   networks.emplace_back("blocks.0.mlp.hook_post", small_transformer());
-  networks.emplace_back("mlp.hook_post", mlp("tied", "none"));
-  networks.emplace_back("mlp.hook_post", mlp("untied", "none"));
-  networks.emplace_back("mlp.hook_post", mlp("circular", "none"));
-  networks.emplace_back("mlp.hook_post", mlp("circular", "output"));
-  networks.emplace_back("mlp.hook_post", mlp("input_tied", "output"));
+  networks.emplace_back("mlp.hook_post", mlp(Embedding::tied, Collapse::none));
+  networks.emplace_back("mlp.hook_post", mlp(Embedding::untied, Collapse::none));
+  networks.emplace_back("mlp.hook_post", mlp(Embedding::circular, Collapse::none));
+  networks.emplace_back("mlp.hook_post", mlp(Embedding::circular, Collapse::output));
+  networks.emplace_back("mlp.hook_post", mlp(Embedding::input_tied, Collapse::output));
   for (auto& [hook, network] : networks) {
     const auto removed = logits_after(network, {waves(5, {1}), Part::remove, Bias::none, "neurons"});
     const auto kept = logits_after(network, {waves(5, {1}), Part::keep, Bias::none, "neurons"});
@@ -175,10 +179,10 @@ TEST(SubspaceSites, NeuronsOfAModelAreTheForwardPassWithoutThem) {
 }
 
 TEST(SubspaceSites, NeuronsAreRefusedWhereLogitsAreNotLinearInThem) {
-  for (const char* type : {"LN", "LNPre"}) {
+  for (const auto type : {TransformerConfig::Normalization::LN, TransformerConfig::Normalization::LNPre}) {
     auto network = small_transformer(1, type);
     const SubspaceCut how{waves(5, {1}), Part::keep, Bias::none, "neurons"};
-    EXPECT_TRUE(says(refusal([&] { logits_after(network, how); }), "not linear")) << type;
+    EXPECT_TRUE(says(refusal([&] { logits_after(network, how); }), "not linear")) << name_of(type);
   }
   auto deep = small_transformer(2);
   const SubspaceCut how{waves(5, {1}), Part::keep, Bias::none, "neurons"};

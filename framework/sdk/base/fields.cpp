@@ -10,6 +10,7 @@
 namespace orrery {
 namespace {
 
+// As TOML reads it back. Control characters are escaped, which also keeps a message on one line.
 std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -53,7 +54,8 @@ std::string expectation(const Field& field) {
   return fmt::format("{}{}{}", with_article(field.type()), bounds.empty() ? "" : " ", bounds);
 }
 
-// An integer becomes a real, and an empty list a list of any type, where that is what `field` declares.
+// An integer becomes a real, and an empty list a list of any type, where that is what `field` declares:
+// people write 1 for 1.0, and [] does not say its type, so both arrive as integers.
 void widen(const Field& field, Value& value) {
   if (std::holds_alternative<double>(field.fallback) && std::holds_alternative<int64_t>(value)) {
     value = static_cast<double>(std::get<int64_t>(value));
@@ -68,6 +70,7 @@ void widen(const Field& field, Value& value) {
 }
 
 bool within(const Field& field, double number) {
+  // NaN would pass where there are no bounds.
   return !std::isnan(number) && (!field.minimum || number >= *field.minimum) &&
          (!field.maximum || number <= *field.maximum);
 }

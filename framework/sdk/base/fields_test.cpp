@@ -20,6 +20,9 @@ struct Params : Base {
   std::vector<int64_t> keys;
   std::vector<double> scales = {1.0};
   std::vector<std::string> names;
+  enum class Rule { random, up_to_order };
+  friend Names<Rule> names_of(Rule) { return {{"random", Rule::random}, {"a<=b", Rule::up_to_order}}; }
+  Rule rule = Rule::up_to_order;
   static void fields(Fields<Params>& f) {
     f.add("p", &Params::p, "modulus").at_least(2);
     f.add("rate", &Params::rate, "of a base").between(0, 1);
@@ -28,6 +31,7 @@ struct Params : Base {
     f.add("keys", &Params::keys, "frequencies").at_most(10);
     f.add("scales", &Params::scales, "scales");
     f.add("names", &Params::names, "names");
+    f.add("rule", &Params::rule, "an enum");
   }
 };
 
@@ -74,6 +78,26 @@ TEST(FieldsTest, MakeOverlaysValuesAndWidens) {
   EXPECT_EQ(made.scales, (std::vector<double>{2, 3}));
   EXPECT_TRUE(made.names.empty());
   EXPECT_EQ(made.keys, (std::vector<int64_t>{7}));
+}
+
+TEST(FieldsTest, AnEnumIsATextOutsideTheStruct) {
+  using Rule = Params::Rule;
+  const auto fields = fields_of<Params>();
+  EXPECT_EQ(field("rule").fallback, Value(std::string("a<=b")));
+  EXPECT_EQ(field("rule").type(), "text");
+  EXPECT_EQ(field("rule").bounds(), "random | a<=b");
+  EXPECT_EQ(fault("rule", std::string("randon")),
+            "expected one of random | a<=b, got \"randon\" (did you mean \"random\"?)");
+  EXPECT_EQ(fault("rule", int64_t{1}), "expected one of random | a<=b, got 1 (an integer)");
+  for (const Rule rule : {Rule::random, Rule::up_to_order}) {
+    const Params made = fields.make({{"rule", name_of(rule)}});
+    EXPECT_EQ(made.rule, rule);
+    EXPECT_EQ(fields.values(made).at("rule"), Value(name_of(rule)));
+    EXPECT_EQ(named<Rule>(name_of(rule)), rule);
+  }
+  EXPECT_EQ(thrown<Error>([] { named<Rule>("rule"); }), "names_of() gives no value for the text \"rule\"");
+  EXPECT_EQ(thrown<Error>([] { name_of(static_cast<Rule>(7)); }),
+            "names_of() gives no text for the value 7 of an enum");
 }
 
 TEST(FieldsTest, ConformSaysWhatWasExpected) {

@@ -208,7 +208,7 @@ INSTANTIATE_TEST_SUITE_P(Outputs, Loops, ::testing::Values(2, 7, 37));
 
 // Two trainings of 60 steps: their losses at each.
 std::vector<double> losses(const TransformerConfig& config, const TaskSpec& spec, const Split& split,
-                           const char* kernel) {
+                           TrainSettings::Kernel kernel) {
   const auto model = make_transformer(config, spec, make_generator(0));
   TrainSettings settings;
   settings.kernel = kernel;
@@ -240,8 +240,9 @@ TEST(Kernels, AWholeTrainingIsThePlainOne) {
       {heads_only, sequence, Split{sequences, sequences, {}, {}, {}}},
       {heads_only, sequence, Split{some, some, {}, {}, {}}}};
   for (const auto& [config, task, split] : trainings) {
-    const auto fast = losses(config, task, split, "auto"), again = losses(config, task, split, "auto"),
-               plain = losses(config, task, split, "plain");
+    const auto fast = losses(config, task, split, TrainSettings::Kernel::automatic),
+               again = losses(config, task, split, TrainSettings::Kernel::automatic),
+               plain = losses(config, task, split, TrainSettings::Kernel::plain);
     EXPECT_EQ(fast, again);
     EXPECT_LT(plain.back(), 0.95 * plain.front());
     for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(fast[i], plain[i], 1e-3 * plain[i]) << "step " << i;

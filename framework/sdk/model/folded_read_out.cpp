@@ -155,9 +155,10 @@ std::function<torch::Tensor()> make_folded_read_out(const TransformerWeights& we
                                                     const torch::Tensor& tokens,
                                                     const std::vector<int64_t>& positions) {
   const TransformerConfig& c = weights.config;
-  const bool fits = c.n_layers == 1 && !c.attn_only && c.act_fn == "relu" && c.normalization_type == "none" &&
-                    positions.size() == 1 && tokens.size(0) > 0 && tokens.device().is_cpu() &&
-                    weights.W_E.device().is_cpu() && weights.W_E.scalar_type() == torch::kFloat32;
+  const bool fits = c.n_layers == 1 && !c.attn_only && c.act_fn == TransformerConfig::ActFn::relu &&
+                    c.normalization_type == TransformerConfig::Normalization::none && positions.size() == 1 &&
+                    tokens.size(0) > 0 && tokens.device().is_cpu() && weights.W_E.device().is_cpu() &&
+                    weights.W_E.scalar_type() == torch::kFloat32;
   if (!fits) return {};
   auto folded = std::make_shared<FoldedReadOut>(weights, find_layout(tokens, positions[0]));
   if (!folded->pays()) return {};

@@ -12,6 +12,12 @@
 namespace orrery {
 namespace {
 
+using Input = MlpConfig::Input;
+using Embedding = MlpConfig::Embedding;
+using Hidden = MlpConfig::Hidden;
+using Collapse = MlpConfig::Collapse;
+using ActFn = MlpConfig::ActFn;
+
 TaskSpec modular(int64_t p) { return {.d_vocab = p + 1, .d_vocab_out = p, .n_ctx = 3, .read_out = {2}}; }
 
 // All pairs a, b, then "=".
@@ -35,12 +41,12 @@ double accuracy(const torch::Tensor& logits, int64_t p) {
   return (logits.argmax(1) == answers).to(torch::kFloat64).mean().item<double>();
 }
 
-MlpConfig circle_of(int64_t n_neurons, const std::string& act_fn) {
-  return {.embedding = "circular", .d_embed = 2, .d_mlp = n_neurons, .act_fn = act_fn};
+MlpConfig circle_of(int64_t n_neurons, ActFn act_fn) {
+  return {.embedding = Embedding::circular, .d_embed = 2, .d_mlp = n_neurons, .act_fn = act_fn};
 }
 
 TEST(ConstructedSolution, IsTheFormula) {
-  for (const std::string act_fn : {"square", "relu"}) {
+  for (const auto act_fn : {ActFn::square, ActFn::relu}) {
     const int64_t p = 11, N = 7;
     const auto logits = constructed_logits(circle_of(N, act_fn), p);
     for (int64_t a = 0; a < p; ++a)
@@ -50,7 +56,7 @@ TEST(ConstructedSolution, IsTheFormula) {
           for (int64_t i = 0; i < N; ++i) {
             const double theta = 2 * M_PI * double(i) / double(N), turn = 2 * M_PI / double(p);
             const double pre = std::cos(theta - turn * double(a)) + std::cos(theta - turn * double(b));
-            expected += (act_fn == "square" ? pre * pre : std::max(pre, 0.0)) *
+            expected += (act_fn == ActFn::square ? pre * pre : std::max(pre, 0.0)) *
                         std::cos(2 * theta - turn * double(c));
           }
           EXPECT_NEAR(logits[a * p + b][c].item<double>(), expected, 1e-5);
@@ -64,7 +70,7 @@ TEST(ConstructedSolution, IsTheFormula) {
 TEST(ConstructedSolution, WithSquareIsExact) {
   for (const int64_t p : {3, 5, 7, 23, 67, 113})
     for (const int64_t N : {3, 5, 6, 7, 8, 24}) {
-      const auto logits = constructed_logits(circle_of(N, "square"), p);
+      const auto logits = constructed_logits(circle_of(N, ActFn::square), p);
       EXPECT_EQ(accuracy(logits, p), 1) << p << " " << N;
       const auto tokens = all_pairs(p).to(torch::kFloat64);
       const auto a = tokens.select(1, 0).unsqueeze(1), b = tokens.select(1, 1).unsqueeze(1);
@@ -79,7 +85,7 @@ TEST(ConstructedSolution, WithSquareIsExact) {
 TEST(ConstructedSolution, FourNeuronsAreTooFew) {
   // The harmonics 2 and -2 fall together: the sum lies on one axis, and tells an angle from its mirror image
   // no more.
-  EXPECT_LT(accuracy(constructed_logits(circle_of(4, "square"), 23), 23), 0.6);
+  EXPECT_LT(accuracy(constructed_logits(circle_of(4, ActFn::square), 23), 23), 0.6);
 }
 
 // The harmonic e^(ikx) of relu(cos x).
@@ -120,14 +126,15 @@ double predicted_accuracy(int64_t N, int64_t p) {
 TEST(ConstructedSolution, WithReluIsRightWhereItsHarmonicsAllow) {
   for (const int64_t p : {5, 23, 67, 113, 131})
     for (const int64_t N : {5, 6, 7, 8, 24})
-      EXPECT_NEAR(accuracy(constructed_logits(circle_of(N, "relu"), p), p), predicted_accuracy(N, p), 1e-9)
+      EXPECT_NEAR(accuracy(constructed_logits(circle_of(N, ActFn::relu), p), p), predicted_accuracy(N, p),
+                  1e-9)
           << "p = " << p << ", N = " << N;
 }
 
 TEST(ConstructedSolution, WithReluAnOddNumberOfNeuronsIsEnough) {
   for (const int64_t N : {5, 7, 24})  // p = 67 is that of Pearce et al. 2023
-    EXPECT_EQ(accuracy(constructed_logits(circle_of(N, "relu"), 67), 67), 1) << N;
-  EXPECT_LT(accuracy(constructed_logits(circle_of(6, "relu"), 67), 67), 0.5);
+    EXPECT_EQ(accuracy(constructed_logits(circle_of(N, ActFn::relu), 67), 67), 1) << N;
+  EXPECT_LT(accuracy(constructed_logits(circle_of(6, ActFn::relu), 67), 67), 0.5);
   // The largest deviations that constructed_mlp.h states.
   for (const auto& [N, most] :
        std::vector<std::pair<int64_t, double>>{{5, 0.027}, {7, 0.0092}, {6, 0.154}, {8, 0.0553}}) {
@@ -140,23 +147,24 @@ TEST(ConstructedSolution, WithReluAnOddNumberOfNeuronsIsEnough) {
 
 TEST(ConstructedSolution, IsTheSameInEveryArchitecture) {
   const int64_t p = 13;
-  for (const std::string act_fn : {"square", "relu"}) {
+  for (const auto act_fn : {ActFn::square, ActFn::relu}) {
     const auto expected = constructed_logits(circle_of(7, act_fn), p);
-    for (MlpConfig config :
-         std::vector<MlpConfig>{{},
-                                {.bias = true},
-                                {.embedding = "input_tied"},
-                                {.embedding = "untied", .hidden = "untied"},
-                                {.hidden = "untied"},
-                                {.embedding = "circular", .collapse = "output", .d_embed = 2},
-                                {.embedding = "input_tied", .collapse = "input"},
-                                {.embedding = "input_tied", .collapse = "output"},
-                                {.embedding = "untied", .collapse = "both"},
-                                {.input = "one_hot_sum"}}) {
+    for (MlpConfig config : std::vector<MlpConfig>{
+             {},
+             {.bias = true},
+             {.embedding = Embedding::input_tied},
+             {.embedding = Embedding::untied, .hidden = Hidden::untied},
+             {.hidden = Hidden::untied},
+             {.embedding = Embedding::circular, .collapse = Collapse::output, .d_embed = 2},
+             {.embedding = Embedding::input_tied, .collapse = Collapse::input},
+             {.embedding = Embedding::input_tied, .collapse = Collapse::output},
+             {.embedding = Embedding::untied, .collapse = Collapse::both},
+             {.input = Input::one_hot_sum}}) {
       config.d_mlp = 7;
       config.act_fn = act_fn;
       EXPECT_TRUE(torch::allclose(constructed_logits(config, p), expected, 1e-5, 1e-5))
-          << config.input << config.embedding << config.hidden << config.collapse;
+          << name_of(config.input) << name_of(config.embedding) << name_of(config.hidden)
+          << name_of(config.collapse);
     }
   }
 }
@@ -166,10 +174,10 @@ TEST(ConstructedSolution, RefusesModelsItDoesNotFit) {
     const auto model = make_mlp(config, spec, make_generator(0));
     EXPECT_THROW(testing::set_constructed_solution(*model, spec), UsageError);
   };
-  refuses({.input = "bits"}, {.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 6, .read_out = {5}});
+  refuses({.input = Input::bits}, {.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 6, .read_out = {5}});
   refuses({.n_hidden = 2}, modular(7));
   refuses({.d_embed = 1}, modular(7));
-  refuses({.embedding = "untied"}, {.d_vocab = 4, .d_vocab_out = 7, .n_ctx = 2, .read_out = {1}});
+  refuses({.embedding = Embedding::untied}, {.d_vocab = 4, .d_vocab_out = 7, .n_ctx = 2, .read_out = {1}});
   const auto transformer = make_model("transformer", {}, modular(7), make_generator(0));
   EXPECT_THROW(testing::set_constructed_solution(*transformer, modular(7)), UsageError);
 }

@@ -13,8 +13,8 @@ class Mlp final : public Model {
   torch::Tensor forward(const torch::Tensor& tokens) override;
   std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request) override;
 
-  bool has_bits() const { return config_.input == "bits"; }
-  /// Whether rows of W_in belong to tokens rather than to dimensions of an embedding.
+  bool has_bits() const { return config_.input == MlpConfig::Input::bits; }
+  /// Whether a row of W_in belongs to a token, rather than to a dimension of an embedding.
   bool reads_tokens() const;
   /// Whether W_out gives logits rather than a vector to be unembedded.
   bool writes_logits() const;

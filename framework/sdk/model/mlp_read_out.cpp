@@ -17,7 +17,7 @@ constexpr int64_t bits_at_once = 4, patterns_of_bits = 1 << bits_at_once;
 }  // namespace
 
 bool Mlp::operands_share_rows() const {
-  return config_.input == "one_hot_sum" ||
+  return config_.input == MlpConfig::Input::one_hot_sum ||
          (W_in_[0].is_same(W_in_[1]) && (circle_.defined() || W_E_[0].is_same(W_E_[1])));
 }
 
@@ -50,7 +50,7 @@ bool Mlp::kernels_fit(const torch::Tensor& tokens) const {
 
 // Whether the kernels support everything between the tables and the output of the hidden layer.
 bool Mlp::table_fits(const torch::Tensor& tokens) const {
-  if (!kernels_fit(tokens) || config_.act_fn != "relu" || W_hidden_.defined()) return false;
+  if (!kernels_fit(tokens) || config_.act_fn != MlpConfig::ActFn::relu || W_hidden_.defined()) return false;
   if (!has_bits()) return d_vocab_ <= tokens.size(0);
   const int64_t n_groups = (tokens.size(1) + bits_at_once - 1) / bits_at_once;
   return n_groups < kernels::most_summed_rows && n_groups * patterns_of_bits < tokens.size(0);
@@ -63,7 +63,7 @@ torch::Tensor Mlp::patterns() const {
   const int64_t n_groups = (n_bits + bits_at_once - 1) / bits_at_once;
   torch::Tensor four = torch::arange(patterns_of_bits, torch::kInt64).unsqueeze(1);
   four = four.bitwise_right_shift(torch::arange(bits_at_once, torch::kInt64)).bitwise_and(1);
-  if (config_.bit_values == "-1,1") four = 2 * four - 1;
+  if (config_.bit_values == MlpConfig::BitValues::signs) four = 2 * four - 1;
   const torch::Tensor all = torch::zeros({n_groups, patterns_of_bits, n_groups, bits_at_once});
   for (int64_t g = 0; g < n_groups; ++g) all[g].select(1, g).copy_(four);
   const torch::Tensor rows = all.view({n_groups * patterns_of_bits, -1}).narrow(1, 0, n_bits);
@@ -92,8 +92,9 @@ torch::Tensor Mlp::first_layer_table(const torch::Tensor& fixed) const {
   std::vector<torch::Tensor> parts;
   if (has_bits()) parts.push_back(fixed.mm(W_in_[0]));
   for (size_t i = 0; !has_bits() && i < (operands_share_rows() ? 1 : 2); ++i)
-    parts.push_back(config_.input == "one_hot_sum" || reads_tokens() ? W_in_[i]
-                                                                     : embedding_of(i).mm(W_in_[i]));
+    parts.push_back(config_.input == MlpConfig::Input::one_hot_sum || reads_tokens()
+                        ? W_in_[i]
+                        : embedding_of(i).mm(W_in_[i]));
   if (b_in_.defined()) parts.push_back(b_in_.unsqueeze(0));
   const torch::Tensor table = parts.size() == 1 ? parts[0] : torch::cat(parts);
   return torch::constant_pad_nd(table, {0, kernels::padded_width(table.size(1)) - table.size(1)});

@@ -11,6 +11,14 @@
 namespace orrery::mlp_test {
 namespace {
 
+using Input = MlpConfig::Input;
+using Embedding = MlpConfig::Embedding;
+using Hidden = MlpConfig::Hidden;
+using Collapse = MlpConfig::Collapse;
+using ActFn = MlpConfig::ActFn;
+using BitValues = MlpConfig::BitValues;
+using Init = MlpConfig::Init;
+
 using Vector = std::vector<double>;
 using Names = std::vector<std::string>;
 
@@ -43,26 +51,29 @@ Vector row(const torch::Tensor& W, int64_t i) {
 Vector operand_term(const Model& model, const MlpConfig& c, int64_t p, int64_t which, int64_t token) {
   const std::string side = which == 0 ? "_a" : "_b";
   const std::string W_in = has(model, "mlp.W_in") ? "mlp.W_in" : "mlp.W_in" + side;
-  if (c.collapse == "input" || c.collapse == "both") return row(model.weight(W_in).detach(), token);
+  if (c.collapse == Collapse::input || c.collapse == Collapse::both)
+    return row(model.weight(W_in).detach(), token);
   Vector embedded;
-  if (c.embedding == "circular") {
+  if (c.embedding == Embedding::circular) {
     const double angle = 2 * M_PI * double(token) / double(p);
     embedded = {c.circle_radius * std::cos(angle), c.circle_radius * std::sin(angle)};
   } else {
-    embedded = row(model.weight(c.embedding == "untied" ? "embed.W_E" + side : "embed.W_E").detach(), token);
+    embedded = row(model.weight(c.embedding == Embedding::untied ? "embed.W_E" + side : "embed.W_E").detach(),
+                   token);
   }
   return layer(model, embedded, W_in, "");
 }
 
 Vector hidden_input(const Model& model, const MlpConfig& c, const TaskSpec& spec,
                     const std::vector<int64_t>& tokens) {
-  if (c.input == "bits") {
+  if (c.input == Input::bits) {
     Vector x;
-    for (const int64_t token : tokens) x.push_back(c.bit_values == "0,1" ? double(token) : token ? 1 : -1);
+    for (const int64_t token : tokens)
+      x.push_back(c.bit_values == BitValues::zero_one ? double(token) : token ? 1 : -1);
     if (c.bias_column) x.push_back(1);
     return layer(model, x, "mlp.W_in", "mlp.b_in");
   }
-  if (c.input == "one_hot_sum") {
+  if (c.input == Input::one_hot_sum) {
     Vector x(spec.d_vocab, 0.0);
     x[tokens[0]] += 1;
     x[tokens[1]] += 1;
@@ -78,7 +89,7 @@ Vector hidden_input(const Model& model, const MlpConfig& c, const TaskSpec& spec
 }
 
 Vector activated(Vector x, const MlpConfig& c) {
-  for (double& v : x) v = c.act_fn == "square" ? v * v : v > 0 ? v : 0;
+  for (double& v : x) v = c.act_fn == ActFn::square ? v * v : v > 0 ? v : 0;
   return x;
 }
 
@@ -87,12 +98,13 @@ Vector by_hand(const Model& model, const MlpConfig& c, const TaskSpec& spec,
   Vector post = activated(hidden_input(model, c, spec, tokens), c);
   if (c.n_hidden == 2) post = activated(layer(model, post, "mlp.W_hidden", "mlp.b_hidden"), c);
   const Vector out = layer(model, post, "mlp.W_out", "mlp.b_out");
-  if (c.input != "embedding" || c.collapse == "output" || c.collapse == "both") return out;
+  if (c.input != Input::embedding || c.collapse == Collapse::output || c.collapse == Collapse::both)
+    return out;
   if (has(model, "unembed.W_U")) return layer(model, out, "unembed.W_U", "");
   Vector logits(spec.d_vocab_out, 0.0);
   for (int64_t k = 0; k < spec.d_vocab_out; ++k) {
     const double angle = 2 * M_PI * double(k) / double(spec.d_vocab_out);
-    const Vector unembed = c.embedding == "circular"
+    const Vector unembed = c.embedding == Embedding::circular
                                ? Vector{c.circle_radius * std::cos(angle), c.circle_radius * std::sin(angle)}
                                : row(model.weight("embed.W_E").detach(), k);
     for (size_t i = 0; i < out.size(); ++i) logits[k] += out[i] * unembed[i];
@@ -120,7 +132,7 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   const auto add = [&](std::string name, MlpConfig config, const TaskSpec& spec, Names weights) {
     config.d_mlp = 5;
-    if (config.embedding == "circular")
+    if (config.embedding == Embedding::circular)
       config.d_embed = 2;
     else if (config.d_embed == 500)
       config.d_embed = 9;
@@ -130,36 +142,40 @@ std::vector<Case> cases() {
   const Names joint{"mlp.W_in", "mlp.W_out"};
   add("tied", {}, sum, {"embed.W_E", "mlp.W_in", "mlp.W_out"});
   add("tied_wide", {.d_embed = 50}, sum, {"embed.W_E", "mlp.W_in", "mlp.W_out"});
-  add("input_tied", {.embedding = "input_tied"}, sum, {"embed.W_E", "mlp.W_in", "mlp.W_out", "unembed.W_U"});
-  add("untied", {.embedding = "untied"}, sum,
+  add("input_tied", {.embedding = Embedding::input_tied}, sum,
+      {"embed.W_E", "mlp.W_in", "mlp.W_out", "unembed.W_U"});
+  add("untied", {.embedding = Embedding::untied}, sum,
       {"embed.W_E_a", "embed.W_E_b", "mlp.W_in", "mlp.W_out", "unembed.W_U"});
-  add("untied_twice", {.embedding = "untied", .hidden = "untied", .act_fn = "square"}, sum,
-      {"embed.W_E_a", "embed.W_E_b", "mlp.W_in_a", "mlp.W_in_b", "mlp.W_out", "unembed.W_U"});
-  add("hidden_untied", {.hidden = "untied"}, sum, {"embed.W_E", "mlp.W_in_a", "mlp.W_in_b", "mlp.W_out"});
-  add("circular", {.embedding = "circular"}, sum, joint);
-  add("circular_radius", {.embedding = "circular", .act_fn = "square", .circle_radius = 0.6}, sum, joint);
-  add("circular_hidden_untied", {.embedding = "circular", .hidden = "untied"}, sum,
+  add("untied_twice", {.embedding = Embedding::untied, .hidden = Hidden::untied, .act_fn = ActFn::square},
+      sum, {"embed.W_E_a", "embed.W_E_b", "mlp.W_in_a", "mlp.W_in_b", "mlp.W_out", "unembed.W_U"});
+  add("hidden_untied", {.hidden = Hidden::untied}, sum,
+      {"embed.W_E", "mlp.W_in_a", "mlp.W_in_b", "mlp.W_out"});
+  add("circular", {.embedding = Embedding::circular}, sum, joint);
+  add("circular_radius", {.embedding = Embedding::circular, .act_fn = ActFn::square, .circle_radius = 0.6},
+      sum, joint);
+  add("circular_hidden_untied", {.embedding = Embedding::circular, .hidden = Hidden::untied}, sum,
       {"mlp.W_in_a", "mlp.W_in_b", "mlp.W_out"});
-  add("circular_output", {.embedding = "circular", .collapse = "output"}, sum, joint);
-  add("collapse_input", {.embedding = "input_tied", .collapse = "input"}, sum,
+  add("circular_output", {.embedding = Embedding::circular, .collapse = Collapse::output}, sum, joint);
+  add("collapse_input", {.embedding = Embedding::input_tied, .collapse = Collapse::input}, sum,
       {"mlp.W_in", "mlp.W_out", "unembed.W_U"});
-  add("collapse_input_untied", {.embedding = "untied", .collapse = "input"}, sum,
+  add("collapse_input_untied", {.embedding = Embedding::untied, .collapse = Collapse::input}, sum,
       {"mlp.W_in_a", "mlp.W_in_b", "mlp.W_out", "unembed.W_U"});
-  add("collapse_output", {.embedding = "input_tied", .collapse = "output"}, sum,
+  add("collapse_output", {.embedding = Embedding::input_tied, .collapse = Collapse::output}, sum,
       {"embed.W_E", "mlp.W_in", "mlp.W_out"});
-  add("gromov", {.embedding = "untied", .collapse = "both", .act_fn = "square"}, sum,
+  add("gromov", {.embedding = Embedding::untied, .collapse = Collapse::both, .act_fn = ActFn::square}, sum,
       {"mlp.W_in_a", "mlp.W_in_b", "mlp.W_out"});
-  add("bias", {.embedding = "untied", .bias = true}, sum,
+  add("bias", {.embedding = Embedding::untied, .bias = true}, sum,
       {"embed.W_E_a", "embed.W_E_b", "mlp.W_in", "mlp.b_in", "mlp.W_out", "mlp.b_out", "unembed.W_U"});
   add("bias_wide_two_hidden", {.d_embed = 50, .n_hidden = 2, .bias = true}, sum,
       {"embed.W_E", "mlp.W_in", "mlp.b_in", "mlp.W_hidden", "mlp.b_hidden", "mlp.W_out", "mlp.b_out"});
   add("two_positions", {}, anywhere, {"embed.W_E", "mlp.W_in", "mlp.W_out"});
-  add("bits", {.input = "bits"}, parity, joint);
-  add("bits_signs_column", {.input = "bits", .bit_values = "-1,1", .bias_column = true}, parity, joint);
-  add("bits_one_logit", {.input = "bits", .bias = true}, one_logit,
+  add("bits", {.input = Input::bits}, parity, joint);
+  add("bits_signs_column", {.input = Input::bits, .bit_values = BitValues::signs, .bias_column = true},
+      parity, joint);
+  add("bits_one_logit", {.input = Input::bits, .bias = true}, one_logit,
       {"mlp.W_in", "mlp.b_in", "mlp.W_out", "mlp.b_out"});
-  add("one_hot", {.input = "one_hot_sum"}, sum, joint);
-  add("one_hot_two_hidden", {.input = "one_hot_sum", .n_hidden = 2, .bias = true}, sum,
+  add("one_hot", {.input = Input::one_hot_sum}, sum, joint);
+  add("one_hot_two_hidden", {.input = Input::one_hot_sum, .n_hidden = 2, .bias = true}, sum,
       {"mlp.W_in", "mlp.b_in", "mlp.W_hidden", "mlp.b_hidden", "mlp.W_out", "mlp.b_out"});
   return all;
 }
@@ -173,7 +189,7 @@ class MlpTest : public ::testing::TestWithParam<Case> {
     for (NamedWeight& w : model->weights())  // biases too, so that a forgotten one is noticed
       w.value.data().normal_(0, 0.7, rng);
     tokens = torch::randint(c.spec.d_vocab, {c.batch, c.spec.n_ctx}, rng, torch::kInt64);
-    if (c.config.input != "bits") {
+    if (c.config.input != Input::bits) {
       tokens.narrow(1, 0, 2).random_(0, c.spec.d_vocab_out, rng);
       tokens[0][1].copy_(tokens[0][0]);  // a = b
     }
@@ -257,7 +273,7 @@ TEST_P(MlpTest, HookPointsBelongToTheWholeInput) {
   const auto& post = cache["mlp.hook_post"];
   EXPECT_EQ(post.sizes(), (std::vector<int64_t>{GetParam().batch, c.d_mlp}));
   const auto& pre = cache["mlp.hook_pre"];
-  EXPECT_TRUE(post.equal(c.act_fn == "relu" ? pre.relu() : pre.square()));
+  EXPECT_TRUE(post.equal(c.act_fn == ActFn::relu ? pre.relu() : pre.square()));
   EXPECT_EQ(cache.contains("mlp.hook_post_2"), c.n_hidden == 2);
 }
 
@@ -280,12 +296,12 @@ TEST(Mlp, HooksEditTheActivation) {
 
 TEST(Mlp, InputsOfBitsAndOneHotSumsCanBeSeen) {
   const auto tokens = torch::tensor({1, 0, 1, 1, 0, 0}, torch::kInt64).view({1, 6});
-  const auto bits =
-      make_mlp({.input = "bits", .bit_values = "-1,1", .bias_column = true}, parity, make_generator(1));
+  const auto bits = make_mlp({.input = Input::bits, .bit_values = BitValues::signs, .bias_column = true},
+                             parity, make_generator(1));
   EXPECT_TRUE(run_with_cache(*bits, tokens)
                   .cache["hook_input"]
                   .equal(torch::tensor({1.f, -1.f, 1.f, 1.f, -1.f, -1.f, 1.f}).view({1, 7})));
-  const auto one_hot = make_mlp({.input = "one_hot_sum"}, sum, make_generator(1));
+  const auto one_hot = make_mlp({.input = Input::one_hot_sum}, sum, make_generator(1));
   const auto seen = run_with_cache(*one_hot, torch::tensor({2, 2, 7, 0, 3, 7}, torch::kInt64).view({2, 3}));
   EXPECT_TRUE(seen.cache["hook_input"].equal(
       torch::tensor({0.f, 0.f, 2.f, 0.f, 0.f, 0.f, 0.f, 0.f, 1.f, 0.f, 0.f, 1.f, 0.f, 0.f, 0.f, 0.f})
@@ -293,8 +309,8 @@ TEST(Mlp, InputsOfBitsAndOneHotSumsCanBeSeen) {
 }
 
 TEST(Mlp, SameSeedSameBits) {
-  for (const std::string init : {"normal", "haiku"}) {
-    const MlpConfig config{.embedding = "untied", .hidden = "untied", .init = init};
+  for (const auto init : {Init::normal, Init::haiku}) {
+    const MlpConfig config{.embedding = Embedding::untied, .hidden = Hidden::untied, .init = init};
     const auto a = make_mlp(config, sum, make_generator(3)), b = make_mlp(config, sum, make_generator(3)),
                other = make_mlp(config, sum, make_generator(4));
     for (size_t i = 0; i < a->weights().size(); ++i) {
@@ -311,7 +327,7 @@ double deviation(const Model& model, const std::string& name) {
 
 TEST(Mlp, InitialWeightsAreDocumented) {
   const TaskSpec spec{.d_vocab = 100, .d_vocab_out = 100, .n_ctx = 2, .read_out = {1}};
-  MlpConfig config{.embedding = "input_tied", .d_embed = 400, .d_mlp = 50, .bias = true};
+  MlpConfig config{.embedding = Embedding::input_tied, .d_embed = 400, .d_mlp = 50, .bias = true};
   const auto normal = make_mlp(config, spec, make_generator(0));
   EXPECT_NEAR(deviation(*normal, "embed.W_E"), 1 / std::sqrt(100.0), 1e-3);
   EXPECT_NEAR(deviation(*normal, "mlp.W_in"), 1 / std::sqrt(400.0), 1e-3);
@@ -319,7 +335,7 @@ TEST(Mlp, InitialWeightsAreDocumented) {
   EXPECT_NEAR(deviation(*normal, "unembed.W_U"), 1 / std::sqrt(400.0), 1e-3);
   EXPECT_EQ(normal->weight("mlp.b_in").abs().sum().item<double>(), 0);
   EXPECT_EQ(normal->n_parameters(), 100 * 400 + 400 * 50 + 50 + 50 * 400 + 400 + 400 * 100);
-  config.init = "haiku";
+  config.init = Init::haiku;
   const auto haiku = make_mlp(config, spec, make_generator(0));
   // A normal distribution cut off at two standard deviations: variance 1 - 4 phi(2)/(2 Phi(2) - 1).
   const double phi = std::exp(-2.0) / std::sqrt(2 * M_PI), cut = std::sqrt(1 - 4 * phi / std::erf(M_SQRT2));
@@ -353,24 +369,26 @@ std::string refusal(const MlpConfig& config, const TaskSpec& spec) {
 }
 
 TEST(Mlp, RefusesWhatMakesNoSense) {
-  EXPECT_EQ(refusal({.embedding = "circular"}, sum), "embedding \"circular\" has d_embed 2, got 500");
-  for (const std::string collapse : {"input", "both"})
-    EXPECT_EQ(refusal({.embedding = "circular", .collapse = collapse, .d_embed = 2}, sum),
-              "embedding \"circular\" is fixed, and collapse \"" + collapse + "\" leaves no embedding");
-  for (const std::string collapse : {"input", "output", "both"})
+  EXPECT_EQ(refusal({.embedding = Embedding::circular}, sum),
+            "embedding \"circular\" has d_embed 2, got 500");
+  for (const auto collapse : {Collapse::input, Collapse::both})
+    EXPECT_EQ(
+        refusal({.embedding = Embedding::circular, .collapse = collapse, .d_embed = 2}, sum),
+        "embedding \"circular\" is fixed, and collapse \"" + name_of(collapse) + "\" leaves no embedding");
+  for (const auto collapse : {Collapse::input, Collapse::output, Collapse::both})
     EXPECT_EQ(refusal({.collapse = collapse}, sum),
-              "embedding \"tied\" is one matrix for embedding and unembedding, and collapse \"" + collapse +
-                  "\" leaves no such pair");
-  EXPECT_EQ(refusal({.input = "bits"}, sum), "input \"bits\" needs a task with 2 tokens, got 8");
+              "embedding \"tied\" is one matrix for embedding and unembedding, and collapse \"" +
+                  name_of(collapse) + "\" leaves no such pair");
+  EXPECT_EQ(refusal({.input = Input::bits}, sum), "input \"bits\" needs a task with 2 tokens, got 8");
   const TaskSpec few_tokens{.d_vocab = 4, .d_vocab_out = 7, .n_ctx = 2, .read_out = {1}};
   EXPECT_EQ(
       refusal({}, few_tokens),
       "embedding \"tied\" takes the output classes for tokens, and the task has 7 classes for 4 tokens");
-  EXPECT_EQ(refusal({.embedding = "input_tied"}, few_tokens), "");
+  EXPECT_EQ(refusal({.embedding = Embedding::input_tied}, few_tokens), "");
   const TaskSpec one_token{.d_vocab = 8, .d_vocab_out = 7, .n_ctx = 1, .read_out = {0}};
-  for (const std::string input : {"embedding", "one_hot_sum"})
+  for (const auto input : {Input::embedding, Input::one_hot_sum})
     EXPECT_EQ(refusal({.input = input}, one_token),
-              "input \"" + input +
+              "input \"" + name_of(input) +
                   "\" reads the operands at positions 0 and 1, and the task's inputs have 1 token");
 }
 

@@ -173,7 +173,7 @@ torch::Tensor affine(const torch::Tensor& x, const torch::Tensor& w, const torch
 // x: [batch, queries, d_model] -> the output of the neurons.
 torch::Tensor ReadOut::mlp(const torch::Tensor& x, const BlockWeights& w, Neurons* seen) const {
   torch::Tensor pre = affine(x.reshape({-1, x.size(-1)}), w.W_in, w.b_in);
-  const bool in_place = weights_.config.act_fn == "relu" && !seen;
+  const bool in_place = weights_.config.act_fn == TransformerConfig::ActFn::relu && !seen;
   const torch::Tensor post = in_place ? torch::relu_(pre) : activate(pre, weights_.config.act_fn);
   if (seen) *seen = {pre.view({x.size(0), x.size(1), -1}), post.view({x.size(0), x.size(1), -1})};
   return affine(post, w.W_out, w.b_out).view_as(x);

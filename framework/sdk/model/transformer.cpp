@@ -16,11 +16,9 @@ void TransformerConfig::fields(Fields<TransformerConfig>& f) {
   f.add("d_head", &C::d_head, "width of one head").at_least(1);
   f.add("d_mlp", &C::d_mlp, "neurons per block").at_least(1);
   f.add("attn_only", &C::attn_only, "leave out the MLPs");
-  f.add("act_fn", &C::act_fn, "activation function of the MLPs").one_of({"relu", "gelu"});
-  f.add("normalization_type", &C::normalization_type, "LayerNorm; LNPre has no weights of its own")
-      .one_of({"none", "LN", "LNPre"});
-  f.add("biases", &C::biases, "which parts have biases; \"all\" adds attention and unembedding")
-      .one_of({"none", "mlp", "all"});
+  f.add("act_fn", &C::act_fn, "activation function of the MLPs");
+  f.add("normalization_type", &C::normalization_type, "LayerNorm; LNPre has no weights of its own");
+  f.add("biases", &C::biases, "which parts have biases; \"all\" adds attention and unembedding");
 }
 
 torch::Tensor project_heads(const torch::Tensor& x, const torch::Tensor& W) {
@@ -45,8 +43,9 @@ torch::Tensor normalise(const torch::Tensor& x, const LayerNorm& norm) {
   return torch::layer_norm(x, {x.size(-1)}, norm.w, norm.b, /*eps=*/1e-5);
 }
 
-torch::Tensor activate(const torch::Tensor& pre, const std::string& act_fn) {
-  return act_fn == "gelu" ? torch::gelu(pre) : torch::relu(pre);
+// The exact gelu, by erf: what TransformerLens calls "gelu" (its "gelu_new" is the approximation by tanh).
+torch::Tensor activate(const torch::Tensor& pre, TransformerConfig::ActFn act_fn) {
+  return act_fn == TransformerConfig::ActFn::gelu ? torch::gelu(pre) : torch::relu(pre);
 }
 
 namespace {
@@ -97,19 +96,23 @@ Transformer::Transformer(const TransformerConfig& config, const TaskSpec& spec, 
   for (int64_t layer = 0; layer < config.n_layers; ++layer) add_block(layer, rng);
   weights_.ln_final = add_norm("ln_final");
   weights_.W_U = add_weight("unembed.W_U", normal({d_model, spec.d_vocab_out}, spec.d_vocab, rng));
-  if (config.biases == "all") weights_.b_U = add_zeros("unembed.b_U", {spec.d_vocab_out});
+  if (config.biases == TransformerConfig::Biases::all)
+    weights_.b_U = add_zeros("unembed.b_U", {spec.d_vocab_out});
 }
 
 LayerNorm Transformer::add_norm(const std::string& name) {
-  const std::string& type = weights_.config.normalization_type;
-  if (type != "LN") return {type == "LNPre", {}, {}};
+  using Type = TransformerConfig::Normalization;
+  const Type type = weights_.config.normalization_type;
+  if (type != Type::LN) return {type == Type::LNPre, {}, {}};
   const int64_t d_model = weights_.config.d_model;
   return {true, add_weight(name + ".w", torch::ones({d_model})), add_zeros(name + ".b", {d_model})};
 }
 
 void Transformer::add_block(int64_t layer, torch::Generator rng) {
+  using Biases = TransformerConfig::Biases;
   const TransformerConfig& c = weights_.config;
   const std::string block = fmt::format("blocks.{}.", layer);
+  // By d_model even where that is not the fan-in (W_O, W_out), as in Nanda et al. 2023.
   const auto add = [&](const char* name, std::vector<int64_t> shape) {
     return add_weight(block + name, normal(std::move(shape), c.d_model, rng));
   };
@@ -122,11 +125,11 @@ void Transformer::add_block(int64_t layer, torch::Generator rng) {
   if (!c.attn_only) {
     w.ln2 = add_norm(block + "ln2");
     w.W_in = add("mlp.W_in", {c.d_model, c.d_mlp});
-    if (c.biases != "none") w.b_in = add_zeros(block + "mlp.b_in", {c.d_mlp});
+    if (c.biases != Biases::none) w.b_in = add_zeros(block + "mlp.b_in", {c.d_mlp});
     w.W_out = add("mlp.W_out", {c.d_mlp, c.d_model});
-    if (c.biases != "none") w.b_out = add_zeros(block + "mlp.b_out", {c.d_model});
+    if (c.biases != Biases::none) w.b_out = add_zeros(block + "mlp.b_out", {c.d_model});
   }
-  if (c.biases == "all") add_biases(block, w);
+  if (c.biases == Biases::all) add_biases(block, w);
   weights_.blocks.push_back(w);
   hooks_.push_back(add_block_hooks(block));
 }
@@ -186,6 +189,7 @@ torch::Tensor Transformer::attention(const torch::Tensor& x, const BlockWeights&
   torch::Tensor scores =
       torch::matmul(q.transpose(1, 2), k.permute({0, 2, 3, 1}));  // [batch, head, query, key]
   scores = scores / std::sqrt(static_cast<double>(w.W_Q.size(2)));
+  // Masked before the hook, as in TransformerLens, so that a cache holds the scores that softmax is given.
   const torch::Tensor future = torch::ones({n, n}, scores.options().dtype(torch::kBool)).triu(1);
   scores = hook.attn_scores(scores.masked_fill(future, -std::numeric_limits<double>::infinity()));
   const torch::Tensor pattern = hook.pattern(torch::softmax(scores, -1));

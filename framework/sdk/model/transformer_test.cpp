@@ -10,6 +10,10 @@
 namespace orrery::transformer_test {
 namespace {
 
+using ActFn = TransformerConfig::ActFn;
+using Normalization = TransformerConfig::Normalization;
+using Biases = TransformerConfig::Biases;
+
 using Matrix = std::vector<std::vector<double>>;
 
 Matrix matrix(const torch::Tensor& t) {
@@ -46,12 +50,12 @@ void add_bias(const Model& model, const std::string& name, std::vector<double>& 
 // The row as attention, MLP or unembedding see it.
 std::vector<double> normalised(const Model& model, const TransformerConfig& config, const std::string& norm,
                                std::vector<double> x) {
-  if (config.normalization_type == "none") return x;
+  if (config.normalization_type == Normalization::none) return x;
   double mean = 0, variance = 0;
   for (const double entry : x) mean += entry / x.size();
   for (const double entry : x) variance += (entry - mean) * (entry - mean) / x.size();
   for (double& entry : x) entry = (entry - mean) / std::sqrt(variance + 1e-5);
-  if (config.normalization_type == "LNPre") return x;
+  if (config.normalization_type == Normalization::LNPre) return x;
   const auto w = matrix(model.weight(norm + ".w").unsqueeze(0))[0];
   for (size_t i = 0; i < x.size(); ++i) x[i] *= w[i];
   add_bias(model, norm + ".b", x);
@@ -94,7 +98,7 @@ void add_mlp(const Model& model, const TransformerConfig& config, const std::str
     std::vector<double> post = times(normalised(model, config, block + "ln2", row), W_in);
     add_bias(model, block + "mlp.b_in", post);
     for (double& x : post)
-      x = config.act_fn == "relu" ? std::max(x, 0.0) : x * 0.5 * std::erfc(-x / std::sqrt(2.0));
+      x = config.act_fn == ActFn::relu ? std::max(x, 0.0) : x * 0.5 * std::erfc(-x / std::sqrt(2.0));
     add_to(row, times(post, W_out));
     add_bias(model, block + "mlp.b_out", row);
   }
@@ -132,7 +136,7 @@ struct Case {
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
-TransformerConfig config(int64_t n_layers, int64_t n_heads, bool attn_only, const char* act_fn = "relu") {
+TransformerConfig config(int64_t n_layers, int64_t n_heads, bool attn_only, ActFn act_fn = ActFn::relu) {
   return {.n_layers = n_layers,
           .d_model = 12,
           .n_heads = n_heads,
@@ -142,13 +146,13 @@ TransformerConfig config(int64_t n_layers, int64_t n_heads, bool attn_only, cons
           .act_fn = act_fn};
 }
 
-TransformerConfig with(TransformerConfig config, const char* normalization_type, const char* biases) {
+TransformerConfig with(TransformerConfig config, Normalization normalization_type, Biases biases) {
   config.normalization_type = normalization_type;
   config.biases = biases;
   return config;
 }
 
-TransformerConfig wide(const char* biases) {
+TransformerConfig wide(Biases biases) {
   return {.d_model = 32, .n_heads = 2, .d_head = 8, .d_mlp = 64, .biases = biases};
 }
 
@@ -158,24 +162,34 @@ TransformerConfig wide(const char* biases) {
 const Case cases[] = {
     {"modular", config(1, 4, false), 8, 3, 64, {2}},
     {"middle_position", config(1, 2, false), 8, 3, 64, {1}},
-    {"several_positions", config(1, 2, false, "gelu"), 4, 9, 50, {5, 6, 8}},
+    {"several_positions", config(1, 2, false, ActFn::gelu), 4, 9, 50, {5, 6, 8}},
     {"long_context", config(1, 2, true), 3, 12, 40, {11}},
     {"few_repeats", config(1, 2, false), 50, 4, 20, {3}},
     {"pairs_do_not_pay", config(1, 3, false), 30, 3, 45, {0, 1, 2}},
     {"two_layers", config(2, 3, false), 7, 5, 30, {4}},
     {"two_layers_attn_only", config(2, 2, true), 20, 10, 6, {3, 4, 9}},
     {"three_layers_all_positions", config(3, 1, false), 5, 4, 9, {0, 1, 2, 3}},
-    {"layer_norm", with(config(1, 3, false), "LN", "all"), 8, 3, 64, {2}},
-    {"layer_norm_two_layers", with(config(2, 2, false, "gelu"), "LN", "all"), 6, 5, 30, {2, 4}},
-    {"layer_norm_without_weights", with(config(2, 2, true), "LNPre", "none"), 6, 5, 30, {3, 4}},
-    {"no_biases", with(config(1, 2, false), "none", "none"), 8, 3, 64, {2}},
-    {"all_biases", with(config(1, 2, false), "none", "all"), 30, 3, 45, {0, 1, 2}},
-    {"folded", wide("mlp"), 8, 3, 300, {2}},
-    {"folded_middle_position", wide("mlp"), 8, 5, 300, {2}},
-    {"folded_all_biases", wide("all"), 6, 4, 300, {3}},
-    {"folded_same_end", wide("mlp"), 8, 3, 300, {2}, true},
-    {"folded_same_end_all_biases", wide("all"), 8, 3, 300, {2}, true},
-    {"folded_no_biases", wide("none"), 6, 3, 300, {1}},
+    {"layer_norm", with(config(1, 3, false), Normalization::LN, Biases::all), 8, 3, 64, {2}},
+    {"layer_norm_two_layers",
+     with(config(2, 2, false, ActFn::gelu), Normalization::LN, Biases::all),
+     6,
+     5,
+     30,
+     {2, 4}},
+    {"layer_norm_without_weights",
+     with(config(2, 2, true), Normalization::LNPre, Biases::none),
+     6,
+     5,
+     30,
+     {3, 4}},
+    {"no_biases", with(config(1, 2, false), Normalization::none, Biases::none), 8, 3, 64, {2}},
+    {"all_biases", with(config(1, 2, false), Normalization::none, Biases::all), 30, 3, 45, {0, 1, 2}},
+    {"folded", wide(Biases::mlp), 8, 3, 300, {2}},
+    {"folded_middle_position", wide(Biases::mlp), 8, 5, 300, {2}},
+    {"folded_all_biases", wide(Biases::all), 6, 4, 300, {3}},
+    {"folded_same_end", wide(Biases::mlp), 8, 3, 300, {2}, true},
+    {"folded_same_end_all_biases", wide(Biases::all), 8, 3, 300, {2}, true},
+    {"folded_no_biases", wide(Biases::none), 6, 3, 300, {1}},
     {"first_positions", config(2, 4, true), 20, 10, 6, {0, 1, 2, 3, 4, 5, 6, 7, 8}},
     {"first_positions_three_layers", config(3, 4, true), 20, 6, 6, {0, 1, 2, 3, 4, 5}},
 };

@@ -38,7 +38,7 @@ torch::Tensor project_heads(const torch::Tensor& x, const torch::Tensor& W);
 /// z [..., n_heads, d_head] times W_O, summed over heads: [..., d_model].
 torch::Tensor join_heads(const torch::Tensor& z, const torch::Tensor& W_O);
 /// The MLP's activation function.
-torch::Tensor activate(const torch::Tensor& pre, const std::string& act_fn);
+torch::Tensor activate(const torch::Tensor& pre, TransformerConfig::ActFn act_fn);
 
 /// The pass of Model::fast_read_out: in the last layer, queries, MLP and unembedding at the output positions
 /// only; what depends on (token, position) alone is computed once per distinct pair.
