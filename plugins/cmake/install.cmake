@@ -20,4 +20,4 @@ configure_package_config_file(plugins/cmake/orreryConfig.cmake.in ${CMAKE_CURREN
   INSTALL_DESTINATION ${package})
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/orreryConfigVersion.cmake COMPATIBILITY ExactVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/orreryConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/orreryConfigVersion.cmake
-  plugins/cmake/orrery_add_plugin.cmake DESTINATION ${package})
+  plugins/cmake/orrery_add_plugin.cmake plugins/cmake/orrery_torch.cmake DESTINATION ${package})

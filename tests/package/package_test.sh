@@ -69,3 +69,10 @@ grep -q "built with LibTorch .*, but LibTorch 99.13.0 was found" by_hand/configu
 "$cmake" --build by_hand/build >by_hand/build.log 2>&1 || { cat by_hand/build.log; exit 1; }
 ! "$orrery" plugins --plugin by_hand/build/plugins/task_by_hand.so 2>refusal || fail "it was not refused"
 grep -q "LibTorch: this program has .*, the plugin 99[.]" refusal || { cat refusal; exit 1; }
+
+# The old C++ ABI, as in pip's torch before 2.7, is refused with a sentence.
+copy_torch "$work/old_abi"
+echo 'set(TORCH_CXX_FLAGS "-D_GLIBCXX_USE_CXX11_ABI=0")' >>"$(echo "$work"/old_abi/lib/*/cmake/Torch/TorchConfig.cmake)"
+mkdir old_abi && cp by_hand/CMakeLists.txt by_hand/by_hand.cpp old_abi
+! (configure old_abi "$work/old_abi" "$work/prefix") >refusal || fail "a LibTorch with the old C++ ABI was taken"
+tr -s ' \n' ' ' <refusal | grep -q "C++ ABI that GCC had before version 5" || { cat refusal; exit 1; }

@@ -73,7 +73,7 @@ Command add_verify(CLI::App& program) {
   auto options = std::make_shared<VerifyArguments>();
   CLI::App* command =
       program.add_subcommand("verify", "Train configs of published experiments and check their expectations");
-  command->add_option("configs", options->configs, "Configs with [[expect]] entries")->type_name("CONFIG");
+  command->add_option("config", options->configs, "Configs with [[expect]] entries")->type_name("CONFIG");
   command->add_option("--tier", options->tier, "Verify all configs of this tier and of quicker ones")
       ->check(CLI::IsMember(tiers));
   command->add_option("--configs", options->configs_folder, "The folder of the configs for --tier")
