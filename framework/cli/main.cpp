@@ -5,12 +5,15 @@
 #include <orrery/version.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 
 #include "cli/commands/commands.h"
 #include "cli/text/terminal.h"
 #include "engine/processes/crash.h"
+#include "engine/run/kernels.h"
+#include "engine/train/hardware.h"
 #include "sdk/files/atomic_file.h"
 
 namespace {
@@ -84,9 +87,19 @@ int report(const Error& error, int code) {
   return code;
 }
 
+// For the program that starts this one, which tries several kernels of the BLAS (framework/start/start.cpp).
+int print_product_speed() {
+  const engine::Kernels kernels = engine::kernels_in_use();
+  std::cout << fmt::format("{}\n{}\n{:.0f}\n", kernels.blas, kernels.blas_core, engine::product_speed());
+  return std::cout.flush() ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && !std::strcmp(argv[1], "--product-speed")) return print_product_speed();
+  // Before any thread begins: threads have of the thread that begins them whether they flush subnormals.
+  engine::flush_subnormals(true);
   engine::tell_of_crashes(argc, argv, cli::styled(cli::Style::red, "error:"));
   try {
     return run(argc, argv);

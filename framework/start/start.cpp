@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "core_type.h"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -39,22 +41,6 @@ std::string_view answer(int argc, char** argv) {
   return {};
 }
 
-// BLAS and OpenMP read these once, when they are loaded. ORRERY_TUNE=0 leaves them alone.
-void tune_environment() {
-  const char* wish = std::getenv("ORRERY_TUNE");
-  if (wish && !std::strcmp(wish, "0")) return;
-  constexpr int keep = 0;
-  // OpenBLAS 0.3.21 does not know recent processors and falls back to AVX2 kernels; with AVX-512 the products
-  // that dominate training run 1.5 times as fast.
-#ifdef __x86_64__
-  if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-    setenv("OPENBLAS_CORETYPE", "SkylakeX", keep);
-#endif
-  // More threads make small matrices slower; users can set [train] threads.
-  setenv("OMP_NUM_THREADS", "1", keep);
-  setenv("OPENBLAS_NUM_THREADS", "1", keep);
-}
-
 // orrery-core lies beside this program in a build tree, in ../lib/orrery/bin where it is installed.
 fs::path core() {
   std::error_code failed;
@@ -62,6 +48,27 @@ fs::path core() {
   for (const fs::path& place : {folder, folder.parent_path() / "lib/orrery/bin"})
     if (fs::exists(place / "orrery-core", failed)) return place / "orrery-core";
   return {};
+}
+
+// BLAS and OpenMP read these once, when they are loaded. ORRERY_TUNE=0 leaves them alone.
+void tune_environment(const fs::path& core) {
+  const char* wish = std::getenv("ORRERY_TUNE");
+  if (wish && !std::strcmp(wish, "0")) return;
+  constexpr int keep = 0, replace = 1;
+  // More threads make small matrices slower; users can set [train] threads. OpenBLAS begins its threads when
+  // that is read, not when it is loaded: those would not flush subnormals.
+  setenv("OMP_NUM_THREADS", "1", keep);
+  setenv("OPENBLAS_NUM_THREADS", "1", replace);
+  if (std::getenv("OPENBLAS_CORETYPE")) return;
+  if (const std::string type = orrery::core_type(core); !type.empty())
+    setenv("OPENBLAS_CORETYPE", type.c_str(), keep);
+}
+
+// What tune_environment() decides, as lines NAME=VALUE.
+int print_environment() {
+  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE"})
+    if (const char* value = std::getenv(name)) std::cout << name << "=" << value << "\n";
+  return std::cout.flush() ? 0 : 1;
 }
 
 int complain(const std::string& what) {
@@ -76,10 +83,11 @@ int main(int argc, char** argv) {
     std::cout << text;
     return std::cout.flush() ? 0 : 1;
   }
-  tune_environment();
   const fs::path program = core();
   if (program.empty())
     return complain("orrery-core is missing: it belongs beside this program, or in ../lib/orrery/bin");
+  tune_environment(program);
+  if (argc == 2 && !std::strcmp(argv[1], "--environment")) return print_environment();
   execv(program.c_str(), argv);
   return complain("cannot start " + program.string() + ": " + std::strerror(errno));
 }

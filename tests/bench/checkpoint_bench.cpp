@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "engine/experiment/probe_host.h"
+#include "engine/train/hardware.h"
 #include "engine/train/trainer.h"
 #include "loader/registry.h"
 #include "sdk/files/named_tensors.h"

@@ -4,6 +4,7 @@
 #include <orrery/mlp.h>
 #include <orrery/transformer.h>
 
+#include "engine/train/hardware.h"
 #include "engine/train/trainer.h"
 #include "loader/registry.h"
 

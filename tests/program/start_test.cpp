@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "run_program.h"
 
@@ -85,27 +86,61 @@ TEST(Start, HelpOfNoCommandIsAMistake) {
   EXPECT_NE(program.err.find("did you mean \"train\"?"), std::string::npos);
 }
 
-nlohmann::json blas_core_of_a_run() {
+// The first session of a short run.
+nlohmann::json session_of_a_run() {
   const Workplace place;
   place.write("c.toml",
               "[task]\nname = \"modular_arithmetic\"\np = 5\n[model]\nd_model = 4\nd_head = 2\nd_mlp = 4\n"
               "[train]\nsteps = 1\n");
   const Finished program = place.orrery({"train", "c.toml", "--out", "run"});
   EXPECT_EQ(program.code, 0) << program.err;
-  return nlohmann::json::parse(place.read("run/run.json"))["sessions"][0]["blas_core"];
+  return nlohmann::json::parse(place.read("run/run.json"))["sessions"][0];
 }
 
-TEST(Start, TunesTheEnvironmentUnlessToldNotTo) {
+bool runs_with_openblas() {
+  const nlohmann::json blas = session_of_a_run()["blas"];
+  return blas.is_string() && blas.get<std::string>().starts_with("OpenBLAS");
+}
+
+std::vector<fs::path> files_in(const fs::path& folder) {
+  std::vector<fs::path> files;
+  if (fs::exists(folder))
+    for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+  return files;
+}
+
+TEST(Start, LeavesTheChoiceOfKernelsToTheUser) {
+  if (!runs_with_openblas()) GTEST_SKIP() << "the BLAS is not OpenBLAS";
+  const Workplace place;
+  const Variable cache("XDG_CACHE_HOME", place.path("cache"));
   {
     const Variable chosen("OPENBLAS_CORETYPE", "Haswell");
-    EXPECT_EQ(blas_core_of_a_run(), "Haswell");  // the user's word holds
+    EXPECT_EQ(session_of_a_run()["blas_core"], "Haswell");
   }
-  const Variable none("OPENBLAS_CORETYPE", std::nullopt);
-  const bool has_avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  EXPECT_EQ(blas_core_of_a_run(), has_avx512 ? nlohmann::json("SkylakeX") : nlohmann::json(nullptr));
-  const Variable off("ORRERY_TUNE", "0");
-  EXPECT_EQ(blas_core_of_a_run(), nlohmann::json(nullptr));
+  const Variable none("OPENBLAS_CORETYPE", std::nullopt), off("ORRERY_TUNE", "0");
+  EXPECT_TRUE(session_of_a_run()["blas_core"].is_string());  // what OpenBLAS itself chose
+  EXPECT_TRUE(files_in(place.path("cache/orrery")).empty());
 }
+
+TEST(Start, MeasuresKernelsOnceAndKeepsTheAnswer) {
+  const bool has_avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  if (!runs_with_openblas() || !has_avx512) GTEST_SKIP() << "nothing to choose here";
+  const Workplace place;
+  const Variable cache("XDG_CACHE_HOME", place.path("cache")), none("OPENBLAS_CORETYPE", std::nullopt);
+  session_of_a_run();
+  const std::vector<fs::path> kept = files_in(place.path("cache/orrery"));
+  ASSERT_EQ(kept.size(), 1u);
+  EXPECT_NE(text_of(kept[0]).find("GFLOP/s"), std::string::npos);
+  std::ofstream(kept[0]) << "Haswell\n";
+  EXPECT_EQ(session_of_a_run()["blas_core"], "Haswell");  // not measured again
+}
+
+TEST(Start, NeedsNoCache) {
+  const Variable cache("XDG_CACHE_HOME", "/proc/nowhere"), none("OPENBLAS_CORETYPE", std::nullopt);
+  EXPECT_EQ(session_of_a_run()["ended"], "finished");
+}
+
+TEST(Start, FlushesSubnormalsUnlessToldNotTo) { EXPECT_EQ(session_of_a_run()["flush_subnormals"], true); }
 
 }  // namespace
 }  // namespace orrery

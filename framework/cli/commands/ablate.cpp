@@ -11,6 +11,7 @@
 #include "engine/experiment/open_run.h"
 #include "engine/intervene/intervention.h"
 #include "engine/reporter/numbers.h"
+#include "engine/train/hardware.h"
 #include "engine/train/trainer.h"
 #include "sdk/files/tensors.h"
 
@@ -89,7 +90,7 @@ Source ablation_source(const AblateArguments& options, Model& model, const Batch
 int ablate(const AblateArguments& options) {
   const auto registry = load_plugins(options.files);
   NetworkAtStep loaded(*registry, options.run, options.step);
-  use_threads(loaded.experiment().settings().train.threads);
+  prepare_processor(loaded.experiment().settings().train);
   Model& model = loaded.experiment().model();
   const TaskSpec& spec = loaded.experiment().spec();
   const Batch& batch = loaded.inputs(options.inputs);

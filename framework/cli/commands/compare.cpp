@@ -12,7 +12,7 @@
 #include "engine/compare/comparison.h"
 #include "engine/compare/missing_probes.h"
 #include "engine/report/page.h"
-#include "engine/train/trainer.h"
+#include "engine/train/hardware.h"
 #include "sdk/files/atomic_file.h"
 
 namespace orrery::cli {

@@ -12,6 +12,7 @@
 #include "engine/experiment/open_run.h"
 #include "engine/intervene/intervention.h"
 #include "engine/reporter/numbers.h"
+#include "engine/train/hardware.h"
 #include "engine/train/trainer.h"
 
 namespace orrery::cli {
@@ -144,7 +145,7 @@ int patch(const PatchArguments& options) {
                      "--input and --source patch between two inputs, --from-step between two checkpoints");
   const auto registry = load_plugins(options.files);
   NetworkAtStep loaded(*registry, options.run, options.step);
-  use_threads(loaded.experiment().settings().train.threads);
+  prepare_processor(loaded.experiment().settings().train);
   return inputs ? between_inputs(options, loaded) : between_checkpoints(options, *registry, loaded);
 }
 

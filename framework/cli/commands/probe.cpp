@@ -15,7 +15,7 @@
 #include "engine/config/pipeline.h"
 #include "engine/experiment/open_run.h"
 #include "engine/probing/probe_runner.h"
-#include "engine/train/trainer.h"
+#include "engine/train/hardware.h"
 
 namespace orrery::cli {
 namespace {
@@ -142,7 +142,7 @@ Probed probe_one(const std::string& path, const Request& request, const ProbeArg
   if (choices.empty())
     throw UsageError(fmt::format("{}: this run's config has no [[probe]]", path),
                      "name one: --probe NAME or --probe NAME:key=value");
-  use_threads(1);  // workers are forks, and threads do not survive a fork
+  prepare_processor(settings.train, 1);  // workers are forks, and threads do not survive a fork
   Experiment experiment(registry, std::move(settings), torch::kCPU);
   experiment.add_probes(choices);
   ProbeRunner runner(experiment, run, terminal(), request.how);

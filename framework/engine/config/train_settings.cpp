@@ -28,6 +28,10 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
       .at_least(1);
   f.add("kernel", &S::kernel,
         "auto: rearranged products and fused loops where they fit; plain: the forward pass that probes see");
+  f.add(
+      "flush_subnormals", &S::flush_subnormals,
+      "whether numbers below 1.2e-38 (float64: 2.2e-308) count as zero; with false, steps after memorisation "
+      "take several times as long on Intel's processors");
 }
 
 void SeedSettings::fields(Fields<SeedSettings>& f) {

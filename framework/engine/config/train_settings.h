@@ -32,6 +32,7 @@ struct TrainSettings {
   std::string device = "cpu";
   int64_t threads = 1;
   Kernel kernel = Kernel::automatic;
+  bool flush_subnormals = true;
   static void fields(Fields<TrainSettings>& f);
 
   friend Names<Optimizer> names_of(Optimizer) {

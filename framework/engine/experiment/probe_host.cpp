@@ -8,7 +8,7 @@
 #include <set>
 
 #include "engine/run/curves.h"
-#include "engine/train/trainer.h"
+#include "engine/train/hardware.h"
 
 namespace orrery::engine {
 namespace {

@@ -16,6 +16,7 @@
 #include "engine/reporter/numbers.h"
 #include "engine/run/run_directory.h"
 #include "engine/run/run_json.h"
+#include "engine/train/hardware.h"
 #include "engine/train/trainer.h"
 #include "sdk/files/named_tensors.h"
 #include "sdk/files/tensors.h"
@@ -178,7 +179,7 @@ std::optional<fs::path> import_run(const Registry& registry, const ImportRequest
   const StoredTensors first = found.networks.front().tensors();
   const Layout layout = choose_layout(request, first);
   const Settings settings = read_config(request, registry, transformer_of(first, layout));
-  use_threads(settings.train.threads);
+  prepare_processor(settings.train);
   Experiment experiment(registry, settings, torch::kCPU);
   experiment.add_probes(settings.probes);
   const Scores scores(experiment);

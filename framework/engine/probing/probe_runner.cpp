@@ -7,7 +7,7 @@
 
 #include "engine/probing/headlines.h"
 #include "engine/reporter/numbers.h"
-#include "engine/train/trainer.h"
+#include "engine/train/hardware.h"
 
 namespace orrery::engine {
 namespace {

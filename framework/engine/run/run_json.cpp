@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <ctime>
 
+#include "engine/run/kernels.h"
 #include "engine/run/run_directory.h"
 #include "sdk/files/atomic_file.h"
 
@@ -100,13 +100,18 @@ SessionRecord::SessionRecord(RunDirectory& run, Json about, int64_t step, const 
     const Json before = parse_object(run.read_run_json(), where);
     if (before.contains("sessions")) object_["sessions"] = before["sessions"];
   }
-  const char* core = std::getenv("OPENBLAS_CORETYPE");
+  const auto named = [](const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); };
+  const Kernels kernels = kernels_in_use();
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   object_["sessions"].push_back({{"started", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now))},
                                  {"from", step},
                                  {"device", device},
                                  {"threads", threads},
-                                 {"blas_core", core ? Json(core) : Json(nullptr)},
+                                 {"blas", named(kernels.blas)},
+                                 {"blas_core", named(kernels.blas_core)},
+                                 {"cpu_capability", named(kernels.cpu_capability)},
+                                 {"loops", kernels.loops},
+                                 {"flush_subnormals", kernels.flushes_subnormals},
                                  {"ended", "running"}});
   write();
 }

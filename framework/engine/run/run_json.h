@@ -20,7 +20,7 @@ struct SessionInfo {
   std::string ended = "running";  ///< or "finished", "condition", "stopped", "diverged", "imported"
   std::string device;
   int64_t threads = 0;
-  std::string blas_core;  ///< "" if not chosen
+  std::string blas_core;  ///< that of OpenBLAS's kernels; "" if it is not the BLAS, or nothing chose it
 };
 
 struct PluginInfo {
@@ -56,7 +56,8 @@ class RunDirectory;
 
 /// Writes run.json for one session: the experiment and, after the earlier sessions, {"from": 0, "to": 400,
 /// "ended": "stopped", "seconds": 3.1, "started": "2026-01-31T12:00:00Z", "device": "cpu", "threads": 1,
-/// "blas_core": "SkylakeX"}.
+/// "blas": "OpenBLAS 0.3.21", "blas_core": "SkylakeX", "cpu_capability": "AVX2", "loops": "avx512",
+/// "flush_subnormals": true}.
 class SessionRecord {
  public:
   /// Begins a session at `step`. `about` is Experiment::describe(); it replaces the content of run.json,

@@ -1,3 +1,5 @@
+#include "engine/train/hardware.h"
+
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
@@ -6,8 +8,6 @@
 #include <orrery/version.h>
 
 #include <limits>
-
-#include "engine/train/trainer.h"
 
 namespace orrery::engine {
 
@@ -20,12 +20,19 @@ torch::Device choose_device(const std::string& name) {
       "use \"cpu\" or \"auto\", or build against a LibTorch with CUDA (CMAKE_PREFIX_PATH)");
 }
 
+bool flush_subnormals(bool flush) { return at::globalContext().setFlushDenormal(flush); }
+
 void use_threads(int64_t threads) {
   at::set_num_threads(static_cast<int>(threads));
   // LibTorch does not set the threads of a BLAS with its own pool, and two pools compete for the cores.
   using SetThreads = void (*)(int);
   if (auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads")))
     set(static_cast<int>(threads));
+}
+
+void prepare_processor(const TrainSettings& settings, int64_t threads) {
+  flush_subnormals(settings.flush_subnormals);
+  use_threads(threads > 0 ? threads : settings.threads);
 }
 
 void keep_freed_memory() {

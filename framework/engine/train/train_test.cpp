@@ -9,6 +9,7 @@
 #include <cmath>
 #include <set>
 
+#include "engine/train/hardware.h"
 #include "engine/train/loop.h"
 #include "engine/train/trainer.h"
 

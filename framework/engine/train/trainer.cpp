@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/train/hardware.h"
 #include "sdk/kernels/cross_entropy.h"
 
 namespace orrery::engine {

@@ -81,14 +81,4 @@ class Trainer {
   int64_t steps_done_ = 0;
 };
 
-/// The device named by [train] device. Throws orrery::UsageError if it is "cuda" and there is none.
-torch::Device choose_device(const std::string& name);
-
-/// Sets the number of threads of LibTorch and of OpenBLAS, if that is the BLAS. Call before the first matrix
-/// product.
-void use_threads(int64_t threads);
-
-/// Makes the process keep the memory that a step frees for the next one. Trainer calls it itself.
-void keep_freed_memory();
-
 }  // namespace orrery::engine

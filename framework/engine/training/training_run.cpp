@@ -18,6 +18,7 @@
 #include "engine/processes/crash.h"
 #include "engine/reporter/numbers.h"
 #include "engine/run/run_json.h"
+#include "engine/train/hardware.h"
 #include "engine/train/schedule.h"
 #include "engine/training/checkpoints.h"
 
@@ -217,7 +218,7 @@ std::string network_text(const std::string& name, const std::string& model, cons
 
 TrainedRun train_run(const Registry& registry, const Settings& settings, const std::filesystem::path& path,
                      Start start, Reporter& reporter) {
-  use_threads(settings.train.threads);
+  prepare_processor(settings.train);
   Experiment experiment(registry, settings, choose_device(settings.train.device));
   if (start == Start::anew) experiment.load_initial_weights();
   experiment.add_probes(settings.probes);
