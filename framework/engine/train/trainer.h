@@ -81,7 +81,8 @@ class Trainer {
   int64_t steps_done_ = 0;
 };
 
-/// The device named by [train] device. Throws orrery::UsageError if it is "cuda" and there is none.
+/// The device named by [train] device: "auto" is a GPU if there is one, else the CPU; other names are those
+/// of torch::Device. Throws orrery::UsageError if it is "cuda" and there is none.
 torch::Device choose_device(const std::string& name);
 
 /// Sets the number of threads of LibTorch and of OpenBLAS, if that is the BLAS. Call before the first matrix
