@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What the probes fourier_basis, trig_loss and excluded_loss compute of one checkpoint of the mainline network
 (p = 113), written out in eager PyTorch as a notebook would (Nanda et al. 2023): one projection after another, a loop
-over the frequencies.  Prints the median milliseconds of CPU time; orrery_bench's probe_pass/all does the same work.
-    python3 eager_probes.py [--rounds 5] [--threads N]
+over the frequencies.  Prints the median milliseconds of CPU time, with --device cuda of wall-clock time;
+orrery_bench's probe_pass/all does the same work.
+    python3 eager_probes.py [--rounds 5] [--threads N] [--device cuda [--cuda-graphs]]
 """
 import argparse
 import time
@@ -12,7 +13,11 @@ import torch
 parser = argparse.ArgumentParser()
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch chooses")
+parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+parser.add_argument("--cuda-graphs", action="store_true", help="capture all of it once, and replay it")
 args = parser.parse_args()
+if args.cuda_graphs and args.device != "cuda":
+    parser.error("--cuda-graphs needs --device cuda")
 if args.threads:
     torch.set_num_threads(args.threads)
 torch.manual_seed(0)
@@ -21,7 +26,12 @@ keys = [14, 35, 41, 42, 52]
 
 
 def weight(*shape, fan):
-    return torch.randn(*shape) / fan**0.5
+    return torch.randn(*shape).to(args.device) / fan**0.5
+
+
+def number(x):
+    """As a Python number; in a graph, which cannot wait for one, still a tensor."""
+    return x if args.cuda_graphs else x.item()
 
 
 W_E, W_pos = weight(p + 1, d_model, fan=d_model), weight(3, d_model, fan=d_model)
@@ -29,17 +39,22 @@ W_Q, W_K, W_V = (weight(n_heads, d_model, d_head, fan=d_model) for _ in range(3)
 W_O = weight(n_heads, d_head, d_model, fan=d_model)
 W_in, W_out = weight(d_model, d_mlp, fan=d_model), weight(d_mlp, d_model, fan=d_model)
 W_U = weight(d_model, p, fan=p)
-pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
-tokens, labels = torch.cat([pairs, torch.full((p * p, 1), p)], 1), pairs.sum(1) % p
-order = torch.randperm(p * p)
+upto_p = torch.arange(p, device=args.device)
+pairs = torch.cartesian_prod(upto_p, upto_p)
+tokens, labels = torch.cat([pairs, torch.full((p * p, 1), p, device=args.device)], 1), pairs.sum(1) % p
+order = torch.randperm(p * p).to(args.device)
 train, test = order[:3830], order[3830:]
-mask = torch.tril(torch.ones(3, 3)) == 0
+mask = torch.tril(torch.ones(3, 3, device=args.device)) == 0
+# Lists of rows are copied to the GPU at every use, which cannot be captured.
+blocks = {k: [0, 2 * k - 1, 2 * k] for k in range(1, p // 2 + 1)}
+if args.cuda_graphs:
+    blocks = {k: torch.tensor(rows, device=args.device) for k, rows in blocks.items()}
 
 
 def fourier_basis():
     """Rows 1, cos 1, sin 1, cos 2, ..., each of norm 1: [p, p]."""
-    x = torch.arange(p) * 2 * torch.pi / p
-    rows = [torch.ones(p)]
+    x = upto_p * 2 * torch.pi / p
+    rows = [torch.ones(p, device=args.device)]
     for k in range(1, p // 2 + 1):
         rows += [torch.cos(k * x), torch.sin(k * x)]
     rows = torch.stack(rows)
@@ -62,7 +77,7 @@ def forward():
 def loss_of(logits):
     log_probs = logits.to(torch.float64).log_softmax(-1)
     loss = -log_probs.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
-    return loss[train].mean().item(), loss[test].mean().item(), loss.mean().item()
+    return number(loss[train].mean()), number(loss[test].mean()), number(loss.mean())
 
 
 def fft2d(x):
@@ -73,7 +88,7 @@ def fft2d(x):
 def gini(x):
     x = x.sort().values
     n = len(x)
-    return ((2 * torch.arange(1, n + 1) - n - 1) * x).sum().item() / (n * x.sum().item())
+    return number(((2 * torch.arange(1, n + 1, device=x.device) - n - 1) * x).sum()) / (n * number(x.sum()))
 
 
 def waves_of_sum(k):
@@ -102,14 +117,13 @@ def probes():
     energy[0, 0] = 0
     total, shares = energy.sum((0, 1)), []
     for k in range(1, p // 2 + 1):
-        block = [0, 2 * k - 1, 2 * k]
-        shares.append(energy[block][:, block].sum((0, 1)) / total)
+        shares.append(energy[blocks[k]][:, blocks[k]].sum((0, 1)) / total)
     best = torch.stack(shares).max(0)
-    a, b, c = torch.meshgrid(*[torch.arange(p)] * 3, indexing="ij")
+    a, b, c = torch.meshgrid(*[upto_p] * 3, indexing="ij")
     coefficients = []
     for k in range(1, p // 2 + 1):
         cube = torch.cos((a + b - c).float() * k * 2 * torch.pi / p)
-        coefficients.append((logits.view(p, p, p) * cube).sum().item() / cube.norm().item())
+        coefficients.append(number((logits.view(p, p, p) * cube).sum()) / number(cube.norm()))
     only = projection(logits, keys)
     losses.append(loss_of(only + (logits - only).mean(0)))
     losses.append(loss_of(logits - only))
@@ -118,11 +132,28 @@ def probes():
     return losses, ginis, of_logits, of_neurons, best, coefficients
 
 
+def captured():
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        probes()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        probes()
+    return graph.replay
+
+
+clock = time.process_time if args.device == "cpu" else time.perf_counter
+wait = (lambda: None) if args.device == "cpu" else torch.cuda.synchronize
 with torch.no_grad():
-    probes()
+    run = captured() if args.cuda_graphs else probes
+    run()
     times = []
     for _ in range(args.rounds):
-        start = time.process_time()
-        probes()
-        times.append(1e3 * (time.process_time() - start))
+        wait()
+        start = clock()
+        run()
+        wait()
+        times.append(1e3 * (clock() - start))
 print(f"{sorted(times)[len(times) // 2]:.1f}")

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Training steps of this project's experiments written out in eager PyTorch, as a notebook would: what Orrery's speed
 is measured against.  Every position is computed for every example, and the loss is taken in float64 (Nanda et al. 2023).
-Prints the median milliseconds of CPU time per step.
+Prints the median milliseconds of CPU time per step; with --device cuda, those of wall-clock time over five rounds of
+--steps steps.
     python3 eager_reference.py [mainline|induction|digit_addition|sparse_parity|mlp_mod67] [--steps 20] [--threads N]
+    python3 eager_reference.py induction --device cuda [--cuda-graphs]
 """
 import argparse
 import time
@@ -15,7 +17,11 @@ parser.add_argument("--steps", type=int, default=20)
 parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch chooses")
 parser.add_argument("--test-loss", action="store_true", help="mainline: also compute the test loss at every step")
 parser.add_argument("--wall", action="store_true", help="print wall-clock time instead")
+parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+parser.add_argument("--cuda-graphs", action="store_true", help="capture the whole step once, and replay it")
 args = parser.parse_args()
+if args.cuda_graphs and args.device != "cuda":
+    parser.error("--cuda-graphs needs --device cuda")
 if args.threads:
     torch.set_num_threads(args.threads)
 torch.manual_seed(0)
@@ -93,6 +99,10 @@ def loss_of(logits, labels):
     return -log_probs.gather(-1, labels.unsqueeze(-1)).mean()
 
 
+def on_device(*tensors):
+    return [tensor.to(args.device) for tensor in tensors]
+
+
 def modular_pairs(p, share, unordered=False):
     """Tokens a, b, = and labels a + b mod p of a random share of the pairs, then those of the rest."""
     pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
@@ -102,7 +112,7 @@ def modular_pairs(p, share, unordered=False):
     tokens, labels = torch.cat([pairs, torch.full((n, 1), p)], 1), pairs.sum(1) % p
     order = torch.randperm(n)
     train, test = order[: int(share * n)], order[int(share * n) :]
-    return tokens[train], labels[train], tokens[test], labels[test]
+    return on_device(tokens[train], labels[train], tokens[test], labels[test])
 
 
 def mainline():
@@ -130,7 +140,10 @@ def induction():
         for i, at in enumerate(begin.tolist()):
             tokens[row, at : at + 16] = stretch
             counts[row, at : at + 15] = i > 0
-    return model, lambda: loss_of(model(tokens)[:, :-1][counts], tokens[:, 1:][counts])
+    tokens, counts, labels = on_device(tokens, counts, tokens[:, 1:][counts])
+    # A mask makes every step wait for the GPU to count it, which cannot be captured; a list of places does not.
+    places = counts.nonzero(as_tuple=True) if args.cuda_graphs else counts
+    return model, lambda: loss_of(model(tokens)[:, :-1][places], labels)
 
 
 def digit_addition():
@@ -139,15 +152,15 @@ def digit_addition():
     a, b = torch.randint(10**5, (64,)), torch.randint(10**5, (64,))
     digits = lambda x, n: torch.stack([x // 10**i % 10 for i in reversed(range(n))], 1)  # noqa: E731
     column = lambda token: torch.full((64, 1), token)  # noqa: E731
-    tokens = torch.cat([digits(a, 5), column(10), digits(b, 5), column(11), digits(a + b, 6)], 1)
+    (tokens,) = on_device(torch.cat([digits(a, 5), column(10), digits(b, 5), column(11), digits(a + b, 6)], 1))
     return model, lambda: loss_of(model(tokens)[:, 11:17], tokens[:, 12:])
 
 
 def sparse_parity():
     model = OneHiddenLayer(31, 64, 2)
     bits = torch.randint(2, (1000, 30))
-    x = torch.cat([bits.float(), torch.ones(1000, 1)], 1)
-    return model, lambda: loss_of(model(x), bits[:, :3].sum(1) % 2)
+    x, labels = on_device(torch.cat([bits.float(), torch.ones(1000, 1)], 1), bits[:, :3].sum(1) % 2)
+    return model, lambda: loss_of(model(x), labels)
 
 
 def mlp_mod67():
@@ -160,7 +173,9 @@ works = {f.__name__: f for f in (mainline, induction, digit_addition, sparse_par
 if args.work not in works:
     parser.error(f"there is no work {args.work}; choose one of {', '.join(works)}")
 model, loss_function = works[args.work]()
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1.0, betas=(0.9, 0.98))
+model.to(args.device)
+settings = {"capturable": True} if args.cuda_graphs else {}  # its count of steps must be on the GPU
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1.0, betas=(0.9, 0.98), **settings)
 clock = time.perf_counter if args.wall else time.process_time
 
 
@@ -171,12 +186,43 @@ def step():
     optimizer.step()
 
 
-for _ in range(3):
-    step()
-times = []
-for _ in range(args.steps):
-    start = clock()
-    step()
-    times.append(1e3 * (clock() - start))
-times.sort()
+def captured():
+    """The same step as one CUDA graph: a function that replays it."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    optimizer.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss_function().backward()
+        optimizer.step()
+    return graph.replay
+
+
+def cpu_times():
+    for _ in range(3):
+        step()
+    for _ in range(args.steps):
+        start = clock()
+        step()
+        yield 1e3 * (clock() - start)
+
+
+def gpu_times():
+    run = captured() if args.cuda_graphs else step
+    for _ in range(20):
+        run()
+    for _ in range(5):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(args.steps):
+            run()
+        torch.cuda.synchronize()
+        yield 1e3 * (time.perf_counter() - start) / args.steps
+
+
+times = sorted(cpu_times() if args.device == "cpu" else gpu_times())
 print(f"{times[len(times) // 2]:.3f}")

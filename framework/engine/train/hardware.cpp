@@ -12,9 +12,9 @@
 namespace orrery::engine {
 
 torch::Device choose_device(const std::string& name) {
-  if (name == "cpu") return torch::kCPU;
-  if (at::hasCUDA()) return torch::kCUDA;
-  if (name == "auto") return torch::kCPU;
+  if (name == "auto") return at::hasCUDA() ? torch::kCUDA : torch::kCPU;
+  const torch::Device device(name);
+  if (!device.is_cuda() || at::hasCUDA()) return device;
   throw UsageError(
       "train.device is \"cuda\", but this LibTorch (" + torch_version() + ") finds no CUDA device",
       "use \"cpu\" or \"auto\", or build against a LibTorch with CUDA (CMAKE_PREFIX_PATH)");

@@ -10,7 +10,8 @@
 
 namespace orrery::engine {
 
-/// The device named by [train] device. Throws orrery::UsageError if it is "cuda" and there is none.
+/// The device named by [train] device: "auto" is a GPU if there is one, else the CPU; other names are those
+/// of torch::Device. Throws orrery::UsageError if it is "cuda" and there is none.
 torch::Device choose_device(const std::string& name);
 
 /// Has the calling thread, and the threads it begins from now on, take subnormal numbers (below 1.2e-38 in

@@ -30,8 +30,8 @@ bool products_flush() {
   return small.mm(small).count_nonzero().item<int64_t>() == 0;
 }
 
-// In a process of its own, where the BLAS begins no threads when it is loaded, as the program `orrery` has it: threads
-// that exist already keep what they were begun with.
+// In a process of its own, where the BLAS begins no threads when it is loaded, as the program `orrery` has
+// it: threads that exist already keep what they were begun with.
 TEST(Subnormals, AreFlushedInEveryThreadThatComputes) {
   setenv("OPENBLAS_NUM_THREADS", "1", 1);
   GTEST_FLAG_SET(death_test_style, "threadsafe");

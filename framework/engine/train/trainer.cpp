@@ -8,6 +8,7 @@
 
 #include "engine/train/hardware.h"
 #include "sdk/kernels/cross_entropy.h"
+#include "sdk/kernels/positions.h"
 
 namespace orrery::engine {
 namespace {
@@ -106,7 +107,7 @@ std::unique_ptr<ReadOutPass> Trainer::training_pass(const Batch& batch) {
 // Dropout draws separately for each example, so it cannot use a fast pass, which shares work between
 // examples.
 torch::Tensor Trainer::dropped_out_logits(const Batch& batch) {
-  const torch::Tensor positions = torch::tensor(spec_.read_out, torch::kInt64).to(batch.tokens.device());
+  const torch::Tensor positions = kernels::positions_on(batch.tokens.device(), spec_.read_out);
   return run_with_hooks(model_, batch.tokens, dropout_->hooks()).index_select(1, positions);
 }
 

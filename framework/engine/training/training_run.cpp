@@ -234,8 +234,9 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
 
   Session session(experiment, run, trainer, start == Start::resume, reporter);
   reporter.note(opening_text(experiment, run, trainer.steps_done()));
-  SessionRecord record(run, experiment.describe(), trainer.steps_done(), settings.train.device,
-                       settings.train.threads);
+  // The device itself, not the config's word for it, which may be "auto".
+  const std::string device = c10::DeviceTypeName(experiment.model().device().type(), /*lower_case=*/true);
+  SessionRecord record(run, experiment.describe(), trainer.steps_done(), device, settings.train.threads);
   const auto begin = std::chrono::steady_clock::now();
   const Ending ending = session.run();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "sdk/kernels/positions.h"
 #include "sdk/kernels/simd/dispatch.h"
 
 namespace orrery::kernels {
@@ -131,7 +132,7 @@ torch::Tensor plain_causal_attention(const torch::Tensor& q, const torch::Tensor
                                      const std::vector<int64_t>& positions) {
   const double scale = 1 / std::sqrt(static_cast<double>(q.size(3)));
   torch::Tensor scores = torch::matmul(q.transpose(1, 2) * scale, k.permute({0, 2, 3, 1}));
-  const torch::Tensor asking = torch::tensor(positions, torch::kInt64).to(q.device());
+  const torch::Tensor asking = positions_on(q.device(), positions);
   const torch::Tensor future = torch::arange(k.size(1), asking.options()).unsqueeze(0) > asking.unsqueeze(1);
   scores = scores.masked_fill(future, -std::numeric_limits<double>::infinity());
   return torch::matmul(torch::softmax(scores, -1), v.transpose(1, 2)).transpose(1, 2);

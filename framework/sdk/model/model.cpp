@@ -4,6 +4,8 @@
 #include <orrery/hooks.h>
 #include <orrery/model.h>
 
+#include "sdk/kernels/positions.h"
+
 namespace orrery {
 
 ReadOutPass::~ReadOutPass() = default;
@@ -24,7 +26,7 @@ class PlainPass final : public ReadOutPass {
   PlainPass(Model& model, ReadOutRequest request)
       : model_(model),
         request_(std::move(request)),
-        positions_(torch::tensor(request_.positions, torch::kInt64).to(request_.tokens.device())) {
+        positions_(kernels::positions_on(request_.tokens.device(), request_.positions)) {
     for (const std::string& name : request_.hook_points)
       hooks_.emplace_back(name,
                           [this, point = find_hook_points(model, name).front()](const auto& activation) {

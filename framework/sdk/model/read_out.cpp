@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "sdk/kernels/attention.h"
+#include "sdk/kernels/positions.h"
 #include "sdk/model/attention_only_read_out.h"
 #include "sdk/model/distinct_inputs.h"
 #include "sdk/model/folded_read_out.h"
@@ -88,11 +89,11 @@ class ReadOut {
   std::optional<ScorePairs> pairs_;  // only for one layer: the last is then the first
 };
 
-// [queries, 1, n_ctx] bool: keys that lie after the query; undefined if there are none.
-torch::Tensor future_of(const torch::Tensor& queries, int64_t n_ctx) {
-  const torch::Tensor mask =
-      (torch::arange(n_ctx, queries.options()).unsqueeze(0) > queries.unsqueeze(1)).unsqueeze(1);
-  return mask.any().item<bool>() ? mask : torch::Tensor();
+// [n_queries, 1, n_ctx] bool: keys that lie after the query; undefined if there are none. queries:
+// `positions`, as a tensor.
+torch::Tensor future_of(const std::vector<int64_t>& positions, const torch::Tensor& queries, int64_t n_ctx) {
+  if (positions.empty() || positions.front() == n_ctx - 1) return {};
+  return (torch::arange(n_ctx, queries.options()).unsqueeze(0) > queries.unsqueeze(1)).unsqueeze(1);
 }
 
 ReadOut::ReadOut(const TransformerWeights& weights, const torch::Tensor& tokens,
@@ -100,8 +101,8 @@ ReadOut::ReadOut(const TransformerWeights& weights, const torch::Tensor& tokens,
     : weights_(weights), tokens_(tokens), read_(positions), all_(tokens.size(1)) {
   const int64_t n_ctx = tokens.size(1);
   std::iota(all_.begin(), all_.end(), 0);
-  positions_ = torch::tensor(positions, torch::kInt64).to(tokens.device());
-  future_ = future_of(positions_, n_ctx);
+  positions_ = kernels::positions_on(tokens.device(), positions);
+  future_ = future_of(positions, positions_, n_ctx);
   DistinctInputs distinct = find_distinct(tokens);
   if (2 * distinct.count() > tokens.numel()) return;  // too few repeats for a table to pay
   if (weights.config.n_layers == 1) {
