@@ -72,10 +72,13 @@ step() {
 gpu=$("$python" -c 'import torch; print(*torch.cuda.get_device_capability(), sep=".")' 2>/dev/null || true)
 
 configure() {
-  # Shared libraries of a pip torch find those of CUDA by paths that the linker does not follow.
+  # Shared libraries of a pip torch find those of CUDA by paths that the linker does not follow. What libtorch loads may
+  # bring an OpenSSL, whose calls must not end in the one that is linked here.
+  local link="-Wl,--allow-shlib-undefined -Wl,--exclude-libs,libcrypto.a"
   cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DORRERY_BUILD_TESTS=ON \
     "-DCMAKE_PREFIX_PATH=$dependencies;$torch" "-DOPENSSL_ROOT_DIR=$dependencies" -DOPENSSL_USE_STATIC_LIBS=ON \
-    -DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined ${gpu:+"-DTORCH_CUDA_ARCH_LIST=$gpu"}
+    "-DCMAKE_EXE_LINKER_FLAGS=$link" "-DCMAKE_SHARED_LINKER_FLAGS=$link" "-DCMAKE_MODULE_LINKER_FLAGS=$link" \
+    ${gpu:+"-DTORCH_CUDA_ARCH_LIST=$gpu"}
 }
 compile() { cmake --build "$build" --target orrery_program device_tests device_times; }
 # The program itself: a run that is stopped by its number of steps, continued, and probed anew on the CPU.
