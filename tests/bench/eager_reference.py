@@ -4,6 +4,7 @@ is measured against.  Every position is computed for every example, and the loss
 Prints the median milliseconds of CPU time per step; with --device cuda, those of wall-clock time over five rounds of
 --steps steps.
     python3 eager_reference.py [mainline|induction|digit_addition|sparse_parity|mlp_mod67] [--steps 20] [--threads N]
+    python3 eager_reference.py mlp_mod67 --after 2500 [--flush-subnormals]       # steps that follow memorisation
     python3 eager_reference.py induction --device cuda [--cuda-graphs]
 """
 import argparse
@@ -14,6 +15,8 @@ import torch
 parser = argparse.ArgumentParser()
 parser.add_argument("work", nargs="?", default="mainline")
 parser.add_argument("--steps", type=int, default=20)
+parser.add_argument("--after", type=int, default=3, help="steps before the first that is timed")
+parser.add_argument("--flush-subnormals", action="store_true", help="torch.set_flush_denormal(True)")
 parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch chooses")
 parser.add_argument("--test-loss", action="store_true", help="mainline: also compute the test loss at every step")
 parser.add_argument("--wall", action="store_true", help="print wall-clock time instead")
@@ -24,6 +27,7 @@ if args.cuda_graphs and args.device != "cuda":
     parser.error("--cuda-graphs needs --device cuda")
 if args.threads:
     torch.set_num_threads(args.threads)
+torch.set_flush_denormal(args.flush_subnormals)
 torch.manual_seed(0)
 
 
@@ -203,7 +207,7 @@ def captured():
 
 
 def cpu_times():
-    for _ in range(3):
+    for _ in range(args.after):
         step()
     for _ in range(args.steps):
         start = clock()

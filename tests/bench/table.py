@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 root = Path(__file__).resolve().parents[2]
-bench = Path(os.environ.get("ORRERY_BUILD", root / "build/release")) / "tests/bench/orrery_bench"
+build = Path(os.environ.get("ORRERY_BUILD", root / "build/release"))
+bench = build / "tests/bench/orrery_bench"
 works = {
     "mainline": "p = 113 mainline",
     "test_loss": "the same, with test loss",
@@ -20,6 +21,7 @@ works = {
     "digit_addition": "5-digit addition",
     "sparse_parity": "sparse parity, 1,000 x 30 -> 64 -> 2",
     "mlp_mod67": "mod-67 MLP, 911 pairs",
+    "memorised": "the same after 2,500 steps, \"our BLAS\" with flushing",
     "probes": "three probes of a p = 113 checkpoint",
 }
 # Multiplications and additions that a step of the mainline cannot do without: W_out W_U, 512 x 113, applied to the
@@ -38,8 +40,9 @@ if not bench.exists():
 
 one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 one_thread.pop("OPENBLAS_CORETYPE", None)
-flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-ours = {**one_thread, "OPENBLAS_CORETYPE": "SkylakeX"} if " avx512dq " in flags else one_thread
+# As the program that users start sets it for itself.
+environment = subprocess.run([build / "bin/orrery", "--environment"], env=one_thread, capture_output=True, text=True).stdout
+ours = {**one_thread, **dict(line.split("=", 1) for line in environment.split())}
 
 
 def find_python():
@@ -62,6 +65,8 @@ def orrery_ms(name):
 def orrery_step(work):
     if work == "probes":
         return orrery_ms("probe_pass/all")
+    if work == "memorised":
+        return orrery_ms("step_after/mlp_mod67/steps:2500/iterations:100")
     if work != "test_loss":
         return orrery_ms(f"training_step/{work}")
     return orrery_ms("training_step/mainline") + orrery_ms("evaluate/mainline") / evaluate_every
@@ -71,7 +76,12 @@ def eager_step(python, work, environment):
     if work == "probes":
         return float(run([python, root / "tests/bench/eager_probes.py", "--threads", "1"], environment))
     command = [python, root / "tests/bench/eager_reference.py", "--threads", "1"]
-    command += ["mainline", "--test-loss", "--steps", "7"] if work == "test_loss" else [work]
+    if work == "test_loss":
+        command += ["mainline", "--test-loss", "--steps", "7"]
+    elif work == "memorised":
+        command += ["mlp_mod67", "--after", "2500"] + (["--flush-subnormals"] if environment is ours else [])
+    else:
+        command += [work]
     return float(run(command, environment))
 
 
