@@ -242,7 +242,7 @@ class NeuronWaves final : public orrery::Probe {
 
   static void contributions(const Contributions& logits, const std::vector<int64_t>& frequencies,
                             const Neurons& neurons, orrery::Recorder& recorder) {
-    recorder.panel("logit_share", "What each group of neurons explains of the logits",
+    recorder.panel("logit_share", "What the groups of neurons explain of the logits",
                    "share of the variance");
     recorder.panel("margin", "Margin of the right answer that each group adds to the logits",
                    "margin (nats)");
