@@ -94,6 +94,11 @@ class AttentionPatterns final : public orrery::Probe {
   }
 
   void measure(const Observation& seen, Recorder& recorder) override {
+    recorder.panel("attention", "Attention of each head to an operand, mean over pairs", "attention");
+    recorder.panel("frequency", "Strongest frequency in each head's attention to an operand", "frequency k");
+    recorder.panel("frequency_share",
+                   "What its strongest frequency explains of each head's attention to an operand",
+                   "share of the variance");
     const std::vector<HeadPattern> heads = orrery::heads_in(seen.cache);
     const auto operands = operands_of(seen);
     mean_patterns(seen, heads, position_names(seen, operands), recorder);
@@ -131,7 +136,7 @@ class AttentionPatterns final : public orrery::Probe {
         const Tensor to = laid_out(of, head.pattern.select(1, 0).select(1, position));
         const Tensor own = to.to(torch::kFloat64).nanmean(left ? 1 : 0);
         scalars(head.name + "/" + letter, to, own, of, recorder);
-        waves.emplace_back(head.name, own.to(torch::kFloat32));
+        waves.emplace_back("head " + head.name, own.to(torch::kFloat32));
         if ((left || params_.operands == "both") && room-- > 0) draw(head, letter, to, recorder);
       }
       recorder.figure(Figure::line("mean_to_" + letter,

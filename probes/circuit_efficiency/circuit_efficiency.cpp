@@ -56,6 +56,7 @@ class CircuitEfficiency final : public orrery::Probe {
   }
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
+    panels(recorder);
     const orrery::CyclicView view(observation);
     const int64_t n = view.order();
     const auto logits = centred(view.classes(view.logits()));
@@ -79,6 +80,17 @@ class CircuitEfficiency final : public orrery::Probe {
   }
 
  private:
+  static void panels(orrery::Recorder& recorder) {
+    for (const char* circuit : {"c_gen", "c_mem"})
+      recorder.panel(circuit, "Logit of the right answer from each circuit: generalising and memorising",
+                     "logit about the mean (nats)");
+    recorder.panel("efficiency", "Efficiency: logit of each circuit by parameter norm",
+                   "logit / norm (nats)");
+    recorder.panel("parameter_norm", "Norm of all parameters", "L2 norm");
+    recorder.panel("trig_share", "Logits that are waves of a + b: the generalising circuit's share",
+                   "share of the sum of squares");
+  }
+
   static double parameter_norm(const orrery::Model& model) {
     double squares = 0;
     for (const auto& weight : model.weights())

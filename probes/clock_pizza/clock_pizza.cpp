@@ -113,6 +113,11 @@ class ClockPizza final : public orrery::Probe {
   }
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
+    recorder.panel("gradient_symmetricity", "Gradient symmetricity: 1 for a pizza", "mean cosine");
+    recorder.panel("distance_irrelevance", "Distance irrelevance: 0 for a pizza, 1 for a clock",
+                   "share of the deviation");
+    recorder.panel("circularity", "Circularity of the principal components of the embedding",
+                   "share of the variance");
     const orrery::CyclicView view(observation);
     gradients(observation, view, recorder);
     distances(view, recorder);

@@ -112,6 +112,7 @@ class DigitWaves final : public orrery::Probe {
       throw orrery::UsageError("there is no place " + std::to_string(params_.place) + " in numbers of " +
                                std::to_string(layout.n) + " digits");
     const Tensor tokens = all_pairs(observation.split.test.tokens, layout, params_.place, params_.n_contexts);
+    panels(recorder);
     const auto seen = orrery::run_with_cache(observation.model, tokens.to(observation.model.device()),
                                              {"blocks.*.mlp.hook_post"});
     const int64_t position = layout.sum(params_.place) - 1;
@@ -122,6 +123,26 @@ class DigitWaves final : public orrery::Probe {
   }
 
  private:
+  static void panels(Recorder& recorder) {
+    recorder.panel("neurons", "Neurons with most of their variance in one frequency of the digits",
+                   "neurons (count)");
+    recorder.panel("neurons/explained_by_pair", "What the pair of digits explains of the neurons",
+                   "share of the variance");
+    recorder.panel("n_key_frequencies", "Number of key frequencies", "frequencies (count)");
+    recorder.panel("logit_variance_explained", "What the key frequencies explain of the logits",
+                   "share of the variance");
+    recorder.panel("logits", "What each frequency explains of the logits", "share of the variance");
+    for (const char* loss : {"loss", "restricted_loss", "excluded_loss"})
+      recorder.panel(loss, "Loss on all pairs of digits: plain, of the key frequencies alone, without them",
+                     "loss (nats)");
+    recorder.panel("explained", "What the key frequencies explain of the digits' weights",
+                   "share of the variance");
+    for (const std::string name : {"W_E", "W_U"})
+      recorder.panel(name, "What each frequency explains of " + name, "share of the variance");
+    for (const char* loss : {"loss_without_in_W_E", "loss_of_keys_in_W_E"})
+      recorder.panel(loss, "Loss with frequencies removed from the digits' embeddings", "loss (nats)");
+  }
+
   // x [contexts * 100, n_ctx, d] at one position: [contexts, 100, d] float64.
   static Tensor by_context(const Tensor& x, int64_t position) {
     const Tensor here = x.select(1, position).to(torch::kCPU, torch::kFloat64);

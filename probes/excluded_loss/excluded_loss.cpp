@@ -31,6 +31,9 @@ class ExcludedLoss final : public orrery::Probe {
   }
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
+    recorder.panel("loss", "Excluded loss: without the key frequencies", "loss (nats)");
+    for (const std::string inputs : {"all", "train", "test"})
+      recorder.panel(inputs, "Loss without one key frequency, pairs: " + inputs, "loss (nats)");
     const orrery::CyclicView view(observation);
     std::vector<std::pair<std::string, orrery::Losses>> drawn{{"nothing", view.losses(view.logits())}};
     const auto without_all = losses_without(keys_.frequencies, view, observation);

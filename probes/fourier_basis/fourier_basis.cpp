@@ -74,6 +74,7 @@ class FourierBasis final : public orrery::Probe {
   }
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
+    panels(recorder);
     const orrery::CyclicView view(observation);
     const auto keys = orrery::find_key_frequencies(params_, view);
     recorder.headline("n_key_frequencies", static_cast<double>(keys.frequencies.size()));
@@ -84,6 +85,18 @@ class FourierBasis final : public orrery::Probe {
   }
 
  private:
+  static void panels(orrery::Recorder& recorder) {
+    recorder.panel("n_key_frequencies", "Number of key frequencies", "frequencies (count)");
+    recorder.panel("logit_variance_explained", "What the key frequencies explain of the logits",
+                   "share of the variance");
+    recorder.panel("logit_coefficient", "Waves in the logits: coefficient of cos w_k(a + b - c)",
+                   "coefficient (logit)");
+    recorder.panel("gini", "Sparsity in the Fourier basis: Gini coefficient of the norms by frequency",
+                   "Gini coefficient");
+    recorder.panel("sum_of_squares", "Sum of squares of each weight matrix", "sum of squares");
+    recorder.panel("neurons", "Neurons with most of their variance in one frequency", "neurons (count)");
+  }
+
   static void logits(const orrery::CyclicView& view, const orrery::KeyFrequencies& keys,
                      orrery::Recorder& recorder) {
     const auto shares = view.logit_shares();

@@ -175,12 +175,26 @@ class GroupRepresentations final : public orrery::Probe {
 
   const std::string& name_of(int64_t key) const { return of_->all[key].name; }
 
+  static void panels(Recorder& recorder) {
+    recorder.panel("n_key_representations", "Number of key representations", "representations (count)");
+    recorder.panel("logit_variance_explained", "What the key representations explain of the logits",
+                   "share of the variance");
+    recorder.panel("logits", "What the characters of each representation explain of the logits",
+                   "share of the variance");
+    recorder.panel("similarity", "Logits as characters: similarity to chi(x y z^-1)", "cosine");
+    recorder.panel("restricted_loss", "Restricted loss: of the key representations alone", "loss (nats)");
+    recorder.panel("excluded_loss", "Excluded loss: without key representations", "loss (nats)");
+    recorder.panel("explained", "What the key representations explain of weights and neurons",
+                   "share of the variance");
+  }
+
   void facts(Recorder& recorder) const {
     const auto names = names_of(*of_);
     std::vector<std::string> key_names;
     for (const int64_t key : keys_) key_names.push_back(name_of(key));
     std::vector<int64_t> degrees;
     for (const auto& rho : of_->all) degrees.push_back(rho.degree());
+    panels(recorder);
     recorder.scalar("n_key_representations", static_cast<double>(keys_.size()));
     recorder.finding(
         orrery::key_representations_finding(of_->name, of_->group.order(), key_names, key_shares_));
@@ -253,6 +267,7 @@ class GroupRepresentations final : public orrery::Probe {
     orrery::Series traces{{"logits", fit.similarity.square()}};
     for (const auto& [name, values] : matrices) {
       const auto shares = orrery::representation_shares(values, of_->all);
+      recorder.panel(name, "What each representation explains of " + name, "share of the variance");
       recorder.scalar("explained/" + name, sum_over(keys_, shares));
       for (const int64_t key : keys_) recorder.scalar(name + "/" + name_of(key), shares[key].item<double>());
       recorder.tensor("shares/" + name, shares);
@@ -271,6 +286,7 @@ class GroupRepresentations final : public orrery::Probe {
     const auto energies = orrery::pair_energies(post, of_->group, of_->all);
     const double everything =
         std::max(energies.total.sum().item<double>(), std::numeric_limits<double>::min());
+    recorder.panel(hook, "What each representation explains of " + hook, "share of the variance");
     orrery::Series traces;
     for (const auto& [name, energy] : {std::pair<std::string, Tensor>{"rho(x)", energies.left},
                                        {"rho(y)", energies.right},

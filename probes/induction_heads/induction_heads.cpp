@@ -175,6 +175,9 @@ class InductionHeads final : public orrery::Probe {
   }
 
   static void record_losses(const RepeatScores& plain, Recorder& recorder) {
+    recorder.panel("loss", "Loss on random tokens: the first time and repeated", "loss (nats)");
+    recorder.panel("in_context_learning_score", "In-context learning: loss on repeats less that before",
+                   "difference of losses (nats)");
     recorder.headline("loss/repeats", plain.loss_repeats);
     recorder.scalar("loss/first", plain.loss_first);
     recorder.headline("in_context_learning_score", plain.loss_repeats - plain.loss_first);
@@ -197,6 +200,8 @@ class InductionHeads final : public orrery::Probe {
         {"copying", "Copying score: eigenvalues of W_E W_V W_O W_U, sum of Re over sum of moduli"}};
     recorder.headline("prefix_matching/max", scores.prefix_matching.max().item<double>());
     for (const auto& [name, values] : named) {
+      recorder.panel(name, titles.at(name) + ", by head",
+                     name == "copying" ? "score (-1 to 1)" : "attention");
       for (const Head& head : all_heads(values))
         recorder.scalar(name + "/" + to_string(head), at(values, head));
       recorder.tensor(name, values);
@@ -222,6 +227,7 @@ class InductionHeads final : public orrery::Probe {
       }
     const Baseline baseline =
         random_composition(weights[0].V.size(1), weights[0].V.size(2), static_cast<uint64_t>(params_.seed));
+    recorder.panel("composition_baseline", "Composition scores of random weights", "composition score");
     recorder.scalar("composition_baseline/mean", baseline.mean);
     recorder.scalar("composition_baseline/deviation", baseline.deviation);
     for (const auto& [letter, scores] : all) record_kind(letter, scores, baseline.mean, recorder);
@@ -232,6 +238,9 @@ class InductionHeads final : public orrery::Probe {
                           Recorder& recorder) {
     const int64_t n_layers = scores.size(0), n_heads = scores.size(1);
     recorder.tensor(letter + "_composition", scores);
+    const std::string capital(1, static_cast<char>(letter[0] - 'a' + 'A'));
+    recorder.panel(letter + "_composition", "Strongest " + capital + "-composition of each head",
+                   "composition score");
     const Tensor strongest = scores.amax({0, 1});
     for (const Head& head : all_heads(strongest))
       if (head.layer > 0) recorder.scalar(letter + "_composition/" + to_string(head), at(strongest, head));
@@ -241,9 +250,7 @@ class InductionHeads final : public orrery::Probe {
     const Tensor from = torch::arange(side, torch::kInt64), to = from + n_heads;
     const Tensor later = to.floor_divide(n_heads) > from.floor_divide(n_heads).unsqueeze(1);
     const Tensor above = torch::where(later, pairs - baseline, torch::zeros_like(pairs));
-    draw({letter + "_composition",
-          std::string(1, static_cast<char>(letter[0] - 'a' + 'A')) +
-              "-composition of heads, above that of random weights",
+    draw({letter + "_composition", capital + "-composition of heads, above that of random weights",
           "later head", "earlier head", "composition", head_names(1, n_layers - 1, n_heads),
           head_names(0, n_layers - 1, n_heads)},
          above, recorder);
@@ -299,6 +306,10 @@ class InductionHeads final : public orrery::Probe {
 
   void ablate_each(orrery::Model& model, const Repeats& repeats, const RepeatScores& plain,
                    const std::vector<Role>& roles, Recorder& recorder) const {
+    recorder.panel("loss_increase_without", "Loss on repeats with heads ablated, less the plain loss",
+                   "difference of losses (nats)");
+    recorder.panel("prefix_matching_without_previous_token",
+                   "Prefix matching without the previous-token heads", "attention");
     for (const Head& head : all_heads(plain.prefix_matching)) {
       const bool found = std::any_of(roles.begin(), roles.end(), [&](const Role& role) {
         return role.head.layer == head.layer && role.head.head == head.head;

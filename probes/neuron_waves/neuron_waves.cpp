@@ -218,6 +218,13 @@ class NeuronWaves final : public orrery::Probe {
 
   static void groups(const std::vector<int64_t>& frequencies, int64_t order, const Neurons& neurons,
                      orrery::Recorder& recorder) {
+    recorder.panel("n_groups", "Number of groups of neurons with one frequency", "groups (count)");
+    recorder.panel("angle_doubling", "Angle doubling: output phase against twice the input phase",
+                   "mean cosine");
+    recorder.panel("neurons", "Neurons in each group", "neurons (count)");
+    for (const char* angle : {"angle_offset", "angle_deviation"})
+      recorder.panel(angle, "Output phase less twice the input phase: mean and deviation by group",
+                     "angle (radians)");
     std::vector<double> shares;
     recorder.headline("n_groups", double(frequencies.size()));
     recorder.headline("angle_doubling", offset_of(neurons, members(neurons.alive)).cosine);
@@ -235,6 +242,12 @@ class NeuronWaves final : public orrery::Probe {
 
   static void contributions(const Contributions& logits, const std::vector<int64_t>& frequencies,
                             const Neurons& neurons, orrery::Recorder& recorder) {
+    recorder.panel("logit_share", "What the groups of neurons explain of the logits",
+                   "share of the variance");
+    recorder.panel("margin", "Margin of the right answer that each group adds to the logits",
+                   "margin (nats)");
+    recorder.panel("margin_share", "Share of each group in the margin of the right answer",
+                   "share of the margin");
     const double margin = logits.margin(logits.all()), nan = std::numeric_limits<double>::quiet_NaN();
     const auto record = [&](const std::string& name, const Tensor& part) {
       recorder.scalar(name + "/logit_share", logits.share(part));

@@ -226,6 +226,7 @@ class SkipTrigrams final : public orrery::Probe {
     const Circuits circuits = circuits_at(q, observation);
     const Vocabulary vocabulary = vocabulary_of(params_, observation, q);
     predictions(circuits, observation, q, recorder);
+    panels(recorder);
     recorder.scalar("label_in_context", vocabulary.label_in_context);
 
     // [n_heads, d_vocab] and [n_heads, q + 1]: attention scores of the destination
@@ -243,6 +244,22 @@ class SkipTrigrams final : public orrery::Probe {
   }
 
  private:
+  static void panels(orrery::Recorder& recorder) {
+    const std::string share = "share of the classes";
+    recorder.panel("label_in_context", "Sequences that hold their label", "share of the sequences");
+    recorder.panel("position_range", "QK circuit: range of the scores by position", "attention score");
+    recorder.panel("logit_error", "Logits that the QK and OV circuits miss", "largest error (logit)");
+    recorder.panel("loss", "Loss of the circuits, and of the skip trigrams alone", "loss (nats)");
+    recorder.panel("accuracy", "Accuracy of the circuits, and of the skip trigrams alone",
+                   "share of the sequences");
+    recorder.panel("margin", "QK circuit: score of the classes above other tokens", "attention score");
+    recorder.panel("classes_won", "QK circuit: classes with a higher score than any other token", share);
+    recorder.panel("qk", "QK circuit: score of each class about the mean of the others", "attention score");
+    recorder.panel("copied", "OV circuit: classes that raise their own logit most", share);
+    recorder.panel("copying_score", "Copying score: eigenvalues of the OV circuit", "score (-1 to 1)");
+    recorder.panel("ov", "OV circuit: what each class adds to its own logit", "logit (nats)");
+  }
+
   static std::string name(int64_t head, const std::string& what) {
     return "head_" + std::to_string(head) + "/" + what;
   }

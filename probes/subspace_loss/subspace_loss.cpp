@@ -181,6 +181,11 @@ class SubspaceLoss final : public orrery::Probe {
       else
         recorder.scalar("loss/" + set, loss);
     }
+    const std::string what = params_.part == "keep" ? "with nothing but " : "without ";
+    recorder.panel("loss", "Loss " + what + subspace_name(), "loss (nats)");
+    for (const std::string set : {"all", "train", "test"})
+      recorder.panel(set, "Loss without one key frequency, pairs: " + set, "loss (nats)");
+    recorder.panel("dimensions", "Dimension of the subspace", "dimensions (count)");
     const auto dimension = [](const auto& space) { return space.dimension(); };
     recorder.scalar("dimensions", static_cast<double>(std::visit(dimension, subspace)));
     record_ablation(name(), plain, at(losses, params_.inputs), recorder);
@@ -207,11 +212,12 @@ class SubspaceLoss final : public orrery::Probe {
                                               "cross-entropy, pairs: " + params_.inputs + " (nats)", drawn));
   }
 
-  std::string name() const {
-    std::string subspace = params_.subspace == "all_frequencies" ? "all frequencies" : "the key frequencies";
-    if (params_.has_file()) subspace = params_.file.substr(params_.file.find_last_of('/') + 1);
-    return params_.part == "keep" ? "all but " + subspace : subspace;
+  std::string subspace_name() const {
+    if (params_.has_file()) return params_.file.substr(params_.file.find_last_of('/') + 1);
+    return params_.subspace == "all_frequencies" ? "all frequencies" : "the key frequencies";
   }
+
+  std::string name() const { return (params_.part == "keep" ? "all but " : "") + subspace_name(); }
 
   void record_ablation(const std::string& component, double before, double after,
                        orrery::Recorder& recorder) const {

@@ -31,6 +31,7 @@ class TrigLoss final : public orrery::Probe {
   }
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
+    recorder.panel("loss", "Trig loss: of the key frequencies alone", "loss (nats)");
     const orrery::CyclicView view(observation);
     const orrery::SubspaceCut only_keys{
         .subspace = orrery::functions_of_sum(orrery::wave_functions(view.order(), keys_.frequencies)),

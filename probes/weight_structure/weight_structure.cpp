@@ -55,6 +55,11 @@ Tensor numbered_from(int64_t first, int64_t count) {
 Tensor small(const Tensor& x) { return x.to(torch::kFloat32); }
 
 void sizes(const Observation& observation, Recorder& recorder) {
+  recorder.panel("gini", "Sparsity of each weight matrix: Gini coefficient", "Gini coefficient");
+  recorder.panel("hoyer", "Sparsity of each weight matrix: Hoyer's measure", "Hoyer sparsity");
+  recorder.panel("sum_of_squares", "Sum of squares of each weight matrix", "sum of squares");
+  recorder.panel("norm/L1", "L1 norm of all weights", "L1 norm");
+  recorder.panel("norm/L2", "L2 norm of all weights", "L2 norm");
   std::vector<Tensor> all, squares_of;
   const auto sparsity = [&](const std::string& name, const Tensor& x) {
     recorder.scalar("gini/" + name, orrery::gini(x.abs()));
@@ -123,6 +128,7 @@ void neurons(const std::vector<NeuronLayer>& layers, double live_share, Recorder
                 "input norm x output norm",
                 {}};
   figure.y_log = true;
+  recorder.panel("live_neurons", "Live neurons in each layer", "neurons (count)");
   for (const NeuronLayer& layer : layers) {
     const Tensor least = layer.product.max() * live_share, live = layer.product > least;
     recorder.scalar("live_neurons/" + layer.name, live.sum().item<double>());
@@ -181,6 +187,10 @@ void inputs(const Observation& observation, const std::vector<NeuronLayer>& laye
   const Tensor on_distractors = of_bits.index_select(0, distractors);
   recorder.tensor("input_norms", small(norms));
   const double mean_relevant = on_relevant.mean().item<double>();
+  recorder.panel("inputs", "What the hidden layer reads: mean norm of an input's weights", "L2 norm");
+  recorder.panel("inputs/relevant_share", "Weights of the relevant inputs", "share of the sum of squares");
+  recorder.panel("inputs/ratio", "Mean norm of the relevant inputs' weights against the distractors'",
+                 "ratio");
   recorder.scalar("inputs/relevant", mean_relevant);
   recorder.scalar("inputs/relevant_share",
                   share_of(on_relevant.square().sum().item<double>(), of_bits.square().sum().item<double>()));
@@ -241,6 +251,11 @@ void principal_components(const Embedding& embedding, int64_t n_components, orre
     const auto name = [&](const char* what) {
       return "pca/" + embedding.name + "/" + what + "_" + std::to_string(i + 1);
     };
+    const std::string of = "Principal components of " + embedding.name;
+    recorder.panel(name("share"), of + ": what each explains", "share of the variance");
+    recorder.panel(name("frequency"), of + ": strongest frequency of each", "frequency k");
+    recorder.panel(name("frequency_share"), of + ": what its strongest frequency explains of each",
+                   "share of the sum of squares");
     recorder.scalar(name("share"), shares[i].item<double>());
     recorder.scalar(name("frequency"), static_cast<double>(energy.argmax().item<int64_t>() + 1));
     recorder.scalar(name("frequency_share"),
@@ -307,6 +322,10 @@ void circle(const Embedding& embedding, bool first, Recorder& recorder) {
 
 void cyclic_embeddings(const Observation& observation, int64_t n_components, Recorder& recorder) {
   if (observation.structure.cyclic->order < 3) return;  // no frequency has cosine and sine
+  recorder.panel("circularity", "What the largest frequency explains of each embedding",
+                 "share of the variance");
+  recorder.panel("circle_frequency", "Largest frequency of each embedding", "frequency k");
+  recorder.panel("roundness", "Roundness of the largest circle: short by long axis", "ratio");
   orrery::Series shares;
   const std::vector<Embedding> embeddings = embeddings_of(observation);
   for (const Embedding& embedding : embeddings) {

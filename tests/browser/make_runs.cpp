@@ -1,9 +1,11 @@
-// make_runs FOLDER: writes two runs for the tests in a browser. "small" has values that the tests know:
+// make_runs FOLDER: writes three runs for the tests in a browser. "small" has values that the tests know:
 //   train/loss 10^(-step / 100), test/loss 10 up to step 200 and then falling;
 //   the heatmap "grid" row - column + step / 100, 6 rows of 8 columns, its null -1 everywhere;
 //   the line "decay" 10^-x * (1 + step), on a logarithmic axis; "circle" points on a circle of radius 1 +
-//   step / 400.
-// "large" is as large as a run of modular addition with p = 113 that was probed at each of 401 checkpoints.
+//   step / 400; figures of every other kind; margins of the frequencies 10, 3 and 2, of which 3 is a key
+//   frequency; trig loss and excluded loss.
+// "many" has twelve probes. "large" is as large as a run of modular addition with p = 113 that was probed at
+// each of 401 checkpoints.
 #include <fmt/format.h>
 #include <orrery/findings.h>
 
@@ -46,12 +48,46 @@ Figure figure(const std::string& name, Figure::Kind kind, std::vector<Trace> tra
   return made;
 }
 
+// Every kind of figure beside those with known values, and the order that frequencies should not keep.
+void other_kinds(Recorder& recorder) {
+  const torch::Tensor three = torch::arange(3, torch::kFloat);
+  Figure named =
+      Figure::heatmap("named", "The named", {"to", {"a", "b", "="}}, {"from", {"head 0", "head 1"}},
+                      "attention (share)", torch::arange(6, torch::kFloat).reshape({2, 3}));
+  recorder.figure(named);
+  Figure points = figure("points", Figure::Kind::scatter, {{"", three, three * 2, {}}});
+  points.traces[0].labels = {"neuron 4", "neuron 17", "neuron 8"};
+  points.traces[0].y_error = torch::tensor({{0.5F, 0.5F, 0.5F}, {1.F, 1.F, 3.F}});
+  recorder.figure(points);
+  recorder.figure(Figure::histogram("counts", "The counts", "norm", "neurons (count)",
+                                    {{"", torch::tensor({1, 1, 2, 5}, torch::kInt64)}}));
+  Figure multiples = figure("multiples", Figure::Kind::line, {});
+  for (int head = 0; head < 4; ++head) {
+    multiples.traces.push_back({"loss", three, three + head, {}});
+    multiples.traces.back().facet = fmt::format("head {}", head);
+  }
+  recorder.figure(multiples);
+  Figure waves = figure("waves", Figure::Kind::line, {});
+  for (const int k : {10, 3, 2}) waves.traces.push_back({fmt::format("k={}", k), three, three * k, {}});
+  recorder.figure(waves);
+  Figure by_k =
+      figure("by_k", Figure::Kind::bar, {{"", torch::arange(1, 41, torch::kInt64), torch::ones({40}), {}}});
+  by_k.x_label = "frequency k";
+  recorder.figure(by_k);
+}
+
 Record small_record(int64_t step) {
   const double at = static_cast<double>(step);
   Recorder recorder;
   recorder.headline("score", at / 400);
   recorder.scalar("loss/train", std::pow(10.0, -at / 200));
   recorder.scalar("loss/test", 5);
+  recorder.panel("score", "Score of the network", "score (points)");
+  recorder.panel("loss", "Loss of the probe", "loss (nats)");
+  recorder.panel("margin", "Margin of each frequency", "margin (nats)");
+  for (const int k : {10, 3, 2}) recorder.scalar(fmt::format("k={}/margin", k), k + at);
+  recorder.scalar("not_described", at);
+  other_kinds(recorder);
   const torch::Tensor rows = torch::arange(6, torch::kFloat), columns = torch::arange(8, torch::kFloat);
   recorder.figure(figure("grid", Figure::Kind::heatmap,
                          {{"", {}, {}, rows.unsqueeze(1) - columns.unsqueeze(0) + at / 100}}));
@@ -78,8 +114,15 @@ void save_run_level(RunDirectory& run, RunLevelResult aside, const Record& recor
 
 void make_small(const std::filesystem::path& folder) {
   RunDirectory run = make_run(folder, "small");
-  for (int64_t step = 0; step <= 400; step += 50)
+  for (int64_t step = 0; step <= 400; step += 50) {
     run.save_probe_result("probe", step, RunDirectory::checkpoint_name(step), small_record(step));
+    for (const auto& [label, set] : {std::pair{"trig_loss", "loss/test"}, {"excluded_loss", "loss/train"}}) {
+      Recorder loss;
+      loss.headline(set, 1 + static_cast<double>(step));
+      loss.panel("loss", fmt::format("Loss of {}", label), "loss (nats)");
+      run.save_probe_result(label, step, RunDirectory::checkpoint_name(step), loss.record());
+    }
+  }
   Recorder null;
   null.headline("score", 0.01);
   null.figure(figure("grid", Figure::Kind::heatmap, {{"", {}, {}, -torch::ones({6, 8})}}));
@@ -87,6 +130,17 @@ void make_small(const std::filesystem::path& folder) {
   Recorder conclusion;
   conclusion.finding(phase_change_finding("test/loss", "circuit formation", 200, 190, 210, 0.95, 0.5));
   save_run_level(run, RunLevelResult::conclusion, conclusion.record());
+}
+
+void make_many(const std::filesystem::path& folder) {
+  RunDirectory run = make_run(folder, "many");
+  for (int i = 0; i < 12; ++i) {
+    Recorder recorder;
+    recorder.headline("score", i);
+    recorder.figure(figure("bars", Figure::Kind::bar, {{"", torch::arange(3), torch::ones({3}), {}}}));
+    run.save_probe_result(fmt::format("probe_{}", i), 400, RunDirectory::checkpoint_name(400),
+                          recorder.record());
+  }
 }
 
 void make_large(const std::filesystem::path& folder) {
@@ -113,5 +167,6 @@ void make_large(const std::filesystem::path& folder) {
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   make_small(argv[1]);
+  make_many(argv[1]);
   make_large(argv[1]);
 }

@@ -1,94 +1,9 @@
 // The page of a run, as a reader has it: in Chromium, from a file. make_runs.cpp says what is in the runs.
 import assert from "node:assert/strict";
 import {execFileSync} from "node:child_process";
-import {existsSync, readFileSync, readdirSync, statSync} from "node:fs";
-import {after, before, test} from "node:test";
-import {chromium} from "playwright-core";
-
-const executablePath = [
-  process.env.ORRERY_BROWSER,
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-].find((path) => path && existsSync(path));
-const quiet = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-let browser;
-before(async () => {
-  assert.ok(executablePath, "the tests need Chromium (on Debian: apt-get install chromium)");
-  browser = await chromium.launch({executablePath, args: quiet});
-});
-after(() => browser?.close());
-
-// Opens a run's page, and makes sure at the end that it complained of nothing and asked for nothing.
-async function withPage(run, options, look) {
-  const context = await browser.newContext({
-    viewport: {width: 1200, height: 1000},
-    colorScheme: "light",
-    ...options,
-  });
-  const page = await context.newPage(),
-    wrong = [];
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) wrong.push(message.text());
-  });
-  page.on("pageerror", (error) => wrong.push(String(error)));
-  const file = `file://${process.cwd()}/${run}/report.html`;
-  page.on("request", (request) => {
-    if (!request.url().startsWith(file) && !/^(data|blob):/.test(request.url()))
-      wrong.push(`asked for ${request.url()}`);
-  });
-  await page.goto(file);
-  await page.waitForSelector(".plot[data-drawn]");
-  await look(page);
-  await context.close();
-  assert.deepEqual(wrong, []);
-}
-
-const card = (name) => `#figure-probe_${name}`;
-
-// Brings a figure into view, and waits until it is drawn.
-async function show(page, name) {
-  await page.locator(card(name)).scrollIntoViewIfNeeded();
-  await page.waitForSelector(`${card(name)} .plot[data-drawn]`);
-}
-
-// Waits until the figure shows this step, then returns what Plotly draws: its data and its axes.
-async function drawnAt(page, name, title) {
-  await page.waitForFunction(
-    ([selector, text]) => {
-      const plot = document.querySelector(`${selector} .plot`);
-      return (
-        document.querySelector(`${selector} figcaption`).textContent === text &&
-        plot.dataset.drawn &&
-        !figures.get(plot).stale &&
-        !figures.get(plot).drawing
-      );
-    },
-    [card(name), title],
-  );
-  return page.evaluate((selector) => {
-    const {data, _fullLayout: layout} = document.querySelector(`${selector} .plot`);
-    const axis = ({type, range}) => ({type, range});
-    return {
-      z: data[0].z?.map((row) => [...row]),
-      y: data[0].y && [...data[0].y],
-      zmin: data[0].zmin,
-      zmax: data[0].zmax,
-      xaxis: axis(layout.xaxis),
-      yaxis: axis(layout.yaxis),
-      unit: [layout.xaxis, layout.yaxis].map((one) => one._length / Math.abs(one.range[1] - one.range[0])),
-      ticks: [...document.querySelectorAll(`${selector} .xtick text`)].map((tick) => tick.textContent),
-    };
-  }, card(name));
-}
+import {readFileSync, readdirSync, statSync} from "node:fs";
+import {test} from "node:test";
+import {card, drawnAt, hoverText, placeOf, show, withPage} from "./page.mjs";
 
 const panel = (page, index) => page.locator(".panel").nth(index);
 const yAxis = (page, index) =>
@@ -112,11 +27,11 @@ test("loss is on a logarithmic axis, which can be switched; so can the steps", (
   withPage("small", {}, async (page) => {
     assert.deepEqual(await yAxis(page, 0), {type: "log", x: "linear"});
     assert.equal((await yAxis(page, 1)).type, "linear"); // accuracy
-    await panel(page, 0).locator(".scale").click();
+    await panel(page, 0).getByRole("button", {name: "linear axis"}).click();
     await page.waitForFunction(
       () => document.querySelector(".panel .plot")._fullLayout.yaxis.type === "linear",
     );
-    await page.click("#time-axis");
+    await page.click("#time-axis .scale >> nth=0");
     await page.waitForFunction(() => document.querySelector(".panel .plot")._fullLayout.xaxis.type === "log");
   }));
 
@@ -175,29 +90,14 @@ test("axes are as the probe asked: logarithmic, named ticks, equal units", () =>
 test("hovering says the right value of a known cell and of a known point of a curve", () =>
   withPage("small", {}, async (page) => {
     await show(page, "grid");
-    const at = (selector, x, y) =>
-      page.evaluate(
-        ([one, column, row]) => {
-          const plot = document.querySelector(one),
-            {xaxis, yaxis} = plot._fullLayout,
-            box = plot.getBoundingClientRect();
-          return [box.left + xaxis._offset + xaxis.d2p(column), box.top + yaxis._offset + yaxis.d2p(row)];
-        },
-        [selector, x, y],
-      );
-    await page.mouse.move(...(await at(`${card("grid")} .plot`, 5, 2)));
-    await page.waitForSelector(`${card("grid")} .hovertext`);
-    assert.match(
-      await page.locator(`${card("grid")} .hovertext`).textContent(),
-      /column 5.*row \(units\) 2.*1$/s,
-    );
+    assert.match(await hoverText(page, "grid", 5, 2), /column 5.*row \(units\) 2.*1$/s);
     await panel(page, 0).scrollIntoViewIfNeeded();
-    await page.mouse.move(...(await at(".panel .plot", 300, 1e-3)));
+    await page.mouse.move(...(await placeOf(page, ".panel .plot", 300, 1e-3)));
     await page.waitForSelector(".panel .hoverlayer .legend");
     const said = await page.locator(".panel .hoverlayer").first().textContent();
     assert.match(said, /300/);
-    assert.match(said, /train\/loss : 0\.001/);
-    assert.match(said, /test\/loss : 0\.1/);
+    assert.match(said, /train : 0\.001/);
+    assert.match(said, /test : 0\.1/);
   }));
 
 // The colour in the middle of a cell of the heatmap.
@@ -280,7 +180,8 @@ test("findings are those of the step", () =>
 
 test("a narrow window has no sideways scrolling", () =>
   withPage("small", {viewport: {width: 360, height: 740}}, async (page) => {
-    for (const name of ["grid", "decay", "circle", "bars"]) await show(page, name);
+    for (const name of ["grid", "decay", "circle", "bars", "points", "counts", "multiples", "by_k"])
+      await show(page, name);
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
   }));
 
@@ -310,6 +211,7 @@ test("export draws the same figures as images", () => {
     "probe_grid_step_00000000.svg",
     "probe_grid_step_00000400.svg",
     "probe_loss.svg",
+    "probe_multiples_step_00000000.svg",
   ])
     assert.ok(names.includes(name), `${name} is not among ${names}`);
   assert.match(readFileSync("figures/probe_grid_step_00000400.svg", "utf8"), /^<svg[^]*The grid, step 400/);

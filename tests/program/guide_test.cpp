@@ -129,12 +129,13 @@ TEST_F(Guide, ItsTablesAreComplete) {
   ASSERT_EQ(needs.size(), 8u);
   for (const std::string& member : needs)
     EXPECT_NE(text.find("`" + member + "`"), std::string::npos) << "Needs::" << member;
-  for (const char* call : {"scalar", "headline", "tensor", "figure", "finding"}) {
+  for (const char* call : {"scalar", "headline", "panel", "tensor", "figure", "finding"}) {
     EXPECT_NE(source_file("framework/include/orrery/recorder.h").find(std::string("  void ") + call + "("),
               std::string::npos);
     EXPECT_NE(text.find("| `" + std::string(call) + "("), std::string::npos) << call;
   }
-  for (const char* member : {"x_log", "y_log", "x_ticks", "y_ticks", "equal_axes"})
+  for (const char* member :
+       {"x_log", "y_log", "x_ticks", "y_ticks", "equal_axes", "y_error", "labels", "facet"})
     EXPECT_NE(text.find("`" + std::string(member) + "`"), std::string::npos) << member;
   for (const auto& header : fs::directory_iterator(ORRERY_SOURCE_DIR "/framework/include/orrery")) {
     const std::string name = header.path().filename().string();

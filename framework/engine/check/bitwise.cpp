@@ -64,7 +64,8 @@ std::string figure_difference(const Figure& a, const Figure& b) {
     return fmt::format("figure \"{}\" differs in its title, labels, ticks or number of traces", a.name);
   for (size_t i = 0; i < a.traces.size(); ++i) {
     const Trace &x = a.traces[i], &y = b.traces[i];
-    if (x.name != y.name || !same(x.x, y.x) || !same(x.y, y.y) || !same(x.z, y.z))
+    if (x.name != y.name || x.labels != y.labels || x.facet != y.facet || !same(x.x, y.x) ||
+        !same(x.y, y.y) || !same(x.z, y.z) || !same(x.y_error, y.y_error))
       return fmt::format("figure \"{}\" differs in trace \"{}\"", a.name, x.name);
   }
   return "";

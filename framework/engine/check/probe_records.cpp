@@ -44,8 +44,28 @@ std::string heatmap_fault(const Figure& figure, const Trace& trace) {
     return fmt::format("z is {}, and x {}", shape(trace.z), shape(trace.x));
   if (trace.y.defined() && trace.y.numel() != rows)
     return fmt::format("z is {}, and y {}", shape(trace.z), shape(trace.y));
+  if (!trace.facet.empty() || !trace.labels.empty() || trace.y_error.defined())
+    return "facets, labels and error bars are not for heatmaps";
   const std::string fault = ticks_fault("x", figure.x_ticks, trace.x, columns);
   return fault.empty() ? ticks_fault("y", figure.y_ticks, trace.y, rows) : fault;
+}
+
+std::string histogram_fault(const Trace& trace) {
+  if (!trace.x.defined() || trace.x.dim() != 1) return "a histogram needs x [n], the values that it counts";
+  if (trace.y.defined() || trace.z.defined() || trace.y_error.defined()) return "a histogram has x alone";
+  return "";
+}
+
+// What belongs to each point of a trace: an error bar, a name.
+std::string points_fault(const Trace& trace) {
+  const int64_t n = trace.y.numel(), n_labels = static_cast<int64_t>(trace.labels.size());
+  if (n_labels > 0 && n_labels != n) return fmt::format("it has {} points, and {} labels", n, n_labels);
+  if (!trace.y_error.defined()) return "";
+  const auto sizes = trace.y_error.sizes();
+  if (sizes != torch::IntArrayRef{n} && sizes != torch::IntArrayRef({2, n}))
+    return fmt::format("y is {}, and y_error {}; expected [{}] or [2, {}]", shape(trace.y),
+                       shape(trace.y_error), n, n);
+  return trace.y_error.lt(0).any().item<bool>() ? "y_error has negative values; it holds lengths" : "";
 }
 
 std::string curve_fault(const Figure& figure, const Trace& trace) {
@@ -57,7 +77,13 @@ std::string curve_fault(const Figure& figure, const Trace& trace) {
   if (!all_finite(trace.x)) return "x is not finite";
   if (figure.x_log && trace.x.numel() > 0 && trace.x.min().item<double>() <= 0)
     return fmt::format("x goes down to {}, on a logarithmic axis", trace.x.min().item<double>());
+  if (const std::string fault = points_fault(trace); !fault.empty()) return fault;
   return ticks_fault("x", figure.x_ticks, trace.x, trace.x.numel());
+}
+
+std::string trace_fault(const Figure& figure, const Trace& trace) {
+  if (figure.kind == Figure::Kind::heatmap) return heatmap_fault(figure, trace);
+  return figure.kind == Figure::Kind::histogram ? histogram_fault(trace) : curve_fault(figure, trace);
 }
 
 // The findings of orrery/findings.h, which say what fields each kind has.
@@ -109,6 +135,9 @@ std::string stored_fault(const Record& record) {
     if (const std::string fault = name_fault(name); !fault.empty()) return fault;
   for (const auto& [name, value] : record.tensors)
     if (const std::string fault = name_fault(name); !fault.empty()) return fault;
+  for (const ScalarPanel& panel : record.panels)
+    if (panel.title.empty() || panel.y_label.empty())
+      return fmt::format("the panel of the scalars \"{}\" has no title or no y label", panel.scalars);
   const std::string line = result_line(0, "checkpoint", {{"probe", &record}});
   pack_result(line, record);
   const NamedTensors tensors = result_tensors(record);
@@ -117,7 +146,7 @@ std::string stored_fault(const Record& record) {
     if (back.scalars.size() <= i || !same(back.scalars[i].second, record.scalars[i].second))
       return fmt::format("scalar \"{}\" is not read back as it was written", record.scalars[i].first);
   if (back.tensors.size() != record.tensors.size() || back.figures.size() != record.figures.size() ||
-      back.findings.size() != record.findings.size())
+      back.findings.size() != record.findings.size() || back.panels.size() != record.panels.size())
     return "it is not read back as it was written";
   return "";
 }
@@ -130,8 +159,7 @@ std::string figure_fault(const Figure& figure) {
   if (figure.title.empty() || figure.x_label.empty() || figure.y_label.empty())
     return fmt::format("\"{}\" has no title, or an axis has no label", figure.name);
   for (const Trace& trace : figure.traces) {
-    const bool heatmap = figure.kind == Figure::Kind::heatmap;
-    const std::string fault = heatmap ? heatmap_fault(figure, trace) : curve_fault(figure, trace);
+    const std::string fault = trace_fault(figure, trace);
     if (!fault.empty()) return fmt::format("\"{}\", trace \"{}\": {}", figure.name, trace.name, fault);
   }
   return "";

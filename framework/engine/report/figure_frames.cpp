@@ -36,6 +36,7 @@ size_t frame_bytes(const Figure& figure, Precision precision) {
     // Integers along an axis are the same at every step, so they are stored once.
     if (trace.x.defined() && trace.x.is_floating_point()) bytes += trace.x.numel() * sizeof(float);
     if (trace.z.defined()) bytes += trace.z.numel() * static_cast<size_t>(precision);
+    if (trace.y_error.defined()) bytes += trace.y_error.numel() * sizeof(float);
   }
   return bytes;
 }
@@ -90,6 +91,8 @@ const char* name_of(Figure::Kind kind) {
       return "scatter";
     case Figure::Kind::heatmap:
       return "heatmap";
+    case Figure::Kind::histogram:
+      return "histogram";
   }
   return "";
 }
@@ -102,6 +105,11 @@ Json head_of(const Figure& figure) {
                {"y_label", figure.y_label},
                {"traces", Json::array()}};
   for (const Trace& trace : figure.traces) head["traces"].push_back(trace.name);
+  const auto any = [&](auto said) { return std::any_of(figure.traces.begin(), figure.traces.end(), said); };
+  if (any([](const Trace& trace) { return !trace.facet.empty(); }))
+    for (const Trace& trace : figure.traces) head["facets"].push_back(trace.facet);
+  if (any([](const Trace& trace) { return !trace.labels.empty(); }))
+    for (const Trace& trace : figure.traces) head["labels"].push_back(trace.labels);
   if (figure.x_log) head["x_log"] = true;
   if (figure.y_log) head["y_log"] = true;
   if (figure.equal_axes) head["equal_axes"] = true;
@@ -116,9 +124,12 @@ class Packer {
 
   Json frame(int64_t step, const Figure& figure) {
     Json traces = Json::array();
-    for (const Trace& trace : figure.traces)
+    for (const Trace& trace : figure.traces) {
       traces.push_back(Json::array({reference(trace.x, numbers_), reference(trace.y, numbers_),
                                     heatmap(trace.z, precision_, numbers_)}));
+      if (trace.y_error.defined())
+        traces.back().push_back(Json::array({reference(trace.y_error, numbers_), trace.y_error.dim()}));
+    }
     return Json::array({step, index_of(head_of(figure)), std::move(traces)});
   }
   const Json& heads() const { return heads_; }
@@ -142,12 +153,21 @@ void add_all(Range& range, const torch::Tensor& tensor) {
   for (const double value : values_of(values)) range.add(value);
 }
 
+// Where the error bars of a trace end, below (side 0) and above (side 1): [n].
+torch::Tensor end_of_error(const Trace& trace, int64_t side) {
+  const torch::Tensor error = trace.y_error.dim() == 2 ? trace.y_error[side] : trace.y_error;
+  if (error.sizes() != trace.y.sizes()) return {};
+  return side == 0 ? trace.y - error : trace.y + error;
+}
+
 Json ranges_of(const FigureFrames& figure) {
   Range x, y, z;
   for (const auto& [step, frame] : figure.frames)
     for (const Trace& trace : frame.traces) {
       add_all(x, trace.x);
       add_all(y, trace.y);
+      if (trace.y_error.defined() && trace.y.defined())
+        for (const int64_t side : {0, 1}) add_all(y, end_of_error(trace, side));
       add_all(z, trace.z);
     }
   Json ranges = Json::object();

@@ -40,8 +40,10 @@ std::vector<size_t> spread(size_t n, size_t count);
 /// {"name": .., "range": {"x": [low, high], "y": .., "z": [low, high]}, "of": frames there are,
 ///  "heads": [{"kind": .., "title": .., "x_label": .., "traces": [name, ..], ..}],
 ///  "frames": [[step, index of its head, [[x, y, z], ..]]], "null": [-1, ..]}
-/// x and y are references into `numbers` or null; z is [reference, rows, columns, scale]. Ranges cover all
-/// frames, kept or not.
+/// x and y are references into `numbers` or null; z is [reference, rows, columns, scale]. A trace with error
+/// bars has a fourth entry, [reference, 1 or 2]: their lengths, or those below y and those above. Ranges
+/// cover all frames, kept or not. Heads have "facets" and "labels", one entry for each trace, where a trace
+/// has any.
 Json pack_figure(const FigureFrames& figure, size_t n_frames, Precision precision, Numbers& numbers);
 
 }  // namespace orrery::engine

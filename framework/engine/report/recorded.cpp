@@ -78,6 +78,14 @@ void add_figures(std::vector<FigureFrames>& all, int64_t step, std::vector<Figur
   }
 }
 
+void add_panels(std::vector<ScalarPanel>& all, const std::vector<ScalarPanel>& panels) {
+  for (const ScalarPanel& panel : panels) {
+    const auto known =
+        std::find_if(all.begin(), all.end(), [&](auto& one) { return one.scalars == panel.scalars; });
+    known == all.end() ? all.push_back(panel) : void(*known = panel);
+  }
+}
+
 Json scalars_of(const Record& record) {
   Json scalars = Json::object();
   for (const auto& [name, value] : record.scalars) scalars[name] = json_real(value);
@@ -122,6 +130,7 @@ Recorded read_recorded(const RunDirectory& run, const std::string& label, const 
     recorded.steps.push_back(result.step);
     scalars.add_row(result.step, result.record.scalars);
     recorded.headlines = result.record.headlines;
+    add_panels(recorded.panels, result.record.panels);
     recorded.plugin = result.provenance ? result.provenance->probe : label;
     const Json line = parse_object(lines[i].text, lines[i].where);
     findings.add(result.step,

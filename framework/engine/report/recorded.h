@@ -19,6 +19,7 @@ struct Recorded {
   std::vector<int64_t> steps;
   std::vector<Curve> curves;           ///< of its scalars
   std::vector<std::string> headlines;  ///< the names of its headlines
+  std::vector<ScalarPanel> panels;     ///< what its scalars measure, as the latest checkpoints say
   Json findings;    ///< [{"name": .., "at": [[step, {"kind": .., ..}], ..]}], where they change
   Json null;        ///< its scalars for random weights, by name
   Json conclusion;  ///< {"scalars": .., "headlines": .., "findings": ..}

@@ -87,12 +87,20 @@ void note_packing(const std::vector<FigureFrames>& figures, const Packing& packi
                     fewer, figures.size(), least, of));
 }
 
+Json pack_panels(const std::vector<ScalarPanel>& panels) {
+  Json packed = Json::array();
+  for (const ScalarPanel& panel : panels)
+    packed.push_back({{"scalars", panel.scalars}, {"title", panel.title}, {"y_label", panel.y_label}});
+  return packed;
+}
+
 Json pack_probe(const Recorded& probe, const ReportChoices& choices, Numbers& numbers, bool& thinned) {
   const auto summary = choices.summaries.find(probe.plugin);
   return {{"label", probe.label},
           {"plugin", probe.plugin},
           {"summary", summary == choices.summaries.end() ? "" : summary->second},
           {"headlines", probe.headlines},
+          {"panels", pack_panels(probe.panels)},
           {"curves", pack_curves(probe.curves, numbers, thinned)},
           {"findings", probe.findings},
           {"null", probe.null},

@@ -137,6 +137,26 @@ TEST(PackFigure, SharesWhatDoesNotChange) {
   EXPECT_EQ(packed["frames"][30][1], 1);
 }
 
+TEST(PackFigure, ErrorBarsLabelsAndFacets) {
+  Figure points;
+  points.name = "points";
+  points.kind = Figure::Kind::scatter;
+  Trace plain{"a", {}, torch::tensor({1.0, 2.0}), {}}, whole = plain;
+  whole.y_error = torch::tensor({0.5, 4.0});
+  whole.labels = {"p", "q"};
+  whole.facet = "right";
+  points.traces = {plain, whole};
+  Numbers numbers;
+  const Json packed = pack_figure({"points", {{0, points}}, {}}, 1, Precision::full, numbers);
+  EXPECT_EQ(packed["heads"][0]["facets"], Json::array({"", "right"}));
+  EXPECT_EQ(packed["heads"][0]["labels"], Json::parse(R"([[], ["p", "q"]])"));
+  EXPECT_EQ(packed["range"]["y"], Json::array({-2, 6, 0.5}));
+  const Json& traces = packed["frames"][0][2];
+  EXPECT_EQ(traces[0].size(), 3u);
+  EXPECT_EQ(numbers_of(traces[1][3][0], numbers), (std::vector<double>{0.5, 4}));
+  EXPECT_EQ(traces[1][3][1], 1);
+}
+
 class ReportOf : public ::testing::Test {
  protected:
   TestFolder folder_;
@@ -150,6 +170,7 @@ class ReportOf : public ::testing::Test {
     for (int64_t step = 0; step <= 20; step += 10) {
       Recorder recorder;
       recorder.headline("score", static_cast<double>(step));
+      recorder.panel("score", step < 20 ? "Early score" : "Score", "points");
       recorder.figure(heatmap("map", torch::full({2, 2}, static_cast<double>(step))));
       recorder.finding(key_frequencies_finding(7, {step < 20 ? 1 : 2}, {0.5}));
       run.save_probe_result("look", step, RunDirectory::checkpoint_name(step), recorder.record(),
@@ -188,6 +209,7 @@ TEST_F(ReportOf, HoldsWhatTheRunRecorded) {
   const Json& probe = data["probes"][0];
   EXPECT_EQ(probe["summary"], "Looks.");
   EXPECT_EQ(probe["headlines"], Json::array({"score"}));
+  EXPECT_EQ(probe["panels"].dump(), R"([{"scalars":"score","title":"Score","y_label":"points"}])");
   EXPECT_EQ(numbers_of(probe["curves"][0]["steps"], report.numbers), (std::vector<double>{0, 10, 20}));
   EXPECT_EQ(probe["null"]["score"], "NaN");
   const Json& figure = probe["figures"][0];

@@ -15,9 +15,10 @@ namespace {
 constexpr std::pair<Figure::Kind, const char*> kinds[] = {{Figure::Kind::line, "line"},
                                                           {Figure::Kind::bar, "bar"},
                                                           {Figure::Kind::scatter, "scatter"},
-                                                          {Figure::Kind::heatmap, "heatmap"}};
+                                                          {Figure::Kind::heatmap, "heatmap"},
+                                                          {Figure::Kind::histogram, "histogram"}};
 constexpr std::pair<const char*, torch::Tensor Trace::*> axes[] = {
-    {"x", &Trace::x}, {"y", &Trace::y}, {"z", &Trace::z}};
+    {"x", &Trace::x}, {"y", &Trace::y}, {"z", &Trace::z}, {"y_error", &Trace::y_error}};
 
 constexpr std::pair<const char*, bool Figure::*> flags[] = {
     {"x_log", &Figure::x_log}, {"y_log", &Figure::y_log}, {"equal_axes", &Figure::equal_axes}};
@@ -55,9 +56,15 @@ Json to_json(const Figure& figure) {
     Json trace{{"name", figure.traces[i].name}};
     for (const auto& [axis, data] : axes)
       if ((figure.traces[i].*data).defined()) trace[axis] = trace_key(figure.name, i, axis);
+    if (!figure.traces[i].labels.empty()) trace["labels"] = figure.traces[i].labels;
+    if (!figure.traces[i].facet.empty()) trace["facet"] = figure.traces[i].facet;
     traces.push_back(std::move(trace));
   }
   return object;
+}
+
+Json to_json(const ScalarPanel& panel) {
+  return {{"scalars", panel.scalars}, {"title", panel.title}, {"y_label", panel.y_label}};
 }
 
 Json to_json(const Record& record) {
@@ -70,6 +77,7 @@ Json to_json(const Record& record) {
   for (const Finding& finding : record.findings) object["findings"][finding.name] = to_json(finding);
   for (const Figure& figure : record.figures) object["figures"].push_back(to_json(figure));
   for (const auto& [name, tensor] : record.tensors) object["tensors"][name] = "tensor/" + name;
+  for (const ScalarPanel& panel : record.panels) object["panels"].push_back(to_json(panel));
   return object;
 }
 
@@ -125,6 +133,18 @@ torch::Tensor stored(const TensorsByName& tensors, const std::string& name, cons
   return found->second;
 }
 
+std::vector<std::string> texts_at(const Json& object, const char* key, const std::string& where) {
+  std::vector<std::string> texts;
+  if (object.contains(key))
+    for (const Json& text : list_at(object, key, where)) texts.push_back(text_of(text, key, where));
+  return texts;
+}
+
+ScalarPanel panel_of(const Json& object, const std::string& where) {
+  const auto text = [&](const char* key) { return text_of(member(object, key, where), key, where); };
+  return {text("scalars"), text("title"), text("y_label")};
+}
+
 Figure figure_of(const Json& object, const TensorsByName& tensors, const std::string& where) {
   const auto text = [&](const char* key) { return text_of(member(object, key, where), key, where); };
   Figure figure{text("name"), Figure::Kind::line, text("title"), text("x_label"), text("y_label"), {}};
@@ -134,15 +154,14 @@ Figure figure_of(const Json& object, const TensorsByName& tensors, const std::st
   if (known == std::end(kinds)) throw Error(fmt::format("{}: no figure is of kind \"{}\"", where, kind));
   figure.kind = known->first;
   for (const auto& [key, flag] : flags) figure.*flag = object.value(key, false);
-  for (const auto& [key, ticks] : tick_lists)
-    if (object.contains(key))
-      for (const Json& tick : list_at(object, key, where))
-        (figure.*ticks).push_back(text_of(tick, key, where));
+  for (const auto& [key, ticks] : tick_lists) figure.*ticks = texts_at(object, key, where);
   for (const Json& item : list_at(object, "traces", where)) {
     Trace trace;
     trace.name = text_of(member(item, "name", where), "name", where);
     for (const auto& [axis, data] : axes)
       if (item.contains(axis)) trace.*data = stored(tensors, text_of(item[axis], axis, where), where);
+    trace.labels = texts_at(item, "labels", where);
+    if (item.contains("facet")) trace.facet = text_of(item["facet"], "facet", where);
     figure.traces.push_back(std::move(trace));
   }
   return figure;
@@ -209,6 +228,9 @@ ProbeResult parse_result(std::string_view line, const std::string& label, const 
     record.headlines.push_back(text_of(name, "headlines", where));
   for (const auto& [name, value] : object_at(recorded, "findings", where).items())
     record.findings.push_back(finding_of(name, value, where));
+  if (recorded.contains("panels"))
+    for (const Json& panel : list_at(recorded, "panels", where))
+      record.panels.push_back(panel_of(panel, where));
   const Json &figures = list_at(recorded, "figures", where), &tensors = object_at(recorded, "tensors", where);
   if (!load) return result;
   TensorsByName data;

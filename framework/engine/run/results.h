@@ -39,7 +39,9 @@ struct ProbeResult {
 ///                 "x_log": true, "x_ticks": [..], "equal_axes": true, "traces": [{"name": .., "x":
 ///                 "figure/NAME/0/x", "y": "figure/NAME/0/y"}]}],
 ///    "tensors": {"W_E_norms": "tensor/W_E_norms"}}}}`
-/// Traces and tensors are named as in result_tensors. "origin" is the provenance, omitted if there is none.
+/// A trace may have "y_error", "labels" and "facet", and a probe "panels": [{"scalars": "loss", "title": ..,
+/// "y_label": ..}]. Traces and tensors are named as in result_tensors. "origin" is the provenance, omitted if
+/// there is none.
 std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
                         const std::optional<Provenance>& provenance = std::nullopt);

@@ -61,6 +61,33 @@ TEST(ResultLine, several_probes_share_a_line_in_the_order_given) {
             R"({"scalars":{},"headlines":[],"findings":{},"figures":[],"tensors":{}})");
 }
 
+// Error bars, points with names, small multiples, histograms, and what scalars measure.
+TEST(ResultLine, keeps_what_only_some_figures_have) {
+  Recorder recorder;
+  recorder.scalar("loss/train", 1);
+  recorder.panel("loss", "Loss of the waves", "nats");
+  Figure points{"points", Figure::Kind::scatter, "t", "x", "y", {}};
+  Trace trace{"a", {}, torch::ones({2}), {}};
+  trace.y_error = torch::full({2, 2}, 0.5);
+  trace.labels = {"head 0", "head 1"};
+  trace.facet = "layer 0";
+  points.traces = {trace};
+  recorder.figure(points);
+  recorder.figure(Figure::histogram("norms", "t", "norm", "neurons", {{"", torch::arange(5)}}));
+  const std::string line = result_line(1, "c", {{"p", &recorder.record()}});
+  const auto probe = nlohmann::ordered_json::parse(line)["probes"]["p"];
+  EXPECT_EQ(probe["panels"].dump(), R"([{"scalars":"loss","title":"Loss of the waves","y_label":"nats"}])");
+  EXPECT_EQ(probe["figures"][0]["traces"][0].dump(),
+            R"({"name":"a","y":"figure/points/0/y","y_error":"figure/points/0/y_error",)"
+            R"("labels":["head 0","head 1"],"facet":"layer 0"})");
+  EXPECT_EQ(probe["figures"][1]["kind"], "histogram");
+  const Record read =
+      parse_result(line, "p", "here", [&](int64_t) { return result_tensors(recorder.record()); }).record;
+  EXPECT_TRUE(read.figures[0].traces[0].y_error.equal(trace.y_error));
+  EXPECT_EQ(read.figures[1].kind, Figure::Kind::histogram);
+  EXPECT_EQ(result_line(1, "c", {{"p", &read}}), line);
+}
+
 TEST(ResultTensors, hold_tensors_and_figure_data) {
   std::vector<std::string> names;
   for (const auto& [name, tensor] : result_tensors(sample())) names.push_back(name);

@@ -16,9 +16,17 @@ namespace orrery {
 /// scatter is then 0, 1, ..., as are x and y of a heatmap.
 struct Trace {
   std::string name;
-  torch::Tensor x;  ///< [n], or for a heatmap [columns]
+  torch::Tensor x;  ///< [n], or for a heatmap [columns]; for a histogram the n values that it counts
   torch::Tensor y;  ///< [n], or for a heatmap [rows]
   torch::Tensor z;  ///< heatmap: [rows, columns], row 0 on top
+  /// Error bars of a line, bar or scatter: how far they reach from y, [n], or [2, n] below and above it.
+  torch::Tensor y_error = {};
+  /// Names of the n points of a line, bar or scatter ("neuron 17"), for the hover; a scatter of few writes
+  /// them beside the points. Empty: none.
+  std::vector<std::string> labels = {};
+  /// Small multiples: traces with the same text share a panel of that title, and all panels share their
+  /// axes. Empty in all traces: one panel. Not for heatmaps.
+  std::string facet = {};
 };
 
 /// An axis, for the builders of Figure.
@@ -36,7 +44,8 @@ using Series = std::vector<std::pair<std::string, torch::Tensor>>;
 /// builder, which keeps dtypes:
 ///   Figure::bars("entropy", "Attention entropy", {"head"}, "entropy (nats)", {{"layer 0", entropy}})
 struct Figure {
-  enum class Kind { line, bar, scatter, heatmap };
+  /// A histogram counts x; its traces have no y.
+  enum class Kind { line, bar, scatter, heatmap, histogram };
   std::string name;  ///< unique within a record; lower case, digits, underscores
   Kind kind = Kind::line;
   std::string title, x_label, y_label;  ///< y_label of a heatmap labels its rows
@@ -55,11 +64,23 @@ struct Figure {
   /// z: [rows, columns]. `scale` labels its colours.
   ORRERY_API static Figure heatmap(const std::string& name, const std::string& title, Axis x, Axis y,
                                    const std::string& scale, const torch::Tensor& z);
+  /// Counts the values of each of `series`, [n] of any real dtype, in bins that all of them share.
+  ORRERY_API static Figure histogram(const std::string& name, const std::string& title,
+                                     const std::string& x_label, const std::string& y_label,
+                                     const Series& series);
 };
 
 /// `text` in lower case, with an underscore for everything but letters and digits: for the names of figures
 /// and files.
 ORRERY_API std::string file_safe_name(std::string text);
+
+/// What some scalars of a probe measure: the title and the y label of the panel in which a report draws them
+/// over training.
+struct ScalarPanel {
+  std::string scalars;  ///< "gini" stands for the scalars gini, gini/... and .../gini
+  std::string title;    ///< says on its own what is drawn: "Gini coefficient of the Fourier norms"
+  std::string y_label;  ///< with its unit: "norm (units of the weights)"
+};
 
 /// A typed fact that other programs understand without knowing the probe: kind "key_frequencies" with fields
 /// order, frequencies and shares. A kind has the same fields in every probe (orrery/findings.h).
@@ -76,6 +97,7 @@ struct Record {
   std::vector<std::pair<std::string, torch::Tensor>> tensors;
   std::vector<Figure> figures;
   std::vector<Finding> findings;
+  std::vector<ScalarPanel> panels = {};
 };
 
 /// Collects the results of one probe at one checkpoint. Calls may come in any order; each list keeps the
@@ -87,6 +109,11 @@ class ORRERY_API Recorder {
   void scalar(const std::string& name, double value);
   /// Records a scalar that live progress and the summary of a run show.
   void headline(const std::string& name, double value);
+  /// Says what the scalars `scalars` measure, for reports; see ScalarPanel. Of several panels that fit a
+  /// name, the one that fits its earliest part counts, then the one of most parts ("inputs/ratio" before
+  /// "inputs"). Panels with the same title and y label are drawn as one. A scalar without a panel has its own
+  /// name for title and label. Call it before or after scalar(), at every checkpoint.
+  void panel(const std::string& scalars, const std::string& title, const std::string& y_label);
   /// Records a detached copy on the CPU, in the dtype of `value`. Any shape; dense and real. Throws
   /// orrery::Error if it is undefined.
   void tensor(const std::string& name, const torch::Tensor& value);

@@ -46,6 +46,13 @@ Figure Figure::heatmap(const std::string& name, const std::string& title, Axis x
   return figure;
 }
 
+Figure Figure::histogram(const std::string& name, const std::string& title, const std::string& x_label,
+                         const std::string& y_label, const Series& series) {
+  Figure figure{name, Kind::histogram, title, x_label, y_label, {}};
+  for (const auto& [label, values] : series) figure.traces.push_back({label, values, {}, {}});
+  return figure;
+}
+
 std::string file_safe_name(std::string text) {
   for (char& letter : text) {
     const auto c = static_cast<unsigned char>(letter);

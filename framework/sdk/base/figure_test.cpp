@@ -65,5 +65,23 @@ TEST(FileSafeName, KeepsLettersAndDigits) {
   EXPECT_EQ(file_safe_name(""), "");
 }
 
+TEST(Figure, HistogramCountsX) {
+  const Figure figure =
+      Figure::histogram("norms", "Norms", "norm", "neurons", {{"layer 0", two}, {"", three}});
+  EXPECT_EQ(figure.kind, Figure::Kind::histogram);
+  EXPECT_EQ(figure.x_label, "norm");
+  EXPECT_EQ(figure.y_label, "neurons");
+  ASSERT_EQ(figure.traces.size(), 2u);
+  EXPECT_TRUE(figure.traces[1].x.equal(three));
+  EXPECT_FALSE(figure.traces[1].y.defined());
+}
+
+TEST(Recorder, RefusesASecondPanelOfTheSameScalars) {
+  Recorder recorder;
+  recorder.panel("loss", "Loss", "loss (nats)");
+  EXPECT_THROW(recorder.panel("loss", "Other", "loss (nats)"), Error);
+  EXPECT_EQ(recorder.record().panels.at(0).title, "Loss");
+}
+
 }  // namespace
 }  // namespace orrery

@@ -36,6 +36,14 @@ void Recorder::headline(const std::string& name, double value) {
   record_.headlines.push_back(name);
 }
 
+void Recorder::panel(const std::string& scalars, const std::string& title, const std::string& y_label) {
+  const auto& panels = record_.panels;
+  refuse_repeat(
+      std::any_of(panels.begin(), panels.end(), [&](const auto& panel) { return panel.scalars == scalars; }),
+      "the panel of the scalars", scalars);
+  record_.panels.push_back({scalars, title, y_label});
+}
+
 void Recorder::tensor(const std::string& name, const torch::Tensor& value) {
   refuse_repeat(has(record_.tensors, name), "tensor", name);
   if (!value.defined()) throw Error(fmt::format("tensor \"{}\" is recorded but undefined", name));
@@ -48,6 +56,7 @@ void Recorder::figure(Figure figure) {
     trace.x = kept(trace.x);
     trace.y = kept(trace.y);
     trace.z = kept(trace.z);
+    trace.y_error = kept(trace.y_error);
   }
   record_.figures.push_back(std::move(figure));
 }

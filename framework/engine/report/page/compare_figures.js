@@ -4,8 +4,28 @@
 const runNames = pageData.runs.map((run) => run.name);
 const pairOf = (a, b) => pageData.pairs.find((pair) => pair.a === Math.min(a, b) && pair.b === Math.max(a, b));
 
-// The left margin of an axis with names for labels.
-const roomFor = (names) => Math.min(260, 24 + 6.4 * Math.max(...names.map((name) => name.length)));
+// The left margin of an axis with names for labels, on a narrow page at most a third of it.
+const roomFor = (names) =>
+  Math.min(260, window.innerWidth / 3, 24 + 6.4 * Math.max(...names.map((name) => name.length)));
+const isNarrow = () => window.innerWidth < 620;
+
+// An axis of named rows. On a narrow page each name stands above its row, inside the plot.
+function rowAxis(names, more = {}) {
+  const axis = axisStyle("", {tickmode: "array", tickvals: names.map((_, i) => i), ticktext: names, showline: false,
+    ticks: "", range: [names.length - 0.5, isNarrow() ? -0.9 : -0.5], ...more});
+  return isNarrow() ? {...axis, showticklabels: false} : axis;
+}
+function rowNames(names) {
+  if (!isNarrow()) return [];
+  return names.map((name, i) => ({text: name, x: 0, xref: "paper", y: i - 0.28, xanchor: "left", yanchor: "bottom",
+    showarrow: false, font: {size: 10.5, color: theme().soft}}));
+}
+const roomForRows = (names) => (isNarrow() ? 12 : roomFor(names) + 60);
+
+function colourBarStyle(title) {
+  return {title: {text: title, side: "right", font: {size: 11.5, color: theme().soft}}, thickness: 10, outlinewidth: 0,
+    len: 0.9, tickfont: {size: 11, color: theme().soft}};
+}
 
 function sequentialScale() {
   const stops = theme().diverging.slice(5);
@@ -13,7 +33,7 @@ function sequentialScale() {
 }
 
 // The matrix of a number for each pair of runs, in the order of the tree; null if missing.
-function pairHeatmap(value, title, hover, file) {
+function pairHeatmap(value, title, scale, hover, file) {
   const order = pageData.order, names = order.map((i) => runNames[i]);
   const z = order.map((a) => order.map((b) => value(a, b)));
   const text = z.map((row) => row.map((x) => (Number.isFinite(x) ? x.toFixed(2) : "–")));
@@ -25,7 +45,7 @@ function pairHeatmap(value, title, hover, file) {
       type: "heatmap", x: positions, y: positions, z, zmin: 0, zmax: 1, colorscale: sequentialScale(), xgap: 1, ygap: 1,
       text: names.length <= 12 ? text : undefined, texttemplate: names.length <= 12 ? "%{text}" : undefined,
       customdata: order.map((a) => order.map((b) => hover(a, b))), hovertemplate: "%{customdata}<extra></extra>",
-      hoverongaps: true, colorbar: {thickness: 10, outlinewidth: 0, len: 0.9, tickfont: {size: 11, color: theme().soft}},
+      hoverongaps: true, colorbar: colourBarStyle(scale),
     }],
     layout: {
       height: 130 + Math.max(90, 34 * names.length), margin: {l: roomFor(names), r: 10, t: 34, b: 90},
@@ -37,7 +57,7 @@ function pairHeatmap(value, title, hover, file) {
 }
 
 function distanceFigure() {
-  return pairHeatmap((a, b) => (a === b ? 0 : pairOf(a, b).distance), "Distance of the circuits", (a, b) => {
+  return pairHeatmap((a, b) => (a === b ? 0 : pairOf(a, b).distance), "Distance of the circuits", "distance", (a, b) => {
     if (a === b) return runNames[a];
     const pair = pairOf(a, b), both = `${runNames[a]}, ${runNames[b]}<br>`;
     return pair.distance === null ? `${both}not comparable: ${pair.not_comparable}`
@@ -101,7 +121,8 @@ function scaledValue(row, feature, run) {
 
 function dotsFigure() {
   const rows = pageData.features.filter((row) => row.scale === "share" || row.scale === "loss");
-  const names = rows.map((row) => `${row.group}: ${row.name}`.replace(/^(.{58}).+$/, "$1…"));
+  const most = isNarrow() ? 46 : 58;
+  const names = rows.map((row) => `${row.group}: ${row.name}`).map((name) => (name.length > most ? `${name.slice(0, most)}…` : name));
   const colours = theme();
   const trace = (run, which, marker, more) => ({
     type: "scatter", mode: "markers", name: runNames[run], legendgroup: String(run),
@@ -118,10 +139,10 @@ function dotsFigure() {
   return {
     file: "features", data,
     layout: {
-      height: 110 + 22 * rows.length, margin: {l: roomFor(names) + 60, r: 16, t: 50, b: 44},
+      height: 110 + (isNarrow() ? 34 : 22) * rows.length, margin: {l: roomForRows(names), r: 16, t: 50, b: 44},
+      annotations: rowNames(names),
       xaxis: axisStyle("value; losses as a share of guessing", {range: [-0.04, 1.04]}),
-      yaxis: axisStyle("", {tickmode: "array", tickvals: names.map((_, i) => i), ticktext: names, showline: false,
-        ticks: "", range: [rows.length - 0.5, -0.5]}),
+      yaxis: rowAxis(names),
     },
   };
 }
@@ -136,7 +157,7 @@ function siteOf(a, b, name) {
 }
 
 function ckaHeatmap(name) {
-  return pairHeatmap((a, b) => (a === b ? 1 : siteOf(a, b, name)?.cka ?? null), `Linear CKA of ${name}`, (a, b) => {
+  return pairHeatmap((a, b) => (a === b ? 1 : siteOf(a, b, name)?.cka ?? null), `Linear CKA of ${name}`, "linear CKA", (a, b) => {
     if (a === b) return runNames[a];
     const both = `${runNames[a]}, ${runNames[b]}<br>`, site = siteOf(a, b, name);
     return both + (site ? `CKA ${shown(site.cka)} (null ${shown(site.cka_null)})`
@@ -158,10 +179,9 @@ function ckaDots() {
   return {
     file: "cka", data,
     layout: {
-      height: 120 + 28 * sites.length, margin: {l: roomFor(sites) + 40, r: 16, t: 40, b: 44},
+      height: 120 + 34 * sites.length, margin: {l: roomForRows(sites), r: 16, t: 40, b: 44}, annotations: rowNames(sites),
       xaxis: axisStyle("linear CKA", {range: [-0.03, 1.03]}),
-      yaxis: axisStyle("", {tickmode: "array", tickvals: positions, ticktext: sites, showline: false, ticks: "",
-        range: [sites.length - 0.5, -0.5]}),
+      yaxis: rowAxis(sites),
     },
   };
 }

@@ -14,10 +14,13 @@ function figure(make) {
   addFigure(target, make);
   return target;
 }
-function table(head, rows, numeric = () => false) {
+// On a narrow page, `kind` says how a row stands below itself: "by-run", one value beside the other under its name, or
+// "listed", each value beside the title of its column.
+function table(kind, head, rows, numeric = () => false) {
   const cell = (tag, content, column) =>
-    element(tag, {className: numeric(column) ? "number" : ""}, ...(Array.isArray(content) ? content : [content]));
-  return element("div", {className: "scroll"}, element("table", {},
+    element(tag, {className: numeric(column) ? "number" : "", "data-column": typeof head[column] === "string" ? head[column] : ""},
+      ...(Array.isArray(content) ? content : [content]));
+  return element("div", {className: "scroll"}, element("table", {className: kind, style: `--values: ${head.length - 1}`},
     element("thead", {}, element("tr", {}, ...head.map((content, i) => cell("th", content, i)))),
     element("tbody", {}, ...rows.map((row) => (row.length === 1
       ? element("tr", {className: "group"}, element("th", {colSpan: head.length}, row[0]))
@@ -60,7 +63,7 @@ function runsSection() {
     ["test", ...pageData.runs.map((run) => `${number(run["test/loss"])} nats, ${percent(run["test/accuracy"])}`)],
     ...pageData.config.filter(({key}) => key !== "task.name").map(({key, values}) => [key, ...values]),
   ];
-  section("The runs", "and where their configs differ", table(["", ...runNames.map((_, i) => runName(i))], rows));
+  section("The runs", "and where their configs differ", table("by-run", ["", ...runNames.map((_, i) => runName(i))], rows));
 }
 
 function frequenciesText(pair) {
@@ -80,7 +83,7 @@ function distanceSection() {
     "From 0, alike, to 1, nothing in common: the mean over groups of features of the mean inside each. What has a unit " +
     "(counts, norms, steps) has no part in it, nor has which key frequencies they are. Beside it, the distance of each " +
     "network to the other's architecture at random weights.",
-    ...figures, table(["", "", "distance", "to random weights", "features", "key frequencies in common"], rows));
+    ...figures, table("listed", ["", "", "distance", "to random weights", "features", "key frequencies in common"], rows));
 }
 
 function valueText(row, run) {
@@ -112,7 +115,7 @@ function featuresSection() {
     rows.push([row.name, ...runNames.map((_, run) => valueText(row, run)), row.distance === null ? "" : row.distance.toFixed(3)]);
   }
   section("Side by side", "Each value with its null, the same measure at random weights.",
-    table(["", ...runNames.map((_, i) => runName(i)), runNames.length > 2 ? "largest distance" : "distance"], rows,
+    table("by-run", ["", ...runNames.map((_, i) => runName(i)), runNames.length > 2 ? "largest distance" : "distance"], rows,
       (column) => column === runNames.length + 1));
 }
 
@@ -143,7 +146,7 @@ function activationsSection() {
   section("Activations on the same inputs",
     "Linear CKA (Kornblith et al. 2019), and the principal angles between the subspaces that hold 99 % of the variance.",
     ...made, folded(pageData.pairs.length > 3, "Every pair and place",
-      table(["", "CKA", "dimensions", "shared", "smallest angles"], rows)));
+      table("listed", ["", "CKA", "dimensions", "shared", "smallest angles"], rows)));
 }
 
 function curvesSection() {
@@ -159,7 +162,7 @@ function curvesSection() {
 function missingSection() {
   if (pageData.missing.length === 0) return;
   section("Not measured", "though two of these runs or more could have it; orrery compare --probe-missing does it",
-    table(["probe", "runs without it"], pageData.missing.map(({probe, runs}) => [probe, runs.map((i) => runNames[i]).join(", ")])));
+    table("", ["probe", "runs without it"], pageData.missing.map(({probe, runs}) => [probe, runs.map((i) => runNames[i]).join(", ")])));
 }
 
 document.addEventListener("DOMContentLoaded", () => {

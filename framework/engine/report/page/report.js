@@ -1,44 +1,16 @@
 "use strict";
 // Assembles the page of one run.
 
-function section(id, title, summary, ...children) {
-  return element(
-    "section",
-    {id, "aria-labelledby": `${id}-title`},
-    element(
-      "header",
-      {},
-      element("h2", {id: `${id}-title`}, title),
-      summary ? element("p", {className: "note"}, summary) : null,
-    ),
-    ...children,
-  );
-}
-
 function probeSection(probe) {
-  const scalars = scalarPanels(probe);
-  const sections = [];
-  if (probe.figures.length > 0)
-    sections.push(
-      element("div", {className: "grid"}, ...probe.figures.map((figure) => figureCard(figure, probe.label))),
+  const scalars = scalarPanels(probe),
+    figures = [...probe.figures, ...probe.concluding.map((figure) => ({...figure, concluding: true}))],
+    children = [];
+  if (figures.length > 0)
+    children.push(
+      element("div", {className: "grid"}, ...figures.map((figure) => figureCard(figure, probe.label))),
     );
-  if (probe.concluding.length > 0)
-    sections.push(
-      element(
-        "div",
-        {className: "grid"},
-        ...probe.concluding.map((figure) => figureCard({...figure, concluding: true}, probe.label)),
-      ),
-    );
-  if (scalars.length > 0) {
-    const dashed = scalars.some(
-      (panel) => panel.curves.length <= 6 && panel.curves.some((curve) => Number.isFinite(curve.null)),
-    );
-    sections.push(element("h3", {}, "Over training"));
-    if (dashed) sections.push(element("p", {className: "note"}, "Dashed: the same of random weights."));
-    sections.push(element("div", {className: "grid"}, ...scalars.map(curvePanel)));
-  }
-  return section(`probe-${probe.label}`, probe.label, probe.summary, ...sections);
+  if (scalars.length > 0) children.push(element("h3", {}, `${probe.label} over training`), stack(scalars));
+  return section(`probe-${probe.label}`, probe.label, probe.summary, ...children);
 }
 
 function configSection() {
@@ -55,20 +27,6 @@ function configSection() {
       element("summary", {}, "The whole config"),
       element("pre", {className: "code scroll"}, JSON.stringify(pageData.config, null, 2)),
     ),
-  );
-}
-
-function navigation(sections) {
-  return element(
-    "nav",
-    {"aria-label": "Sections"},
-    element(
-      "div",
-      {className: "links"},
-      element("span", {className: "run"}, pageData.title),
-      ...sections.map((one) => element("a", {href: `#${one.id}`}, one.querySelector("h2").textContent)),
-    ),
-    themeButton(),
   );
 }
 
@@ -92,8 +50,29 @@ function prepareSteps() {
     }
   scrubber.lastStep = Math.max(last, 1);
   scrubber.firstPositive = Number.isFinite(firstPositive) ? firstPositive : 1;
-  const asked = new URLSearchParams(location.hash.slice(1)).get("step");
+  const asked = addressParts().get("step");
   scrubber.index = asked === null ? scrubber.steps.length - 1 : nearestIndex(scrubber.steps, Number(asked));
+}
+
+function trainingSection() {
+  return section(
+    "training",
+    "Over training",
+    null,
+    headlineCards(),
+    element(
+      "div",
+      {className: "tools"},
+      timeAxisButtons(),
+      element(
+        "span",
+        {className: "note"},
+        "Drag to zoom, double-click to see everything, click to go to a step.",
+      ),
+    ),
+    stack(trainingPanels()),
+    pageData.phases.length > 0 ? phasesTable() : null,
+  );
 }
 
 function buildPage() {
@@ -105,36 +84,13 @@ function buildPage() {
     head.firstChild.append(
       element("p", {className: "facts code"}, pageData.differences.slice(0, 8).join(" · ")),
     );
-  const metrics = metricPanels(),
-    progress = progressPanels();
-  const training = section(
-    "training",
-    "Over training",
-    null,
-    headlineCards(),
-    element(
-      "div",
-      {className: "tools"},
-      timeAxisButton(),
-      element(
-        "span",
-        {className: "note"},
-        "Drag to zoom, double-click to see everything, click to go to a step.",
-      ),
-    ),
-    ...[...metrics, ...progress].map(curvePanel),
-    pageData.phases.length > 0 ? phasesTable() : null,
-  );
-  const sections = [
-    training,
-    ...pageData.probes
-      .filter((probe) => probe.figures.length + probe.curves.length + probe.concluding.length > 0)
-      .map(probeSection),
-  ];
+  const made = [trainingSection()];
+  for (const probe of pageData.probes)
+    if (probe.figures.length + probe.curves.length + probe.concluding.length > 0) made.push(probeSection(probe));
   if (findingRows().length > 0 || pageData.probes.some((probe) => probe.findings.length > 0))
-    sections.push(section("findings", "Findings", null, findingsTable()));
-  sections.push(configSection());
-  page.append(head, navigation(sections), ...sections);
+    made.push(section("findings", "Findings", null, findingsTable()));
+  made.push(configSection());
+  page.append(head, navigation(), ...made);
   if (pageData.notes.length > 0)
     page.append(
       element(
@@ -146,11 +102,13 @@ function buildPage() {
   const hasNull = pageData.probes.some((probe) => probe.figures.some((figure) => figure.null));
   page.append(scrubberBar(hasNull));
   onStep(() => panels.forEach(placeCursor));
+  openSections();
+  onStep(keepAddress);
   announceStep();
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  const format = new URLSearchParams(location.hash.slice(1)).get("export");
+  const format = addressParts().get("export");
   if (format) {
     exportFigures(format).catch((error) => {
       document.documentElement.dataset.failed = String(error);

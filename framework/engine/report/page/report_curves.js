@@ -1,26 +1,9 @@
 "use strict";
-// Panels over training: curves on one axis of steps, which all panels share, with the phases shaded and a line at the
-// scrubber's step.
+// Panels over training: curves stacked on one axis of steps, with the phases shaded and a line at the scrubber's step.
 
 const timeAxis = {log: false, range: null};
 const panels = [];
-
-// "train/loss" and "test/loss" have the same colour in every panel.
-const fixedColours = {train: 0, test: 1, all: 2};
-
-function fixedColour(curve) {
-  const part = curve.name.split("/").find((one) => one in fixedColours);
-  return part === undefined || /\/(loss|accuracy)\//.test(curve.name) ? undefined : fixedColours[part];
-}
-
-function seriesStyle(panel, index) {
-  const fixed = panel.curves.map(fixedColour);
-  const own = fixed.every((colour) => colour !== undefined) && new Set(fixed).size === fixed.length;
-  return {
-    colour: lineColour(own ? fixed[index] : index),
-    dash: ["solid", "dot", "dashdot", "longdashdot"][Math.floor(index / theme().lines.length) % 4],
-  };
-}
+const isNarrow = () => window.innerWidth < 700;
 
 function wantsLog(panel) {
   let least = Infinity,
@@ -33,35 +16,34 @@ function wantsLog(panel) {
         most = Math.max(most, value);
       }
     }
-  return least < Infinity && (panel.title.toLowerCase().includes("loss") || most / least > 1e4);
+  return least < Infinity && (panel.unit.toLowerCase().includes("loss") || most / least > 1e4);
 }
 
-function curveTrace(curve, index, panel) {
-  const {colour, dash} = seriesStyle(panel, index);
+const isMany = (panel) => panel.curves.length > 6;
+
+function curveTrace(curve, {colour, dash}, panel) {
   const steps = numbers(curve.steps);
   return {
     type: "scatter",
     mode: steps.length <= 40 ? "lines+markers" : "lines",
-    name: curve.label || curve.name,
+    name: curve.label,
+    visible: !panel.hidden.has(curve.name),
     x: steps,
     y: numbers(curve.values),
     line: {color: colour, width: 1.6, dash},
     marker: {size: 4, color: colour},
-    hovertemplate:
-      panel.curves.length > 6
-        ? `%{y:.4~g}<br>step %{x:,d}<extra>${curve.label || curve.name}</extra>`
-        : "%{y:.4~g}",
+    hovertemplate: isMany(panel) ? `%{y:.4~g}<br>step %{x:,d}<extra>${curve.label}</extra>` : "%{y:.4~g}",
   };
 }
 
 // The probe's value for random weights: a dashed line over the whole axis.
-function nullTrace(curve, index, panel) {
-  const {colour} = seriesStyle(panel, index),
-    steps = numbers(curve.steps);
+function nullTrace(curve, {colour}, panel) {
+  const steps = numbers(curve.steps);
   return {
     type: "scatter",
     mode: "lines",
-    name: `${curve.label || curve.name}, random weights`,
+    name: `${curve.label}, random weights`,
+    visible: !panel.hidden.has(curve.name),
     x: [steps[0], steps[steps.length - 1]],
     y: [curve.null, curve.null],
     line: {color: colour, width: 1.2, dash: "6px,4px"},
@@ -71,86 +53,134 @@ function nullTrace(curve, index, panel) {
   };
 }
 
+const hasNulls = (panel) => !isMany(panel) && panel.curves.some((curve) => Number.isFinite(curve.null));
+
+function panelData(panel) {
+  const styles = stylesOf(panel.curves.map((curve) => curve.name));
+  const data = panel.curves.map((curve, i) => curveTrace(curve, styles[i], panel));
+  if (hasNulls(panel))
+    panel.curves.forEach((curve, i) => {
+      if (Number.isFinite(curve.null)) data.push(nullTrace(curve, styles[i], panel));
+    });
+  return data;
+}
+
 function phaseShapes() {
   const edges = [...new Set(pageData.phases.map((phase) => phase.step))];
   if (edges.length === 0) return [];
   const all = [0, ...edges, scrubber.lastStep];
-  return all
-    .slice(0, -1)
-    .map((from, i) => ({
-      type: "rect",
-      xref: "x",
-      yref: "paper",
-      layer: "below",
-      line: {width: 0},
-      x0: timeAxis.log ? Math.max(from, 1) : from,
-      x1: all[i + 1],
-      y0: 0,
-      y1: 1,
-      fillcolor: theme().phases[i % theme().phases.length],
-    }));
+  return all.slice(0, -1).map((from, i) => ({
+    type: "rect",
+    xref: "x",
+    yref: "paper",
+    layer: "below",
+    line: {width: 0},
+    x0: timeAxis.log ? Math.max(from, 1) : from,
+    x1: all[i + 1],
+    y0: 0,
+    y1: 1,
+    fillcolor: theme().phases[i % theme().phases.length],
+  }));
 }
 
-// Centres each name in its phase, or aligns it with the start of a phase that is too short for it.
+// Centres each name in its phase, or aligns it with the start of a phase that is too short for it. No name begins before
+// the one to its left has ended.
 function phaseLabels() {
-  const edges = pageData.phases.map((phase) => phase.step);
+  const scale = (step) => (timeAxis.log ? Math.log10(Math.max(step, 1)) : step),
+    letter = (6.3 * scale(scrubber.lastStep)) / (isNarrow() ? window.innerWidth - 100 : 700);
+  let free = -Infinity;
   return pageData.phases.map((phase, i) => {
-    const scale = (step) => (timeAxis.log ? Math.log10(Math.max(step, 1)) : step);
-    const from = scale(i > 0 ? edges[i - 1] : 0),
-      to = scale(phase.step),
-      short = to - from < 0.08 * scale(scrubber.lastStep);
+    const from = scale(i > 0 ? pageData.phases[i - 1].step : 0),
+      text = phase.boundary === "fall" ? "before the fall" : phase.boundary,
+      width = text.length * letter,
+      x = Math.max(free, from, (from + scale(phase.step) - width) / 2);
+    free = x + width + 2 * letter;
     return {
-      x: short ? from : (from + to) / 2,
-      xanchor: short ? "left" : "center",
+      x,
+      xanchor: "left",
       y: 1,
       xref: "x",
       yref: "paper",
       yanchor: "bottom",
       showarrow: false,
-      text: phase.boundary === "fall" ? "before the fall" : phase.boundary,
+      text,
       font: {size: 11, color: theme().soft},
     };
   });
 }
 
-function panelFigure(panel) {
-  const data = panel.curves.map((curve, i) => curveTrace(curve, i, panel));
-  if (panel.curves.length <= 6)
-    panel.curves.forEach((curve, i) => {
-      if (Number.isFinite(curve.null)) data.push(nullTrace(curve, i, panel));
-    });
-  const many = panel.curves.length > 6,
-    narrow = window.innerWidth < 700,
-    labelled = panel.labelled && pageData.phases.length > 0;
-  const xaxis = axisStyle("step", {
+function stepAxis(panel, image) {
+  const axis = axisStyle(panel.last || image ? "step" : "", {
     log: timeAxis.log,
     hoverformat: ",d",
-    showspikes: !many,
+    showticklabels: panel.last || image,
+    automargin: image,
+    showspikes: !isMany(panel),
     spikethickness: 1,
     spikedash: "dot",
     spikecolor: theme().axis,
     spikemode: "across",
   });
-  if (timeAxis.log) xaxis.dtick = 1;
-  xaxis.range =
+  if (!panel.last && !image) axis.ticks = "";
+  if (timeAxis.log) axis.dtick = 1;
+  axis.range =
     timeAxis.range ||
     (timeAxis.log
       ? [Math.log10(Math.max(scrubber.firstPositive, 1)) - 0.05, Math.log10(scrubber.lastStep) + 0.02]
       : [-0.01 * scrubber.lastStep, 1.01 * scrubber.lastStep]);
+  return axis;
+}
+
+// So many powers of ten between ticks that they do not touch; left to Plotly within one.
+function wholeDecades(panel) {
+  const positive = (values) => Array.from(values).filter((value) => value > 0),
+    [low, high] = extent(panel.curves.map((curve) => positive(numbers(curve.values))));
+  const decades = Math.log10(high / low);
+  return decades >= 1.3 ? Math.ceil(decades / Math.max(2, panel.height / 26)) : undefined;
+}
+
+// What does not change over training is drawn against zero, not in the middle of an axis of its own.
+function constantRange(panel) {
+  const [low, high] = extent([
+    ...panel.curves.map((curve) => numbers(curve.values)),
+    hasNulls(panel) ? panel.curves.map((curve) => curve.null) : [],
+  ]);
+  if (low !== high || low < 0) return {};
+  return {range: low === 0 ? [-0.05, 1] : [0, 1.25 * high]};
+}
+
+const hasPhaseLabels = (panel) => Boolean(panel.labelled) && pageData.phases.length > 0;
+
+// The height of the plot with what stands above and below its axes.
+function outerHeight(panel) {
+  return panel.height + 6 + (hasPhaseLabels(panel) ? 18 : 0) + (panel.last ? 36 : 0);
+}
+
+// On the page, the title and the legend stand beside the plot; an image has them inside.
+function panelFigure(panel, {image = false} = {}) {
+  const labelled = hasPhaseLabels(panel),
+    unit = brokenTitle(panel.unit, panel.height / 6.2),
+    yaxis = axisStyle(unit, {log: panel.log, automargin: image});
+  yaxis.title.standoff = 4;
+  if (panel.log) yaxis.dtick = wholeDecades(panel);
+  else Object.assign(yaxis, {nticks: panel.height > 180 ? 7 : panel.height > 110 ? 5 : 4}, constantRange(panel));
   return {
-    data,
+    data: panelData(panel),
     title: panel.title,
     file: panel.file,
     layout: {
-      height: panel.height,
-      xaxis,
-      yaxis: axisStyle(panel.unit || "", {log: panel.log, automargin: false}),
-      margin: {l: 64, r: 14, t: (panel.curves.length > 1 && !many ? 28 : 8) + (labelled ? 16 : 0), b: 40},
-      legend: many
-        ? {...legendStyle(), orientation: "v", x: 1.01, y: 1, yanchor: "top"}
-        : {...legendStyle(), y: labelled ? 1.09 : 1.02},
-      showlegend: panel.curves.length > 1 && !(many && narrow),
-      hovermode: many ? "closest" : "x unified",
+      height: outerHeight(panel),
+      xaxis: stepAxis(panel, image),
+      yaxis,
+      margin: {
+        l: isNarrow() && !image ? 56 : 68,
+        r: 8,
+        t: (labelled ? 18 : 3) + (image ? 8 : 0),
+        b: panel.last || image ? 39 : 3,
+      },
+      legend: {...legendStyle(), orientation: "v", x: 1.01, y: 1, yanchor: "top"},
+      showlegend: image && panel.curves.length > 1,
+      hovermode: isMany(panel) ? "closest" : "x unified",
       shapes: phaseShapes(),
       annotations: labelled ? phaseLabels() : [],
     },
@@ -183,33 +213,107 @@ function follow(panel) {
   panel.plot.on("plotly_click", (event) => chooseStep(event.points[0].x));
 }
 
-// panel: {title, unit, curves: [{name, label, steps, values, null}], height, file, labelled}
+// panel: {title, unit, curves: [{name, label, steps, values, null}], height, file, labelled, from}
 function preparePanel(panel) {
   return Object.assign(panel, {
-    height: panel.curves.length > 6 ? 280 : panel.height || 200,
+    height: panel.height || Math.min(260, Math.max(88, headHeight(panel))),
     log: wantsLog(panel),
+    hidden: new Set(),
   });
 }
 
+// What the description beside the plot needs: its title, buttons and legend.
+function headHeight(panel) {
+  const title = 18 * Math.ceil((panel.title.length * 6.8) / 225),
+    legend = panel.curves.length > 1 ? 19 * panel.curves.length : 0;
+  return Math.max(28 + title + legend, 10 + 3.1 * panel.unit.length);
+}
+
+// Two buttons, one of them pressed.
+function logOrLinear(what, isLog, choose) {
+  const buttons = [true, false].map((log) =>
+    element(
+      "button",
+      {
+        type: "button",
+        className: "scale",
+        "aria-label": `${what}: ${log ? "logarithmic" : "linear"} axis`,
+        onclick: () => {
+          choose(log);
+          show();
+        },
+      },
+      log ? "log" : "linear",
+    ),
+  );
+  const show = () =>
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(isLog() === (i === 0))));
+  show();
+  return element("span", {className: "scales", role: "group", "aria-label": `${what}: axis`}, ...buttons);
+}
+
+// The names of the curves beside their colours; a click hides a curve, or shows it again.
+function panelLegend(panel) {
+  const items = panel.curves.map((curve) => {
+    const swatch = element("span", {className: "swatch"});
+    const item = element(
+      "button",
+      {
+        type: "button",
+        className: "series",
+        "aria-pressed": "true",
+        title: "Show or hide",
+        onclick: () => {
+          if (!panel.hidden.delete(curve.name)) panel.hidden.add(curve.name);
+          item.setAttribute("aria-pressed", String(!panel.hidden.has(curve.name)));
+          updateFigure(panel.plot);
+        },
+      },
+      swatch,
+      curve.label,
+    );
+    return {item, swatch};
+  });
+  const paint = () =>
+    stylesOf(panel.curves.map((curve) => curve.name)).forEach(({colour, dash}, i) => {
+      items[i].swatch.style.borderTop = `2.5px ${dash === "solid" ? "solid" : dash === "dot" ? "dotted" : "dashed"} ${colour}`;
+    });
+  paint();
+  onThemeChange(paint);
+  return element("div", {className: "legend"}, ...items.map(({item}) => item));
+}
+
+function panelHead(panel) {
+  const scales = logOrLinear(
+    panel.title,
+    () => panel.log,
+    (log) => {
+      panel.log = log;
+      updateFigure(panel.plot);
+    },
+  );
+  return element(
+    "figcaption",
+    {},
+    element("span", {className: "title"}, panel.title),
+    element(
+      "span",
+      {className: "row"},
+      scales,
+      panel.from ? element("span", {className: "from"}, panel.from) : null,
+    ),
+    panel.curves.length > 1 ? panelLegend(panel) : null,
+  );
+}
+
 function curvePanel(panel) {
-  Object.assign(preparePanel(panel), {plot: element("div"), cursor: element("div", {className: "cursor"})});
-  const scale = element("button", {type: "button", className: "scale", title: "Logarithmic or linear axis"});
-  const label = () => {
-    scale.textContent = panel.log ? "log" : "linear";
-    scale.setAttribute("aria-label", `${panel.title}: ${scale.textContent} axis; switch`);
-  };
-  scale.onclick = () => {
-    panel.log = !panel.log;
-    label();
-    updateFigure(panel.plot);
-  };
-  label();
+  Object.assign(panel, {plot: element("div"), cursor: element("div", {className: "cursor"})});
   panel.plot.setAttribute("role", "img");
   panel.plot.setAttribute(
     "aria-label",
-    `${panel.title}: ${panel.curves.map((curve) => curve.label || curve.name).join(", ")} over training`,
+    `${panel.title}: ${panel.curves.map((curve) => curve.label).join(", ")} over training`,
   );
-  panel.plot.style.height = `${panel.height}px`;
+  panel.plot.style.height = `${outerHeight(panel)}px`;
   panels.push(panel);
   panel.plot.addEventListener("drawn", () => {
     if (!panel.followed) {
@@ -221,101 +325,32 @@ function curvePanel(panel) {
   addFigure(panel.plot, () => panelFigure(panel));
   return element(
     "figure",
-    {className: panel.curves.length > 6 ? "panel wide" : "panel"},
-    element("figcaption", {}, element("span", {}, panel.title), scale),
+    {className: "panel"},
     element("div", {className: "with-cursor"}, panel.plot, panel.cursor),
+    panelHead(panel),
   );
 }
 
-function timeAxisButton() {
-  const button = element("button", {
-    type: "button",
-    id: "time-axis",
-    onclick: () => {
-      timeAxis.log = !timeAxis.log;
+// Panels without gaps, the steps below the last.
+function stack(list) {
+  list.forEach((panel, i) => preparePanel(Object.assign(panel, {last: i === list.length - 1})));
+  return element(
+    "div",
+    {className: "stack"},
+    list.some(hasNulls) ? element("p", {className: "note"}, "Dashed: the same of random weights.") : null,
+    ...list.map(curvePanel),
+  );
+}
+
+function timeAxisButtons() {
+  const buttons = logOrLinear(
+    "Steps",
+    () => timeAxis.log,
+    (log) => {
+      timeAxis.log = log;
       timeAxis.range = null;
-      label();
       for (const panel of panels) updateFigure(panel.plot);
     },
-  });
-  const label = () => {
-    button.textContent = timeAxis.log ? "steps: log" : "steps: linear";
-  };
-  label();
-  return button;
-}
-
-// The columns of metrics.jsonl, grouped by kind.
-function metricPanels() {
-  const rules = [
-    {title: "Loss", unit: "cross-entropy (nats)", like: /^[^/]+\/loss$/, height: 260, labelled: true},
-    {title: "Accuracy", unit: "share right", like: /^[^/]+\/accuracy$/},
-    {title: "Loss by group", unit: "cross-entropy (nats)", like: /\/loss\//},
-    {title: "Accuracy by group", unit: "share right", like: /\/accuracy\//},
-    {title: "Weight norm", unit: "L2 norm", like: /^weights\//},
-    {title: "Other metrics", unit: "", like: /./},
-  ];
-  const left = pageData.metrics.filter((curve) => numbers(curve.values).some(Number.isFinite));
-  return rules.flatMap(({like, ...panel}) => {
-    const curves = left.filter((curve) => like.test(curve.name));
-    for (const curve of curves) left.splice(left.indexOf(curve), 1);
-    return curves.length > 0
-      ? [{...panel, curves, file: `curves_${panel.title.toLowerCase().replaceAll(" ", "_")}`}]
-      : [];
-  });
-}
-
-// The headlines of probes: losses together, the rest by probe.
-function progressPanels() {
-  const losses = {
-    title: "Progress measures: losses",
-    unit: "cross-entropy (nats)",
-    curves: [],
-    height: 230,
-    file: "progress_losses",
-  };
-  const rest = [];
-  for (const probe of pageData.probes) {
-    const own = probe.curves
-      .filter((curve) => probe.headlines.includes(curve.name))
-      .map((curve) => ({...curve, label: `${probe.label} ${curve.name}`}));
-    const isLoss = (curve) => /(^|\/|_)loss(\/|$)/.test(curve.name);
-    losses.curves.push(
-      ...own.filter(isLoss).map((curve) => ({...curve, name: curve.label.replaceAll("/", " ")})),
-    );
-    const others = own.filter((curve) => !isLoss(curve)).map((curve) => ({...curve, label: curve.name}));
-    if (others.length > 0)
-      rest.push({
-        title: `Progress measures: ${probe.label}`,
-        curves: others,
-        file: `progress_${probe.label}`,
-      });
-  }
-  return [...(losses.curves.length > 0 ? [losses] : []), ...rest];
-}
-
-// "loss/train" belongs to the panel "loss"; "k=14/margin" to the panel "margin", beside that of the other k.
-function panelOf(name) {
-  const slash = name.indexOf("/");
-  if (slash < 0) return [name, name];
-  const [first, rest] = [name.slice(0, slash), name.slice(slash + 1)];
-  return /[=0-9]/.test(first) ? [rest, first] : [first, rest];
-}
-
-// All scalars of a probe, one panel for each kind.
-function scalarPanels(probe) {
-  const groups = new Map();
-  for (const curve of probe.curves) {
-    const [group, label] = panelOf(curve.name);
-    groups.set(group, [
-      ...(groups.get(group) || []),
-      {...curve, label, null: probe.null?.[curve.name] ?? undefined},
-    ]);
-  }
-  return [...groups].map(([title, curves]) => ({
-    title: readable(title),
-    curves,
-    height: 200,
-    file: `${probe.label}_${title.replaceAll("/", "_")}`,
-  }));
+  );
+  return element("span", {id: "time-axis"}, element("span", {className: "note"}, "steps "), buttons);
 }

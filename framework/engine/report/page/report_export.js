@@ -17,10 +17,11 @@ function utf8Characters(text) {
 async function exportFigures(format) {
   prepareSteps();
   const made = [];
-  for (const panel of [...metricPanels(), ...progressPanels(), ...pageData.probes.flatMap(scalarPanels)])
-    made.push(
-      await exportOne(preparePanel(panel).file, () => panelFigure(panel), format, 720, panel.height + 60),
-    );
+  for (const panel of [...trainingPanels(), ...pageData.probes.flatMap(scalarPanels)]) {
+    Object.assign(panel, {height: Math.max(230, panel.height || 0)});
+    const make = (size) => panelFigure(panel, size);
+    made.push(await exportOne(preparePanel(panel).file, make, format, 720, panel.height + 100));
+  }
   for (const probe of pageData.probes)
     for (const [figures, concluding] of [
       [probe.figures, false],
@@ -30,9 +31,10 @@ async function exportFigures(format) {
         Object.assign(figure, {file: `${probe.label}_${figure.name}`, concluding});
         for (const [step] of figure.frames) {
           Object.assign(scrubber, {steps: [step], index: 0});
-          const make = () => figureAtStep(figure),
-            {layout, file} = make();
-          made.push(await exportOne(file, make, format, 560, layout.height + 60));
+          const width = isWide(figure) ? 900 : 560,
+            make = (size) => figureAtStep(figure, size),
+            {layout, file} = make({width});
+          made.push(await exportOne(file, make, format, width, layout.height + 60));
         }
       }
   document.head.replaceChildren();

@@ -69,26 +69,47 @@ function cellTexts(rows) {
   return rows.length * columns <= 64 && columns <= 10 ? {texttemplate: "%{z:.2g}", textfont: {size: 11}} : {};
 }
 
-// As high as its rows need, up to a square.
-function heatmapHeight(rows) {
-  return Math.min(400, 130 + 44 * rows);
-}
-function figureHeight(figure) {
-  const [, headIndex, traces] = frameOf(figure);
-  return figure.heads[headIndex].kind === "heatmap" ? heatmapHeight(traces[0]?.[2]?.[1] ?? 6) : 330;
-}
-
 // A short axis gets a tick at every integer position and none between.
 function wholeTicks(count) {
   return count <= 16 ? {tick0: 0, dtick: 1} : {};
 }
 
-function heatmapData(figure, head, traces) {
+// What stands at a position of an axis, for the hover: its name, where the axis has names.
+function nameAt(ticks, position) {
+  return ticks?.[position] ?? shown(position);
+}
+
+// The names of rows and columns for the hover, made once for each head.
+function cellNames(head, rows, columns) {
+  if (!head.x_ticks && !head.y_ticks) return undefined;
+  head.cellNames ||= Array.from({length: rows}, (_, row) =>
+    Array.from({length: columns}, (_, column) => [nameAt(head.x_ticks, column), nameAt(head.y_ticks, row)]),
+  );
+  return head.cellNames;
+}
+
+function colourBar(title, height) {
+  return {
+    title: {text: brokenTitle(title, height / 6.5), side: "right", font: {size: 11.5, color: theme().soft}},
+    thickness: 9,
+    outlinewidth: 0,
+    len: 0.96,
+    tickfont: {size: 10.5, color: theme().soft},
+    ticklen: 3,
+    nticks: 6,
+    tickcolor: theme().axis,
+    exponentformat: "e",
+  };
+}
+
+function heatmapData(figure, head, traces, height) {
   return traces
     .slice(0, 1)
     .filter(([, , z]) => z)
     .map(([x, y, z]) => {
       const rows = rowsOf(z);
+      const customdata = cellNames(head, rows.length, rows[0]?.length ?? 0);
+      const [column, row] = customdata ? ["%{customdata[0]}", "%{customdata[1]}"] : ["%{x}", "%{y}"];
       return {
         type: "heatmap",
         z: rows,
@@ -100,87 +121,105 @@ function heatmapData(figure, head, traces) {
         hoverongaps: false,
         ...heatmapColours(scrubber.perStep || !figure.range.z ? extent(rows) : figure.range.z),
         ...cellTexts(rows),
-        colorbar: {
-          thickness: 9,
-          outlinewidth: 0,
-          len: 0.96,
-          tickfont: {size: 10.5, color: theme().soft},
-          ticklen: 3,
-          nticks: 6,
-          tickcolor: theme().axis,
-          exponentformat: "e",
-        },
-        hovertemplate: `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y}<br><b>%{z:.4~g}</b><extra></extra>`,
+        colorbar: colourBar(head.traces[0] || "value", height - 60),
+        customdata,
+        hovertemplate: `${head.x_label || "x"} ${column}<br>${head.y_label || "y"} ${row}<br>${
+          head.traces[0] || ""
+        } <b>%{z:.4~g}</b><extra></extra>`,
       };
     });
 }
 
-function lineData(head, traces) {
-  return traces.map(([x, y], i) => {
-    const colour = lineColour(i),
-      values = y ? numbers(y) : [];
-    const trace = {
-      name: head.traces[i] || "",
-      x: x ? numbers(x) : undefined,
-      y: values,
-      hovertemplate: `${head.x_label || "x"} %{x}<br>${head.y_label || "y"} %{y:.4~g}${head.traces[i] ? `<extra>${head.traces[i]}</extra>` : "<extra></extra>"}`,
-    };
-    if (head.kind === "bar") return {...trace, type: "bar", marker: {color: colour}};
-    const dash = ["solid", "dash", "dot", "dashdot"][Math.floor(i / theme().lines.length) % 4];
-    if (head.kind === "line")
-      return {
-        ...trace,
-        type: "scatter",
-        mode: values.length <= 30 ? "lines+markers" : "lines",
-        line: {color: colour, width: 1.6, dash},
-        marker: {size: 5},
-      };
-    const symbol = ["circle", "square", "diamond", "cross"][Math.floor(i / theme().lines.length) % 4];
-    return {
-      ...trace,
-      type: "scatter",
-      mode: "markers",
-      marker: {color: colour, symbol, size: values.length > 300 ? 4 : 6, opacity: 0.8, line: {width: 0}},
-    };
+// As high as its rows need, up to a square.
+function heatmapHeight(rows) {
+  return Math.min(400, 130 + 44 * rows);
+}
+
+const facetsOf = (head) => [...new Set(head.facets || [""])];
+const facetColumns = (head, width) => Math.min(facetsOf(head).length, width < 500 ? 2 : width < 800 ? 3 : 4);
+
+function figureHeight(figure, width = 440) {
+  const [, headIndex, traces] = frameOf(figure),
+    head = figure.heads[headIndex];
+  if (head.kind === "heatmap") return heatmapHeight(traces[0]?.[2]?.[1] ?? 6);
+  const rows = Math.ceil(facetsOf(head).length / facetColumns(head, width));
+  return (rows > 1 ? 70 + 170 * rows : 330) + legendBelow(head, width);
+}
+
+// A figure that needs the whole width: many bars, a long legend, small multiples.
+function isWide(figure) {
+  return figure.heads.some((head, i) => {
+    const frame = figure.frames.find(([, index]) => index === i);
+    const bars = head.kind === "bar" ? barPlaces(head, frame?.[2] || []).length * Math.max(1, head.traces.length) : 0;
+    return facetsOf(head).length > 2 || bars > 60 || (head.kind !== "heatmap" && hasLongLegend(head));
   });
 }
 
-function figureAtStep(figure) {
+// So many pixels have room for a name below each bar; a narrow page scrolls such a figure sideways.
+function leastWidth(figure) {
   const [, headIndex, traces] = frameOf(figure),
     head = figure.heads[headIndex];
-  const heatmap = head.kind === "heatmap";
-  const data = heatmap ? heatmapData(figure, head, traces) : lineData(head, traces);
-  const names = head.traces.filter((name) => name).length;
-  const height = figureHeight(figure);
-  const xaxis = axisStyle(brokenTitle(head.x_label, 62), {log: head.x_log, ticks: head.x_ticks});
-  const yaxis = axisStyle(brokenTitle(head.y_label, (height - 60) / 6), {
-    log: head.y_log,
-    ticks: head.y_ticks,
-  });
-  if (heatmap) {
-    const [, rows, columns] = traces[0]?.[2] || [];
-    Object.assign(yaxis, {autorange: "reversed", showgrid: false, ...(head.y_ticks ? {} : wholeTicks(rows))});
-    Object.assign(xaxis, {showgrid: false, ...(head.x_ticks ? {} : wholeTicks(columns))});
-  } else {
-    if (figure.range.y) Object.assign(yaxis, fixedRange(figure.range.y, head.y_log, head.kind === "bar"));
-    if (figure.range.x && head.kind === "scatter")
-      Object.assign(xaxis, fixedRange(figure.range.x, head.x_log, false));
+  return head.kind === "bar" && barPlaces(head, traces).length > 25 ? 80 + 9 * barPlaces(head, traces).length : 0;
+}
+
+// The axes of what is no heatmap.
+function traceAxes(figure, head, traces, xaxis, yaxis, width) {
+  if (figure.range.y && head.kind !== "histogram")
+    Object.assign(yaxis, fixedRange(figure.range.y, head.y_log, head.kind === "bar"));
+  if (figure.range.x && head.kind === "scatter") {
+    const fixed = fixedRange(figure.range.x, head.x_log, false);
+    // Names stand to the right of their points.
+    if (fixed.range && head.labels) fixed.range[1] += 0.2 * (fixed.range[1] - fixed.range[0]);
+    Object.assign(xaxis, fixed);
   }
+  if (head.kind === "histogram") {
+    const {start, end, size} = sharedBins(figure, head, traces);
+    xaxis.range = [start - size / 4, end + size / 4];
+  }
+  if (head.kind !== "bar") return;
+  const places = barPlaces(head, traces);
+  if (places.length <= 130 && places.every(Number.isInteger))
+    Object.assign(xaxis, barTicks(head, places, (width - 80) / facetColumns(head, width)), {showgrid: false});
+}
+
+function heatmapAxes(head, traces, xaxis, yaxis, width, height) {
+  const [, rows, columns] = traces[0]?.[2] || [];
+  const ticks = (names, count, room) => (names ? namedTicks(names, room / 13) : wholeTicks(count));
+  Object.assign(yaxis, {autorange: "reversed", showgrid: false, ...ticks(head.y_ticks, rows, height - 70)});
+  Object.assign(xaxis, {showgrid: false, ...ticks(head.x_ticks, columns, width - 150)});
+}
+
+// `width` is that of the plot.
+function figureAtStep(figure, {width = 560} = {}) {
+  const [step, headIndex, traces] = frameOf(figure),
+    head = figure.heads[headIndex];
+  const heatmap = head.kind === "heatmap",
+    height = figureHeight(figure, width),
+    inner = height - legendBelow(head, width);
+  const xaxis = axisStyle(brokenTitle(head.x_label, width / 7.2), {log: head.x_log, ticks: head.x_ticks});
+  const yaxis = axisStyle(brokenTitle(head.y_label, (inner - 60) / 6), {log: head.y_log, ticks: head.y_ticks});
+  if (heatmap) heatmapAxes(head, traces, xaxis, yaxis, width, height);
+  else traceAxes(figure, head, traces, xaxis, yaxis, width);
   if (head.equal_axes) Object.assign(yaxis, {scaleanchor: "x", scaleratio: 1, constrain: "domain"});
-  const [step] = frameOf(figure),
-    suffix = figure.concluding ? "" : step < 0 ? "_null" : `_step_${String(step).padStart(8, "0")}`;
+  const suffix = figure.concluding ? "" : step < 0 ? "_null" : `_step_${String(step).padStart(8, "0")}`;
+  const above = hasLegend(head) && !hasLongLegend(head);
   return {
-    data,
+    data: heatmap ? heatmapData(figure, head, traces, height) : traceData(figure, head, traces),
     title: titleOf(figure),
     file: figure.file + suffix,
     layout: {
       height,
-      xaxis,
-      yaxis,
-      barmode: "group",
-      bargap: 0.15,
-      showlegend: !heatmap && names > 1,
-      margin: {l: 60, r: heatmap ? 8 : 14, t: !heatmap && names > 1 ? 30 : 10, b: 46},
+      ...facetLayout(head, xaxis, yaxis, width),
+      barmode: head.kind === "histogram" ? "overlay" : "group",
+      bargap: head.kind === "histogram" ? 0.02 : 0.15,
+      legend: figureLegend(head, width, height),
+      showlegend: hasLegend(head),
+      margin: {
+        l: width < 420 ? 52 : 60,
+        r: heatmap ? 8 : 14,
+        t: above ? 30 : 10,
+        b: 46 + legendBelow(head, width),
+      },
     },
   };
 }
@@ -191,11 +230,12 @@ function figureCard(figure, label) {
     figure.frames.length < figure.of
       ? `Shown at ${shown(figure.frames.length)} of ${shown(figure.of)} checkpoints`
       : "";
-  const caption = element("figcaption", {title: fewer}),
+  const title = element("span", {className: "title"}),
     plot = element("div", {role: "img"});
   plot.style.height = `${figureHeight(figure)}px`;
+  plot.style.minWidth = `${leastWidth(figure)}px`;
   const name = () => {
-    caption.textContent = titleOf(figure);
+    title.textContent = titleOf(figure);
     plot.setAttribute("aria-label", titleOf(figure));
   };
   name();
@@ -208,6 +248,16 @@ function figureCard(figure, label) {
     name();
     updateFigure(plot);
   });
-  addFigure(plot, () => figureAtStep(figure));
-  return element("figure", {className: "card", id: `figure-${figure.file}`}, caption, plot);
+  addFigure(plot, (size) => figureAtStep(figure, size));
+  return element(
+    "figure",
+    {className: isWide(figure) ? "card wide" : "card", id: `figure-${figure.file}`},
+    element(
+      "figcaption",
+      {title: fewer},
+      title,
+      element("span", {className: "from"}, label),
+    ),
+    plot,
+  );
 }

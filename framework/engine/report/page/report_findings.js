@@ -103,9 +103,9 @@ function headlineCards() {
       element(
         "div",
         {className: "headline"},
+        element("span", {className: "from"}, probe),
         element("span", {className: "name"}, readable(name)),
         element("span", {}, number, beside),
-        element("span", {className: "note"}, probe),
       ),
     );
   };

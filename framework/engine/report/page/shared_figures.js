@@ -1,7 +1,7 @@
 "use strict";
 // Figures drawn by Plotly, in the style of the page, when they come into view.
 
-const figures = new Map(); // element -> {make, inView, stale, drawing}
+const figures = new Map(); // element -> {make, inView, stale, drawing, width}
 const fontStack = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif';
 const figureConfig = {
   displaylogo: false,
@@ -35,9 +35,9 @@ function axisStyle(title, {log = false, ticks = null, ...more} = {}) {
   return axis;
 }
 
-// At most about 30 names, because more are unreadable.
-function namedTicks(names) {
-  const every = Math.ceil(names.length / 30);
+// At most about `most` names, because more are unreadable.
+function namedTicks(names, most = 30) {
+  const every = Math.ceil(names.length / Math.max(2, Math.min(most, 30)));
   const positions = names.map((_, i) => i).filter((i) => i % every === 0);
   return {type: "linear", tickmode: "array", tickvals: positions, ticktext: positions.map((i) => names[i])};
 }
@@ -78,7 +78,9 @@ async function drawFigure(target) {
   const figure = figures.get(target);
   figure.stale = false;
   figure.drawing = true;
-  const {data, layout, file} = figure.make();
+  figure.width = target.clientWidth;
+  const {data, layout, file} = figure.make({width: figure.width});
+  target.style.height = `${layout.height}px`;
   const camera = {
     name: "toImage",
     title: "Save as SVG",
@@ -100,7 +102,7 @@ async function drawFigure(target) {
 async function figureImage(make, format, width, height) {
   const shownTheme = document.documentElement.dataset.theme || "";
   document.documentElement.dataset.theme = "light";
-  const {data, layout, title} = make();
+  const {data, layout, title} = make({width, image: true});
   const styled = styledLayout({
     ...layout,
     width,
@@ -152,8 +154,8 @@ const figureWatcher = new IntersectionObserver(
   {rootMargin: "150px 0px"},
 );
 
-// Draws what make() returns, {data, layout, title, file}, now or as soon as `target` is in view. `title` and `file` are for
-// images of it.
+// Draws what make({width, image}) returns, {data, layout, title, file}, now or as soon as `target` is in view. `title` and
+// `file` are for images of it; `image` says that one is made.
 function addFigure(target, make) {
   target.classList.add("plot");
   figures.set(target, {make, inView: false, stale: true, drawing: false});
@@ -165,6 +167,12 @@ function updateFigure(target) {
   figure.stale = true;
   if (figure.inView && !figure.drawing) drawFigure(target);
 }
+
+// Figures fit their text to their width.
+window.addEventListener("resize", () => {
+  for (const [target, figure] of figures)
+    if (figure.width && target.clientWidth && Math.abs(target.clientWidth - figure.width) > 8) updateFigure(target);
+});
 
 onThemeChange(() => {
   for (const target of figures.keys()) updateFigure(target);
