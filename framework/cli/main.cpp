@@ -5,6 +5,7 @@
 #include <orrery/version.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <iostream>
 
@@ -87,6 +88,8 @@ int report(const Error& error, int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // the limit on file sizes (ulimit -f): write(2) then fails, and we can say so
   engine::tell_of_crashes(argc, argv, cli::styled(cli::Style::red, "error:"));
   try {
     return run(argc, argv);
