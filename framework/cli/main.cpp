@@ -5,6 +5,7 @@
 #include <orrery/version.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
@@ -97,6 +98,8 @@ int print_product_speed() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // the limit on file sizes (ulimit -f): write(2) then fails, and we can say so
   if (argc == 2 && !std::strcmp(argv[1], "--product-speed")) return print_product_speed();
   // Before any thread begins: threads have of the thread that begins them whether they flush subnormals.
   engine::flush_subnormals(true);

@@ -34,7 +34,8 @@ TEST_P(FuzzCorpus, IsReadOrRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Rooms, FuzzCorpus,
                          ::testing::Values(Room{"safetensors", safetensors_target}, Room{"zip", zip_target},
-                                           Room{"pickle", pickle_target}, Room{"weights", weights_target}),
+                                           Room{"pickle", pickle_target}, Room{"weights", weights_target},
+                                           Room{"json", json_target}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -40,6 +40,7 @@ put("safetensors", "two", safetensors(
 put("safetensors", "overlap", safetensors(
     '{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}', bytes(6)))
 put("safetensors", "huge_header", struct.pack("<Q", 2**60) + b"{}")
+put("safetensors", "checked", safetensors('{"__metadata__":{"orrery.sha256":"' + "0" * 64 + '"}}'))
 put("weights", "two.safetensors", (corpus / "safetensors" / "two").read_bytes())
 
 
@@ -66,3 +67,8 @@ put("zip", "zip64", (lambda plain: plain[:-22] + b"PK\6\6" + struct.pack(
     "<IQI", 0, len(plain) - 22, 1) + plain[-22:])(archive([(b"a", b"123")])))
 put("weights", "state.pth", archive([(b"x/data.pkl", state), (b"x/data/0", bytes(8)), (b"x/byteorder", b"little")]))
 put("weights", "script.pth", archive([(b"x/data.pkl", state), (b"x/constants.pkl", b"")]))
+
+for path in [*(fixtures / "run_0.1.0").rglob("*.json"), *(fixtures / "run_0.1.0").rglob("*.jsonl")]:
+    put("json", f"{path.parent.name}_{path.name}", path.read_bytes().split(b"\n{")[0])
+put("json", "deep", b'{"a":' + b"[" * 70 + b"]" * 70 + b"}")
+put("json", "wrong_sha256", b'{"step": 1, "sha256": "' + b"0" * 64 + b'"}')

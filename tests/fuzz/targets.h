@@ -9,11 +9,15 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "engine/import/networks.h"
 #include "engine/import/pickle.h"
 #include "engine/import/weights_file.h"
 #include "engine/import/zip.h"
+#include "engine/run/json_line.h"
+#include "engine/run/json_read.h"
+#include "engine/run/provenance.h"
 #include "sdk/files/safetensors.h"
 
 namespace orrery::fuzz {
@@ -86,6 +90,18 @@ inline unsigned pickle_target(Input input) {
     static const std::array<std::byte, 256> storage{};
     return look_at(pickle::unpickle(
         input, [](const std::string&) { return std::span<const std::byte>(storage); }, "fuzz"));
+  });
+}
+
+/// The JSON of runs: run.json, lines of metrics and of results, provenances.
+inline unsigned json_target(Input input) {
+  const std::string_view text(reinterpret_cast<const char*>(input.data()), input.size());
+  guarded([&] { return static_cast<unsigned>(check_line(text, "fuzz")); });
+  guarded([&] { return static_cast<unsigned>(parse_metrics_line(text, "fuzz").values.size()); });
+  return guarded([&] {
+    const Json object = parse_checked_object(text, "fuzz");
+    const auto provenance = read_provenance(object);
+    return static_cast<unsigned>(provenance ? to_json(*provenance).size() : object.dump().size());
   });
 }
 

@@ -178,7 +178,13 @@ TEST_F(Tensorboard, ExportHasTheSame) {
   ASSERT_EQ(done.code, 0) << done.err;
   EXPECT_NE(done.err.find("tensorboard --logdir run/tensorboard"), std::string::npos) << done.err;
   expect_all_of("run", board("run/tensorboard"));
-  const Finished again = at.orrery({"export", "run", "--tensorboard"});
+  // Again, after a kill for example, replaces what an export has made; not what training has logged.
+  const auto first = at.tree("run/tensorboard");
+  ASSERT_EQ(at.orrery({"export", "run", "--tensorboard"}).code, 0);
+  ASSERT_EQ(at.tree("run/tensorboard").size(), 1u);
+  EXPECT_EQ(at.tree("run/tensorboard")[0].second, first[0].second);
+  ASSERT_EQ(train("logged").code, 0);
+  const Finished again = at.orrery({"export", "logged", "--tensorboard"});
   EXPECT_EQ(again.code, 2);
   EXPECT_NE(again.err.find("there are event files here already"), std::string::npos) << again.err;
   ASSERT_EQ(at.orrery({"export", "run", "--tensorboard", "--out", "elsewhere"}).code, 0);

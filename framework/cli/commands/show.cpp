@@ -1,4 +1,5 @@
 // orrery show RUN: prints an overview of a run.
+#include <fmt/format.h>
 #include <orrery/error.h>
 
 #include <iostream>
@@ -8,6 +9,7 @@
 #include "cli/text/show_text.h"
 #include "cli/text/terminal.h"
 #include "engine/experiment/experiment.h"
+#include "engine/inspect/check_files.h"
 #include "engine/inspect/overview_json.h"
 
 namespace orrery::cli {
@@ -15,7 +17,7 @@ namespace {
 
 struct ShowArguments {
   std::string run;
-  bool json = false;
+  bool json = false, check = false;
   std::vector<std::string> files;
 };
 
@@ -27,7 +29,27 @@ void report_damage(const RunOverview& seen) {
     complain("error", std::to_string(seen.damage.size() - most) + " more; --json lists them all");
 }
 
+// What has no checksum was written by an earlier version, or by another program.
+void report_unchecked(const std::vector<std::string>& files) {
+  if (files.empty()) return;
+  note(fmt::format("{} files have no checksum, so damage to their numbers would not be seen: {}{}",
+                   files.size(), files[0], files.size() > 1 ? ", ..." : ""));
+}
+
+int check(const ShowArguments& options) {
+  if (options.json) throw UsageError("--check cannot be used with --json");
+  const CheckedFiles checked = check_files(options.run, terminal());
+  for (const Error& error : checked.damage) complain("error", error.what(), error.hint());
+  for (const std::string& text : checked.missing)
+    complain("warning", text, "compute them: orrery probe " + options.run);
+  report_unchecked(checked.unchecked);
+  note(fmt::format("{}: {} files match their checksums{}", options.run, checked.n_checked,
+                   checked.damage.empty() ? "" : fmt::format("; {} damaged", checked.damage.size())));
+  return checked.damage.empty() ? 0 : 1;
+}
+
 int show(const ShowArguments& options) {
+  if (options.check) return check(options);
   const RunOverview seen = look_at(options.run);
   const auto registry = load_plugins(options.files);  // for the defaults of the task
   const ParametersOf parameters_of = parameters_from(*registry);
@@ -49,6 +71,9 @@ Command add_show(CLI::App& program) {
       program.add_subcommand("show", "Show a run: its config, state and curves, and its probes' results");
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
   command->add_flag("--json", options->json, "Print everything as one JSON object");
+  command->add_flag(
+      "--check", options->check,
+      "Instead read every file and compare it with its checksum; exit with 1 if any is damaged");
   add_plugin_option(*command, options->files);
   command->footer(
       R"(Works during training. For a damaged run, shows what can be read, lists on stderr what cannot, and exits with 1.

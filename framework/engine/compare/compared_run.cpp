@@ -70,6 +70,7 @@ void ComparedRun::add(const ProbeResult& result, const ProbeResult* null, const 
   const RecordSource source{label, identity_of(result, label)};
   add_evidence(result.record, null ? &null->record : nullptr, source, signature_);
   if (null) {
+    with_null_.insert(source.question);
     add_evidence(null->record, &result.record, source, null_);
     drop_borrowed_keys(signature_, null_);
   }
@@ -83,6 +84,7 @@ void ComparedRun::read_results() {
   signature_ = null_ = {guessing, {}, {}};
   keys_.clear();
   elsewhere_.clear();
+  with_null_.clear();
   constexpr auto numbers_only = RunDirectory::ProbeData::leave_out;
   for (const std::string& label : network_.run().probe_labels()) {
     const auto null = network_.run().read_run_level(label, RunLevelResult::null, numbers_only);
@@ -97,6 +99,7 @@ void ComparedRun::read_results() {
     if (const auto conclusion =
             network_.run().read_run_level(label, RunLevelResult::conclusion, numbers_only)) {
       add(*conclusion, nullptr, label);
+      if (null) with_null_.insert(identity_of(*conclusion, label));
       found = true;
     }
     if (!found) elsewhere_.emplace(label, std::move(steps));

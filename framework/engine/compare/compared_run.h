@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ class ComparedRun {
   const std::map<std::string, KeyFrequencySet>& key_frequencies() const { return keys_; }
   /// The probe_identity() of the results that `choice` would give.
   std::string identity_of_choice(const ProbeChoice& choice) const;
+  /// Whether results of this identity are there for random weights too.
+  bool has_null(const std::string& identity) const { return with_null_.contains(identity); }
   /// For each probe without results at the checkpoint, by label: the steps for which it has some.
   const std::map<std::string, std::vector<int64_t>>& elsewhere() const { return elsewhere_; }
 
@@ -62,6 +65,7 @@ class ComparedRun {
   Signature signature_, null_;
   std::map<std::string, KeyFrequencySet> keys_;
   std::map<std::string, std::vector<int64_t>> elsewhere_;
+  std::set<std::string> with_null_;
 };
 
 }  // namespace orrery::engine

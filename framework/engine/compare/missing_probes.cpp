@@ -17,13 +17,18 @@ ProbeChoice choice_for(const ComparedRun& run, const Plugin& plugin, const Regis
   return parse_probe(plugin.name, parameters_from(registry));
 }
 
-bool could_have(const ComparedRun& run, const ProbeChoice& choice) {
+// What the probe needs of the run; nothing if the run cannot meet it.
+std::optional<Needs> could_have(const ComparedRun& run, const ProbeChoice& choice) {
   try {
-    run.experiment().check_probe(choice);
-    return choice.every == 0 || run.step() % choice.every == 0;
+    const Needs needs = run.experiment().check_probe(choice);
+    if (choice.every == 0 || run.step() % choice.every == 0) return needs;
   } catch (const Error&) {
-    return false;
   }
+  return std::nullopt;
+}
+
+bool has_all(const ComparedRun& run, const Needs& needs, const std::string& identity) {
+  return run.signature().questions.contains(identity) && (!needs.null || run.has_null(identity));
 }
 
 struct Due {
@@ -41,10 +46,10 @@ std::vector<Due> missing_results(const ComparedRuns& runs, const Registry& regis
     for (size_t i = 0; i < runs.size(); ++i) {
       try {
         const ProbeChoice choice = choice_for(*runs[i], *plugin, registry);
-        if (!could_have(*runs[i], choice)) continue;
+        const auto needs = could_have(*runs[i], choice);
+        if (!needs) continue;
         ++able;
-        if (!runs[i]->signature().questions.contains(runs[i]->identity_of_choice(choice)))
-          due.push_back({i, choice});
+        if (!has_all(*runs[i], *needs, runs[i]->identity_of_choice(choice))) due.push_back({i, choice});
       } catch (const Error&) {  // its defaults do not work here
       }
     }

@@ -105,9 +105,9 @@ void Experiment::add_probes(const std::vector<ProbeChoice>& choices) {
   }
 }
 
-void Experiment::check_probe(const ProbeChoice& choice) const {
+Needs Experiment::check_probe(const ProbeChoice& choice) const {
   Instance<Probe> instance;
-  make_checked(choice, instance);
+  return make_checked(choice, instance).needs;
 }
 
 // Hashes the data themselves, not their parameters: another version of the task may make other data.

@@ -36,8 +36,8 @@ class Experiment {
 
   /// Makes these probes and checks that this run can meet their needs.
   void add_probes(const std::vector<ProbeChoice>& choices);
-  /// Throws if add_probes() would, but adds nothing.
-  void check_probe(const ProbeChoice& choice) const;
+  /// What the probe needs. Throws if add_probes() would, but adds nothing.
+  Needs check_probe(const ProbeChoice& choice) const;
 
   const Settings& settings() const { return settings_; }
   const Task& task() const { return *task_; }

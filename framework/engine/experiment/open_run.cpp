@@ -68,9 +68,13 @@ CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& whi
 }
 
 void load_checkpoint(Experiment& experiment, const CheckpointFile& checkpoint) {
-  const NamedTensors weights = read_tensors(checkpoint.path).tensors;
+  const TensorFile file = read_tensors(checkpoint.path);
+  if (const auto step = file.metadata.find("step");
+      step != file.metadata.end() && step->second != std::to_string(checkpoint.step))
+    throw Error(fmt::format("{}: it is the checkpoint of step {}", checkpoint.path.string(), step->second),
+                "it was renamed, or replaced by another");
   try {
-    load_weights(experiment.model(), weights);
+    load_weights(experiment.model(), file.tensors);
   } catch (const Error& error) {
     throw Error(fmt::format("{}: {}", checkpoint.path.string(), error.what()), error.hint());
   }

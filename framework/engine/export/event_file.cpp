@@ -100,6 +100,10 @@ void replace_event_file(const fs::path& folder, const std::string& ending, const
     if (other.extension() == "." + ending) fs::remove(other, ignored);
 }
 
-bool has_event_files(const fs::path& folder) { return !event_files(folder).empty(); }
+bool has_event_files(const fs::path& folder, const std::string& but) {
+  const std::vector<fs::path> all = event_files(folder);
+  return std::any_of(all.begin(), all.end(),
+                     [&](const fs::path& path) { return but.empty() || path.extension() != "." + but; });
+}
 
 }  // namespace orrery::engine::tensorboard

@@ -46,7 +46,7 @@ std::string event_file_of(const std::map<int64_t, Scalars>& by_step,
 void replace_event_file(const std::filesystem::path& folder, const std::string& ending,
                         const std::string& bytes);
 
-/// Whether `folder` contains an event file.
-bool has_event_files(const std::filesystem::path& folder);
+/// Whether `folder` contains an event file, those of the ending `but` not counted.
+bool has_event_files(const std::filesystem::path& folder, const std::string& but = "");
 
 }  // namespace orrery::engine::tensorboard

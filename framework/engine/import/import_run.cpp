@@ -53,6 +53,8 @@ class RunInTheMaking {
     if (failure)
       throw Error(fmt::format("{}: cannot make this folder: {}", path_.string(), failure.message()));
     done_ = true;
+    const fs::path parent = (path_ / "").parent_path().parent_path();
+    sync_folder(parent.empty() ? "." : parent);
   }
 
  private:
@@ -151,6 +153,17 @@ void note_networks(const ImportRequest& request, const FoundNetworks& found, con
     reporter.note("the file does not tell the steps of its networks, so they are numbered from 0");
 }
 
+void require_space(const fs::path& folder, size_t n_networks, int64_t n_parameters) {
+  std::error_code failure;
+  const fs::space_info space = fs::space(folder, failure);
+  const double needed = static_cast<double>(n_networks) * static_cast<double>(n_parameters) * sizeof(float);
+  if (!failure && needed > static_cast<double>(space.available))
+    throw Error(fmt::format("{}: {} checkpoints of {} parameters take {:.1f} GB, but only {:.1f} GB are free",
+                            folder.string(), n_networks, thousands(n_parameters), needed / 1e9,
+                            static_cast<double>(space.available) / 1e9),
+                "free some space, write to another disk, or choose a network: --key");
+}
+
 // Writes the weights of `network`, and separately those that have no place in the model.
 Converted store(const FoundNetwork& network, const ImportRequest& request, const Layout& layout,
                 Experiment& experiment, RunDirectory& run) {
@@ -186,6 +199,7 @@ std::optional<fs::path> import_run(const Registry& registry, const ImportRequest
   const fs::path path = request.out.empty() ? new_run_path(settings.name) : fs::path(request.out);
   RunInTheMaking making(path);
   RunDirectory& run = making.run();
+  require_space(run.root(), found.networks.size(), experiment.model().n_parameters());
   SessionRecord record(run, experiment.describe(), 0, settings.train.device, settings.train.threads);
   json networks = json::array(), notes = json::array();
   const auto progress = reporter.progress(static_cast<int64_t>(found.networks.size()), "networks");

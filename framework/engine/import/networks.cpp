@@ -22,6 +22,7 @@ using pickle::Ref;
 using pickle::StoredTensor;
 
 constexpr int max_nesting = 4;
+constexpr size_t max_networks = 100'000;
 
 // A place in the file: an object, its holder, and the path to it.
 struct Place {
@@ -224,6 +225,11 @@ FoundNetworks Finder::networks(const Place& place, const std::string& steps_key)
     refuse(place.key.empty() ? "it holds no network" : fmt::format("\"{}\" is not a network", place.key),
            fmt::format("expected a dict of tensors by name, or a list of them; found {}",
                        by_step ? key_list(*by_step) : place.object->describe()));
+  } else if (const size_t count = by_step ? by_step->entries.size() : place.object->as<List>()->items.size();
+             count > max_networks) {
+    refuse(fmt::format("it holds {} networks, and each would be a checkpoint; at most {} are imported", count,
+                       max_networks),
+           "choose one with --key");
   } else if (by_step) {
     for (const auto& [step, network] : by_step->entries)
       found.networks.push_back(

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "engine/import/networks.h"
 #include "tests/support/run_test_folder.h"
 
 namespace orrery::engine::pickle {
@@ -216,6 +217,19 @@ TEST(Pickle, what_is_malformed_is_refused) {
     expect_holds(said, "x.pth: ");
     EXPECT_NE(said, "no error") << program;
   }
+}
+
+// One network, named again and again: each name would become a checkpoint on disk.
+TEST(Pickle, a_small_file_cannot_ask_for_millions_of_checkpoints) {
+  const auto list_of = [&](size_t count) {
+    std::string program = "\x80\x02]("s + "}" + text("w") + tensor(2, 0, {2}, {1}) + "sq\x01";
+    for (size_t i = 1; i < count; ++i) program += "h\x01";
+    return program + "e.";
+  };
+  const Heap few = run(list_of(3)), many = run(list_of(3'000'000));
+  EXPECT_EQ(find_networks(few.root, "", "", "x.pth").networks.size(), 3u);
+  expect_holds(error_of([&] { find_networks(many.root, "", "", "x.pth"); }),
+               "it holds 3000000 networks, and each would be a checkpoint; at most 100000");
 }
 
 TEST(Pickle, circles_and_depth_are_no_trouble) {

@@ -12,6 +12,8 @@
 
 #include "engine/inspect/sparkline.h"
 #include "engine/run/json_write.h"
+#include "engine/run/plain_files.h"
+#include "engine/run/run_directory.h"
 #include "engine/run/run_lock.h"
 #include "sdk/files/atomic_file.h"
 
@@ -44,7 +46,12 @@ void find_below(const fs::path& folder, std::vector<fs::path>& found) {
 void read_last_row(RunSummary& run) {
   const fs::path path = run.path / "metrics.jsonl";
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) return;
+  const bool there = fs::exists(path, ignored);
+  const RunDirectory directory = RunDirectory::inspect(run.path);
+  const auto claimed = directory.claimed_metrics();
+  // Hashing every log of a long list takes time; `orrery show` does.
+  if (!claimed || (there ? fs::file_size(path, ignored) : 0) < claimed->bytes) directory.check_metrics();
+  if (!there) return;
   const std::string line = read_last_line(path);
   if (!line.empty()) run.last = parse_metrics_line(line, path.string() + ": its last line");
 }
@@ -123,6 +130,7 @@ RunSummary list_run(const fs::path& path) {
   RunSummary run;
   run.path = path;
   try {
+    refuse_links_at_top(path);
     run.info = read_run_json(path);
     run.state = state_of(*run.info, RunLock::is_held(path));
     if (!run.info->sessions.empty()) run.step = run.info->sessions.back().to.value_or(0);

@@ -40,15 +40,36 @@ Stored stored_results(const RunDirectory& run, const ProbeInRun& probe, Provenan
   return stored;
 }
 
-// A result that cannot be read now is computed again; errors are reported then.
-bool is_of(const ProbeResult& result, const ProbeInRun& probe, Provenances& provenances) {
+// A checkpoint never changes once it is written, so the file is damaged, and its old result is worth more.
+void refuse_changed(const ProbeResult& result, const Provenance& now, const RunDirectory& run) {
+  Provenance as_then = *result.provenance;
+  as_then.of = now.of;
+  if (result.provenance->of == now.of || !(as_then == now)) return;
+  throw Error(
+      fmt::format("{}: it has changed since the stored result of probe {} was computed from it",
+                  run.checkpoint_path(result.step).string(), now.probe),
+      "it is damaged: copy it again from where it is whole; if you replaced it on purpose, compute the "
+      "result again: --again");
+}
+
+// Nothing if a file cannot be read; the error is reported when the probe is asked.
+std::optional<Provenance> provenance_now(const ProbeInRun& probe, int64_t step, Provenances& provenances) {
   try {
-    return result.provenance && *result.provenance == provenances.of(probe, result.step);
+    return provenances.of(probe, step);
   } catch (const UsageError&) {
     throw;
   } catch (const Error&) {
-    return false;
+    return std::nullopt;
   }
+}
+
+bool is_of(const ProbeResult& result, const ProbeInRun& probe, const RunDirectory& run,
+           Provenances& provenances) {
+  if (!result.provenance) return false;
+  const auto now = provenance_now(probe, result.step, provenances);
+  if (!now) return false;
+  refuse_changed(result, *now, run);
+  return *result.provenance == *now;
 }
 
 }  // namespace
@@ -100,8 +121,8 @@ std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run
     for (const ProbeInRun& probe : experiment.probes()) {
       if (!probe.due(checkpoint.step)) continue;
       const auto found = stored[&probe].find(checkpoint.step);
-      const bool there =
-          reuse == Reuse::stored && found != stored[&probe].end() && is_of(found->second, probe, provenances);
+      const bool there = reuse == Reuse::stored && found != stored[&probe].end() &&
+                         is_of(found->second, probe, run, provenances);
       if (there)
         row.known.emplace(&probe, std::move(found->second.record));
       else

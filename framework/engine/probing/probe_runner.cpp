@@ -54,7 +54,8 @@ void ProbeRunner::plan(const std::vector<CheckpointFile>& checkpoints) {
   if (options_.store) {
     rows_ = plan_rows(experiment_, run_, provenances_, checkpoints, options_.reuse);
     if (!options_.waiting_only) return;
-    for (Row& row : rows_) std::erase_if(row.due, [](const ProbeInRun* probe) { return !probe->waits(); });
+    if (!options_.also_lost)
+      for (Row& row : rows_) std::erase_if(row.due, [](const ProbeInRun* probe) { return !probe->waits(); });
     std::erase_if(rows_, [](const Row& row) { return row.due.empty(); });
     return;
   }
@@ -282,6 +283,7 @@ Probed ProbeRunner::run(const std::vector<CheckpointFile>& checkpoints, const Au
   }
   rows_and_null();
   if (!reporter_.stop_requested()) conclusions();
+  if (options_.store) run_.sync_logs();
   if (reporter_.stop_requested()) return Probed::interrupted;
   for (const auto& [which, known] : run_level_)
     if (!known.empty()) audience.run_level(which, outcomes(known));

@@ -23,6 +23,8 @@ struct ProbingOptions {
   int workers = 1;
   /// Measures checkpoints only with probes that wait for a reference: training has asked the others already.
   bool waiting_only = false;
+  /// With waiting_only: also what others lack after all, because a power cut took it.
+  bool also_lost = false;
 };
 
 /// Receives the scalars, headlines and findings of the probes that did not fail.

@@ -41,6 +41,24 @@ const std::vector<std::string> files = {"probes/fourier_basis/results.jsonl",
                                         "probes/fourier_basis/step_00000010.safetensors",
                                         "probes/phase_changes/conclusion.json"};
 
+// One bit of a weight: the stored result is right, what could be computed now is not.
+TEST_F(Runner, KeepsTheResultOfACheckpointThatIsDamaged) {
+  CollectingReporter reporter;
+  EXPECT_EQ(probe("run", {.workers = 0}, reporter), Probed::well);
+  const std::filesystem::path checkpoint = folder / "run/checkpoints/step_00000010.safetensors",
+                              results = folder / "run/probes/fourier_basis/results.jsonl";
+  const std::string before = bytes_of(results);
+  std::string bytes = bytes_of(checkpoint);
+  bytes[bytes.size() - 1] ^= 64;
+  std::ofstream(checkpoint, std::ios::binary) << bytes;
+  const std::string message = testing::error_of([&] { probe("run", {.workers = 0}, reporter); });
+  testing::expect_holds(message, "step_00000010.safetensors: it has changed since the stored result");
+  EXPECT_EQ(bytes_of(results), before);
+  // Asked to compute it again, the checkpoint itself is refused.
+  EXPECT_EQ(probe("run", {.reuse = Reuse::none, .workers = 0}, reporter), Probed::with_failures);
+  EXPECT_EQ(bytes_of(results), before);
+}
+
 TEST_F(Runner, StoresTheSameBytesHereAndInWorkers) {
   CollectingReporter here, workers;
   EXPECT_EQ(probe("here", {.workers = 0}, here), Probed::well);

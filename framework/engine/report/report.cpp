@@ -123,7 +123,7 @@ Report make_report(const RunDirectory& run, const ReportChoices& choices) {
                       probes.back().n_read, probes.back().n_results));
   }
   const std::vector<Curve> metrics = read_curves(run, false).front().curves();
-  const Json about = Json::parse(run.read_run_json(), nullptr, false);
+  const Json about = parse_object(run.read_run_json(), (run.root() / "run.json").string());
 
   bool thinned = false;
   Json data = {{"orrery", about.value("orrery", "")}, {"title", report.title}};

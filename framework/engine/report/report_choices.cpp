@@ -7,6 +7,7 @@
 
 #include "engine/config/config_keys.h"
 #include "engine/experiment/experiment.h"
+#include "engine/run/json_read.h"
 
 namespace orrery::engine {
 namespace {
@@ -29,7 +30,7 @@ ReportChoices report_choices(const Registry& registry, const RunDirectory& run) 
   for (const auto& plugin : registry.plugins())
     if (plugin->kind == PluginKind::probe) choices.summaries[plugin->name] = plugin->summary;
   try {
-    choices.differences = changed(registry, nlohmann::ordered_json::parse(run.read_run_json()).at("config"));
+    choices.differences = changed(registry, parse_object(run.read_run_json(), "run.json").at("config"));
   } catch (const Error&) {  // an unknown task or version
   } catch (const nlohmann::json::exception&) {
   }

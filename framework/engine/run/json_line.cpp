@@ -10,6 +10,7 @@
 
 #include "engine/run/json_read.h"
 #include "engine/run/json_write.h"
+#include "sdk/files/sha256.h"
 
 namespace orrery::engine {
 
@@ -54,15 +55,70 @@ int64_t parse_step(std::string_view line, const std::string& where) {
   return integer_of(member(parse_object(line, where), "step", where), "step", where);
 }
 
-Json parse_object(std::string_view text, const std::string& where) {
-  Json value;
+namespace {
+
+constexpr const char* checksum_member = "sha256";
+constexpr std::string_view checksum_start = ", \"sha256\": \"", checksum_end = "\"}";
+constexpr size_t digest_length = 64;
+
+[[noreturn]] void refuse_checksum(const std::string& where, const std::string& what) {
+  throw Error(fmt::format("{}: damaged: its content does not match its checksum", where),
+              fmt::format("copy it again from where it is whole; if you changed {} on purpose, delete its "
+                          "\"sha256\"",
+                          what));
+}
+
+}  // namespace
+
+std::string with_line_checksum(std::string line) {
+  const std::string digest = sha256(line);
+  line.pop_back();
+  return fmt::format("{}{}{}{}", line, checksum_start, digest, checksum_end);
+}
+
+bool check_line(std::string_view line, const std::string& where) {
+  constexpr size_t length = checksum_start.size() + digest_length + checksum_end.size();
+  if (line.size() < length || !line.ends_with(checksum_end)) return false;
+  const std::string_view end = line.substr(line.size() - length);
+  if (!end.starts_with(checksum_start)) return false;
+  const std::string content = std::string(line.substr(0, line.size() - length)) + "}";
+  if (sha256(content) != end.substr(checksum_start.size(), digest_length)) refuse_checksum(where, "the line");
+  return true;
+}
+
+Json with_checksum(Json object) {
+  object.erase(checksum_member);
+  object[checksum_member] = sha256(object.dump());
+  return object;
+}
+
+Json parse_checked_object(std::string_view text, const std::string& where) {
+  Json object = parse_object(text, where);
+  const auto found = object.find(checksum_member);
+  if (found == object.end()) return object;
+  const Json stored = *found;
+  object.erase(found);
+  if (sha256(object.dump()) != stored) refuse_checksum(where, "it");
+  return object;
+}
+
+Json parse_json(std::string_view text, const std::string& where) {
+  const auto shallow = [&](int depth, Json::parse_event_t, Json&) {
+    if (depth > max_json_depth)
+      throw Error(fmt::format("{}: nested more than {} deep", where, max_json_depth));
+    return true;
+  };
   try {
-    value = Json::parse(text);
+    return Json::parse(text, shallow);
   } catch (const Json::parse_error& error) {
     throw Error(fmt::format("{}: not valid JSON near column {}", where, error.byte));
   } catch (const Json::exception&) {
     throw Error(where + ": a number is out of the range of a double");
   }
+}
+
+Json parse_object(std::string_view text, const std::string& where) {
+  Json value = parse_json(text, where);
   if (!value.is_object())
     throw Error(fmt::format("{}: expected a JSON object, found {}", where, value.type_name()));
   return value;

@@ -28,6 +28,12 @@ std::string metrics_line(int64_t step, const std::vector<std::pair<std::string, 
 /// Parses such a line. Throws orrery::Error, opening with `where` ("metrics.jsonl:12"), if it is malformed.
 MetricsRow parse_metrics_line(std::string_view line, const std::string& where);
 
+/// A line that ends in `, "sha256": "..."}`: the hash of the line without this member.
+std::string with_line_checksum(std::string line);
+/// Throws orrery::Error, opening with `where`, if `line` ends so and the hash is another. Returns whether it
+/// ends so; lines of earlier versions do not.
+bool check_line(std::string_view line, const std::string& where);
+
 /// The step of any line with a "step".
 int64_t parse_step(std::string_view line, const std::string& where);
 

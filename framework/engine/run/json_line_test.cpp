@@ -8,6 +8,8 @@
 #include <random>
 
 #include "engine/run/json_line.h"
+#include "engine/run/json_read.h"
+#include "engine/run/json_write.h"
 #include "tests/support/run_test_folder.h"
 
 namespace orrery::engine {
@@ -76,6 +78,40 @@ TEST(MetricsLine, escapes_names_and_refuses_bad_ones) {
   expect_holds(error_of([] { metrics_line(1, {{"a", 1}, {"a", 2}}); }), "the metric \"a\" comes twice");
   expect_holds(error_of([] { metrics_line(1, {{"step", 1}}); }), "the metric \"step\" comes twice");
   expect_holds(error_of([] { metrics_line(1, {{"\xff", 1}}); }), "not UTF-8");
+}
+
+TEST(ParseJson, refuses_what_would_overflow_the_stack) {
+  const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  EXPECT_EQ(parse_json(nested(60), "here").dump(), nested(60));
+  expect_holds(error_of([&] { parse_json(nested(60000), "here"); }), "here: nested more than 64 deep");
+  expect_holds(error_of([&] { parse_object("{\"a\": " + nested(60000) + "}", "run.json"); }),
+               "run.json: nested more than 64 deep");
+}
+
+TEST(Checksum, of_a_line_notices_every_bit) {
+  const std::string good = with_line_checksum(R"({"step": 1, "a": 0.25})");
+  EXPECT_TRUE(check_line(good, "here"));
+  EXPECT_EQ(parse_step(good, "here"), 1);
+  EXPECT_FALSE(check_line(R"({"step": 1, "a": 0.25})", "here"));
+  EXPECT_FALSE(check_line("", "here"));
+  const size_t content = good.find(", \"sha256\"");
+  for (size_t bit = 0; bit < 8 * content; ++bit) {
+    std::string bad = good;
+    bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
+    expect_holds(error_of([&] { check_line(bad, "results.jsonl:2"); }), "results.jsonl:2: damaged");
+  }
+}
+
+TEST(Checksum, of_an_object_is_one_of_its_values) {
+  const Json about = with_checksum({{"lr", 1e-3}, {"text", "a"}});
+  EXPECT_EQ(about, with_checksum(about));
+  EXPECT_FALSE(parse_checked_object(about.dump(2), "run.json").contains("sha256"));
+  std::string text = about.dump(2);
+  text.replace(text.find("0.001"), 5, "0.002");
+  const std::string message = error_of([&] { parse_checked_object(text, "run.json"); });
+  expect_holds(message, "run.json: damaged");
+  expect_holds(message, "delete its \"sha256\"");
+  EXPECT_EQ(parse_checked_object(R"({"lr": 1})", "run.json")["lr"], 1);
 }
 
 TEST(MetricsLine, a_bad_line_says_where_and_what) {

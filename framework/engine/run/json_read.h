@@ -12,8 +12,16 @@ namespace orrery::engine {
 /// Members keep their order.
 using Json = nlohmann::ordered_json;
 
-/// Parses one JSON object. This and the functions below throw orrery::Error, opening with `where`.
+/// Deeper JSON than this is refused: nobody writes it, and it would overflow the stack of whoever copies it.
+constexpr int max_json_depth = 64;
+
+/// Parses any JSON. All JSON of files is read through this. It and the functions below throw orrery::Error,
+/// opening with `where`.
+Json parse_json(std::string_view text, const std::string& where);
+/// Parses one JSON object.
 Json parse_object(std::string_view text, const std::string& where);
+/// Parses an object that with_checksum() may have written: checks its "sha256" if it has one.
+Json parse_checked_object(std::string_view text, const std::string& where);
 const Json& member(const Json& object, const char* key, const std::string& where);
 const Json& object_at(const Json& object, const char* key, const std::string& where);
 const Json& list_at(const Json& object, const char* key, const std::string& where);

@@ -24,4 +24,8 @@ Json json_value(const Value& value);
 /// orrery::Error if a text is not UTF-8.
 std::string json_line(const Json& value);
 
+/// The object with the member "sha256", the hash of all others, which parse_checked_object() compares: a
+/// damaged disk may leave valid JSON of other numbers.
+Json with_checksum(Json object);
+
 }  // namespace orrery::engine

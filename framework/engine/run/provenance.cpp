@@ -94,8 +94,8 @@ std::string to_json(const Provenance& provenance) {
 std::optional<Provenance> read_provenance(const Json& object) {
   Provenance provenance;
   for (const auto& [key, value] : object.items()) {
-    const auto* known =
-        std::find_if(std::begin(texts), std::end(texts), [&](auto& text) { return text.first == key; });
+    const auto* known = std::find_if(std::begin(texts), std::end(texts),
+                                     [&name = key](auto& text) { return text.first == name; });
     if (known != std::end(texts) && value.is_string()) {
       provenance.*known->second = value.get<std::string>();
       continue;

@@ -128,7 +128,8 @@ TEST(Results, OfAnotherWriterAreBroughtInOrder) {
   const TestFolder folder;
   const auto log = folder / "run/probes/p/results.jsonl";
   { new_run(folder / "run").save_probe_result("p", 20, "c", record_of(1, false)); }
-  const std::string line = read_lines(log)[0];
+  const std::string stored = read_lines(log)[0];
+  const std::string line = stored.substr(0, stored.find(", \"sha256\"")) + "}";  // others write none
   const auto of_step = [&](const std::string& step, const std::string& x) {
     std::string other = line;
     other.replace(other.find("20"), 2, step);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/run/json_line.h"
 #include "engine/run/json_read.h"
 #include "engine/run/json_write.h"
 
@@ -193,6 +194,7 @@ std::string result_line(RunLevelResult aside,
 }
 
 PackedResult pack_result(std::string line, const Record& record) {
+  line = with_line_checksum(std::move(line));
   const NamedTensors tensors = result_tensors(record);
   if (tensors.empty()) return {std::move(line), {}};
   return {std::move(line), tensor_bytes(tensors, "result")};
@@ -209,8 +211,11 @@ NamedTensors result_tensors(const Record& record) {
   return named;
 }
 
-ProbeResult parse_result(std::string_view line, const std::string& label, const std::string& where,
-                         const std::function<NamedTensors(int64_t step)>& load) {
+namespace {
+
+ProbeResult parse_result_line(std::string_view line, const std::string& label, const std::string& where,
+                              const std::function<NamedTensors(int64_t step)>& load) {
+  check_line(line.substr(0, line.find_last_not_of('\n') + 1), where);
   const Json object = parse_object(line, where);
   ProbeResult result;
   if (object.contains("of")) {
@@ -240,6 +245,17 @@ ProbeResult parse_result(std::string_view line, const std::string& label, const 
   for (const auto& [name, key] : tensors.items())
     record.tensors.emplace_back(name, stored(data, text_of(key, name, where), where));
   return result;
+}
+
+}  // namespace
+
+ProbeResult parse_result(std::string_view line, const std::string& label, const std::string& where,
+                         const std::function<NamedTensors(int64_t step)>& load) {
+  try {
+    return parse_result_line(line, label, where, load);
+  } catch (const Json::exception& error) {  // a value of a type that nobody expected
+    throw Error(fmt::format("{}: {}", where, error.what()));
+  }
 }
 
 }  // namespace orrery::engine

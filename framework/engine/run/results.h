@@ -58,12 +58,13 @@ struct PackedResult {
   std::string line;
   std::vector<std::byte> data;
 };
-/// The result of one probe; `line` is result_line() of `record`.
+/// The result of one probe; `line` is result_line() of `record`. It gets a checksum, as its data do.
 PackedResult pack_result(std::string line, const Record& record);
 
 /// Parses the result of the probe `label` from such a line. Calls `load` at most once, for the tensors of
 /// this step; without `load`, leaves out figures and tensors. In findings, the texts "NaN", "Infinity" and
 /// "-Infinity" become reals, and an empty list becomes one of integers. `where` names the line in errors.
+/// Throws orrery::Error if the line is damaged.
 ProbeResult parse_result(std::string_view line, const std::string& label, const std::string& where,
                          const std::function<NamedTensors(int64_t step)>& load = nullptr);
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "tests/support/run_test_folder.h"
 
@@ -165,6 +166,33 @@ TEST(ResultLine, refuses_a_field_called_kind) {
   Record record;
   record.findings.push_back({"f", "k", {{"kind", int64_t{1}}}});
   expect_holds(error_of([&] { result_line(1, "c", {{"p", &record}}); }), "no field may be called \"kind\"");
+}
+
+// Whatever a damaged or hostile line holds, it is read or refused.
+TEST(ParseResult, takes_or_refuses_any_line) {
+  const Record record = sample();
+  const std::string good = result_line(1, "c", {{"p", &record}});
+  std::mt19937 random(1);
+  const auto below = [&](size_t n) { return static_cast<size_t>(random() % n); };
+  const std::vector<std::string> words = {"{", "}",     "[",       "]",  "null", "true",
+                                          "3", "1e999", "\"NaN\"", ", ", "\"",   "-"};
+  size_t refused = 0;
+  for (int i = 0; i < 4000; ++i) {
+    std::string line = good;
+    for (size_t n = 1 + below(3); n > 0; --n)
+      line.replace(below(line.size()), below(12), words[below(words.size())]);
+    refused += error_of([&] {
+                 parse_result(line, "p", "here", [&](int64_t) { return result_tensors(record); });
+               }) != "no error";
+  }
+  EXPECT_GT(refused, 100u);
+  for (const char* flag : {"\"x_log\": 3", "\"x_log\": null"}) {
+    std::string line = good;
+    line.replace(line.find("\"x_log\": true"), 13, flag);
+    expect_holds(
+        error_of([&] { parse_result(line, "p", "here", [&](int64_t) { return result_tensors(record); }); }),
+        "here: ");
+  }
 }
 
 TEST(ParseResult, a_damaged_line_says_where_and_what) {

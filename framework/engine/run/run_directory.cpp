@@ -9,6 +9,9 @@
 #include <chrono>
 
 #include "engine/run/json_read.h"
+#include "engine/run/log_claim.h"
+#include "engine/run/plain_files.h"
+#include "sdk/files/safetensors.h"
 
 namespace orrery::engine {
 namespace {
@@ -20,12 +23,6 @@ constexpr const char* state_extension = ".state.safetensors";
 
 std::string step_name(int64_t step, const char* extension) {
   return fmt::format("step_{:08}{}", step, extension);
-}
-
-void make_folders(const fs::path& path) {
-  std::error_code failure;
-  fs::create_directories(path, failure);
-  if (failure) throw Error(fmt::format("{}: cannot make this folder: {}", path.string(), failure.message()));
 }
 
 void remove_file(const fs::path& path) {
@@ -47,11 +44,18 @@ std::vector<fs::path> entries(const fs::path& folder) {
   return found;
 }
 
-// Another process that failed to create a run may have left a lock, but nothing else.
+// A process that failed to create a run, or was killed before its run.json, may have left this much.
+bool is_leftover(const fs::path& path) {
+  if (path.filename() == RunLock::file_name || is_temporary(path)) return true;
+  std::error_code ignored;
+  const bool folder = path.filename() == "checkpoints" || path.filename() == "probes";
+  return folder && !fs::is_symlink(path, ignored) && fs::is_directory(path, ignored) &&
+         fs::is_empty(path, ignored);
+}
+
 bool holds_anything(const fs::path& folder) {
   const std::vector<fs::path> found = entries(folder);
-  return std::any_of(found.begin(), found.end(),
-                     [](const fs::path& path) { return path.filename() != RunLock::file_name; });
+  return !std::all_of(found.begin(), found.end(), is_leftover);
 }
 
 void refuse_no_folder(const fs::path& path) {
@@ -115,7 +119,8 @@ void check_label(const std::string& label) {
 
 std::vector<int64_t> steps_of(const fs::path& log) {
   std::vector<int64_t> steps;
-  for (const std::string& line : read_lines(log)) steps.push_back(parse_step(line, place(log, steps.size())));
+  for (const std::string& line : lines_if_any(log))
+    steps.push_back(parse_step(line, place(log, steps.size())));
   return steps;
 }
 
@@ -160,6 +165,7 @@ RunDirectory RunDirectory::create(const fs::path& path) {
 RunDirectory RunDirectory::open(const fs::path& path, Access access) {
   std::error_code ignored;
   refuse_no_folder(path);
+  refuse_links(path);
   if (!fs::exists(path / "run.json", ignored)) refuse_no_run(path);
   RunDirectory run(path, access);
   run.read_run_json();
@@ -172,6 +178,7 @@ RunDirectory RunDirectory::open(const fs::path& path, Access access) {
 
 RunDirectory RunDirectory::inspect(const fs::path& path) {
   refuse_no_folder(path);
+  refuse_links(path);
   std::error_code ignored;
   const bool some = fs::exists(path / "run.json", ignored) || fs::exists(path / "metrics.jsonl", ignored) ||
                     fs::exists(path / "checkpoints", ignored);
@@ -181,7 +188,7 @@ RunDirectory RunDirectory::inspect(const fs::path& path) {
 
 // Removes the temporary files of a killed process. Safe because we hold the lock.
 void RunDirectory::sweep() const {
-  std::vector<fs::path> folders{root_ / "checkpoints"};
+  std::vector<fs::path> folders{root_, root_ / "checkpoints", root_ / "tensorboard", root_ / "set_aside"};
   for (const std::string& label : probe_labels()) folders.push_back(probe_folder(label));
   for (const fs::path& folder : folders)
     for (const fs::path& path : entries(folder))
@@ -247,7 +254,44 @@ LineLog& RunDirectory::metrics() {
   return *metrics_;
 }
 
+std::optional<LogContent> RunDirectory::claimed_metrics() const {
+  const std::optional<int64_t> step = resumable_step();
+  if (!step) return std::nullopt;
+  try {
+    return log_content_in(safetensors::read_metadata(state_path(*step)));
+  } catch (const Error&) {  // a writer has gone on meanwhile; damage is reported when it is resumed from
+    return std::nullopt;
+  }
+}
+
+void RunDirectory::check_metrics() const {
+  const fs::path path = root_ / "metrics.jsonl";
+  if (const auto claimed = claimed_metrics())
+    check_log(path, *claimed, fmt::format("when step {} was saved", *resumable_step()));
+  else if (const auto step = resumable_step())
+    check_reaches(path, *step, root_ / "run.json");
+}
+
+std::optional<int64_t> RunDirectory::resumable_step() const {
+  const std::vector<int64_t> with_state = states();
+  const std::vector<CheckpointFile> all = checkpoints();
+  for (auto checkpoint = all.rbegin(); checkpoint != all.rend(); ++checkpoint)
+    if (std::binary_search(with_state.begin(), with_state.end(), checkpoint->step)) return checkpoint->step;
+  return std::nullopt;
+}
+
+void RunDirectory::sync_logs() {
+  if (metrics_) metrics_->sync();
+  for (auto& [label, log] : probe_logs_) log.lines.sync();
+}
+
 std::vector<MetricsRow> RunDirectory::read_metrics(const OnDamage& damage) const {
+  try {
+    check_metrics();
+  } catch (const Error& error) {
+    if (!damage) throw;
+    damage(error);
+  }
   return parse_lines(root_ / "metrics.jsonl", damage, parse_metrics_line);
 }
 
@@ -353,8 +397,14 @@ void RunDirectory::drop_run_level(const std::string& label, RunLevelResult aside
   remove_file(folder / (to_string(aside) + weights_extension));
 }
 
+void RunDirectory::check_before_trimming() const {
+  steps_of(root_ / "metrics.jsonl");
+  for (const std::string& label : probe_labels()) steps_of(probe_folder(label) / "results.jsonl");
+}
+
 void RunDirectory::trim_after(int64_t step) {
   require_write();
+  check_before_trimming();
   drop_beyond(metrics(), step);
   for (const CheckpointFile& file : checkpoints())
     if (file.step > step) remove_file(file.path);

@@ -2,7 +2,9 @@
 //
 //   run.json                                    the resolved config, seeds, versions
 //   metrics.jsonl                               a line per evaluation
-//   checkpoints/step_00001000.safetensors       weights; step_00001000.state.safetensors: what resuming needs
+//   checkpoints/step_00001000.safetensors       weights; step_00001000.state.safetensors: what resuming
+//   needs,
+//                                               and in its metadata what metrics.jsonl then held
 //   probes/LABEL/results.jsonl                  a line per checkpoint, ascending
 //   probes/LABEL/step_00001000.safetensors      the tensors and figure data of that line
 //   probes/LABEL/null.json, conclusion.json     its results for random weights, and from the run's curves;
@@ -41,13 +43,15 @@ class RunDirectory {
   /// Whether to load figures and tensors, which may be many times larger than the rest.
   enum class ProbeData { leave_out, load };
 
-  /// Creates the folder and its parents. Throws orrery::UsageError if it exists and is not empty.
+  /// Creates the folder and its parents. Throws orrery::UsageError if it exists and holds more than what is
+  /// left of a run killed before its run.json.
   static RunDirectory create(const std::filesystem::path& path);
-  /// Throws orrery::UsageError if there is no run, orrery::Error if its run.json is not JSON, or if another
-  /// process is writing to it and Access::write was asked for.
+  /// Throws orrery::UsageError if there is no run, orrery::Error if its run.json is not JSON, if it has links
+  /// or devices in it, or if another process is writing to it and Access::write was asked for.
   static RunDirectory open(const std::filesystem::path& path, Access access = Access::write);
 
-  /// Opens a run for reading even if its run.json is damaged. Throws orrery::UsageError if there is no run.
+  /// Opens a run for reading even if its run.json is damaged. Throws orrery::UsageError if there is no run,
+  /// orrery::Error if it has links or devices in it.
   static RunDirectory inspect(const std::filesystem::path& path);
 
   const std::filesystem::path& root() const { return root_; }
@@ -62,12 +66,23 @@ class RunDirectory {
   std::vector<CheckpointFile> checkpoints() const;
   /// The steps that have a state file, ascending.
   std::vector<int64_t> states() const;
+  /// The newest checkpoint that has a state: training goes on from there. Nothing if there is none.
+  std::optional<int64_t> resumable_step() const;
   /// Drops all states but one: only the newest checkpoint is resumed from, and states are twice as large as
   /// the weights.
   void drop_states_but(int64_t step);
 
   LineLog& metrics();
+  /// Checks them against claimed_metrics(), too; `damage` also hears if lines are missing.
   std::vector<MetricsRow> read_metrics(const OnDamage& damage = nullptr) const;
+  /// What metrics.jsonl held, at least, when the newest resumable checkpoint was written. Nothing if there is
+  /// none, or if an earlier version wrote it.
+  std::optional<LogContent> claimed_metrics() const;
+  /// Throws orrery::Error if metrics.jsonl has lost lines that it once held, or if they have changed. Of a
+  /// run of an earlier version, checks only that it reaches the newest resumable checkpoint.
+  void check_metrics() const;
+  /// Returns once every line written so far, of metrics and results, is on disk.
+  void sync_logs();
 
   std::filesystem::path probe_folder(const std::string& label) const;
   /// The labels that have results, in alphabetical order.
@@ -88,7 +103,7 @@ class RunDirectory {
                                             ProbeData data = ProbeData::load) const;
 
   /// Drops everything that a run resumed at `step` makes anew: metrics, checkpoints, states and probe results
-  /// beyond `step`, and run-level results.
+  /// beyond `step`, and run-level results. Reads everything first: drops nothing if a line is damaged.
   void trim_after(int64_t step);
   /// Drops one checkpoint and its probe results.
   void drop_checkpoint(int64_t step);
@@ -101,6 +116,7 @@ class RunDirectory {
 
   RunDirectory(std::filesystem::path root, Access access);
   void sweep() const;
+  void check_before_trimming() const;
   void require_write() const;
   ProbeLog& probe_log(const std::string& label);
   void drop_run_level(const std::string& label, RunLevelResult aside);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <torch/types.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/run/log_claim.h"
 #include "tests/support/run_test_folder.h"
 
 namespace orrery::engine::run_directory_test {
@@ -254,6 +256,92 @@ TEST(RunDirectory, labels_stay_inside_the_run) {
   for (const char* label : {"", ".", "..", "../../escape", "a/b", ".hidden", "a\nb"})
     EXPECT_THROW(run.save_probe_result(label, 0, "c", record_of(1)), UsageError) << label;
   run.save_probe_result("fourier_basis-2.x", 0, "c", record_of(1));
+}
+
+TEST(RunDirectory, create_begins_again_where_a_run_was_killed_before_its_run_json) {
+  const TestFolder folder;
+  RunDirectory::create(folder / "run");
+  write_file(folder / "run/.run.json.7-0.tmp", "{");
+  RunDirectory::create(folder / "run").write_run_json("{}");
+  expect_holds(error_of([&] { RunDirectory::create(folder / "run"); }), "not empty");
+}
+
+TEST(RunDirectory, refuses_links_and_pipes) {
+  const TestFolder folder;
+  { RunDirectory run = new_run(folder / "run"); }
+  write_file(folder / "notes", "a line\nand one without an end");
+  const auto refused = [&](const std::string& name, const std::string& found) {
+    const std::string at = (folder / "run" / name).string() + ": " + found;
+    expect_holds(error_of([&] { RunDirectory::open(folder / "run"); }), at);
+    expect_holds(error_of([&] { RunDirectory::open(folder / "run", Access::read); }), at);
+    expect_holds(error_of([&] { RunDirectory::inspect(folder / "run"); }), at);
+    fs::remove(folder / "run" / name);
+  };
+  for (const char* name : {"metrics.jsonl", "probes/p", "checkpoints/step_00000000.safetensors"}) {
+    fs::create_symlink(folder / "notes", folder / "run" / name);
+    refused(name, "a link");
+  }
+  fs::remove(folder / "run/.lock");
+  fs::create_symlink(folder / "notes", folder / "run/.lock");
+  refused(".lock", "a link");
+  ASSERT_EQ(mkfifo((folder / "run/metrics.jsonl").c_str(), 0644), 0);
+  refused("metrics.jsonl", "a pipe or device");
+  EXPECT_EQ(read_file(folder / "notes"), "a line\nand one without an end");
+  fs::create_directory_symlink(folder / "run", folder / "latest");
+  EXPECT_EQ(error_of([&] { RunDirectory::open(folder / "latest"); }), "no error");
+}
+
+TEST(RunDirectory, misses_metrics_that_a_checkpoint_claims) {
+  const TestFolder folder;
+  {
+    RunDirectory run = new_run(folder / "run");
+    EXPECT_EQ(error_of([&] { run.check_metrics(); }), "no error");
+    for (const int64_t step : {0, 5, 10}) run.metrics().append(metrics_line(step, {{"loss", 0.5}}));
+    write_tensors(run.state_path(10), {}, as_metadata(run.metrics().content()));
+    write_tensors(run.checkpoint_path(10), {});
+    run.metrics().append(metrics_line(15, {}));
+    EXPECT_EQ(run.claimed_metrics()->lines, 3);
+    EXPECT_EQ(error_of([&] { run.check_metrics(); }), "no error");
+    EXPECT_EQ(run.read_metrics().size(), 4u);
+  }
+  const RunDirectory run = RunDirectory::open(folder / "run", Access::read);
+  const std::string text = read_file(folder / "run/metrics.jsonl");
+  write_file(folder / "run/metrics.jsonl", "");
+  expect_holds(error_of([&] { run.read_metrics(); }),
+               "metrics.jsonl: it has 0 lines, but when step 10 was saved it had 3");
+  std::vector<std::string> heard;
+  run.read_metrics([&](const Error& error) { heard.push_back(error.what()); });
+  EXPECT_EQ(heard.size(), 1u);
+  fs::remove(folder / "run/metrics.jsonl");
+  expect_holds(error_of([&] { run.read_metrics(); }), "it has 0 lines");
+  std::string changed = text;
+  changed.replace(text.find("0.5"), 3, "0.7");
+  write_file(folder / "run/metrics.jsonl", changed);
+  expect_holds(error_of([&] { run.read_metrics(); }),
+               "damaged: it is not what it was when step 10 was saved");
+}
+
+TEST(RunDirectory, misses_metrics_of_an_earlier_version) {
+  const TestFolder folder;
+  RunDirectory run = RunDirectory::create(folder / "run");
+  run.write_run_json(
+      R"({"config": {"train": {"eval_every": 5}}, "sessions": [{"from": 0, "ended": "stopped"}]})");
+  write_tensors(run.state_path(12), {});
+  write_tensors(run.checkpoint_path(12), {});
+  expect_holds(error_of([&] { run.check_metrics(); }), "it has 0 lines and none of step 10, though step 12");
+  for (const int64_t step : {0, 5, 10}) run.metrics().append(metrics_line(step, {}));
+  EXPECT_EQ(error_of([&] { run.check_metrics(); }), "no error");
+}
+
+TEST(RunDirectory, trimming_drops_nothing_if_a_line_is_damaged) {
+  const TestFolder folder;
+  RunDirectory run = new_run(folder / "run");
+  write_file(folder / "run/metrics.jsonl", metrics_line(0, {}) + "\n" + metrics_line(7, {}) + "\n");
+  fs::create_directory(folder / "run/probes/p");
+  write_file(folder / "run/probes/p/results.jsonl", "dear diary\nwithout an end");
+  expect_holds(error_of([&] { run.trim_after(5); }), "p/results.jsonl:1: not valid JSON");
+  EXPECT_EQ(run.read_metrics().size(), 2u);
+  EXPECT_EQ(read_file(folder / "run/probes/p/results.jsonl"), "dear diary\nwithout an end");
 }
 
 TEST(RunDirectory, trimming_drops_all_that_came_later) {

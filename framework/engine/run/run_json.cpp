@@ -8,6 +8,7 @@
 #include <chrono>
 #include <ctime>
 
+#include "engine/run/json_write.h"
 #include "engine/run/kernels.h"
 #include "engine/run/run_directory.h"
 #include "sdk/files/atomic_file.h"
@@ -74,7 +75,7 @@ std::string RunJson::ended() const { return sessions.empty() ? "running" : sessi
 
 RunJson read_run_json(const std::filesystem::path& root) {
   const std::string where = (root / "run.json").string();
-  const Json object = parse_object(read_file(where), where);
+  const Json object = parse_checked_object(read_file(where), where);
   if (!object.contains("config") || !object["config"].is_object())
     throw Error(where + ": there is no \"config\" in it",
                 "it is not a run that Orrery wrote, or it was changed");
@@ -97,7 +98,7 @@ SessionRecord::SessionRecord(RunDirectory& run, Json about, int64_t step, const 
   const std::string where = (run.root() / "run.json").string();
   object_["sessions"] = Json::array();
   if (step > 0) {
-    const Json before = parse_object(run.read_run_json(), where);
+    const Json before = parse_checked_object(run.read_run_json(), where);
     if (before.contains("sessions")) object_["sessions"] = before["sessions"];
   }
   const auto named = [](const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); };
@@ -116,7 +117,29 @@ SessionRecord::SessionRecord(RunDirectory& run, Json about, int64_t step, const 
   write();
 }
 
-void SessionRecord::write() { run_.write_run_json(object_.dump(2) + "\n"); }
+void SessionRecord::write() { run_.write_run_json(with_checksum(object_).dump(2) + "\n"); }
+
+void SessionRecord::add_overrides(const Json& changes) {
+  if (changes.empty()) return;
+  object_["sessions"].back()["overrides"] = changes;
+  write();
+}
+
+std::vector<std::string> SessionRecord::changed_hardware() const {
+  constexpr const char* own[] = {"started", "from", "to", "seconds", "ended", "overrides"};
+  std::vector<std::string> changed;
+  const Json& sessions = object_["sessions"];
+  if (sessions.size() < 2 || !sessions[sessions.size() - 2].is_object()) return changed;
+  const Json& before = sessions[sessions.size() - 2];
+  const auto shown = [](const Json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  for (const auto& [key, value] : sessions.back().items())
+    if (std::find(std::begin(own), std::end(own), key) == std::end(own) && before.contains(key) &&
+        before[key] != value)
+      changed.push_back(fmt::format("{}: {}, before {}", key, shown(value), shown(before[key])));
+  return changed;
+}
 
 void SessionRecord::add(const std::string& key, Json value) { object_[key] = std::move(value); }
 

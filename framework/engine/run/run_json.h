@@ -57,12 +57,18 @@ class RunDirectory;
 /// Writes run.json for one session: the experiment and, after the earlier sessions, {"from": 0, "to": 400,
 /// "ended": "stopped", "seconds": 3.1, "started": "2026-01-31T12:00:00Z", "device": "cpu", "threads": 1,
 /// "blas": "OpenBLAS 0.3.21", "blas_core": "SkylakeX", "cpu_capability": "AVX2", "loops": "avx512",
-/// "flush_subnormals": true}.
+/// "flush_subnormals": true}, and if the config was changed, "overrides": [{"key": "train.lr", "from": 1e-3,
+/// "to": 1e-4}].
 class SessionRecord {
  public:
   /// Begins a session at `step`. `about` is Experiment::describe(); it replaces the content of run.json,
   /// except that earlier sessions are kept if `step` > 0.
   SessionRecord(RunDirectory& run, Json about, int64_t step, const std::string& device, int64_t threads);
+  /// Keeps in the session what it has changed in the config. end() writes it, too.
+  void add_overrides(const Json& changes);
+  /// What this session has another value of than the one before: "blas_core: Haswell, before SkylakeX".
+  /// Results may then differ in their last bits. Empty if there is none before.
+  std::vector<std::string> changed_hardware() const;
   /// Adds a member to run.json: {"import": {...}}. end() writes it.
   void add(const std::string& key, Json value);
   /// Ends the session. `ended` is "finished", "condition", "stopped", "diverged" or "imported".

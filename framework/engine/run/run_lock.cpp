@@ -23,7 +23,7 @@ bool refused(const Descriptor& file, int operation) {
 
 RunLock::RunLock(const std::filesystem::path& root) {
   const std::filesystem::path path = root / file_name;
-  file_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  file_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
   if (!file_.is_open())
     throw Error(fmt::format("{}: cannot write to this run: {}", root.string(), std::strerror(errno)),
                 "check the permissions of the folder");

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 #include <orrery/error.h>
 
-#include <algorithm>
+#include <optional>
 
+#include "engine/run/log_claim.h"
 #include "sdk/files/named_tensors.h"
 #include "sdk/files/tensors.h"
 
@@ -12,24 +13,28 @@ namespace orrery::engine {
 
 void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trainer) {
   const int64_t step = trainer.steps_done();
+  // What a checkpoint was made after has to be on disk before it: a power cut takes the newest first.
+  run.sync_logs();
   // The state first: a checkpoint without a state could not be resumed from.
-  write_tensors(run.state_path(step), trainer.state());
+  write_tensors(run.state_path(step), trainer.state(), as_metadata(run.metrics().content()));
   write_tensors(run.checkpoint_path(step), weights_of(model), {{"step", std::to_string(step)}});
   run.drop_states_but(step);
 }
 
-void resume_from(RunDirectory& run, Model& model, Trainer& trainer) {
-  const std::vector<int64_t> states = run.states();
-  const std::vector<CheckpointFile> checkpoints = run.checkpoints();
-  for (auto checkpoint = checkpoints.rbegin(); checkpoint != checkpoints.rend(); ++checkpoint) {
-    if (std::find(states.begin(), states.end(), checkpoint->step) == states.end()) continue;
-    load_weights(model, read_tensors(checkpoint->path).tensors);
-    trainer.restore(read_tensors(run.state_path(checkpoint->step)).tensors);
-    run.trim_after(checkpoint->step);
-    return;
-  }
-  throw Error(fmt::format("{}: no checkpoint here can be resumed from", run.root().string()),
-              "a resumable one has a .state.safetensors file beside it");
+void load_resumable(const RunDirectory& run, Model& model, Trainer& trainer) {
+  const std::optional<int64_t> step = run.resumable_step();
+  if (!step)
+    throw Error(fmt::format("{}: no checkpoint here can be resumed from", run.root().string()),
+                "a resumable one has a .state.safetensors file beside it");
+  const std::filesystem::path state = run.state_path(*step);
+  const NamedTensors weights = read_tensors(run.checkpoint_path(*step)).tensors,
+                     rest = read_tensors(state).tensors;
+  run.check_metrics();
+  load_weights(model, weights);
+  trainer.restore(rest);
+  if (trainer.steps_done() != *step)
+    throw Error(fmt::format("{}: it is the state after {} steps", state.string(), trainer.steps_done()),
+                "it was renamed, or belongs to another run");
 }
 
 }  // namespace orrery::engine

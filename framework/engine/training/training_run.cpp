@@ -11,6 +11,7 @@
 
 #include "engine/config/condition.h"
 #include "engine/experiment/experiment.h"
+#include "engine/experiment/open_run.h"
 #include "engine/export/curve_events.h"
 #include "engine/export/event_file.h"
 #include "engine/probing/headlines.h"
@@ -21,6 +22,7 @@
 #include "engine/train/hardware.h"
 #include "engine/train/schedule.h"
 #include "engine/training/checkpoints.h"
+#include "engine/training/overrides.h"
 
 namespace orrery::engine {
 namespace {
@@ -186,10 +188,10 @@ void log_waiting(const Experiment& experiment, const RunDirectory& run) {
 
 // Computes the results that need the end of training. Works in this process, which may have threads or a
 // device by now and so cannot fork workers. Returns false if interrupted.
-bool finish_probes(Experiment& experiment, RunDirectory& run, Reporter& reporter) {
+bool finish_probes(Experiment& experiment, RunDirectory& run, Reporter& reporter, bool resumed) {
   advise_on_crash_of_probes(run, std::nullopt);
   if (reporter.stop_requested()) return false;
-  ProbeRunner probes(experiment, run, reporter, {.workers = 0, .waiting_only = true});
+  ProbeRunner probes(experiment, run, reporter, {.workers = 0, .waiting_only = true, .also_lost = resumed});
   const Probed probed = probes.run(run.checkpoints());
   if (experiment.settings().log.tensorboard) log_waiting(experiment, run);
   return probed != Probed::interrupted;
@@ -204,6 +206,26 @@ std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_
                    experiment.split().train.size(), experiment.split().test.size()),
       step > 0 ? fmt::format("going on from step {} in", thousands(step)) : "run directory",
       run.root().string());
+}
+
+// Whether a run to resume has made its steps and says so: then there is nothing to change in it.
+bool is_complete(const RunDirectory& run, int64_t step, int64_t steps, const Json& changes) {
+  if (step < steps) return false;
+  if (!changes.empty())
+    throw UsageError(
+        fmt::format("{}: it has made {} steps of {}, so there is nothing that another {} could "
+                    "change",
+                    run.root().string(), thousands(step), thousands(steps),
+                    changes[0]["key"].get<std::string>()),
+        fmt::format("to go on, give it more: --set train.steps={}", 2 * std::max<int64_t>(step, 1)));
+  return read_run_json(run.root()).ended() == "finished";
+}
+
+void warn_of_hardware(const SessionRecord& record, Reporter& reporter) {
+  const std::vector<std::string> changed = record.changed_hardware();
+  if (!changed.empty())
+    reporter.warning(fmt::format("this session computes with something else ({})", fmt::join(changed, "; ")),
+                     "the run goes on, but will not end in the same bits as without the interruption");
 }
 
 }  // namespace
@@ -227,22 +249,37 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
       [&](int64_t batch_size, torch::Generator rng) { return experiment.sample(batch_size, rng); });
   check_condition(Condition::parse(settings.train.stop_when), trainer);
   RunDirectory run = start == Start::resume ? RunDirectory::open(path) : RunDirectory::create(path);
+  Json changes = Json::array();
+  bool resumed = false, complete = false;
   if (start == Start::resume) {
+    changes = changes_on_resume(read_settings(run, registry), settings);
     check_labels(experiment, run);
-    resume_from(run, experiment.model(), trainer);
+    resumed = !run.checkpoints().empty();
+    if (resumed) load_resumable(run, experiment.model(), trainer);
+    complete = resumed && is_complete(run, trainer.steps_done(), settings.train.steps, changes);
+    if (!resumed) experiment.load_initial_weights();  // killed before the first checkpoint
+    if (!complete) run.trim_after(resumed ? trainer.steps_done() : -1);
   }
 
-  Session session(experiment, run, trainer, start == Start::resume, reporter);
+  Session session(experiment, run, trainer, resumed, reporter);
   reporter.note(opening_text(experiment, run, trainer.steps_done()));
+  if (complete) {
+    run.drop_states_but(trainer.steps_done());  // a power cut may have brought back an earlier one
+    const Ending ending = session.run();
+    return {ending, trainer.steps_done(), finish_probes(experiment, run, reporter, resumed)};
+  }
   // The device itself, not the config's word for it, which may be "auto".
   const std::string device = c10::DeviceTypeName(experiment.model().device().type(), /*lower_case=*/true);
   SessionRecord record(run, experiment.describe(), trainer.steps_done(), device, settings.train.threads);
+  record.add_overrides(changes);
+  warn_of_hardware(record, reporter);
   const auto begin = std::chrono::steady_clock::now();
   const Ending ending = session.run();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  run.sync_logs();
   record.end(trainer.steps_done(), to_string(ending), seconds);
   const bool ended = ending == Ending::finished || ending == Ending::condition;
-  return {ending, trainer.steps_done(), ended && finish_probes(experiment, run, reporter)};
+  return {ending, trainer.steps_done(), ended && finish_probes(experiment, run, reporter, resumed)};
 }
 
 }  // namespace orrery::engine

@@ -1,5 +1,9 @@
 #include "engine/training/training_run.h"
 
+#include <cstdlib>
+#include <map>
+
+#include "engine/run/json_read.h"
 #include "engine/run/run_directory.h"
 #include "engine/run/run_json.h"
 #include "tests/support/small_run.h"
@@ -54,6 +58,129 @@ TEST(TrainRun, StoppedAndResumedEndsInTheSameBytes) {
         "probes/fourier_basis/results.jsonl", "probes/trig_loss/results.jsonl", "probes/trig_loss/null.json"})
     EXPECT_EQ(bytes_of(folder / "whole" / file), bytes_of(folder / "parts" / file)) << file;
   EXPECT_EQ(read_run_json(folder / "parts").sessions.size(), 2u);
+}
+
+// A finished run of 20 steps, and ways to harm and to resume it.
+class ResumedRun : public ::testing::Test {
+ protected:
+  ResumedRun() {
+    CollectingReporter quiet;
+    train_run(built_in_plugins(), small_settings(probe), run, Start::anew, quiet);
+  }
+
+  std::string resume(const Settings& settings) {
+    return error_of([&] { train_run(built_in_plugins(), settings, run, Start::resume, reporter); });
+  }
+  Settings longer(const std::string& more = "") const { return small_settings(probe + more, 30); }
+  Json about() const { return parse_object(bytes_of(run / "run.json"), "run.json"); }
+
+  std::map<std::string, std::string> everything() const {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(run))
+      if (entry.is_regular_file()) files[entry.path().string()] = bytes_of(entry.path());
+    return files;
+  }
+  void flip(const std::string& file, size_t from_the_end) {
+    std::string bytes = bytes_of(run / file);
+    bytes[bytes.size() - from_the_end] ^= 64;
+    std::ofstream(run / file, std::ios::binary) << bytes;
+  }
+
+  TestFolder folder;
+  std::filesystem::path run = folder / "run";
+  CollectingReporter reporter;
+};
+
+TEST_F(ResumedRun, MissesTheMetricsItHad) {
+  for (const char* rest : {"", "{\"step\": 0}\n"}) {
+    std::ofstream(run / "metrics.jsonl") << rest;
+    const auto before = everything();
+    expect_holds(resume(longer()), "lines, but when step 20 was saved it had 5");
+    EXPECT_EQ(everything(), before);
+  }
+}
+
+TEST_F(ResumedRun, RefusesDamagedWeightsAndState) {
+  for (const char* file :
+       {"checkpoints/step_00000020.safetensors", "checkpoints/step_00000020.state.safetensors"}) {
+    flip(file, 9);
+    const auto before = everything();
+    expect_holds(resume(longer()), std::string(file) + ": damaged");
+    EXPECT_EQ(everything(), before);
+    flip(file, 9);
+  }
+  EXPECT_EQ(resume(longer()), "no error");
+}
+
+TEST_F(ResumedRun, RefusesToBecomeAnotherExperiment) {
+  const auto before = everything();
+  Settings other = longer();
+  other.seeds.init = 1;
+  expect_holds(resume(other), "seeds.init is 0 in this run, and cannot become 1");
+  other = longer();
+  other.task.parameters["operation"] = std::string("multiply");
+  expect_holds(resume(other), "task.operation is add in this run, and cannot become multiply");
+  other = longer();
+  other.model.parameters["d_mlp"] = int64_t{32};
+  expect_holds(resume(other), "model.d_mlp");
+  other = longer();
+  other.train.optimizer = TrainSettings::Optimizer::sgd;
+  expect_holds(resume(other), "train.optimizer");
+  EXPECT_EQ(everything(), before);
+  EXPECT_THROW(train_run(built_in_plugins(), other, run, Start::resume, reporter), UsageError);
+}
+
+TEST_F(ResumedRun, KeepsWhatItChangedInItsSession) {
+  Settings other = longer();
+  other.train.lr = 5e-3;
+  EXPECT_EQ(resume(other), "no error");
+  const Json sessions = about()["sessions"];
+  ASSERT_EQ(sessions.size(), 2u);
+  EXPECT_FALSE(sessions[0].contains("overrides"));
+  EXPECT_EQ(sessions[1]["overrides"], Json::parse(R"([{"key": "train.steps", "from": 20, "to": 30},
+                                                      {"key": "train.lr", "from": 0.01, "to": 0.005}])"));
+}
+
+TEST_F(ResumedRun, ChangesNothingWhereNoStepIsMade) {
+  const auto before = everything();
+  EXPECT_EQ(resume(small_settings(probe)), "no error");
+  EXPECT_EQ(everything(), before);
+  Settings other = small_settings(probe);
+  other.train.lr = 0.5;
+  const std::string message = resume(other);
+  expect_holds(message, "it has made 20 steps of 20");
+  expect_holds(message, "train.lr");
+  expect_holds(message, "--set train.steps=40");
+  EXPECT_EQ(everything(), before);
+}
+
+TEST_F(ResumedRun, BeginsAgainIfItWasKilledBeforeItsFirstCheckpoint) {
+  const auto whole = everything();
+  std::filesystem::remove_all(run / "checkpoints");
+  std::filesystem::create_directory(run / "checkpoints");
+  std::ofstream(run / "metrics.jsonl") << bytes_of(run / "metrics.jsonl").substr(0, 30);
+  EXPECT_EQ(resume(small_settings(probe)), "no error");
+  auto again = everything(), expected = whole;
+  for (auto* files : {&again, &expected}) files->erase((run / "run.json").string());
+  EXPECT_EQ(again, expected);
+}
+
+TEST_F(ResumedRun, MeasuresAgainWhatAPowerCutTook) {
+  const auto whole = everything();
+  const std::filesystem::path log = run / "probes/fourier_basis/results.jsonl";
+  std::ofstream(log) << bytes_of(log).substr(0, bytes_of(log).find('\n') + 1);
+  EXPECT_EQ(resume(small_settings(probe)), "no error");
+  EXPECT_EQ(everything(), whole);
+}
+
+TEST_F(ResumedRun, WarnsOfOtherHardware) {
+  const char* core = std::getenv("OPENBLAS_CORETYPE");
+  const std::string before = core ? core : "";
+  setenv("OPENBLAS_CORETYPE", "Haswell", 1);
+  EXPECT_EQ(resume(longer()), "no error");
+  before.empty() ? unsetenv("OPENBLAS_CORETYPE") : setenv("OPENBLAS_CORETYPE", before.c_str(), 1);
+  ASSERT_EQ(reporter.warnings.size(), 1u);
+  expect_holds(reporter.warnings[0], "blas_core: Haswell, before ");
 }
 
 TEST(TrainRun, WhatCannotBeTrainedLeavesNothing) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -72,6 +73,19 @@ int64_t row_number(const std::string& word, int64_t n, const std::string& place)
       "an index file lists the rows trained on, separated by spaces or newlines");
 }
 
+// What cannot be a list of rows, by its size or as a device without end, is not read.
+void refuse_endless(const std::string& path) {
+  constexpr uintmax_t most = uintmax_t{1} << 30;
+  std::error_code failure;
+  if (!std::filesystem::exists(path, failure) || std::filesystem::is_directory(path, failure)) return;
+  if (!std::filesystem::is_regular_file(path, failure))
+    throw UsageError(fmt::format("{}: a device or pipe, where an index file was expected", path),
+                     "an index file lists the rows trained on, separated by spaces or newlines");
+  if (const uintmax_t size = std::filesystem::file_size(path, failure); !failure && size > most)
+    throw UsageError(fmt::format("{}: {} bytes, where an index file has at most {}", path, size, most),
+                     "an index file lists the rows trained on, separated by spaces or newlines");
+}
+
 // The product of 0.29 and 100 must count as 29, though it is not quite in binary.
 int64_t share_of(double fraction, int64_t n) {
   return static_cast<int64_t>(std::floor(fraction * static_cast<double>(n) + 1e-6));
@@ -115,6 +129,7 @@ torch::Tensor cpython_shuffle(int64_t n, int64_t seed) {
 }
 
 torch::Tensor read_index_file(const std::string& path, int64_t n) {
+  refuse_endless(path);
   std::ifstream file(path);
   std::vector<int64_t> rows, line_of(n, 0);
   std::string line, word;

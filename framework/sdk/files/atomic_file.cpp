@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <orrery/error.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,8 +11,13 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <new>
 #include <regex>
+#include <set>
 #include <utility>
 
 namespace orrery {
@@ -58,14 +64,6 @@ int write_all(int file, const void* from, size_t size) {
 
 int sync_file(int file) { return ::fsync(file) == 0 ? 0 : errno; }
 
-void sync_folder(const fs::path& folder) {
-  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const int code = opened.is_open() ? sync_file(opened.get()) : errno;
-  // Some network file systems do not support fsync of a folder; there is nothing to wait for then.
-  if (code != 0 && code != EINVAL && code != ENOTSUP && code != EACCES)
-    fail(folder, "write to the disk", code);
-}
-
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : "."; }
 
 // The leading dot keeps the file out of listings; the process id keeps two writers apart.
@@ -77,6 +75,36 @@ std::pair<Descriptor, fs::path> create_temporary(const fs::path& path) {
     Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (file.is_open()) return {std::move(file), temporary};
     if (errno != EEXIST) fail(path, "write here", errno);
+  }
+}
+
+// The process id in the name of a temporary file; 0 if it is not one.
+pid_t maker_of(const fs::path& path) {
+  static const std::regex pattern(R"(\..*\.([0-9]{1,9})-[0-9]+\.tmp)");
+  const std::string name = path.filename().string();
+  std::smatch parts;
+  return std::regex_match(name, parts, pattern) ? static_cast<pid_t>(std::stol(parts[1])) : 0;
+}
+
+// Removes what killed processes left of earlier writes beside this file, once for each folder: it may be
+// large. A process of another machine that shares the disk looks dead from here, so only what is older than
+// any write takes.
+void remove_leftovers(const fs::path& path) {
+  using namespace std::chrono_literals;
+  static std::mutex guard;
+  static std::set<fs::path> seen;
+  {
+    const std::lock_guard<std::mutex> held(guard);
+    if (!seen.insert(folder_of(path)).second) return;
+  }
+  std::error_code failure;
+  for (fs::directory_iterator at(folder_of(path), failure), end; !failure && at != end;
+       at.increment(failure)) {
+    const pid_t maker = maker_of(at->path());
+    if (maker <= 0 || ::kill(maker, 0) == 0 || errno != ESRCH) continue;
+    std::error_code ignored;
+    const auto written = fs::last_write_time(at->path(), ignored);
+    if (!ignored && fs::file_time_type::clock::now() - written > 10min) fs::remove(at->path(), ignored);
   }
 }
 
@@ -105,11 +133,30 @@ Descriptor::~Descriptor() {
   if (is_open()) ::close(number_);
 }
 
+void sync_folder(const fs::path& folder) {
+  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const int code = opened.is_open() ? sync_file(opened.get()) : errno;
+  // Some network file systems do not support fsync of a folder; there is nothing to wait for then.
+  if (code != 0 && code != EINVAL && code != ENOTSUP && code != EACCES)
+    fail(folder, "write to the disk", code);
+}
+
+void make_folders(const fs::path& path) {
+  std::error_code failure;
+  if (fs::is_directory(path, failure)) return;
+  const fs::path parent = folder_of(path);
+  if (parent != path) make_folders(parent);
+  fs::create_directory(path, failure);
+  if (failure) throw Error(fmt::format("{}: cannot make this folder: {}", path.string(), failure.message()));
+  sync_folder(parent);
+}
+
 void write_file(const fs::path& path, std::span<const std::byte> bytes) {
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
   if (fs::exists(status) && !fs::is_regular_file(status))  // a rename would replace the device itself
     throw Error(path.string() + ": cannot write here: expected a file, found a folder or device");
+  remove_leftovers(path);
   auto [file, temporary] = create_temporary(path);
   int code = write_all(file.get(), bytes.data(), bytes.size());
   if (code == 0) code = sync_file(file.get());
@@ -130,17 +177,31 @@ bool is_temporary(const fs::path& path) {
   return std::regex_match(path.filename().string(), pattern);
 }
 
-std::string read_file(const fs::path& path) {
+std::string read_file(const fs::path& path, uint64_t max_size) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.is_open()) fail(path, "read", errno);
+  struct stat status;
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0) fail(path, "read", errno);
+  // A device may be without end.
+  if (!S_ISREG(status.st_mode)) max_size = std::min<uint64_t>(max_size, uint64_t{256} << 20);
+  const auto refuse_size = [&](const std::string& size) {
+    throw Error(
+        fmt::format("{}: cannot read: {}, where at most {} bytes are read", path.string(), size, max_size),
+        "check the path: this may be another file, or a device");
+  };
+  if (static_cast<uint64_t>(status.st_size) > max_size) refuse_size(fmt::format("{} bytes", status.st_size));
   std::string text;
   std::array<char, 1 << 16> block;
-  for (;;) {
-    const ssize_t got = ::read(file.get(), block.data(), block.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail(path, "read", errno);
-    if (got == 0) return text;
-    text.append(block.data(), static_cast<size_t>(got));
+  try {
+    for (;;) {
+      const ssize_t got = ::read(file.get(), block.data(), block.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) fail(path, "read", errno);
+      if (got == 0) return text;
+      if (text.size() + static_cast<size_t>(got) > max_size) refuse_size("it goes on and on");
+      text.append(block.data(), static_cast<size_t>(got));
+    }
+  } catch (const std::bad_alloc&) {
+    throw Error(fmt::format("{}: it does not fit into memory", path.string()));
   }
 }
 
@@ -190,15 +251,34 @@ void LineLog::open() {
   const off_t whole = after_last_newline(file_, status.st_size, path_);
   if (whole < status.st_size && ::ftruncate(file_.get(), whole) != 0)
     fail(path_, "cut a half-written line", errno);
+  lines_ = 0;
+  bytes_ = 0;
+  hash_ = Sha256();
+}
+
+LogContent LineLog::content() {
+  std::array<char, 1 << 16> block;
+  for (;;) {
+    const ssize_t got = ::pread(file_.get(), block.data(), block.size(), static_cast<off_t>(bytes_));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(path_, "read", errno);
+    if (got == 0) return {lines_, bytes_, hash_.digest_so_far()};
+    const std::string_view read(block.data(), static_cast<size_t>(got));
+    hash_.add(read);
+    lines_ += std::count(read.begin(), read.end(), '\n');
+    bytes_ += read.size();
+  }
 }
 
 void LineLog::append(std::string_view line) {
   if (line.find('\n') != std::string_view::npos)
     throw Error(path_.string() + ": a line may not hold a newline");
+  dirty_ = true;
   append_bytes(file_, std::string(line) + '\n', path_);
 }
 
 void LineLog::sync() {
+  if (!std::exchange(dirty_, false)) return;
   if (const int code = sync_file(file_.get()); code != 0) fail(path_, "write to the disk", code);
 }
 

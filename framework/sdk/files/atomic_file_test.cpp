@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <fstream>
 #include <functional>
 #include <thread>
 
@@ -87,6 +89,78 @@ TEST(AtomicFile, a_full_disk_leaves_the_old_file) {
   expect_holds(message, "ulimit -f");
   EXPECT_EQ(read_file(folder / "x"), "old");
   EXPECT_EQ(folder.count(), 1u) << "the temporary file is still there";
+}
+
+TEST(AtomicFile, what_has_no_end_is_refused) {
+  expect_holds(error_of([] { read_file("/dev/zero"); }), "/dev/zero: cannot read: it goes on and on");
+  const TestFolder folder;
+  write_file(folder / "x", "");
+  std::filesystem::resize_file(folder / "x", uint64_t{40} << 30);  // takes no space
+  expect_holds(error_of([&] { read_file(folder / "x"); }), "x: cannot read: 42949672960 bytes");
+}
+
+TEST(AtomicFile, removes_what_the_dead_left) {
+  const pid_t dead = fork();
+  if (dead == 0) _exit(0);
+  waitpid(dead, nullptr, 0);
+  const TestFolder folder;
+  const auto leave = [&](pid_t pid, int hours) {
+    const std::filesystem::path path = folder / (".report.html." + std::to_string(pid) + "-0.tmp");
+    std::ofstream(path) << "half";
+    std::filesystem::last_write_time(
+        path, std::filesystem::file_time_type::clock::now() - std::chrono::hours(hours));
+    return path;
+  };
+  const auto old = leave(dead, 1), mine = leave(getpid(), 1);
+  write_file(folder / "report.html", "text");
+  EXPECT_FALSE(std::filesystem::exists(old));
+  EXPECT_TRUE(std::filesystem::exists(mine)) << "a living process may still write it";
+}
+
+TEST(AtomicFile, folders_are_made_with_their_parents) {
+  const TestFolder folder;
+  make_folders(folder / "a/b/c");
+  make_folders(folder / "a/b/c");
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "a/b/c"));
+  write_file(folder / "file", "");
+  expect_holds(error_of([&] { make_folders(folder / "file/x"); }), "cannot make this folder");
+}
+
+TEST(TemporaryFolder, the_next_removes_those_of_killed_processes) {
+  const auto make = [](const char* name) {
+    const auto path = std::filesystem::temp_directory_path() / name;
+    std::filesystem::create_directory(path);
+    write_file(path / "x", "");
+    std::filesystem::last_write_time(path,
+                                     std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+    return path;
+  };
+  const auto dead = make("orrery-temporary-test-dead"), other = make("orrery-test-other");
+  const TemporaryFolder first;
+  std::filesystem::last_write_time(first.path(),
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  const TemporaryFolder second;
+  EXPECT_FALSE(std::filesystem::exists(dead));
+  EXPECT_TRUE(std::filesystem::exists(other));
+  EXPECT_TRUE(std::filesystem::exists(first.path())) << "it is in use";
+  std::filesystem::remove_all(other);
+}
+
+TEST(LineLog, tells_what_it_holds) {
+  const TestFolder folder;
+  LineLog log(folder / "log");
+  EXPECT_EQ(log.content().sha256, sha256(""));
+  log.append("one");
+  log.append("two");
+  EXPECT_EQ(log.content().lines, 2);
+  EXPECT_EQ(log.content().bytes, 8u);
+  EXPECT_EQ(log.content().sha256, sha256("one\ntwo\n"));
+  log.drop_lines([](std::string_view line) { return line == "one"; });
+  log.append("three");
+  EXPECT_EQ(log.content().lines, 2);
+  EXPECT_EQ(log.content().sha256, sha256("two\nthree\n"));
+  LineLog again(folder / "log");
+  EXPECT_EQ(again.content().sha256, sha256("two\nthree\n"));
 }
 
 TEST(AtomicFile, a_missing_folder_a_folder_and_a_device_are_errors) {

@@ -16,6 +16,9 @@
 #include <set>
 #include <tuple>
 
+#include "sdk/files/safetensors_checksum.h"
+#include "sdk/files/sha256.h"
+
 namespace orrery::safetensors {
 namespace {
 
@@ -266,8 +269,30 @@ uint64_t header_length(std::span<const std::byte> start, uint64_t file_size, con
   return length;
 }
 
-Contents contents_of(Header header, std::span<const std::byte> data) {
+// Takes the checksum out of the metadata. Returns whether there is one.
+bool check_checksum(Metadata& metadata, std::span<const std::byte> header, std::span<const std::byte> data,
+                    const std::string& where) {
+  const auto found = metadata.find(checksum_key);
+  if (found == metadata.end()) return false;
+  const std::string digest = found->second;
+  const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
+  const std::string member = checksum_member(digest);
+  const size_t at = text.find(member);
+  const bool right = digest.size() == digest_size && at != text.npos &&
+                     checksum_of(header, at + member.size() - 1 - digest_size, data) == digest;
+  if (!right)
+    throw Error(where + ": damaged: its content does not match its checksum",
+                fmt::format("copy it again from where it is whole; if another program changed it on purpose, "
+                            "leave {} out of its metadata",
+                            checksum_key));
+  metadata.erase(found);
+  return true;
+}
+
+Contents contents_of(Header header, std::span<const std::byte> header_bytes, std::span<const std::byte> data,
+                     const std::string& where) {
   Contents contents;
+  contents.has_checksum = check_checksum(header.metadata, header_bytes, data, where);
   contents.metadata = std::move(header.metadata);
   for (Entry& entry : header.entries) {
     const uint64_t begin = entry.begin, end = entry.end;
@@ -327,8 +352,8 @@ size_t size_of(Dtype dtype) { return info_of(dtype).size; }
 
 Contents parse(std::span<const std::byte> bytes, const std::string& where) {
   const uint64_t length = header_length(bytes, bytes.size(), where);
-  const auto data = bytes.subspan(prefix + length);
-  return contents_of(parse_header(bytes.subspan(prefix, length), data.size(), where), data);
+  const auto header = bytes.subspan(prefix, length), data = bytes.subspan(prefix + length);
+  return contents_of(parse_header(header, data.size(), where), header, data, where);
 }
 
 namespace {
@@ -337,6 +362,7 @@ struct Opened {
   std::ifstream stream;  // at the data
   uint64_t data_size;
   Header header;
+  std::vector<std::byte> header_bytes;
 };
 
 Opened open_file(const std::filesystem::path& path) {
@@ -353,7 +379,8 @@ Opened open_file(const std::filesystem::path& path) {
   bytes.resize(header_length(bytes, size, where));
   read_exactly(stream, bytes, where);
   const uint64_t data_size = size - prefix - bytes.size();
-  return {std::move(stream), data_size, parse_header(bytes, data_size, where)};
+  Header header = parse_header(bytes, data_size, where);
+  return {std::move(stream), data_size, std::move(header), std::move(bytes)};
 }
 
 }  // namespace
@@ -367,10 +394,14 @@ File::File(const std::filesystem::path& path) {
     throw Error(fmt::format("{}: its {} bytes of data do not fit into memory", where, opened.data_size));
   }
   read_exactly(opened.stream, data_, where);
-  contents_ = contents_of(std::move(opened.header), data_);
+  contents_ = contents_of(std::move(opened.header), opened.header_bytes, data_, where);
 }
 
 void check_header(const std::filesystem::path& path) { open_file(path); }
+
+Metadata read_metadata(const std::filesystem::path& path) {
+  return std::move(open_file(path).header.metadata);
+}
 
 std::vector<std::byte> serialise(std::vector<TensorView> tensors, const Metadata& metadata,
                                  const std::string& where) {
@@ -394,6 +425,18 @@ std::vector<std::byte> serialise(std::vector<TensorView> tensors, const Metadata
   append(&length, prefix);
   append(header.data(), header.size());
   for (const TensorView& tensor : tensors) append(tensor.data.data(), tensor.data.size());
+  return bytes;
+}
+
+std::vector<std::byte> serialise_with_checksum(std::vector<TensorView> tensors, Metadata metadata,
+                                               const std::string& where) {
+  metadata[checksum_key] = std::string(digest_size, '0');
+  std::vector<std::byte> bytes = serialise(std::move(tensors), metadata, where);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::string member = checksum_member(metadata[checksum_key]);
+  const size_t place = text.find(member) + member.size() - 1 - digest_size;
+  const std::string digest = sha256(text);
+  std::memcpy(bytes.data() + place, digest.data(), digest.size());
   return bytes;
 }
 

@@ -32,14 +32,20 @@ struct TensorView {
   std::span<const std::byte> data;
 };
 
+/// The key of the checksum among the metadata: the SHA-256, in hexadecimal, of the file in which these 64
+/// digits are zeros.
+constexpr const char* checksum_key = "orrery.sha256";
+
 struct Contents {
   std::vector<TensorView> tensors;  ///< in the order of their data
-  Metadata metadata;
+  Metadata metadata;                ///< without the checksum
+  bool has_checksum = false;        ///< which then is right
 };
 
 /// Parses a whole file in memory; views point into `bytes`, at any alignment. Throws orrery::Error, beginning
 /// with `where` and naming the tensor, for anything that the format (github.com/huggingface/safetensors)
-/// forbids: data that overlap, leave gaps or do not fit their shape, repeated names or keys, malformed JSON.
+/// forbids: data that overlap, leave gaps or do not fit their shape, repeated names or keys, malformed JSON;
+/// and for a checksum that does not fit.
 ORRERY_API Contents parse(std::span<const std::byte> bytes, const std::string& where);
 
 /// A file read into memory. Its views are valid for its lifetime.
@@ -53,6 +59,7 @@ class ORRERY_API File {
 
   const std::vector<TensorView>& tensors() const { return contents_.tensors; }
   const Metadata& metadata() const { return contents_.metadata; }
+  bool has_checksum() const { return contents_.has_checksum; }
 
  private:
   std::vector<std::byte> data_;
@@ -62,11 +69,16 @@ class ORRERY_API File {
 /// Checks that the header describes a file of exactly this size, without reading the data. Throws as File
 /// does.
 ORRERY_API void check_header(const std::filesystem::path& path);
+/// The metadata, checksum included, after the same check.
+ORRERY_API Metadata read_metadata(const std::filesystem::path& path);
 
 /// Serialises tensors, widest dtype first, then by name: every tensor is aligned to its dtype, and the same
 /// tensors give the same bytes. Throws orrery::Error, beginning with `where`, for a repeated or reserved
 /// name, data that do not fit their shape, and text that is not UTF-8.
 ORRERY_API std::vector<std::byte> serialise(std::vector<TensorView> tensors, const Metadata& metadata,
                                             const std::string& where);
+/// The same with a checksum, which `parse` and File check.
+ORRERY_API std::vector<std::byte> serialise_with_checksum(std::vector<TensorView> tensors, Metadata metadata,
+                                                          const std::string& where);
 
 }  // namespace orrery::safetensors

@@ -88,6 +88,38 @@ TEST(Safetensors, a_file_without_tensors_is_a_file) {
   EXPECT_TRUE(parsed(file).tensors.empty());
 }
 
+TEST(Safetensors, a_checksum_notices_every_bit) {
+  const Bytes data = bytes_of("abcdefgh");
+  const Bytes good = serialise_with_checksum({{"w", Dtype::F32, {2}, data}}, {{"step", "3"}}, "x");
+  EXPECT_TRUE(parsed(good).has_checksum);
+  EXPECT_EQ(parsed(good).metadata, (Metadata{{"step", "3"}}));
+  size_t unchecked = 0;
+  for (size_t bit = 0; bit < 8 * good.size(); ++bit) {
+    Bytes bad = good;
+    bad[bit / 8] ^= std::byte{1} << (bit % 8);
+    Contents contents;
+    if (error_of([&] { contents = parsed(bad); }) != "no error") continue;
+    // Only a flip in the name of the checksum, which leaves all else.
+    EXPECT_FALSE(contents.has_checksum) << bit;
+    EXPECT_EQ(std::memcmp(contents.tensors.at(0).data.data(), "abcdefgh", 8), 0) << bit;
+    ++unchecked;
+  }
+  EXPECT_LE(unchecked, 8 * std::strlen(checksum_key));
+  Bytes bad = good;
+  bad.back() ^= std::byte{64};
+  expect_holds(error_of([&] { parsed(bad); }),
+               "a.safetensors: damaged: its content does not match its checksum");
+}
+
+// Another program kept the metadata and wrote them in its own way.
+TEST(Safetensors, a_checksum_of_other_bytes_is_refused) {
+  const std::string digest(64, '0');
+  for (const std::string& text :
+       std::vector<std::string>{R"({"__metadata__":{"orrery.sha256":")" + digest + R"("}})",
+                                R"({"__metadata__": {"orrery.sha256": "short"}})"})
+    expect_holds(error_of([&] { parsed(file_of(text, 0)); }), "leave orrery.sha256 out of its metadata");
+}
+
 TEST(Safetensors, reads_headers_in_any_order_and_unaligned) {
   const Bytes file = file_of(
       R"({"b":{"data_offsets":[4,6],"shape":[2],"dtype":"I8"},"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})",

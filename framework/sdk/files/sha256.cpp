@@ -36,6 +36,12 @@ std::string Sha256::digest() {
   return fmt::format("{:02x}", fmt::join(hash, ""));
 }
 
+std::string Sha256::digest_so_far() const {
+  Sha256 copy;
+  require(EVP_MD_CTX_copy_ex(copy.context_.get(), context_.get()));
+  return copy.digest();
+}
+
 std::string sha256(std::string_view text) {
   Sha256 hash;
   hash.add(text);

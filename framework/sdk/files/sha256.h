@@ -22,6 +22,8 @@ class ORRERY_API Sha256 {
   void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
   /// The hash of everything added, 64 hexadecimal digits; call at most once.
   std::string digest();
+  /// The same without ending it: more may be added.
+  std::string digest_so_far() const;
 
  private:
   struct Free {

@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <string>
 
+#include "sdk/files/atomic_file.h"
+
 namespace orrery {
 
-/// A new folder in the system's folder for temporary files; the destructor deletes it with its contents.
-/// Throws orrery::Error if it cannot be created.
+/// A new folder in the system's folder for temporary files; the destructor deletes it with its contents. Also
+/// deletes those that killed processes left. Throws orrery::Error if it cannot be created.
 class ORRERY_API TemporaryFolder {
  public:
   TemporaryFolder();
@@ -21,6 +23,7 @@ class ORRERY_API TemporaryFolder {
 
  private:
   std::filesystem::path path_;
+  Descriptor lock_;  // keeps other processes from deleting it
 };
 
 }  // namespace orrery

@@ -62,7 +62,7 @@ std::vector<std::byte> tensor_bytes(const NamedTensors& tensors, const std::stri
                      own.sizes().vec(),
                      {static_cast<const std::byte*>(own.data_ptr()), own.nbytes()}});
   }
-  return safetensors::serialise(std::move(views), metadata, file);
+  return safetensors::serialise_with_checksum(std::move(views), metadata, file);
 }
 
 void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
@@ -74,6 +74,7 @@ TensorFile read_tensors(const std::filesystem::path& path) {
   const safetensors::File file(path);
   TensorFile result;
   result.metadata = file.metadata();
+  result.has_checksum = file.has_checksum();
   for (const safetensors::TensorView& view : file.tensors())
     result.tensors.emplace_back(view.name, tensor_of(view));
   return result;

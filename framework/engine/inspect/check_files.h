@@ -1,0 +1,25 @@
+// Reads every file of a run and compares it with its checksum.
+#pragma once
+
+#include <orrery/error.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/reporter/reporter.h"
+
+namespace orrery::engine {
+
+struct CheckedFiles {
+  int64_t n_checked = 0;               ///< files and lines of results that match their checksums
+  std::vector<std::string> unchecked;  ///< files, relative to the run, some of whose parts have no checksum
+  std::vector<std::string> missing;    ///< results that the probes of the config have not given
+  std::vector<Error> damage;
+};
+
+/// Throws orrery::UsageError if there is no run, orrery::Error if it has links or devices in it.
+CheckedFiles check_files(const std::filesystem::path& run, Reporter& reporter);
+
+}  // namespace orrery::engine

@@ -1,0 +1,67 @@
+#include "engine/training/overrides.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+
+#include "engine/config/config_keys.h"
+
+namespace orrery::engine {
+namespace {
+
+// Whole sections and single keys: what a network is, what it learns, and what its optimiser's state fits.
+constexpr const char* fixed[] = {"task",
+                                 "model",
+                                 "seeds",
+                                 "init",
+                                 "train.optimizer",
+                                 "train.l1",
+                                 "train.batch_size",
+                                 "train.loss_dtype",
+                                 "train.dropout",
+                                 "train.dropout_at"};
+
+bool is_fixed(const std::string& key) {
+  return std::any_of(std::begin(fixed), std::end(fixed),
+                     [&](const char* each) { return key == each || section_of(key) == each; });
+}
+
+Json value_of(const ConfigKeys& keys, const std::string& key) {
+  for (const auto& [known, value] : keys)
+    if (known == key) return value;
+  return nullptr;
+}
+
+// Dotted keys, then the parts that are lists of tables.
+ConfigKeys flat(const Json& config) {
+  ConfigKeys keys = config_keys(config, Sections::all);
+  for (const char* part : {"name", "probe", "verify", "expect"})
+    if (config.contains(part)) keys.emplace_back(part, config[part]);
+  return keys;
+}
+
+}  // namespace
+
+Json changes_on_resume(const Settings& before, const Settings& now) {
+  const ConfigKeys old_keys = flat(parse_json(to_json(before), "config")),
+                   new_keys = flat(parse_json(to_json(now), "config"));
+  Json changes = Json::array();
+  const auto compare = [&](const std::string& key) {
+    const Json from = value_of(old_keys, key), to = value_of(new_keys, key);
+    if (from == to) return;
+    if (is_fixed(key))
+      throw UsageError(
+          fmt::format("{} is {} in this run, and cannot become {}: it would be another experiment", key,
+                      value_text(from), value_text(to)),
+          "train another run with it: orrery train CONFIG --set ...; a resumed one takes other "
+          "train.steps, train.stop_when, train.lr, checkpoints, probes");
+    changes.push_back({{"key", key}, {"from", from}, {"to", to}});
+  };
+  for (const auto& [key, value] : old_keys) compare(key);
+  for (const auto& [key, value] : new_keys)
+    if (value_of(old_keys, key).is_null()) compare(key);
+  return changes;
+}
+
+}  // namespace orrery::engine

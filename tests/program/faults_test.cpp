@@ -1,0 +1,147 @@
+// What a user meets when a disk, a signal or a received run is not as it should be.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "run_program.h"
+
+namespace orrery {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Faults : public ::testing::Test {
+ protected:
+  Faults() {
+    at.write("small.toml",
+             "[task]\nname = \"modular_arithmetic\"\np = 7\n[model]\nd_model = 8\nn_heads = 2\nd_head = 4\n"
+             "d_mlp = 16\n[train]\nsteps = 20\neval_every = 5\n[checkpoints]\nevery = 10\n[[probe]]\n"
+             "name = \"trig_loss\"\n");
+  }
+  void train() { ASSERT_EQ(at.orrery({"train", "small.toml", "--out", "run"}).code, 0); }
+
+  // Everything that opens a run refuses it, saying `part`.
+  void expect_refused(const std::string& part, const std::vector<std::vector<std::string>>& commands) {
+    for (const auto& command : commands) {
+      const Finished done = at.orrery(command);
+      EXPECT_EQ(done.code, 1) << command[0] << ": " << done.err;
+      EXPECT_NE((done.out + done.err).find(part), std::string::npos) << command[0] << ": " << done.err;
+    }
+  }
+
+  const std::vector<std::vector<std::string>> all = {{"show", "run"},
+                                                     {"show", "--check", "run"},
+                                                     {"report", "run"},
+                                                     {"probe", "run"},
+                                                     {"train", "--resume", "run", "--set", "train.steps=30"}};
+  Workplace at;
+};
+
+TEST_F(Faults, NestedJsonIsRefused) {
+  train();
+  at.write("run/run.json", "{\"config\": " + std::string(60000, '[') + std::string(60000, ']') + "}");
+  expect_refused("run.json: nested more than 64 deep", all);
+  const Finished listed = at.orrery({"runs", "."});
+  EXPECT_EQ(listed.code, 0) << listed.err;
+  EXPECT_NE(listed.out.find("damaged"), std::string::npos) << listed.out;
+}
+
+TEST_F(Faults, LinksLeadNowhere) {
+  train();
+  at.write("notes", "mine\nand not ended");
+  fs::rename(at.path("run/metrics.jsonl"), at.path("kept"));
+  fs::create_symlink(at.path("notes"), at.path("run/metrics.jsonl"));
+  expect_refused("metrics.jsonl: a link", all);
+  EXPECT_EQ(at.read("notes"), "mine\nand not ended");
+  fs::remove(at.path("run/metrics.jsonl"));
+  ASSERT_EQ(mkfifo(at.path("run/metrics.jsonl").c_str(), 0644), 0);
+  expect_refused("metrics.jsonl: a pipe or device", all);
+  EXPECT_EQ(at.orrery({"runs", "."}).code, 0);
+}
+
+TEST_F(Faults, LostCurvesAreMissed) {
+  train();
+  at.write("run/metrics.jsonl", "");
+  const std::string said = "metrics.jsonl: it has 0 lines, but when step 20 was saved it had 5";
+  expect_refused(said, {{"show", "run"},
+                        {"show", "--check", "run"},
+                        {"report", "run"},
+                        {"train", "--resume", "run", "--set", "train.steps=30"},
+                        {"train", "--resume", "run"}});
+  const Finished listed = at.orrery({"runs", "."});
+  EXPECT_NE(listed.out.find("damaged"), std::string::npos) << listed.out;
+}
+
+TEST_F(Faults, CheckReadsEverything) {
+  train();
+  const Finished whole = at.orrery({"show", "--check", "run"});
+  EXPECT_EQ(whole.code, 0) << whole.err;
+  EXPECT_NE(whole.err.find("run: 8 files match their checksums"), std::string::npos) << whole.err;
+  const std::string checkpoint = "run/checkpoints/step_00000010.safetensors";
+  std::string bytes = at.read(checkpoint);
+  bytes.back() ^= 64;
+  at.write(checkpoint, bytes);
+  const Finished damaged = at.orrery({"show", "--check", "run"});
+  EXPECT_EQ(damaged.code, 1);
+  EXPECT_NE(damaged.err.find("step_00000010.safetensors: damaged"), std::string::npos) << damaged.err;
+}
+
+TEST_F(Faults, AClosedTerminalLeavesACheckpoint) {
+  const pid_t pid = at.start({"train", "small.toml", "--out", "run", "--set", "train.steps=1000000"});
+  while (at.lines("run/metrics.jsonl").size() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  kill(pid, SIGHUP);
+  const Finished done = at.wait(pid);
+  EXPECT_EQ(done.code, 130) << done.err;
+  const auto run = nlohmann::json::parse(at.read("run/run.json"));
+  EXPECT_EQ(run["sessions"][0]["ended"], "stopped");
+}
+
+TEST_F(Faults, ALimitOnFileSizesIsSaid) {
+  rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit limit{4096, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  const Finished done = at.orrery({"train", "small.toml", "--out", "run"});
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(done.code, 1) << done.err;
+  EXPECT_NE(done.err.find("ulimit -f"), std::string::npos) << done.err;
+}
+
+TEST_F(Faults, ASplitWithoutEndIsRefused) {
+  const Finished done = at.orrery({"train", "small.toml", "--out", "run", "--set", "task.split.rule=file",
+                                   "--set", "task.split.file=/dev/zero"});
+  EXPECT_EQ(done.code, 2) << done.err;
+  EXPECT_NE(done.err.find("/dev/zero: a device or pipe"), std::string::npos) << done.err;
+}
+
+TEST_F(Faults, AResumedRunKeepsItsTask) {
+  train();
+  const auto before = at.tree("run");
+  const Finished other =
+      at.orrery({"train", "--resume", "run", "--set", "train.steps=40", "--set", "task.operation=multiply"});
+  EXPECT_EQ(other.code, 2) << other.err;
+  EXPECT_NE(other.err.find("task.operation is add in this run, and cannot become multiply"),
+            std::string::npos)
+      << other.err;
+  const Finished nothing = at.orrery({"train", "--resume", "run", "--set", "train.lr=0.5"});
+  EXPECT_EQ(nothing.code, 2) << nothing.err;
+  EXPECT_EQ(at.tree("run"), before);
+}
+
+TEST_F(Faults, ALostNullIsMeasuredAgainForComparing) {
+  train();
+  fs::copy(at.path("run"), at.path("twin"), fs::copy_options::recursive);
+  const std::string null = at.read("run/probes/trig_loss/null.json");
+  fs::remove(at.path("run/probes/trig_loss/null.json"));
+  EXPECT_EQ(at.orrery({"compare", "run", "twin", "--probe-missing"}).code, 0);
+  EXPECT_EQ(at.read("run/probes/trig_loss/null.json"), null);
+}
+
+}  // namespace
+}  // namespace orrery
