@@ -143,9 +143,10 @@ const Fault probe_faults[] = {
     {"looks_at_its_neighbours", "same online and offline"},
     {"remembers_the_first_checkpoint", "same online and offline"},
     {"moving_names", "recorded names are stable"},
-    {"ragged_figure", "figures are whole"},
+    {"ragged_figure", "measures"},
+    {"figure_without_labels", "figures are whole"},
     {"finding_of_its_own_kind", "findings are of their kind"},
-    {"bad_name", "what it records can be kept"},
+    {"bad_name", "measures"},
     {"needs_two_rows", "concludes from any curve"},
 };
 INSTANTIATE_TEST_SUITE_P(Faults, LyingProbe, ::testing::ValuesIn(probe_faults), name_of);
