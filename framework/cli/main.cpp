@@ -11,6 +11,7 @@
 #include "cli/commands/commands.h"
 #include "cli/text/terminal.h"
 #include "engine/processes/crash.h"
+#include "loader/surroundings.h"
 #include "sdk/files/atomic_file.h"
 
 namespace {
@@ -88,6 +89,8 @@ int report(const Error& error, int code) {
 
 int main(int argc, char** argv) {
   engine::tell_of_crashes(argc, argv, cli::styled(cli::Style::red, "error:"));
+  listen_for_disturbances(
+      each_kind_once([](const Disturbance& change) { cli::complain("warning", change.what, change.hint); }));
   try {
     return run(argc, argv);
   } catch (const UsageError& error) {
