@@ -11,6 +11,7 @@
 
 #include "engine/config/condition.h"
 #include "engine/experiment/experiment.h"
+#include "engine/experiment/open_run.h"
 #include "engine/export/curve_events.h"
 #include "engine/export/event_file.h"
 #include "engine/probing/headlines.h"
@@ -194,6 +195,15 @@ bool finish_probes(Experiment& experiment, RunDirectory& run, Reporter& reporter
   return probed != Probed::interrupted;
 }
 
+// A resumed run goes on with whatever plugins are there now.
+void warn_of_other_plugins(const Registry& registry, const RunDirectory& run, Reporter& reporter) {
+  for (const PluginInfo& before : read_run_json(run.root()).plugins)
+    for (const auto& now : registry.plugins())
+      if (to_string(now->kind) == before.kind && now->name == before.name)
+        if (const auto warning = other_plugin(before, *now))
+          reporter.warning(warning->first, warning->second);
+}
+
 // "quickstart: transformer on modular_arithmetic, ...", and the run's directory.
 std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_t step) {
   const Settings& settings = experiment.settings();
@@ -228,6 +238,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   RunDirectory run = start == Start::resume ? RunDirectory::open(path) : RunDirectory::create(path);
   if (start == Start::resume) {
     check_labels(experiment, run);
+    warn_of_other_plugins(registry, run, reporter);
     resume_from(run, experiment.model(), trainer);
   }
 
