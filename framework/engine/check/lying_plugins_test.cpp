@@ -106,7 +106,7 @@ const Fault task_faults[] = {
     {"label_out_of_range", "labels in range"},
     {"test_in_train", "train and test are disjoint"},
     {"grid_of_another_order", "the grid holds train and test"},
-    {"unseeded", "same seed, same data"},
+    {"unseeded", "draws from its generator only"},
     {"own_seed", "another seed, other data"},
     {"sample_without_generator", "another seed, other data"},
     {"draws_beside", "draws from its generator only"},

@@ -5,8 +5,8 @@
 #include <map>
 
 #include "engine/check/bitwise.h"
+#include "engine/check/heard_disturbances.h"
 #include "engine/check/probe_checks.h"
-#include "loader/surroundings.h"
 
 namespace orrery::engine::checks {
 namespace {
@@ -57,22 +57,6 @@ std::string shown_fault(const Seen& before, const Observation& now) {
   return found.empty() ? "" : fmt::format("{} was changed", found);
 }
 
-// Collects what the guard (loader/surroundings.h) found changed, and undid.
-class HeardDisturbances {
- public:
-  HeardDisturbances()
-      : before_(listen_for_disturbances([this](const Disturbance& change) { all_.push_back(change.what); })) {
-  }
-  ~HeardDisturbances() { listen_for_disturbances(std::move(before_)); }
-  HeardDisturbances(const HeardDisturbances&) = delete;
-  HeardDisturbances& operator=(const HeardDisturbances&) = delete;
-  std::string first() const { return all_.empty() ? "" : all_.front(); }
-
- private:
-  std::vector<std::string> all_;
-  DisturbanceListener before_;
-};
-
 struct Traces {
   std::string model, shown, torch;
 };
@@ -96,7 +80,7 @@ Traces traces(ProbeUnderCheck& under_check, const Fixture& fixture) {
   const Split split = copy(fixture.split());  // the probe may write to it
   Traces found;
   Seen seen;
-  const HeardDisturbances heard;
+  HeardDisturbances heard;
   const auto keep_first = [](std::string& text, const std::string& now) {
     if (text.empty()) text = now;
   };
