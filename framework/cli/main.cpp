@@ -15,6 +15,7 @@
 #include "engine/processes/crash.h"
 #include "engine/run/kernels.h"
 #include "engine/train/hardware.h"
+#include "loader/surroundings.h"
 #include "sdk/files/atomic_file.h"
 
 namespace {
@@ -104,6 +105,8 @@ int main(int argc, char** argv) {
   // Before any thread begins: threads have of the thread that begins them whether they flush subnormals.
   engine::flush_subnormals(true);
   engine::tell_of_crashes(argc, argv, cli::styled(cli::Style::red, "error:"));
+  listen_for_disturbances(
+      each_kind_once([](const Disturbance& change) { cli::complain("warning", change.what, change.hint); }));
   try {
     return run(argc, argv);
   } catch (const UsageError& error) {

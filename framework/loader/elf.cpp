@@ -10,6 +10,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "sdk/files/sha256.h"
+
 namespace orrery {
 namespace {
 
@@ -75,6 +77,25 @@ void check_file_type(const fs::path& file) {
   if (!fs::is_regular_file(status)) throw UsageError("neither a file nor a link to one", build_hint);
 }
 
+// The build id among the notes of one segment, in hex; "" if it is not there.
+std::string gnu_build_id(std::string_view notes) {
+  constexpr size_t alignment = 4;
+  const auto padded = [](size_t size) { return (size + alignment - 1) / alignment * alignment; };
+  for (size_t at = 0; at + sizeof(ElfW(Nhdr)) <= notes.size();) {
+    const auto note = read_at<ElfW(Nhdr)>(notes, at);
+    at += sizeof note;
+    const std::string_view name = part(notes, at, note.n_namesz);
+    at += padded(note.n_namesz);
+    const std::string_view content = part(notes, at, note.n_descsz);
+    at += padded(note.n_descsz);
+    if (note.n_type != NT_GNU_BUILD_ID || name != std::string_view("GNU\0", 4)) continue;
+    std::string hex;
+    for (const unsigned char byte : content) hex += fmt::format("{:02x}", byte);
+    return hex;
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string read_bytes(const fs::path& file) {
@@ -106,6 +127,19 @@ std::vector<std::string_view> loadable_segments(std::string_view bytes) {
     if (segment.p_type == PT_LOAD) loadable.push_back(content);
   }
   return loadable;
+}
+
+std::string build_id(std::string_view bytes) {
+  const Header header = header_of(bytes);
+  for (size_t i = 0; i < header.e_phnum; ++i) {
+    const auto segment = read_at<Segment>(bytes, header.e_phoff + i * sizeof(Segment));
+    if (segment.p_type != PT_NOTE) continue;
+    const auto id = gnu_build_id(part(bytes, segment.p_offset, segment.p_filesz));
+    if (!id.empty()) return id;
+  }
+  Sha256 hash;
+  hash.add(bytes);
+  return hash.digest();
 }
 
 }  // namespace orrery

@@ -17,4 +17,8 @@ std::string read_bytes(const std::filesystem::path& file);
 /// unless `bytes` are a complete ELF shared library of this machine's word size and byte order.
 std::vector<std::string_view> loadable_segments(std::string_view bytes);
 
+/// The build id that the linker put into a shared library (its GNU note), or else the SHA-256 of `bytes`, in
+/// hex. Libraries built from other sources have other ids. Throws as loadable_segments() does.
+std::string build_id(std::string_view bytes);
+
 }  // namespace orrery

@@ -1,5 +1,6 @@
 // The gate through which every call into a plugin passes. It turns any exception into an orrery::Error that
-// says who, what and when: "probe fourier_basis 1.0.0, measure, step 400: ...".
+// says who, what and when: "probe fourier_basis 1.0.0, measure, step 400: ...", and restores the surroundings
+// of the call (surroundings.h).
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "loader/running.h"
+#include "loader/surroundings.h"
 
 namespace orrery {
 
@@ -31,8 +33,10 @@ std::string text_in_flight();
 
 /// Runs `body`, which calls into the plugin, and returns what it returns.
 template <class Body>
-decltype(auto) guard(const Who& who, const char* call, std::optional<int64_t> step, Body&& body) {
+decltype(auto) guard(const Who& who, const char* call, std::optional<int64_t> step, Body&& body,
+                     Watch watch = Watch::everything) {
   const RunningCall running(who, call, step);
+  const Surroundings surroundings(running, watch);
   try {
     return std::forward<Body>(body)();
   } catch (...) {
@@ -40,8 +44,8 @@ decltype(auto) guard(const Who& who, const char* call, std::optional<int64_t> st
   }
 }
 template <class Body>
-decltype(auto) guard(const Who& who, const char* call, Body&& body) {
-  return guard(who, call, std::nullopt, std::forward<Body>(body));
+decltype(auto) guard(const Who& who, const char* call, Body&& body, Watch watch = Watch::everything) {
+  return guard(who, call, std::nullopt, std::forward<Body>(body), watch);
 }
 
 }  // namespace orrery

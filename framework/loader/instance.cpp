@@ -31,26 +31,48 @@ struct DestroyByPlugin {
 template <class T>
 using Raw = std::unique_ptr<T, DestroyByPlugin>;
 
+// Tokens are the training's own: a model that wrote into them would train on other data.
+void refuse_written(const torch::Tensor& tokens, int64_t version) {
+  if (tokens._version() != version)
+    throw Error("it wrote into the tokens it was given", "work on a copy: tokens.clone()");
+}
+
 class GuardedPass final : public ReadOutPass {
  public:
-  GuardedPass(Who who, std::unique_ptr<ReadOutPass> pass) : who_(std::move(who)), pass_(std::move(pass)) {}
+  GuardedPass(Who who, torch::Tensor tokens, std::unique_ptr<ReadOutPass> pass)
+      : who_(std::move(who)), tokens_(std::move(tokens)), pass_(std::move(pass)) {}
   ~GuardedPass() override {
     guarded_destroy(who_, "the destructor of its model's pass", [&] { pass_.reset(); });
   }
 
   torch::Tensor logits() override {
-    torch::Tensor logits = guard(who_, "its model's pass", [&] { return pass_->logits(); });
+    torch::Tensor logits = guard(
+        who_, "its model's pass",
+        [&] {
+          const int64_t version = tokens_._version();
+          torch::Tensor logits = pass_->logits();
+          refuse_written(tokens_, version);
+          return logits;
+        },
+        Watch::computing);
     activations_ = pass_->activations();
     return logits;
   }
 
  private:
   Who who_;
+  torch::Tensor tokens_;
   std::unique_ptr<ReadOutPass> pass_;
 };
 
 // Wraps a plugin's own model: shares its weights and hook points, and names the plugin in every error.
 class GuardedModel final : public Model {
+  // These calls come in every step.
+  template <class Body>
+  auto computing(const char* call, Body&& body) const {
+    return guard(who_, call, body, Watch::computing);
+  }
+
  public:
   GuardedModel(Who who, std::unique_ptr<Model> model)
       : Model(InFrontOf{*model}), who_(std::move(who)), model_(std::move(model)) {}
@@ -59,17 +81,22 @@ class GuardedModel final : public Model {
   }
 
   torch::Tensor forward(const torch::Tensor& tokens) override {
-    return guard(who_, "forward", [&] { return model_->forward(tokens); });
+    return computing("forward", [&] {
+      const int64_t version = tokens._version();
+      torch::Tensor logits = model_->forward(tokens);
+      refuse_written(tokens, version);
+      return logits;
+    });
   }
   std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request) override {
-    auto pass = guard(who_, "fast_read_out", [&] { return model_->fast_read_out(request); });
-    return pass ? std::make_unique<GuardedPass>(who_, std::move(pass)) : nullptr;
+    auto pass = computing("fast_read_out", [&] { return model_->fast_read_out(request); });
+    return pass ? std::make_unique<GuardedPass>(who_, request.tokens, std::move(pass)) : nullptr;
   }
   bool fast_read_out_keeps(const std::vector<std::string>& hook_points) const override {
-    return guard(who_, "fast_read_out_keeps", [&] { return model_->fast_read_out_keeps(hook_points); });
+    return computing("fast_read_out_keeps", [&] { return model_->fast_read_out_keeps(hook_points); });
   }
   torch::Tensor penalty() override {
-    return guard(who_, "penalty", [&] { return model_->penalty(); });
+    return computing("penalty", [&] { return model_->penalty(); });
   }
 
  private:
@@ -113,7 +140,13 @@ class GuardedProbe final : public Probe {
   ~GuardedProbe() override;
 
   Needs needs() const override {
-    return guard(who_, "needs", [&] { return probe_->needs(); });
+    Needs needs = guard(who_, "needs", [&] { return probe_->needs(); });
+    if (needs.refusal)
+      needs.refusal = [who = who_, refusal = std::move(needs.refusal)](const Model& model,
+                                                                       const TaskSpec& spec) {
+        return guard(who, "needs, its refusal", [&] { return refusal(model, spec); });
+      };
+    return needs;
   }
   void fit(const Observation& reference) override {
     guard(who_, "fit", reference.step, [&] { probe_->fit(reference); });

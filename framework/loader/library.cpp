@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "loader/running.h"
+#include "loader/surroundings.h"
 
 namespace orrery {
 namespace {
@@ -39,6 +40,7 @@ const orrery_plugin_info* (*open_library(const std::filesystem::path& file))() {
   auto library = std::make_unique<boost::dll::shared_library>();
   const std::string path = std::filesystem::absolute(file).string();
   const RunningCall running(path.c_str());
+  const Surroundings surroundings(running, Watch::everything);
   try {
     library->load(path, rtld_now | rtld_local);
   } catch (const std::exception& error) {

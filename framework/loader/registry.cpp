@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "loader/elf.h"
 #include "loader/library.h"
 #include "loader/stamp.h"
 #include "loader/trial.h"
@@ -40,7 +41,9 @@ Plugin open_plugin(const fs::path& file, Trial trial) {
   } catch (...) {
     throw Error("orrery_plugin() threw", "let ORRERY_TASK or ORRERY_PROBE (orrery/plugin.h) write it");
   }
-  return read_descriptor(info, file);
+  Plugin plugin = read_descriptor(info, file);
+  plugin.build = build_id(read_bytes(file));
+  return plugin;
 }
 
 std::vector<fs::path> libraries_in(const fs::path& folder) {

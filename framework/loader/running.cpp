@@ -1,6 +1,10 @@
 #include "loader/running.h"
 
+#include <fmt/format.h>
+
 #include <atomic>
+
+#include "loader/guard.h"
 
 namespace orrery {
 namespace {
@@ -20,5 +24,11 @@ RunningCall::RunningCall(const char* file) noexcept : file(file), outer_(running
 RunningCall::~RunningCall() { running = outer_; }
 
 const RunningCall* RunningCall::innermost() noexcept { return running; }
+
+std::string place_text(const RunningCall& call, std::optional<int64_t> step) {
+  if (!call.who) return fmt::format("{}, its static initialisers: ", call.file);
+  return fmt::format("{} {} {}, {}{}: ", to_string(call.who->kind), call.who->name, call.who->version,
+                     call.call, step ? fmt::format(", step {}", *step) : "");
+}
 
 }  // namespace orrery

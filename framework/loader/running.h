@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace orrery {
 
@@ -29,5 +30,8 @@ class RunningCall {
  private:
   const RunningCall* outer_;
 };
+
+/// "probe fourier_basis 1.0.0, measure, step 400: ", or "a.so, its static initialisers: ".
+std::string place_text(const RunningCall& call, std::optional<int64_t> step);
 
 }  // namespace orrery

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <optional>
 
 #include "loader/guard.h"
 #include "loader/processes/ending.h"
@@ -33,7 +34,7 @@ bool is_open(const char* file) {
   return library != nullptr;
 }
 
-// In the child. Sends the text of an initialiser's exception to the parent.
+// In the child. Tells the parent that the library is open, or the text of an initialiser's exception.
 void open_library(const char* file, int socket) {
   std::set_terminate(std::abort);
   ::dup2(::open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
@@ -41,6 +42,7 @@ void open_library(const char* file, int socket) {
   void* (*volatile open)(const char*, int) = ::dlopen;
   try {
     open(file, RTLD_NOW | RTLD_LOCAL);
+    send(socket, Message().add(std::string()));
   } catch (...) {
     send(socket, Message().add(text_in_flight()));
   }
@@ -60,7 +62,7 @@ const char* const initialisers_advice =
 void try_opening(const std::filesystem::path& file) {
   const std::string path = std::filesystem::absolute(file).string();
   if (is_open(path.c_str()) || being_debugged()) return;
-  std::string thrown;
+  std::optional<std::string> thrown;  // nothing if the child ended before it could tell
   int status = 0;
   Supervisor supervisor(
       {.on_message = [&](size_t, const std::string& message) { thrown = MessageReader(message).text(); },
@@ -71,9 +73,9 @@ void try_opening(const std::filesystem::path& file) {
     return;  // fork failed: go on without a trial
   }
   while (supervisor.running() > 0) supervisor.wait();
-  if (!thrown.empty()) refuse_initialisers("threw: " + thrown);
+  if (thrown && !thrown->empty()) refuse_initialisers("threw: " + *thrown);
   if (WIFSIGNALED(status)) refuse_initialisers("crashed: " + ending_text(status), ending_advice(status));
-  if (WEXITSTATUS(status) != 0) refuse_initialisers("ended the program: " + ending_text(status));
+  if (!thrown) refuse_initialisers("ended the program: " + ending_text(status));
 }
 
 }  // namespace orrery

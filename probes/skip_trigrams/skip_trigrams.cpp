@@ -194,20 +194,15 @@ double copying_score(const Tensor& ov) {
 
 double mean_of(const Tensor& x) { return x.to(torch::kFloat64).mean().item<double>(); }
 
-// Refuses models that the tables do not describe. LNPre has no weights; the check of the logits finds it.
-void refuse_what_is_no_sum_of_tables(const orrery::Observation& observation) {
+// Which models the tables do not describe, and why. LNPre has no weights; the check of the logits finds it.
+std::string no_sum_of_tables(const orrery::Model& model, const orrery::TaskSpec& spec) {
   const std::string only = "skip_trigrams reads one-layer attention-only transformers without LayerNorm";
-  const std::string hint =
-      "set attn_only = true, n_layers = 1 and normalization_type = \"none\", or leave the probe out";
-  for (const orrery::NamedWeight& named : observation.model.weights()) {
-    if (orrery::matches("blocks.1.*", named.name))
-      throw UsageError(only + "; this one has more layers", hint);
-    if (orrery::matches("*.mlp.*", named.name)) throw UsageError(only + "; this one has an MLP", hint);
-    if (orrery::matches("*ln*.w", named.name)) throw UsageError(only + "; this one has LayerNorm", hint);
+  for (const orrery::NamedWeight& named : model.weights()) {
+    if (orrery::matches("blocks.1.*", named.name)) return only + "; this one has more layers";
+    if (orrery::matches("*.mlp.*", named.name)) return only + "; this one has an MLP";
+    if (orrery::matches("*ln*.w", named.name)) return only + "; this one has LayerNorm";
   }
-  if (observation.spec.d_vocab_out < 2)
-    throw UsageError("skip_trigrams needs at least two classes, and this task has one logit",
-                     "leave the probe out for this task");
+  return spec.d_vocab_out < 2 ? "skip_trigrams needs at least two classes, and this task has one logit" : "";
 }
 
 class SkipTrigrams final : public orrery::Probe {
@@ -217,11 +212,15 @@ class SkipTrigrams final : public orrery::Probe {
   orrery::Needs needs() const override {
     return {.inputs = orrery::Inputs::test,
             .weights = {"embed.W_E", "pos_embed.W_pos", "blocks.0.attn.W_Q", "blocks.0.attn.W_K",
-                        "blocks.0.attn.W_V", "blocks.0.attn.W_O", "unembed.W_U"}};
+                        "blocks.0.attn.W_V", "blocks.0.attn.W_O", "unembed.W_U"},
+            .refusal = no_sum_of_tables};
   }
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
-    refuse_what_is_no_sum_of_tables(observation);
+    if (const std::string why = no_sum_of_tables(observation.model, observation.spec); !why.empty())
+      throw UsageError(
+          why,
+          "set attn_only = true, n_layers = 1 and normalization_type = \"none\", or leave the probe out");
     const int64_t q = observation.spec.read_out.back();
     const Circuits circuits = circuits_at(q, observation);
     const Vocabulary vocabulary = vocabulary_of(params_, observation, q);

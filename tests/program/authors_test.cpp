@@ -46,6 +46,7 @@ const Mistake mistakes[] = {
      {"fast_read_out() gives other logits than forward()", "leave fast_read_out() out"},
      false,
      true},
+    {"exits", {"split: it ended the program: exit code 0", "throw an orrery::Error instead"}},
     {"torch", {"forward: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"}, false, true},
     {"crash",
      {"split: it crashed: SIGILL (Illegal instruction)", "a function ended without its return statement",
@@ -145,7 +146,7 @@ const Crash crashes[] = {
      128 + SIGABRT,
      {"an exception could not be caught: mat1 and mat2 shapes",
       "a destructor, a noexcept function or a thread"}},
-    {"leave", 3, {"it ended the program: exit code 3", "throw an orrery::Error instead"}},
+    {"leave", 1, {"it ended the program: exit code 3", "throw an orrery::Error instead"}},
 };
 
 // As if the author had mended the plugin.

@@ -51,6 +51,18 @@ TEST(Check, EveryBuiltInPluginPasses) {
   }
 }
 
+// Those that a reader copies, from the guide and from `orrery new`.
+TEST(Check, ThePluginsOfTheGuideAndTheTemplatesPass) {
+  const Workplace at;
+  const std::string guide = ORRERY_GUIDE_PLUGINS, templates = ORRERY_TEMPLATE_DIR "/plugins";
+  for (const std::string& file :
+       {guide + "/task_signed_subtraction.so", guide + "/probe_attention_entropy.so",
+        templates + "/task_sample_task.so", templates + "/probe_sample_probe.so"}) {
+    const Json plugin = check_one(at, {file}, 0);
+    EXPECT_TRUE(plugin["passed"]) << plugin.dump(2);
+  }
+}
+
 TEST(Check, SaysWhatItSawWhereAndWhatToDo) {
   const Workplace at;
   const Finished done = at.orrery({"check", lying_task, "--set", "fault=label_out_of_range"});

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "engine/processes/crash.h"
 #include "engine/reporter/numbers.h"
 
 namespace orrery::cli {
@@ -64,9 +65,13 @@ std::string bar(double share) {
 
 volatile sig_atomic_t interrupts = 0;
 
+// The first one is a request, the second an order. The handler stays, for calls into plugins compare
+// handlers.
 extern "C" void on_interrupt(int signal_number) {
   interrupts = interrupts + 1;
+  if (interrupts == 1) return engine::tell_what_runs();
   signal(signal_number, SIG_DFL);
+  raise(signal_number);
 }
 
 // One line that is redrawn in place on a terminal; elsewhere a plain line now and then.

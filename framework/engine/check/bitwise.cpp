@@ -136,10 +136,6 @@ std::string difference(const Record& a, const Record& b) {
   return a.headlines == b.headlines ? "" : "other scalars are headlines";
 }
 
-torch::Tensor global_generator_state() {
-  return at::globalContext().defaultGenerator(torch::kCPU).get_state().clone();
-}
-
 void seed_global_generator() { at::manual_seed(0x6f7272657279); }
 
 Batch copy(const Batch& batch) {

@@ -19,9 +19,8 @@ std::string difference(const std::string& name, const Batch& a, const Batch& b);
 std::string difference(const Split& a, const Split& b);
 std::string difference(const Record& a, const Record& b);
 
-/// The state of LibTorch's global CPU generator.
-torch::Tensor global_generator_state();
-/// Seeds it with an unlikely number, so that any later draw from it, or seeding of it, changes its state.
+/// Seeds LibTorch's global CPU generator with an unlikely number, so that any later draw from it, or seeding
+/// of it, changes its state.
 void seed_global_generator();
 
 /// Deep copies.

@@ -106,7 +106,7 @@ const Fault task_faults[] = {
     {"label_out_of_range", "labels in range"},
     {"test_in_train", "train and test are disjoint"},
     {"grid_of_another_order", "the grid holds train and test"},
-    {"unseeded", "same seed, same data"},
+    {"unseeded", "draws from its generator only"},
     {"own_seed", "another seed, other data"},
     {"sample_without_generator", "another seed, other data"},
     {"draws_beside", "draws from its generator only"},
@@ -143,9 +143,10 @@ const Fault probe_faults[] = {
     {"looks_at_its_neighbours", "same online and offline"},
     {"remembers_the_first_checkpoint", "same online and offline"},
     {"moving_names", "recorded names are stable"},
-    {"ragged_figure", "figures are whole"},
+    {"ragged_figure", "measures"},
+    {"figure_without_labels", "figures are whole"},
     {"finding_of_its_own_kind", "findings are of their kind"},
-    {"bad_name", "what it records can be kept"},
+    {"bad_name", "measures"},
     {"needs_two_rows", "concludes from any curve"},
 };
 INSTANTIATE_TEST_SUITE_P(Faults, LyingProbe, ::testing::ValuesIn(probe_faults), name_of);

@@ -36,8 +36,8 @@ Result records_stored(ProbeUnderCheck& probe);
 // probe_conclusion.cpp
 Result concludes(ProbeUnderCheck& probe);
 
-/// The first error in a figure, or "".
-std::string figure_fault(const Figure& figure);
+/// figure_fault() of orrery/recorder.h, or that a label is missing, or "".
+std::string drawing_fault(const Figure& figure);
 /// The first error in a finding, or "": a kind of orrery/findings.h must have the fields listed there.
 std::string finding_fault(const Finding& finding);
 /// The names of scalars, tensors and figures that must not change from step to step. Leaves out names with a

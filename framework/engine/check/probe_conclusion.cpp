@@ -60,7 +60,7 @@ std::vector<Curve> curves_of(const Form& form, const std::vector<std::string>& g
 
 std::string fault(const Record& record) {
   for (const Figure& figure : record.figures)
-    if (const std::string found = figure_fault(figure); !found.empty()) return "figure " + found;
+    if (const std::string found = drawing_fault(figure); !found.empty()) return "figure " + found;
   for (const Finding& finding : record.findings)
     if (const std::string found = finding_fault(finding); !found.empty()) return "finding " + found;
   return "";

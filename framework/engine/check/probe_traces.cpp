@@ -1,12 +1,11 @@
 // Checks that a probe leaves everything as it found it.
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <orrery/error.h>
 
 #include <map>
 
 #include "engine/check/bitwise.h"
+#include "engine/check/heard_disturbances.h"
 #include "engine/check/probe_checks.h"
 
 namespace orrery::engine::checks {
@@ -58,33 +57,9 @@ std::string shown_fault(const Seen& before, const Observation& now) {
   return found.empty() ? "" : fmt::format("{} was changed", found);
 }
 
-// Process-wide state of LibTorch.
-struct Globals {
-  torch::Tensor generator = global_generator_state();
-  bool gradients = torch::GradMode::is_enabled();
-  int threads = at::get_num_threads();
-  caffe2::TypeMeta dtype = c10::get_default_dtype();
-  bool deterministic = at::globalContext().deterministicAlgorithms();
-};
-
-std::string globals_fault(const Globals& before) {
-  const Globals now;
-  if (!same(before.generator, now.generator)) return "it draws from LibTorch's own generator, or seeds it";
-  if (before.gradients != now.gradients) return "it switches gradients on or off";
-  if (before.threads != now.threads) return fmt::format("it sets the number of threads to {}", now.threads);
-  if (before.dtype != now.dtype) return "it sets the default dtype";
-  if (before.deterministic != now.deterministic) return "it sets whether LibTorch is deterministic";
-  return "";
-}
-
 struct Traces {
   std::string model, shown, torch;
 };
-
-void restore(const Globals& before) {
-  at::set_num_threads(before.threads);
-  torch::GradMode::set_enabled(before.gradients);
-}
 
 // A hook that was left behind, or a change that shows in no weight: the model computes something else.
 std::string computes_fault(const Fixture& fixture, const KeptWeights& checkpoint, Model& model) {
@@ -105,23 +80,21 @@ Traces traces(ProbeUnderCheck& under_check, const Fixture& fixture) {
   const Split split = copy(fixture.split());  // the probe may write to it
   Traces found;
   Seen seen;
-  std::optional<Globals> globals;
+  HeardDisturbances heard;
   const auto keep_first = [](std::string& text, const std::string& now) {
     if (text.empty()) text = now;
   };
   DecoyProbe before(in_run.needs, [&](const Observation& observation) {
     seen = snapshot(observation);
     seed_global_generator();
-    globals.emplace();
   });
   DecoyProbe after(in_run.needs, [&](const Observation& observation) {
-    keep_first(found.torch, globals_fault(*globals));
-    restore(*globals);
+    keep_first(found.torch, heard.first());
     keep_first(found.model, model_fault(seen, observation));
     keep_first(found.shown, shown_fault(seen, observation));
   });
   const ProbeInRun first = under_check.in_run(before), last = under_check.in_run(after);
-  const ProbeHost host(fixture.spec(), fixture.structure(), split, *model);
+  const ProbeHost host(fixture.spec(), fixture.structure(), split, *model, ProbeHost::Writes::left);
   if (in_run.needs.reference) record_of(host.fit(checkpoint.step, {&first, &in_run, &last})[1], *probe);
   record_of(host.measure(checkpoint.step, {&first, &in_run, &last}, Reference::fitted)[1], *probe);
   if (found.model.empty()) found.model = computes_fault(fixture, checkpoint, *model);

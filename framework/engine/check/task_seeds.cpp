@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "engine/check/bitwise.h"
+#include "engine/check/heard_disturbances.h"
 #include "engine/check/task_checks.h"
 
 namespace orrery::engine::checks {
@@ -57,13 +58,13 @@ Result other_seed_other_data(TaskUnderCheck& task) {
 Result draws_from_its_generator(TaskUnderCheck& task) {
   for (const Variant& variant : task.variants()) {
     seed_global_generator();
-    const torch::Tensor before = global_generator_state();
+    HeardDisturbances heard;
     const auto made = task.source().make(variant.values);
     made->split(make_generator(data_seed));
     if (variant.spec.endless) made->sample(batch_size, make_generator(data_seed));
-    if (!same(before, global_generator_state()))
+    if (const std::string drew = heard.first("generator"); !drew.empty())
       return failed(
-          variant.at("making the data changes LibTorch's own generator"),
+          variant.at(drew),
           "pass the generator to torch::rand, torch::randint, torch::randperm; do not seed anything");
   }
   return ok();

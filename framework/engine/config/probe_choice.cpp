@@ -19,14 +19,16 @@ const std::vector<Field>& host_fields() {
     std::vector<Field> list{
         {"label", text, "what results are called", {}, {}, {}},
         {"every", int64_t{0}, "steps between measurements; 0 for every checkpoint", {}, {}, {}},
-        {"reference", std::string("last"), "checkpoint to fit to", {}, {}, {}}};
+        {"reference", std::string("last"), "checkpoint to fit to", {}, {}, {}},
+        {"timeout_s", 0.0, "seconds that a call may take; 0 for no limit", {}, {}, {}}};
     list[1].at_least(0);
+    list[3].at_least(0);
     return list;
   }();
   return fields;
 }
 
-const std::vector<std::string> reserved_keys = {"name", "label", "every", "reference"};
+const std::vector<std::string> reserved_keys = {"name", "label", "every", "reference", "timeout_s"};
 
 bool is_step(std::string_view text) {
   constexpr std::string_view prefix = "step:";
@@ -107,6 +109,7 @@ ProbeChoice resolve_probe(const Table& entry, const ParametersOf& parameters_of)
   probe.label = std::get<std::string>(take("label"));
   probe.every = std::get<int64_t>(take("every"));
   probe.reference = std::get<std::string>(take("reference"));
+  probe.timeout_s = std::get<double>(take("timeout_s"));
   check_folder_name(entry, "label", probe.label);
   check_reference(entry, probe.reference);
   return probe;

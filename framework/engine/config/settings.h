@@ -29,6 +29,7 @@ struct ProbeChoice {
   std::string reference =
       "last";  ///< the checkpoint a probe fits to: "last", "self" (each its own), "step:N"
   Values parameters;
+  double timeout_s = 0;  ///< seconds that each of its calls may take; 0: no limit
   bool operator==(const ProbeChoice&) const = default;
 };
 

@@ -85,15 +85,16 @@ std::unique_ptr<Model> Experiment::make_model_of(int64_t seed) const {
 
 Batch Experiment::sample(int64_t batch_size, torch::Generator rng) const {
   Batch batch = task_->sample(batch_size, rng);
-  guard(task_who_, "sample", [&] { check_sample(spec_, batch_size, batch); });
+  guard(
+      task_who_, "sample", [&] { check_sample(spec_, batch_size, batch); }, Watch::nothing);
   return batch;
 }
 
 ProbeInRun Experiment::make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const {
   const Plugin& plugin = registry_.find(PluginKind::probe, choice.plugin);
   instance = make_probe(plugin, choice.parameters);
-  ProbeInRun probe{choice.label,      choice.every, choice.reference, instance.get(),
-                   instance->needs(), plugin.name,  plugin.version,   choice.parameters};
+  ProbeInRun probe{choice.label, choice.every,   choice.reference,  instance.get(),   instance->needs(),
+                   plugin.name,  plugin.version, choice.parameters, choice.timeout_s, plugin.build};
   probe_host_->check(probe);
   return probe;
 }
@@ -135,8 +136,9 @@ nlohmann::ordered_json Experiment::describe() const {
   using json = nlohmann::ordered_json;
   json plugins = json::array();
   const auto add = [&](PluginKind kind, const std::string& name) {
+    const Plugin& plugin = registry_.find(kind, name);
     plugins.push_back(
-        {{"kind", to_string(kind)}, {"name", name}, {"version", registry_.find(kind, name).version}});
+        {{"kind", to_string(kind)}, {"name", name}, {"version", plugin.version}, {"build", plugin.build}});
   };
   add(PluginKind::task, settings_.task.name);
   for (const ProbeChoice& probe : settings_.probes) add(PluginKind::probe, probe.plugin);

@@ -61,6 +61,8 @@ class Experiment {
   /// A host that shows `model`, which has the architecture of model() and its own weights, to probes.
   ProbeHost probe_host_of(Model& model) const { return {spec_, structure_, split_, model}; }
 
+  const Plugin& task_plugin() const { return registry_.find(PluginKind::task, settings_.task.name); }
+
   /// SHA-256 of the kind of model and the data, on which results depend besides the checkpoint.
   const std::string& setting() const { return setting_; }
 

@@ -67,6 +67,18 @@ CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& whi
   refuse_step(option, *step, steps_of(all), run.root().string());
 }
 
+std::optional<std::pair<std::string, std::string>> other_plugin(const PluginInfo& before, const Plugin& now) {
+  const std::string who = fmt::format("{} {}", before.kind, before.name);
+  if (before.version != now.version)
+    return {{fmt::format("{}: the run was made with version {}, and this is {}", who, before.version,
+                         now.version),
+             "if its meaning changed, train anew; results of the two versions are kept apart"}};
+  if (!before.build.empty() && before.build != now.build)
+    return {{fmt::format("{}: the run was made with another build of version {}", who, before.version),
+             "if its source was changed, raise its version and train anew"}};
+  return std::nullopt;
+}
+
 void load_checkpoint(Experiment& experiment, const CheckpointFile& checkpoint) {
   const TensorFile file = read_tensors(checkpoint.path);
   if (const auto step = file.metadata.find("step");

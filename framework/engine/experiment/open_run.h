@@ -2,11 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/experiment/experiment.h"
 #include "engine/run/run_directory.h"
+#include "engine/run/run_json.h"
 
 namespace orrery::engine {
 
@@ -19,6 +22,10 @@ Settings read_settings(const RunDirectory& run, const Registry& registry,
 /// what there is.
 CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& which,
                                  const std::string& option = "--step");
+
+/// A warning and its hint if `now` is not the plugin that a run was made with: another version, or another
+/// build of the same one. Nothing if it is, or if the run does not tell.
+std::optional<std::pair<std::string, std::string>> other_plugin(const PluginInfo& before, const Plugin& now);
 
 /// Loads the weights of `checkpoint` into the model. Throws Error, naming the file, if they do not fit.
 void load_checkpoint(Experiment& experiment, const CheckpointFile& checkpoint);

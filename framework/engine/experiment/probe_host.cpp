@@ -5,8 +5,11 @@
 #include <orrery/error.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
+#include "engine/experiment/pristine.h"
+#include "engine/processes/crash.h"
 #include "engine/run/curves.h"
 #include "engine/train/hardware.h"
 
@@ -31,6 +34,7 @@ Outcome ask(const ProbeInRun& probe, const char* call, const ProbeListener& list
   Outcome outcome{&probe, {}, {}, {}};
   listener.begins(probe, call);
   try {
+    const TimeLimit limit(probe.timeout_s);
     outcome.record = action();
   } catch (const Error& error) {
     outcome.error = error.what();
@@ -42,8 +46,15 @@ Outcome ask(const ProbeInRun& probe, const char* call, const ProbeListener& list
 
 }  // namespace
 
-ProbeHost::ProbeHost(const TaskSpec& spec, const Structure& structure, const Split& split, Model& model)
-    : spec_(spec), structure_(structure), split_(split), model_(model) {}
+std::string call_text(const ProbeInRun& probe, const std::string& call, const std::string& place) {
+  const std::string who = probe.plugin.empty() ? fmt::format("\"{}\"", probe.label)
+                                               : fmt::format("{} {}", probe.plugin, probe.version);
+  return fmt::format("probe {}, {}, {}: ", who, call, place);
+}
+
+ProbeHost::ProbeHost(const TaskSpec& spec, const Structure& structure, const Split& split, Model& model,
+                     Writes writes)
+    : spec_(spec), structure_(structure), split_(split), model_(model), writes_(writes) {}
 
 void ProbeHost::check(const ProbeInRun& probe) const {
   for (const Capability capability : probe.needs.structure)
@@ -73,6 +84,9 @@ void ProbeHost::check(const ProbeInRun& probe) const {
                      [&](const std::string& name) { return matches(glob, name); }))
       refuse(probe, fmt::format("the model has no weight \"{}\"{}", glob, did_you_mean(glob, names)),
              fmt::format("the model has: {}", fmt::join(names, ", ")));
+  if (!probe.needs.refusal) return;
+  const std::string refusal = probe.needs.refusal(model_, spec_);
+  if (!refusal.empty()) refuse(probe, refusal, "leave the probe out, or choose another model");
 }
 
 const Batch& ProbeHost::inputs(Inputs which) const {
@@ -123,30 +137,63 @@ ProbeHost::Seen ProbeHost::forward(const Batch& batch, Pass which,
   return seen;
 }
 
-std::map<ProbeHost::Look, ProbeHost::Seen> ProbeHost::look(
+std::map<ProbeHost::Look, std::vector<std::string>> ProbeHost::wanted(
     const std::vector<const ProbeInRun*>& probes) const {
   std::map<Look, std::vector<std::string>> globs;
   for (const ProbeInRun* probe : probes) {
     auto& wanted = globs[{probe->needs.inputs, pass_of(*probe)}];
     wanted.insert(wanted.end(), probe->needs.activations.begin(), probe->needs.activations.end());
   }
-  std::map<Look, Seen> seen;
-  for (const auto& [which, wanted] : globs)
-    seen[which] = which.first == Inputs::none ? Seen{} : forward(inputs(which.first), which.second, wanted);
-  return seen;
+  return globs;
+}
+
+ProbeHost::Seen ProbeHost::look(const Look& which, const std::vector<std::string>& globs) const {
+  return which.first == Inputs::none ? Seen{} : forward(inputs(which.first), which.second, globs);
 }
 
 template <class Action>
 std::vector<Outcome> ProbeHost::each(int64_t step, const std::vector<const ProbeInRun*>& probes,
                                      const char* call, const ProbeListener& listener, Action&& action) const {
   torch::NoGradGuard no_grad;
-  const std::map<Look, Seen> seen = look(probes);
+  const std::map<Look, std::vector<std::string>> globs = wanted(probes);
+  std::map<Look, Seen> seen;
+  for (const auto& [which, names] : globs) seen[which] = look(which, names);
+  std::optional<Pristine> pristine;
+  if (writes_ == Writes::refused) pristine.emplace(model_, split_);
   std::vector<Outcome> outcomes;
   for (const ProbeInRun* probe : probes) {
-    const Seen& view = seen.at({probe->needs.inputs, pass_of(*probe)});
-    const Observation observation{step,   spec_,       structure_, split_, inputs(probe->needs.inputs),
-                                  model_, view.logits, view.cache};
-    outcomes.push_back(ask(*probe, call, listener, [&] { return action(*probe, observation); }));
+    const Look which{probe->needs.inputs, pass_of(*probe)};
+    const Observation observation{step,
+                                  spec_,
+                                  structure_,
+                                  split_,
+                                  inputs(probe->needs.inputs),
+                                  model_,
+                                  seen[which].logits,
+                                  seen[which].cache};
+    const WriteCounts counts(observation.logits, observation.cache);
+    bool stale = false;  // the next probe is shown a new forward pass
+    const auto restored = [&] {
+      if (!pristine) return std::string();
+      const std::string changed = pristine->restore(), written = counts.written();
+      stale = !written.empty();
+      return changed.empty() ? written : changed;
+    };
+    outcomes.push_back(ask(*probe, call, listener, [&] {
+      Record record;
+      try {
+        record = action(*probe, observation);
+      } catch (...) {
+        restored();
+        throw;
+      }
+      if (const std::string changed = restored(); !changed.empty())
+        throw Error(
+            fmt::format("{}it changed {}", call_text(*probe, call, fmt::format("step {}", step)), changed),
+            "the host has restored it, and dropped this record; work on a copy: x.clone()");
+      return record;
+    }));
+    if (stale) seen[which] = look(which, globs.at(which));
   }
   return outcomes;
 }

@@ -21,6 +21,8 @@ struct ProbeInRun {
   Needs needs;                            ///< as declared when the probe was added
   std::string plugin = {}, version = {};  ///< for the provenance of its results
   Values parameters = {};
+  double timeout_s = 0;    ///< seconds that a call may take; 0: no limit
+  std::string build = {};  ///< of the plugin's library
 
   bool due(int64_t step) const { return every == 0 || step % every == 0; }
   /// Whether it must wait for a checkpoint other than the one it measures.
@@ -36,6 +38,9 @@ struct Outcome {
   bool ok() const { return error.empty(); }
 };
 
+/// "probe fourier_basis 1.0.0, measure, step 400: ", of a call at `place`.
+std::string call_text(const ProbeInRun& probe, const std::string& call, const std::string& place);
+
 /// Callbacks around each call into a probe, so that a supervisor knows what was running if the process dies.
 struct ProbeListener {
   /// `call` is "fit", "measure" or "conclude".
@@ -50,8 +55,13 @@ enum class Reference { fitted, this_checkpoint };
 
 class ProbeHost {
  public:
+  /// What becomes of changes that a probe makes to what it is shown: they are restored after its call and
+  /// cost it its record, or, for `orrery check`, they stay.
+  enum class Writes { refused, left };
+
   /// All arguments must outlive the host.
-  ProbeHost(const TaskSpec& spec, const Structure& structure, const Split& split, Model& model);
+  ProbeHost(const TaskSpec& spec, const Structure& structure, const Split& split, Model& model,
+            Writes writes = Writes::refused);
 
   /// Throws orrery::UsageError, saying what is missing, if this run cannot meet the probe's needs.
   void check(const ProbeInRun& probe) const;
@@ -73,7 +83,8 @@ class ProbeHost {
   using Look = std::pair<Inputs, Pass>;  // which inputs, by which pass
 
   const Batch& inputs(Inputs which) const;
-  std::map<Look, Seen> look(const std::vector<const ProbeInRun*>& probes) const;
+  std::map<Look, std::vector<std::string>> wanted(const std::vector<const ProbeInRun*>& probes) const;
+  Seen look(const Look& which, const std::vector<std::string>& globs) const;
   std::vector<std::string> hook_points(const std::vector<std::string>& globs) const;
   Pass pass_of(const ProbeInRun& probe) const;
   Seen forward(const Batch& batch, Pass which, const std::vector<std::string>& globs) const;
@@ -85,6 +96,7 @@ class ProbeHost {
   const Structure& structure_;
   const Split& split_;
   Model& model_;
+  Writes writes_;
 };
 
 /// Asks the probes for conclusions from `curves`, giving each those it asked for. A probe fails if one of its

@@ -88,7 +88,9 @@ Provenance Provenances::make(const ProbeInRun& probe, const std::string& of) {
           probe.parameters,
           probe.needs.reference ? probe.reference : "",
           reference ? hash(reference->step) : "",
-          experiment_.setting()};
+          experiment_.setting(),
+          experiment_.task_plugin().version,
+          probe.build};
 }
 
 Provenance Provenances::of(const ProbeInRun& probe, int64_t step) { return make(probe, hash(step)); }
@@ -123,10 +125,13 @@ std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run
       const auto found = stored[&probe].find(checkpoint.step);
       const bool there = reuse == Reuse::stored && found != stored[&probe].end() &&
                          is_of(found->second, probe, run, provenances);
-      if (there)
+      if (there) {
+        const std::string& build = found->second.provenance->build;
+        if (!build.empty() && build != probe.build) row.of_other_build.push_back(&probe);
         row.known.emplace(&probe, std::move(found->second.record));
-      else
+      } else {
         row.due.push_back(&probe);
+      }
     }
     if (!row.due.empty() || !row.known.empty()) rows.push_back(std::move(row));
   }

@@ -40,6 +40,7 @@ struct Row {
   CheckpointFile checkpoint;
   std::map<const ProbeInRun*, Record> known;  ///< scalars, headlines and findings only
   std::vector<const ProbeInRun*> due;
+  std::vector<const ProbeInRun*> of_other_build = {};  ///< those of `known` whose plugin was rebuilt since
 };
 
 enum class Reuse { stored, none };

@@ -7,6 +7,7 @@
 
 #include "engine/probing/headlines.h"
 #include "engine/reporter/numbers.h"
+#include "engine/run/run_json.h"
 #include "engine/train/hardware.h"
 
 namespace orrery::engine {
@@ -14,6 +15,24 @@ namespace {
 
 Outcome without_data(const ProbeInRun* probe, const Record& record) {
   return {probe, {record.scalars, record.headlines, {}, {}, record.findings}, {}, {}};
+}
+
+// A record that cannot be written down costs the probe that record, and nothing else.
+std::optional<PackedResult> packed_or_failed(Outcome& outcome, const std::string& place,
+                                             const std::function<std::string()>& line) {
+  const auto failed = [&](const std::string& what, const std::string& hint) {
+    outcome.error = fmt::format("{}what it recorded cannot be stored: {}",
+                                call_text(*outcome.probe, "record", place), what);
+    outcome.hint = hint;
+  };
+  try {
+    return pack_result(line(), outcome.record);
+  } catch (const Error& error) {
+    failed(error.what(), error.hint());
+  } catch (const std::exception& error) {
+    failed(error.what(), "record plain numbers, dense tensors and UTF-8 text");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -31,25 +50,27 @@ std::optional<Provenance> ProbeRunner::provenance_of(const ProbeInRun& probe, in
   return options_.store ? std::optional(provenances_.of(probe, step)) : std::nullopt;
 }
 
-PackedResult ProbeRunner::pack(const ProbeInRun& probe, int64_t step, const Record& record) {
-  return pack_result(result_line(step, RunDirectory::checkpoint_name(step), {{probe.label, &record}},
-                                 provenance_of(probe, step)),
-                     record);
-}
-
 std::vector<Outcome> ProbeRunner::measure_current(int64_t step,
                                                   const std::vector<const ProbeInRun*>& probes) {
   std::vector<Outcome> outcomes = experiment_.probe_host().measure(step, probes, Reference::this_checkpoint);
-  for (const Outcome& outcome : outcomes) {
-    if (!outcome.ok())
-      reporter_.warning(outcome.error, outcome.hint);
-    else if (options_.store && !outcome.probe->waits())
-      run_.save_probe_result(outcome.probe->label, step, pack(*outcome.probe, step, outcome.record));
+  for (Outcome& outcome : outcomes) {
+    const ProbeInRun& probe = *outcome.probe;
+    if (outcome.ok() && options_.store && !probe.waits()) {
+      const auto provenance = provenance_of(probe, step);
+      const auto line = [&] {
+        return result_line(step, RunDirectory::checkpoint_name(step), {{probe.label, &outcome.record}},
+                           provenance);
+      };
+      if (const auto packed = packed_or_failed(outcome, fmt::format("step {}", step), line))
+        run_.save_probe_result(probe.label, step, *packed);
+    }
+    if (!outcome.ok()) reporter_.warning(outcome.error, outcome.hint);
   }
   return outcomes;
 }
 
 void ProbeRunner::plan(const std::vector<CheckpointFile>& checkpoints) {
+  for (const CheckpointFile& checkpoint : checkpoints) asked_.insert(checkpoint.step);
   for (const ProbeInRun& probe : experiment_.probes()) reference_of(probe, run_);
   if (options_.store) {
     rows_ = plan_rows(experiment_, run_, provenances_, checkpoints, options_.reuse);
@@ -76,6 +97,23 @@ void ProbeRunner::note_what_is_there() const {
   if (there > 0)
     reporter_.note(fmt::format("{}: {} of {} results were there already", run_.root().string(),
                                thousands(static_cast<int64_t>(there)), thousands(static_cast<int64_t>(all))));
+}
+
+// Results that were computed by another build of a plugin count as its version's; so do the data of another
+// build of the task.
+void ProbeRunner::warn_of_other_plugins() const {
+  const Plugin& task = experiment_.task_plugin();
+  for (const PluginInfo& before : read_run_json(run_.root()).plugins)
+    if (before.kind == "task" && before.name == task.name)
+      if (const auto warning = other_plugin(before, task)) reporter_.warning(warning->first, warning->second);
+  std::map<const ProbeInRun*, int64_t> counts;
+  for (const Row& row : rows_)
+    for (const ProbeInRun* probe : row.of_other_build) ++counts[probe];
+  for (const auto& [probe, count] : counts)
+    reporter_.warning(fmt::format("probe {}: {} stored results are from another build of version {}",
+                                  probe->label, thousands(count), probe->version),
+                      "they are kept; compute them anew with orrery probe --again, and raise the version of "
+                      "the plugin when its numbers change");
 }
 
 // A missing or unreadable result is reported when the probe is asked.
@@ -112,6 +150,37 @@ void ProbeRunner::read_all_curves() {
   }
 }
 
+// Whether the curves that `probe` concludes from lack a checkpoint that was neither measured before nor asked
+// for now. A point that a probe failed to measure is not waited for.
+bool ProbeRunner::lacks_points(const ProbeInRun& probe) const {
+  std::vector<Curve> chosen;
+  try {
+    chosen = choose_curves(curves_, probe.needs.curves, probe.label);
+  } catch (const Error&) {
+    return false;  // reported when the probe is asked
+  }
+  for (const ProbeInRun& source : experiment_.probes()) {
+    const std::string prefix = fmt::format("probe/{}/", source.label);
+    const bool used = std::any_of(chosen.begin(), chosen.end(),
+                                  [&](const Curve& curve) { return curve.name.starts_with(prefix); });
+    if (!used) continue;
+    std::set<int64_t> there = asked_;
+    if (options_.store)
+      for (const ProbeResult& result :
+           run_.read_probe_results(source.label, RunDirectory::ProbeData::leave_out))
+        there.insert(result.step);
+    for (const CheckpointFile& checkpoint : run_.checkpoints()) {
+      if (!source.due(checkpoint.step) || there.contains(checkpoint.step)) continue;
+      reporter_.note(
+          fmt::format("probe {}: no conclusion, because {} has not been measured at step {} and perhaps "
+                      "others; measure every checkpoint first (--steps all)",
+                      probe.label, source.label, thousands(checkpoint.step)));
+      return true;
+    }
+  }
+  return false;
+}
+
 Job ProbeRunner::conclusion_job() {
   Job job{"the curves of the run", {}};
   const auto& probes = experiment_.probes();
@@ -119,7 +188,7 @@ Job ProbeRunner::conclusion_job() {
     return job;
   read_all_curves();
   for (const ProbeInRun& probe : probes) {
-    if (probe.needs.curves.empty()) continue;
+    if (probe.needs.curves.empty() || lacks_points(probe)) continue;
     const auto provenance = [&] {
       return provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));
     };
@@ -159,16 +228,14 @@ void ProbeRunner::work(std::vector<Job> jobs, const std::vector<Look>& looks,
   ResultSink* sink = nullptr;
   const Look* look = nullptr;
   std::optional<CheckpointPass> pass;  // made where the work is done: in this process, or in each worker
-  const auto answer = [&](const Outcome& outcome) {
-    Answer answer{outcome.probe, {}, outcome.error, outcome.hint, outcome.unusable};
-    try {
-      if (outcome.ok())
-        answer.result = pack_result(look->line(*outcome.probe, outcome.record), outcome.record);
-    } catch (const Error& error) {
-      answer.error = fmt::format("probe \"{}\": {}", outcome.probe->label, error.what());
-      answer.hint = error.hint();
-    }
-    sink->answer(answer);
+  const std::string* place = nullptr;
+  const auto answer = [&](const Outcome& given) {
+    Outcome outcome = given;
+    std::optional<PackedResult> packed;
+    if (outcome.ok())
+      packed = packed_or_failed(outcome, *place, [&] { return look->line(*outcome.probe, outcome.record); });
+    sink->answer({outcome.probe, packed ? std::move(*packed) : PackedResult{}, outcome.error, outcome.hint,
+                  outcome.unusable});
   };
   const ProbeListener listener{[&](const ProbeInRun& probe, const char* call) { sink->begins(probe, call); },
                                answer};
@@ -181,6 +248,7 @@ void ProbeRunner::work(std::vector<Job> jobs, const std::vector<Look>& looks,
                             }
                             sink = &to;
                             look = &looks[job];
+                            place = &plan.jobs[job].place;
                             look->ask(*pass, probes);
                           },
                       .done =
@@ -275,6 +343,7 @@ Probed ProbeRunner::run(const std::vector<CheckpointFile>& checkpoints, const Au
       reporter_.note("going over the checkpoints again, for the probes that needed the last one first");
   } else {
     note_what_is_there();
+    warn_of_other_plugins();
     if (rows_.empty()) {
       reporter_.warning(fmt::format("{}: no probe is due at any of these checkpoints", run_.root().string()),
                         "choose other --steps, or another every = N");

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "engine/experiment/experiment.h"
@@ -49,8 +50,9 @@ class ProbeRunner {
   /// returned too, but not stored.
   std::vector<Outcome> measure_current(int64_t step, const std::vector<const ProbeInRun*>& probes);
 
-  /// Measures `checkpoints`, and random weights for probes that need a null, then asks for conclusions. Skips
-  /// results that are stored already. Throws as plan_rows() does, before computing anything.
+  /// Measures `checkpoints`, and random weights for probes that need a null, then asks for conclusions: from
+  /// the curves of the whole run only, so none of a probe whose curves lack checkpoints that were never asked
+  /// for. Skips results that are stored already. Throws as plan_rows() does, before computing anything.
   Probed run(const std::vector<CheckpointFile>& checkpoints, const Audience& audience = {});
 
  private:
@@ -63,13 +65,14 @@ class ProbeRunner {
 
   void plan(const std::vector<CheckpointFile>& checkpoints);
   void note_what_is_there() const;
+  void warn_of_other_plugins() const;
+  bool lacks_points(const ProbeInRun& probe) const;
   Job null_job();
   Job conclusion_job();
   void read_all_curves();
   Look look_at(const Row& row);
   Look look_at(RunLevelResult which);
   std::optional<Provenance> provenance_of(const ProbeInRun& probe, int64_t step);
-  PackedResult pack(const ProbeInRun& probe, int64_t step, const Record& record);
   void work(std::vector<Job> jobs, const std::vector<Look>& looks,
             const std::function<void(size_t job, const Answer& answer)>& take,
             const std::function<void(size_t job)>& done);
@@ -88,6 +91,7 @@ class ProbeRunner {
   Provenances provenances_;
   const Audience* audience_ = nullptr;
   std::vector<Row> rows_;
+  std::set<int64_t> asked_;  // the steps of this run()
   size_t shown_ = 0;
   std::map<RunLevelResult, Known> run_level_;
   std::map<std::string, CurveReader> own_curves_;  // by label, if results are not stored

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <set>
 
@@ -66,6 +67,11 @@ void worker_main(const WorkPlan& plan, int socket) {
   }
 }
 
+std::optional<std::chrono::milliseconds> limit_of(const ProbeInRun& probe) {
+  if (probe.timeout_s <= 0) return std::nullopt;
+  return std::chrono::milliseconds(static_cast<int64_t>(probe.timeout_s * 1000));
+}
+
 struct Worker {
   std::optional<uint64_t> job;
   const ProbeInRun* running = nullptr;
@@ -80,7 +86,7 @@ class WorkerPool {
         processes_(static_cast<size_t>(std::max(processes, 1))),
         states_(plan.jobs.size()),
         supervisor_({.on_message = [this](size_t id, const std::string& text) { on_message(id, text); },
-                     .on_end = [this](size_t id, int status, bool) { on_end(id, status); }}) {
+                     .on_end = [this](size_t id, int status, bool late) { on_end(id, status, late); }}) {
     for (size_t i = 0; i < states_.size(); ++i) states_[i].left = plan.jobs[i].probes;
   }
 
@@ -97,7 +103,7 @@ class WorkerPool {
   bool assign(uint64_t job);
   std::optional<Supervisor::Id> idle_worker();
   void on_message(Supervisor::Id id, const std::string& text);
-  void on_end(Supervisor::Id id, int status);
+  void on_end(Supervisor::Id id, int status, bool too_long);
   void add(uint64_t job, Answer answer);
   void hand_over();
 
@@ -161,6 +167,7 @@ void WorkerPool::on_message(Supervisor::Id id, const std::string& text) {
     case Report::begins:
       worker.running = probe();
       worker.call = message.text();
+      supervisor_.set_limit(id, limit_of(*worker.running));
       return;
     case Report::answer: {
       Answer answer{probe()};
@@ -170,6 +177,7 @@ void WorkerPool::on_message(Supervisor::Id id, const std::string& text) {
       answer.result.line = message.text();
       answer.result.data = message.bytes();
       worker.running = nullptr;
+      supervisor_.set_limit(id, std::nullopt);
       add(job, std::move(answer));
       return;
     }
@@ -190,7 +198,7 @@ void WorkerPool::on_message(Supervisor::Id id, const std::string& text) {
 bool killed(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
 
 // A worker that ended on its own: blames the running probe.
-void WorkerPool::on_end(Supervisor::Id id, int status) {
+void WorkerPool::on_end(Supervisor::Id id, int status, bool too_long) {
   const Worker worker = workers_.extract(id).mapped();
   if (!worker.job) return;
   const uint64_t job = *worker.job;
@@ -204,9 +212,13 @@ void WorkerPool::on_end(Supervisor::Id id, int status) {
     return;
   }
   answer.unusable = worker.call == "fit";
-  answer.error =
-      fmt::format("probe {} {}, {}, {}: it crashed: {}", answer.probe->plugin, answer.probe->version,
-                  worker.call, answer.unusable ? "its reference" : place, ending);
+  answer.error = call_text(*answer.probe, worker.call, answer.unusable ? "its reference" : place);
+  if (too_long) {
+    answer.error += fmt::format("it has not come back within {} s (timeout_s)", answer.probe->timeout_s);
+    answer.hint = "look for a loop that does not end, or give it longer: timeout_s";
+  } else {
+    answer.error += "it crashed: " + ending;
+  }
   if (!killed(status)) answer.hint += "\n  to see where: " + debugger_command();
   add(job, std::move(answer));
   again_.push_back(job);

@@ -3,15 +3,19 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "loader/guard.h"
@@ -59,22 +63,32 @@ class Line {
   size_t size_ = 0;
 };
 
-// "error: probe fourier_basis 1.0.0, measure, step 400: "
+// "probe fourier_basis 1.0.0, measure, step 400: "
+void place(Line& line, const RunningCall& running, const char* end) {
+  if (!running.who) {
+    line << running.file << ", its static initialisers" << end;
+    return;
+  }
+  const Who& who = *running.who;
+  line << (who.kind == PluginKind::task ? "task " : "probe ") << who.name << " " << who.version << ", "
+       << running.call;
+  if (running.step) line << ", step " << *running.step;
+  line << end;
+}
+
+// "error: ", and the call that runs.
 Line opening() {
   Line line;
   line << "\n" << severity << " ";
-  const RunningCall* running = RunningCall::innermost();
-  if (!running) return line;
-  if (!running->who) {
-    line << running->file << ", its static initialisers: ";
-    return line;
-  }
-  const Who& who = *running->who;
-  line << (who.kind == PluginKind::task ? "task " : "probe ") << who.name << " " << who.version << ", "
-       << running->call;
-  if (running->step) line << ", step " << *running->step;
-  line << ": ";
+  if (const RunningCall* running = RunningCall::innermost()) place(line, *running, ": ");
   return line;
+}
+
+void start_timer(double seconds) {
+  itimerval timer = {};
+  timer.it_value.tv_sec = static_cast<time_t>(seconds);
+  timer.it_value.tv_usec = static_cast<suseconds_t>((seconds - std::floor(seconds)) * 1e6);
+  ::setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
 void close(Line& line, const char* what_may_be_wrong) {
@@ -114,11 +128,39 @@ void on_terminate() {
   std::abort();
 }
 
-void on_exit_of_plugin(int code, void*) {
-  if (in_child() || !RunningCall::innermost()) return;
+bool ends_within_plugin() { return !in_child() && RunningCall::innermost(); }
+
+[[noreturn]] void leave(int code) {
+  while (true) ::syscall(SYS_exit_group, code);
+}
+
+// The program ends in the middle of its work, so its exit code is 1, whatever the plugin chose.
+[[noreturn]] void end_for_plugin(std::optional<int> code) {
   Line line = opening();
-  line << "it ended the program: exit code " << int64_t{code} << "\n";
+  line << "it ended the program";
+  if (code) line << ": exit code " << int64_t{*code};
+  line << "\n";
   close(line, "throw an orrery::Error instead of calling exit()");
+  leave(1);
+}
+
+void on_exit_of_plugin(int code, void*) {
+  if (!ends_within_plugin()) return;
+  std::fflush(nullptr);
+  end_for_plugin(code);
+}
+
+void on_quick_exit_of_plugin() {
+  if (ends_within_plugin()) end_for_plugin(std::nullopt);
+}
+
+double time_limit = 0;  // seconds, of the call that runs
+
+extern "C" void on_time_out(int) {
+  Line line = opening();
+  line << "it has not come back within " << static_cast<int64_t>(time_limit) << " seconds (timeout_s)\n";
+  close(line, "look for a loop that does not end, or give it longer: timeout_s");
+  leave(1);
 }
 
 std::string shell_word(const std::string& word) {
@@ -142,6 +184,7 @@ void tell_of_crashes(int argc, char** argv, const std::string& severity_text) {
 #endif
   std::set_terminate(on_terminate);
   ::on_exit(on_exit_of_plugin, nullptr);
+  ::at_quick_exit(on_quick_exit_of_plugin);
   // A separate stack, because endless recursion leaves no room on the usual one.
   static std::array<char, 64 * 1024> memory;
   stack_t stack = {};
@@ -152,6 +195,29 @@ void tell_of_crashes(int argc, char** argv, const std::string& severity_text) {
   action.sa_handler = on_crash;
   action.sa_flags = static_cast<int>(SA_ONSTACK | SA_RESETHAND | SA_NODEFER);
   for (const int number : crashes) ::sigaction(number, &action, nullptr);
+}
+
+void tell_what_runs() noexcept {
+  const RunningCall* running = RunningCall::innermost();
+  if (in_child() || !running || !running->who) return;
+  Line line;
+  line << "\nwaiting for ";
+  place(line, *running, " ");
+  line << "to come back; another Ctrl-C ends the program at once\n";
+  line.print();
+}
+
+TimeLimit::TimeLimit(double seconds) : set_(seconds > 0 && !in_child()) {
+  if (!set_) return;
+  time_limit = seconds;
+  struct sigaction action = {};
+  action.sa_handler = on_time_out;
+  ::sigaction(SIGALRM, &action, nullptr);
+  start_timer(seconds);
+}
+
+TimeLimit::~TimeLimit() {
+  if (set_) start_timer(0);
 }
 
 void advise_on_crash(const std::string& text) { advice = text; }
@@ -175,3 +241,16 @@ std::string plugin_options() {
 }
 
 }  // namespace orrery::engine
+
+// In front of those of the C library, for plugins that end the program without a handler being called; the
+// program is linked so that plugins see them (cli/CMakeLists.txt).
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+extern "C" {
+__attribute__((visibility("default"), used)) void _exit(int code) {
+  using namespace orrery::engine;
+  if (ends_within_plugin()) end_for_plugin(code);
+  leave(code);
+}
+__attribute__((visibility("default"), used)) void _Exit(int code) noexcept { _exit(code); }
+}
+#endif

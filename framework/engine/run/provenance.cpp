@@ -15,7 +15,9 @@ constexpr std::pair<const char*, std::string Provenance::*> texts[] = {
     {"version", &Provenance::version},
     {"reference", &Provenance::reference},
     {"reference_sha256", &Provenance::reference_sha256},
-    {"setting", &Provenance::setting}};
+    {"setting", &Provenance::setting},
+    {"task_version", &Provenance::task_version},
+    {"build", &Provenance::build}};
 
 Json parameters_json(const Values& parameters) {
   Json object = Json::object();
@@ -73,8 +75,11 @@ bool same_parameters(const Values& a, const Values& b) {
 }  // namespace
 
 bool Provenance::operator==(const Provenance& other) const {
-  return of == other.of && version == other.version && reference_sha256 == other.reference_sha256 &&
-         setting == other.setting && same_identity(*this, other);
+  const bool same_task =
+      task_version.empty() || other.task_version.empty() || task_version == other.task_version;
+  return same_task && of == other.of && version == other.version &&
+         reference_sha256 == other.reference_sha256 && setting == other.setting &&
+         same_identity(*this, other);
 }
 
 std::string to_json(const Provenance& provenance) {
@@ -88,6 +93,8 @@ std::string to_json(const Provenance& provenance) {
   add("reference", provenance.reference);
   add("reference_sha256", provenance.reference_sha256);
   add("setting", provenance.setting);
+  add("task_version", provenance.task_version);
+  add("build", provenance.build);
   return object.dump();
 }
 

@@ -15,11 +15,14 @@ struct Provenance {
   std::string of;  ///< SHA-256 of the checkpoint file or of the curves; for a null, "random weights, seed -1"
   std::string probe, version;  ///< the plugin
   Values parameters;
-  std::string reference;         ///< "last", "self" or "step:N", for a probe that needs one; else ""
-  std::string reference_sha256;  ///< of the checkpoint it was fitted to, unless that is the measured one
-  std::string setting;           ///< SHA-256 of what stays the same in a run: the model's kind, the data
+  std::string reference;          ///< "last", "self" or "step:N", for a probe that needs one; else ""
+  std::string reference_sha256;   ///< of the checkpoint it was fitted to, unless that is the measured one
+  std::string setting;            ///< SHA-256 of what stays the same in a run: the model's kind, the data
+  std::string task_version = {};  ///< of the task's plugin; "" in results of earlier versions
+  std::string build = {};         ///< of the probe's library; says nothing about what the numbers mean
 
-  /// Empty lists are equal whatever their type, because JSON does not preserve it.
+  /// Empty lists are equal whatever their type, because JSON does not preserve it. Any version of the task
+  /// equals an unknown one, and builds are not compared.
   bool operator==(const Provenance& other) const;
 };
 

@@ -25,6 +25,7 @@ struct SessionInfo {
 
 struct PluginInfo {
   std::string kind, name, version;
+  std::string build = {};  ///< of its library; "" in runs of earlier versions
 };
 
 /// A [[probe]] entry of the config.

@@ -197,6 +197,15 @@ bool finish_probes(Experiment& experiment, RunDirectory& run, Reporter& reporter
   return probed != Probed::interrupted;
 }
 
+// A resumed run goes on with whatever plugins are there now.
+void warn_of_other_plugins(const Registry& registry, const RunDirectory& run, Reporter& reporter) {
+  for (const PluginInfo& before : read_run_json(run.root()).plugins)
+    for (const auto& now : registry.plugins())
+      if (to_string(now->kind) == before.kind && now->name == before.name)
+        if (const auto warning = other_plugin(before, *now))
+          reporter.warning(warning->first, warning->second);
+}
+
 // "quickstart: transformer on modular_arithmetic, ...", and the run's directory.
 std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_t step) {
   const Settings& settings = experiment.settings();
@@ -254,6 +263,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   if (start == Start::resume) {
     changes = changes_on_resume(read_settings(run, registry), settings);
     check_labels(experiment, run);
+    warn_of_other_plugins(registry, run, reporter);
     resumed = !run.checkpoints().empty();
     if (resumed) load_resumable(run, experiment.model(), trainer);
     complete = resumed && is_complete(run, trainer.steps_done(), settings.train.steps, changes);

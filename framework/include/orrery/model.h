@@ -16,8 +16,8 @@
 
 namespace orrery {
 
-/// Receives an activation and returns the tensor that the forward pass continues with: the same one to
-/// observe, another of its shape, dtype and device to intervene.
+/// Receives an activation and returns the tensor that the forward pass continues with: the same one,
+/// unchanged, to observe; another of its shape, dtype and device to intervene.
 using HookFunction = std::function<torch::Tensor(const torch::Tensor&)>;
 
 /// A named place in the forward pass. Hooks on it run in the order in which they were added.
@@ -30,13 +30,23 @@ class ORRERY_API HookPoint {
   /// query positions); -1 if the activation belongs to the whole input.
   int64_t position_dim() const { return position_dim_; }
 
+  /// What the forward pass continues with. Throws orrery::Error, naming the hook point, if a hook writes into
+  /// the activation instead of returning another one, or returns one of another shape, dtype or device.
   torch::Tensor operator()(torch::Tensor activation) const {
-    for (const HookFunction& hook : hooks_) activation = hook(activation);
-    return activation;
+    if (hooks_.empty()) return activation;
+    return run_hooks(std::move(activation));
+  }
+
+  size_t n_hooks() const { return hooks_.size(); }
+  /// Removes the hooks that were added after the first `n`: how the host frees a model of a HookScope that
+  /// was left behind.
+  void drop_hooks_after(size_t n) {
+    if (n < hooks_.size()) hooks_.resize(n);
   }
 
  private:
   friend class HookScope;
+  torch::Tensor run_hooks(torch::Tensor activation) const;
   std::string name_;
   int64_t position_dim_;
   std::vector<HookFunction> hooks_;

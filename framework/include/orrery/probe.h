@@ -10,6 +10,7 @@
 #include <orrery/task.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,10 @@ struct Needs {
   bool null = true;
   /// Curves of the run, by glob: "test/loss*", "probe/trig_loss/*". Unless empty, `conclude` is called.
   std::vector<std::string> curves = {};
+  /// What the lists above cannot state about the network ("one layer", "no MLPs"): returns why this model
+  /// cannot be measured, in a few words, or "". Looks at names and shapes, not at the values of weights.
+  /// Unset: any model that has the activations and weights named above.
+  std::function<std::string(const Model& model, const TaskSpec& spec)> refusal = {};
 };
 
 /// Numbers that a run recorded over its steps: a column of metrics.jsonl, or a scalar of a probe under the
@@ -47,6 +52,8 @@ struct Curve {
 };
 
 /// One checkpoint, observed on one set of inputs. Valid during the call only: copy what must outlive it.
+/// Everything in it is shared with the training and with other probes, so write to a copy (clone()). The host
+/// looks after each call: what a probe changed is restored, and costs the probe its record.
 struct Observation {
   int64_t step;  ///< updates before this checkpoint; 0 for the untrained network
   const TaskSpec& spec;
@@ -54,7 +61,7 @@ struct Observation {
   const Split& split;
   /// The batch that `Needs::inputs` names, on the CPU. Empty for Inputs::none, as are `logits` and `cache`.
   const Batch& inputs;
-  Model& model;  ///< on its own device; leave its weights and hooks as they were
+  Model& model;  ///< on its own device
   /// [batch, n_read, d_vocab_out] float32, for `inputs`, at the output positions; on the CPU, wherever the
   /// model is
   const torch::Tensor& logits;
@@ -64,8 +71,8 @@ struct Observation {
   /// ...].
   const ActivationCache& cache;
 
-  /// A weight: float32, detached, on the CPU. Throws orrery::Error, with the nearest name, if the model does
-  /// not have it.
+  /// A copy of a weight: float32, detached, on the CPU; yours to change. Throws orrery::Error, with the
+  /// nearest name, if the model does not have it.
   ORRERY_API torch::Tensor weight(const std::string& name) const;
 };
 

@@ -5,8 +5,10 @@
 #include <orrery/fields.h>
 #include <torch/types.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -46,7 +48,7 @@ using Series = std::vector<std::pair<std::string, torch::Tensor>>;
 struct Figure {
   /// A histogram counts x; its traces have no y.
   enum class Kind { line, bar, scatter, heatmap, histogram };
-  std::string name;  ///< unique within a record; lower case, digits, underscores
+  std::string name;  ///< unique within a record; see name_fault()
   Kind kind = Kind::line;
   std::string title, x_label, y_label;  ///< y_label of a heatmap labels its rows
   std::vector<Trace> traces;
@@ -85,9 +87,9 @@ struct ScalarPanel {
 /// A typed fact that other programs understand without knowing the probe: kind "key_frequencies" with fields
 /// order, frequencies and shares. A kind has the same fields in every probe (orrery/findings.h).
 struct Finding {
-  std::string name;  ///< unique within a record
-  std::string kind;
-  Values fields;  ///< none may be called "kind"
+  std::string name;  ///< unique within a record; see name_fault()
+  std::string kind;  ///< likewise a name
+  Values fields;     ///< none may be called "kind"
 };
 
 /// Everything a probe recorded at one checkpoint, each list in recording order.
@@ -100,9 +102,19 @@ struct Record {
   std::vector<ScalarPanel> panels = {};
 };
 
+/// The one rule for the names of scalars, tensors, figures, findings and their kinds: UTF-8 without control
+/// characters (newlines, tabs), in parts that slashes separate and of which none is empty ("loss/train",
+/// "neurons/k=14"). Returns what is wrong with `name`, or "".
+ORRERY_API std::string name_fault(const std::string& name);
+
+/// Why `figure` cannot be drawn, or "": its name, shapes that do not fit each other, a position without a
+/// tick label, a logarithmic axis from 0 or below, x of a line or bars that is not finite, tensors that are
+/// not dense and real, text that is not UTF-8.
+ORRERY_API std::string figure_fault(const Figure& figure);
+
 /// Collects the results of one probe at one checkpoint. Calls may come in any order; each list keeps the
-/// order of its calls. A slash groups names: "loss/train". Every call throws orrery::Error if something of
-/// its sort was recorded under the same name.
+/// order of its calls. Every call throws orrery::Error if name_fault() finds fault with the name, or if
+/// something of its sort was recorded under the same name.
 class ORRERY_API Recorder {
  public:
   /// `value` may be NaN or infinite. Name the unit unless it is nats or a share from 0 to 1.
@@ -114,18 +126,24 @@ class ORRERY_API Recorder {
   /// "inputs"). Panels with the same title and y label are drawn as one. A scalar without a panel has its own
   /// name for title and label. Call it before or after scalar(), at every checkpoint.
   void panel(const std::string& scalars, const std::string& title, const std::string& y_label);
-  /// Records a detached copy on the CPU, in the dtype of `value`. Any shape; dense and real. Throws
-  /// orrery::Error if it is undefined.
+  /// Records a detached copy on the CPU, in the dtype of `value`. Any shape. Throws orrery::Error unless it
+  /// is defined, dense and real.
   void tensor(const std::string& name, const torch::Tensor& value);
-  /// Records a figure; its tensors are copied as tensor() does, undefined ones stay undefined.
+  /// Records a figure; its tensors are copied as tensor() does, undefined ones stay undefined. Throws
+  /// orrery::Error if figure_fault() finds fault with it.
   void figure(Figure figure);
-  /// Records a finding, under Finding::name.
+  /// Records a finding, under Finding::name. Throws orrery::Error if a field is called "kind" or holds text
+  /// that is not UTF-8.
   void finding(Finding finding);
 
   const Record& record() const { return record_; }
 
  private:
+  enum Sort { scalars, tensors, figures, findings };
+  void take_name(Sort sort, const std::string& name);
+
   Record record_;
+  std::array<std::unordered_set<std::string>, 4> names_;  // by Sort
 };
 
 }  // namespace orrery

@@ -78,6 +78,16 @@ void Child::kill() {
   if (::kill(-pid_, SIGKILL) != 0) ::kill(pid_, SIGKILL);
 }
 
+int Child::stopped_by() const {
+  siginfo_t info = {};
+  if (!running() || ::waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WNOHANG) != 0) return 0;
+  return info.si_pid == pid_ ? info.si_status : 0;
+}
+
+void Child::resume() {
+  if (running()) ::kill(pid_, SIGCONT);
+}
+
 int Child::wait() {
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {

@@ -27,6 +27,9 @@ class Child {
   bool running() const { return pid_ > 0; }
   /// Kills it, together with its process group if it leads one.
   void kill();
+  /// The signal that stopped it (SIGSTOP, SIGTTIN), or 0 if it goes on.
+  int stopped_by() const;
+  void resume();
   /// Waits for its end and returns the status of waitpid(). Call at most once.
   int wait();
 

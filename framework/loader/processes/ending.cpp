@@ -33,10 +33,12 @@ const char* signal_advice(int number) noexcept {
 }
 
 std::string ending_text(int status) {
+  if (WIFSTOPPED(status)) return fmt::format("stopped again and again by {}", signal_text(WSTOPSIG(status)));
   return WIFEXITED(status) ? fmt::format("exit code {}", WEXITSTATUS(status)) : signal_text(WTERMSIG(status));
 }
 
 std::string ending_advice(int status) {
+  if (WIFSTOPPED(status)) return "a plugin may neither stop its process nor read from the terminal";
   return WIFEXITED(status) ? "it ended the program; throw an orrery::Error instead"
                            : signal_advice(WTERMSIG(status));
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <orrery/error.h>
 #include <poll.h>
+#include <sys/wait.h>
 
 #include <cerrno>
 #include <cstring>
@@ -11,7 +12,7 @@
 namespace orrery {
 
 Supervisor::Id Supervisor::spawn(const std::function<void(int socket)>& body,
-                                 std::optional<std::chrono::seconds> limit) {
+                                 std::optional<std::chrono::milliseconds> limit) {
   Child child([&](int socket) {
     children_.clear();  // closes their sockets, so that a sibling sees the end of file when the parent dies
     body(socket);
@@ -31,12 +32,32 @@ void Supervisor::send(Id child, const Message& message) {
 
 void Supervisor::restart_clock(Id child) { children_.at(child).since = Clock::now(); }
 
-void Supervisor::end(Id child, bool timed_out) {
+void Supervisor::set_limit(Id child, std::optional<std::chrono::milliseconds> limit) {
+  children_.at(child).limit = limit;
+  restart_clock(child);
+}
+
+void Supervisor::end(Id child, bool timed_out, int stopped_by) {
   auto node = children_.extract(child);
   Child& process = node.mapped().process;
-  if (timed_out) process.kill();
+  if (timed_out || stopped_by) process.kill();
   const int status = process.wait();
-  listener_.on_end(child, status, timed_out);
+  listener_.on_end(child, stopped_by ? W_STOPCODE(stopped_by) : status, timed_out);
+}
+
+// Nobody else would, and its work would never end. Returns false if it has been stopped too often and was
+// killed.
+bool Supervisor::resume_if_stopped(Id id) {
+  constexpr int patience = 5;
+  Watched& child = children_.at(id);
+  const int signal = child.process.stopped_by();
+  if (!signal) return true;
+  if (++child.stops > patience) {
+    end(id, false, signal);
+    return false;
+  }
+  child.process.resume();
+  return true;
 }
 
 void Supervisor::wait() {
@@ -52,12 +73,15 @@ void Supervisor::wait() {
   }
   for (size_t i = 0; i < ids.size(); ++i) {
     if (waiting[i].revents != 0) {
-      if (const auto text = receive(waiting[i].fd))
+      if (const auto text = receive(waiting[i].fd)) {
+        children_.at(ids[i]).stops = 0;
         listener_.on_message(ids[i], *text);
-      else
+      } else {
         end(ids[i], false);
+      }
       continue;
     }
+    if (!resume_if_stopped(ids[i])) continue;
     const Watched& child = children_.at(ids[i]);
     if (child.limit && Clock::now() - child.since >= *child.limit) end(ids[i], true);
   }

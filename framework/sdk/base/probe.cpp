@@ -23,7 +23,8 @@ std::string to_string(Inputs inputs) {
 }
 
 torch::Tensor Observation::weight(const std::string& name) const {
-  return model.weight(name).detach().to(torch::kCPU);
+  const torch::Tensor weight = model.weight(name).detach();
+  return weight.is_cpu() ? weight.clone() : weight.to(torch::kCPU);
 }
 
 }  // namespace orrery

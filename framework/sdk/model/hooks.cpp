@@ -58,6 +58,40 @@ std::vector<HeadPattern> heads_in(const ActivationCache& cache) {
   }
 }
 
+namespace {
+
+void check_answer(const std::string& point, const torch::Tensor& given, const torch::Tensor& answer) {
+  const auto kind = [](const torch::Tensor& tensor) {
+    return fmt::format("[{}] {} on {}", fmt::join(tensor.sizes(), ", "),
+                       torch::toString(tensor.scalar_type()), tensor.device().str());
+  };
+  if (answer.defined() && answer.sizes() == given.sizes() && answer.scalar_type() == given.scalar_type() &&
+      answer.device() == given.device())
+    return;
+  throw Error(
+      fmt::format("a hook on \"{}\" returned {}; expected {}", point,
+                  answer.defined() ? kind(answer) : "an undefined tensor", kind(given)),
+      "return a tensor of the shape, dtype and device of the activation: expand_as() repeats a smaller one");
+}
+
+}  // namespace
+
+// The activation may be a view of a weight, and the pass may use it again: a write into it reaches further
+// than the hook means.
+torch::Tensor HookPoint::run_hooks(torch::Tensor activation) const {
+  for (const HookFunction& hook : hooks_) {
+    const bool counts = !activation.is_inference();
+    const auto version = counts ? activation._version() : 0;
+    torch::Tensor answer = hook(activation);
+    if (counts && activation._version() != version)
+      throw Error(fmt::format("a hook on \"{}\" wrote into the activation in place", name_),
+                  "return another tensor: x * 2 instead of x.mul_(2), or work on x.clone()");
+    check_answer(name_, activation, answer);
+    activation = std::move(answer);
+  }
+  return activation;
+}
+
 HookScope::HookScope(Model& model, const std::vector<Hook>& hooks) {
   std::vector<std::pair<HookPoint*, HookFunction>>
       resolved;  // before any is placed: a bad glob leaves nothing
@@ -71,7 +105,8 @@ HookScope::HookScope(Model& model, const std::vector<Hook>& hooks) {
 }
 
 HookScope::~HookScope() {
-  for (auto point = hooked_.rbegin(); point != hooked_.rend(); ++point) (*point)->hooks_.pop_back();
+  for (auto point = hooked_.rbegin(); point != hooked_.rend(); ++point)
+    if (!(*point)->hooks_.empty()) (*point)->hooks_.pop_back();
 }
 
 CachedForward run_with_cache(Model& model, const torch::Tensor& tokens,

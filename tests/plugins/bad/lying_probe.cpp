@@ -74,6 +74,8 @@ class LyingProbe final : public orrery::Probe {
     if (is("ragged_figure"))
       recorder.figure(
           {"curve", orrery::Figure::Kind::line, "A curve", "x", "y", {{"a", x, torch::arange(3), {}}}});
+    if (is("figure_without_labels"))
+      recorder.figure({"curve", orrery::Figure::Kind::line, "", "", "", {{"a", x, x, {}}}});
     if (is("finding_of_its_own_kind")) recorder.finding({"head", "head_role", {{"layer", int64_t{0}}}});
     if (is("bad_name")) recorder.scalar("/loss", 1);
   }

@@ -2,6 +2,7 @@
 #include <orrery/plugin.h>
 #include <orrery/task.h>
 
+#include <cstdlib>
 #include <stdexcept>
 
 namespace {
@@ -26,6 +27,7 @@ struct Params {
                  "other_read_out",
                  "torch",
                  "crash",
+                 "exits",
                  "forward_throws",
                  "forward_crashes",
                  "pass_throws",
@@ -94,6 +96,7 @@ class MistakenTask final : public orrery::Task {
   }
   orrery::Split split(torch::Generator) const override {
     if (is("crash")) __builtin_trap();
+    if (is("exits")) std::exit(0);
     orrery::Batch all = examples(8);
     if (is("labels_shape")) all.labels = all.labels.squeeze(1);
     if (is("labels_dtype")) all.labels = all.labels.to(torch::kInt32);
