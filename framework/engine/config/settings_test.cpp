@@ -209,10 +209,12 @@ TEST_F(SettingsTest, RefusesReferencesThatAreNone) {
   for (const std::string reference :
        {"first", "step:", "step:-1", "step:-0", "step:1x", "step:99999999999999999999"})
     EXPECT_EQ(resolving(task + "[[probe]]\nname = 'norms'\nreference = '" + reference + "'\n"),
-              "configs/x.toml:5:1: probe.norms.reference: expected \"last\", \"self\" or \"step:N\", got \"" +
+              "configs/x.toml:5:1: probe.norms.reference: expected \"last\", \"first\", \"grokked\", "
+              "\"self\" or \"step:N\", got \"" +
                   reference + "\"");
   EXPECT_EQ(resolving(task + "[[probe]]\nname = 'norms'\nreference = 'lats'\n"),
-            "configs/x.toml:5:1: probe.norms.reference: expected \"last\", \"self\" or \"step:N\", got "
+            "configs/x.toml:5:1: probe.norms.reference: expected \"last\", \"first\", \"grokked\", \"self\" "
+            "or \"step:N\", got "
             "\"lats\" (did "
             "you mean \"last\"?)");
 }

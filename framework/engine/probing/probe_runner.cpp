@@ -41,6 +41,7 @@ std::vector<Outcome> ProbeRunner::measure_current(int64_t step,
                                                   const std::vector<const ProbeInRun*>& probes) {
   std::vector<Outcome> outcomes = experiment_.probe_host().measure(step, probes, Reference::this_checkpoint);
   for (const Outcome& outcome : outcomes) {
+    if (!outcome.probe->waits()) count(*outcome.probe, std::nullopt, outcome.error);
     if (!outcome.ok())
       reporter_.warning(outcome.error, outcome.hint);
     else if (options_.store && !outcome.probe->waits())
@@ -49,12 +50,45 @@ std::vector<Outcome> ProbeRunner::measure_current(int64_t step,
   return outcomes;
 }
 
+void ProbeRunner::count(const ProbeInRun& probe, std::optional<RunLevelResult> run_level,
+                        const std::string& error) {
+  auto tally = std::find_if(tallies_.begin(), tallies_.end(),
+                            [&](const ProbeTally& known) { return known.label == probe.label; });
+  if (tally == tallies_.end()) {
+    tally = tallies_.emplace(tallies_.end());
+    tally->label = probe.label;
+  }
+  if (!run_level) ++tally->asked;
+  if (error.empty()) return;
+  if (!run_level) ++tally->failed;
+  if (run_level == RunLevelResult::null) tally->null_failed = true;
+  if (run_level == RunLevelResult::conclusion) tally->conclusion_failed = true;
+  if (tally->first_error.empty()) tally->first_error = error;
+}
+
+// At the end of a training, when a reference turns out not to exist (a run that did not grok), that costs
+// only the results of its probe; a request is refused.
+void ProbeRunner::check_references(const std::vector<CheckpointFile>& checkpoints) {
+  for (const ProbeInRun& probe : experiment_.probes()) try {
+      reference_of(probe, run_);
+    } catch (const UsageError& error) {
+      if (!options_.waiting_only) throw;
+      skipped_.insert(&probe);
+      failed_ = true;
+      for (const CheckpointFile& checkpoint : checkpoints)
+        if (probe.due(checkpoint.step)) count(probe, std::nullopt, error.what());
+      reporter_.warning(error.what(), error.hint());
+    }
+}
+
 void ProbeRunner::plan(const std::vector<CheckpointFile>& checkpoints) {
-  for (const ProbeInRun& probe : experiment_.probes()) reference_of(probe, run_);
+  check_references(checkpoints);
   if (options_.store) {
     rows_ = plan_rows(experiment_, run_, provenances_, checkpoints, options_.reuse);
     if (!options_.waiting_only) return;
-    for (Row& row : rows_) std::erase_if(row.due, [](const ProbeInRun* probe) { return !probe->waits(); });
+    for (Row& row : rows_)
+      std::erase_if(row.due,
+                    [&](const ProbeInRun* probe) { return !probe->waits() || skipped_.contains(probe); });
     std::erase_if(rows_, [](const Row& row) { return row.due.empty(); });
     return;
   }
@@ -93,7 +127,7 @@ std::optional<Record> ProbeRunner::stored(const ProbeInRun& probe, RunLevelResul
 Job ProbeRunner::null_job() {
   Job job{"random weights", {}};
   for (const ProbeInRun& probe : experiment_.probes()) {
-    if (!probe.needs.null) continue;
+    if (!probe.needs.null || skipped_.contains(&probe)) continue;
     if (auto record = stored(probe, RunLevelResult::null, [&] { return provenances_.of_null(probe); }))
       run_level_[RunLevelResult::null].emplace(&probe, std::move(*record));
     else
@@ -118,7 +152,7 @@ Job ProbeRunner::conclusion_job() {
     return job;
   read_all_curves();
   for (const ProbeInRun& probe : probes) {
-    if (probe.needs.curves.empty()) continue;
+    if (probe.needs.curves.empty() || skipped_.contains(&probe)) continue;
     const auto provenance = [&] {
       return provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));
     };
@@ -149,7 +183,8 @@ ProbeRunner::Look ProbeRunner::look_at(RunLevelResult which) {
                     ? provenances_.of_null(probe)
                     : provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));
             return result_line(which, {{probe.label, &record}}, provenance);
-          }};
+          },
+          which};
 }
 
 void ProbeRunner::work(std::vector<Job> jobs, const std::vector<Look>& looks,
@@ -186,6 +221,10 @@ void ProbeRunner::work(std::vector<Job> jobs, const std::vector<Look>& looks,
                           [&](size_t job, const std::vector<Answer>& answers) {
                             for (const Answer& answer : answers) {
                               failed_ |= !answer.ok();
+                              // Without a probe: none of the job's could be asked.
+                              const auto& asked = plan.jobs[job].probes;
+                              for (const ProbeInRun* probe : answer.probe ? std::vector{answer.probe} : asked)
+                                count(*probe, looks[job].run_level, answer.error);
                               if (answer.ok())
                                 take(job, answer);
                               else

@@ -15,7 +15,7 @@ struct Provenance {
   std::string of;  ///< SHA-256 of the checkpoint file or of the curves; for a null, "random weights, seed -1"
   std::string probe, version;  ///< the plugin
   Values parameters;
-  std::string reference;         ///< "last", "self" or "step:N", for a probe that needs one; else ""
+  std::string reference;         ///< "last", "self", "step:N", ... for a probe that needs one; else ""
   std::string reference_sha256;  ///< of the checkpoint it was fitted to, unless that is the measured one
   std::string setting;           ///< SHA-256 of what stays the same in a run: the model's kind, the data
 

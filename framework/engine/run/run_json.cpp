@@ -82,10 +82,13 @@ RunJson read_run_json(const std::filesystem::path& root) {
   info.orrery = text_in(object, "orrery");
   info.torch = text_in(object, "torch");
   for (const Json& plugin : objects_in(object, "plugins"))
-    info.plugins.push_back({text_in(plugin, "kind"), text_in(plugin, "name"), text_in(plugin, "version")});
+    info.plugins.push_back({text_in(plugin, "kind"), text_in(plugin, "name"), text_in(plugin, "version"),
+                            text_in(plugin, "file")});
   info.n_parameters = integer_in(object, "n_parameters");
   info.n_train = integer_in(object, "n_train");
   info.n_test = integer_in(object, "n_test");
+  if (const auto found = object.find("endless"); found != object.end() && found->is_boolean())
+    info.endless = found->get<bool>();
   info.config = object["config"];
   for (const Json& session : objects_in(object, "sessions")) info.sessions.push_back(session_of(session));
   return info;
