@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <ostream>
 
 namespace orrery::cli {
@@ -42,7 +43,7 @@ TEST(ShownOutput, FiltersAndKeepsFailures) {
   std::ostream stream(&buffer);
   stream << "a\033[2J" << 'b' << "é" << std::endl;
   char text[64] = {};
-  EXPECT_EQ(read(ends[0], text, sizeof text), 11);
+  EXPECT_EQ(read(ends[0], text, sizeof text), 12);
   EXPECT_STREQ(text, "a\\x1b[2Jbé\n");
   EXPECT_EQ(buffer.finish(), 0);
   close(ends[0]);
