@@ -4,6 +4,8 @@
 #include <orrery/error.h>
 #include <orrery/version.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstring>
@@ -11,6 +13,7 @@
 #include <iostream>
 
 #include "cli/commands/commands.h"
+#include "cli/text/shown.h"
 #include "cli/text/terminal.h"
 #include "engine/processes/crash.h"
 #include "engine/run/kernels.h"
@@ -36,16 +39,18 @@ constexpr const char* examples = R"(Examples:
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
   orrery plugins                               the available tasks and probes
   orrery describe modular_arithmetic           one of them, and its parameters
+  orrery describe config                       every key of a config
   orrery new task NAME                         write one of your own
-  orrery check build/plugins/task_mine.so      does it keep its side of the contract?)";
+  orrery check build/plugins/task_mine.so      does it keep its side of the contract?
+`orrery COMMAND --help` and `orrery help COMMAND` describe one command.)";
 
 // Suggests the nearest command; CLI11 would only say that one is missing.
-void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return;
+void refuse_unknown_command(const CLI::App& program, const std::string& command) {
+  if (command.starts_with("-")) return;
   std::vector<std::string> names;
-  for (const CLI::App* command : program.get_subcommands(nullptr)) names.push_back(command->get_name());
-  if (std::find(names.begin(), names.end(), argv[1]) == names.end())
-    throw UsageError(fmt::format("there is no command \"{}\"{}", argv[1], did_you_mean(argv[1], names)),
+  for (const CLI::App* known : program.get_subcommands(nullptr)) names.push_back(known->get_name());
+  if (std::find(names.begin(), names.end(), command) == names.end())
+    throw UsageError(fmt::format("there is no command \"{}\"{}", command, did_you_mean(command, names)),
                      fmt::format("there are: {}", fmt::join(names, ", ")));
 }
 
@@ -57,7 +62,23 @@ void write_help_texts(const CLI::App& program, const std::filesystem::path& fold
     write_file(folder / (command->get_name() + ".txt"), command->help("orrery"));
 }
 
-int run(int argc, char** argv) {
+// `orrery`, `orrery help` and `orrery help COMMAND` as --help answers them.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (arguments.empty()) return {"--help"};
+  if (arguments.front() != "help") return arguments;
+  arguments.erase(arguments.begin());
+  arguments.emplace_back("--help");
+  return arguments;
+}
+
+// "orrery train --help" for what went wrong in `orrery train ...`.
+std::string help_command(const std::vector<std::string>& arguments) {
+  const bool named = !arguments.empty() && !arguments.front().starts_with("-");
+  return fmt::format("orrery {}--help says what there is", named ? arguments.front() + " " : "");
+}
+
+int run(const std::vector<std::string>& arguments) {
   CLI::App program("A laboratory for taking toy neural networks apart.", "orrery");
   program.footer(examples);
   program.set_version_flag("--version", "orrery " + version() + " (LibTorch " + torch_version() + ")");
@@ -68,16 +89,17 @@ int run(int argc, char** argv) {
                          cli::add_compare, cli::add_verify, cli::add_ablate, cli::add_patch, cli::add_import,
                          cli::add_export, cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
     commands.push_back(add(program));
-  if (argc == 3 && argv[1] == std::string_view("--help-texts")) {
-    write_help_texts(program, argv[2]);
+  if (arguments.size() == 2 && arguments[0] == "--help-texts") {
+    write_help_texts(program, arguments[1]);
     return 0;
   }
-  refuse_unknown_command(program, argc, argv);
+  refuse_unknown_command(program, arguments.front());
   try {
-    program.parse(argc, argv);
+    program.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return program.exit(error, std::cout);  // --help, --version
     // CLI11 has a different exit code for each kind of mistake; ours is 2 for all of them.
-    return program.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
+    throw UsageError(error.what(), help_command(arguments));
   }
   for (const cli::Command& command : commands)
     if (command.app->parsed()) return command.run();
@@ -96,19 +118,9 @@ int print_product_speed() {
   return std::cout.flush() ? 0 : 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  std::signal(SIGXFSZ,
-              SIG_IGN);  // the limit on file sizes (ulimit -f): write(2) then fails, and we can say so
-  if (argc == 2 && !std::strcmp(argv[1], "--product-speed")) return print_product_speed();
-  // Before any thread begins: threads have of the thread that begins them whether they flush subnormals.
-  engine::flush_subnormals(true);
-  engine::tell_of_crashes(argc, argv, cli::styled(cli::Style::red, "error:"));
-  listen_for_disturbances(
-      each_kind_once([](const Disturbance& change) { cli::complain("warning", change.what, change.hint); }));
+int run_and_report(int argc, char** argv) {
   try {
-    return run(argc, argv);
+    return run(arguments_of(argc, argv));
   } catch (const UsageError& error) {
     return report(error, 2);
   } catch (const Error& error) {
@@ -118,4 +130,27 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     return report(Error(error.what()), 1);
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // The limit on file sizes (ulimit -f): write(2) then fails, and we can say so.
+  std::signal(SIGXFSZ, SIG_IGN);
+  if (argc == 2 && !std::strcmp(argv[1], "--product-speed")) return print_product_speed();
+  // Before any thread begins: threads have of the thread that begins them whether they flush subnormals.
+  engine::flush_subnormals(true);
+  engine::tell_of_crashes(argc, argv, cli::shown(cli::styled(cli::Style::red, "error:")));
+  listen_for_disturbances(
+      each_kind_once([](const Disturbance& change) { cli::complain("warning", change.what, change.hint); }));
+  cli::ShownOutput output(STDOUT_FILENO);
+  std::streambuf* const before = std::cout.rdbuf(&output);
+  const int code = run_and_report(argc, argv);
+  std::cout.rdbuf(before);
+  if (const int failure = output.finish()) {
+    cli::complain("error", fmt::format("cannot write to stdout: {}", std::strerror(failure)),
+                  "what it was to show is not complete");
+    return code == 0 ? 1 : code;
+  }
+  return code;
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "loader/json.h"
 
 namespace orrery {
@@ -9,20 +11,11 @@ namespace {
 
 using nlohmann::ordered_json;
 
-ordered_json as_json(const Field& field) {
-  ordered_json out = {{"name", field.name}, {"type", field.type()}, {"default", to_json(field.fallback)}};
-  if (field.minimum) out["minimum"] = *field.minimum;
-  if (field.maximum) out["maximum"] = *field.maximum;
-  if (!field.choices.empty()) out["choices"] = field.choices;
-  out["doc"] = field.doc;
-  return out;
-}
-
 ordered_json as_json(const Plugin& plugin) {
   ordered_json out = {{"kind", to_string(plugin.kind)}, {"name", plugin.name},
                       {"version", plugin.version},      {"file", plugin.file.string()},
                       {"summary", plugin.summary},      {"parameters", ordered_json::array()}};
-  for (const Field& field : plugin.parameters) out["parameters"].push_back(as_json(field));
+  for (const Field& field : plugin.parameters) out["parameters"].push_back(field_json(field));
   return out;
 }
 
@@ -41,6 +34,15 @@ std::string code(const std::string& text) { return text.empty() ? "" : "`" + cel
 
 }  // namespace
 
+ordered_json field_json(const Field& field) {
+  ordered_json out = {{"name", field.name}, {"type", field.type()}, {"default", to_json(field.fallback)}};
+  if (field.minimum) out["minimum"] = *field.minimum;
+  if (field.maximum) out["maximum"] = *field.maximum;
+  if (!field.choices.empty()) out["choices"] = field.choices;
+  out["doc"] = field.doc;
+  return out;
+}
+
 std::string plugins_json(const Registry& registry) {
   ordered_json out = {{"plugins", ordered_json::array()}, {"problems", ordered_json::array()}};
   for (const auto& plugin : registry.plugins()) out["plugins"].push_back(as_json(*plugin));
@@ -52,13 +54,20 @@ std::string plugins_json(const Registry& registry) {
 
 std::string plugin_json(const Plugin& plugin) { return dumped(as_json(plugin)); }
 
-std::string parameters_markdown(const Plugin& plugin) {
-  if (plugin.parameters.empty()) return "No parameters.\n";
-  std::string out = "| parameter | type | default | bounds | meaning |\n|---|---|---|---|---|\n";
-  for (const Field& field : plugin.parameters)
+std::string fields_markdown(const std::string& title, const std::vector<Field>& fields,
+                            const std::vector<std::string>& required) {
+  std::string out = fmt::format("| {} | type | default | bounds | meaning |\n|---|---|---|---|---|\n", title);
+  for (const Field& field : fields) {
+    const bool must = std::find(required.begin(), required.end(), field.name) != required.end();
     out += fmt::format("| {} | {} | {} | {} | {} |\n", code(field.name), field.type(),
-                       code(to_string(field.fallback)), cell(field.bounds()), cell(field.doc));
+                       must ? "required" : code(to_string(field.fallback)), cell(field.bounds()),
+                       cell(field.doc));
+  }
   return out;
+}
+
+std::string parameters_markdown(const Plugin& plugin) {
+  return plugin.parameters.empty() ? "No parameters.\n" : fields_markdown("parameter", plugin.parameters);
 }
 
 }  // namespace orrery

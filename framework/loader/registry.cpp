@@ -114,12 +114,29 @@ void Registry::load_folder(const fs::path& folder, Trial trial) {
   for (const fs::path& file : files) load_if_new(file, trial);
 }
 
+void Registry::load_named_folder(const fs::path& folder) {
+  searched_.push_back(folder);
+  load_folder(folder);
+  std::error_code failed;
+  if (fs::is_directory(folder, failed) && libraries_in(folder).empty())
+    problems_.push_back({folder, "there is no plugin (*.so) in this folder of ORRERY_PLUGIN_PATH",
+                         "name the folder that holds the .so files, such as build/plugins"});
+}
+
+// How to make a plugin known, with what ORRERY_PLUGIN_PATH is now.
+std::string Registry::how_to_load() const {
+  std::vector<std::string> folders;
+  for (const fs::path& folder : searched_) folders.push_back(folder.string());
+  return fmt::format("a plugin of your own: --plugin FILE.so, or its folder in ORRERY_PLUGIN_PATH ({})",
+                     folders.empty() ? "which is not set" : fmt::format("now {}", fmt::join(folders, ":")));
+}
+
 void Registry::load_search_path(const fs::path& builtin, std::string_view plugin_path,
                                 const std::vector<fs::path>& files) {
   if (!builtin.empty()) load_folder(builtin, Trial::no);
   while (!plugin_path.empty()) {
     const std::string_view folder = plugin_path.substr(0, plugin_path.find(':'));
-    if (!folder.empty()) load_folder(folder);
+    if (!folder.empty()) load_named_folder(folder);
     plugin_path.remove_prefix(std::min(plugin_path.size(), folder.size() + 1));
   }
   for (const fs::path& file : files) load_file(file);
@@ -151,8 +168,11 @@ void Registry::refuse_unknown(const std::string& what, const std::vector<PluginK
     if (!name.empty() && problem.file.filename().string().find(name) != std::string::npos)
       message +=
           fmt::format("\n{} was not loaded: {}\n  {}", problem.file.string(), problem.message, problem.hint);
-  throw UsageError(message, names.empty() ? fmt::format("no {} is loaded; see `orrery plugins`", what)
-                                          : fmt::format("loaded: {}", fmt::join(names, ", ")));
+    else if (std::find(searched_.begin(), searched_.end(), problem.file) != searched_.end())
+      message += fmt::format("\n{}", problem.text());
+  const std::string loaded = names.empty() ? fmt::format("no {} is loaded; see `orrery plugins`", what)
+                                           : fmt::format("loaded: {}", fmt::join(names, ", "));
+  throw UsageError(message, loaded + "\n  " + how_to_load());
 }
 
 const Plugin& Registry::find(PluginKind kind, const std::string& name) const {

@@ -59,6 +59,8 @@ class Registry {
   };
 
   void load(const std::filesystem::path& file, Trial trial);
+  void load_named_folder(const std::filesystem::path& folder);
+  std::string how_to_load() const;
   void load_if_new(const std::filesystem::path& file, Trial trial);
   bool loaded(const std::filesystem::path& file) const;
   const Plugin* lookup(PluginKind kind, const std::string& name) const;
@@ -69,6 +71,7 @@ class Registry {
   std::vector<std::unique_ptr<Plugin>> plugins_;
   std::vector<Problem> problems_;
   std::vector<Clash> clashes_;
+  std::vector<std::filesystem::path> searched_;  // the folders of ORRERY_PLUGIN_PATH
 };
 
 }  // namespace orrery

@@ -80,7 +80,10 @@ TEST(Registry, InstancesOutliveTheRegistry) {
 TEST(Registry, AnUnknownNameGetsTheNearestAndWhatThereIs) {
   const Registry registry = good();
   const std::string text = refusal([&] { registry.find(PluginKind::task, "god_task"); });
-  EXPECT_EQ(text, "no task \"god_task\" (did you mean \"good_task\"?)\nloaded: good_task");
+  EXPECT_EQ(
+      text,
+      "no task \"god_task\" (did you mean \"good_task\"?)\nloaded: good_task\n"
+      "  a plugin of your own: --plugin FILE.so, or its folder in ORRERY_PLUGIN_PATH (which is not set)");
   EXPECT_THROW(registry.find(PluginKind::task, "god_task"), UsageError);
   EXPECT_CONTAINS(refusal([&] { registry.find(PluginKind::task, "good_probe"); }),
                   "there is a probe of that name");
@@ -99,6 +102,21 @@ TEST(Registry, AnUnknownNamePointsAtTheBrokenFileThatMayBeMeant) {
   const std::string text = refusal([&] { registry.find(PluginKind::task, "sums"); });
   EXPECT_CONTAINS(text, (folder / "task_sums.so").string() + " was not loaded: not a shared library");
   EXPECT_EQ(text.find("task_other"), std::string::npos) << text;
+}
+
+TEST(Registry, AnUnknownNamePointsAtFoldersWithoutPlugins) {
+  const TempFolder folder;
+  const std::string empty = folder.path().string(), absent = empty + "/absent";
+  Registry registry;
+  registry.load_search_path("", absent + ":" + empty, {bad_plugin("good_task")});
+  ASSERT_EQ(registry.problems().size(), 2u);
+  EXPECT_EQ(registry.problems()[1].text(),
+            empty + ": there is no plugin (*.so) in this folder of ORRERY_PLUGIN_PATH");
+  const std::string text = refusal([&] { registry.find(PluginKind::task, "sums"); });
+  EXPECT_CONTAINS(text, absent + ": this folder of plugins cannot be listed");
+  EXPECT_CONTAINS(text, empty + ": there is no plugin");
+  EXPECT_CONTAINS(text,
+                  "--plugin FILE.so, or its folder in ORRERY_PLUGIN_PATH (now " + absent + ":" + empty + ")");
 }
 
 TEST(Registry, TwoFilesOfOneNameAreNamedBoth) {

@@ -35,7 +35,9 @@ std::string_view help_of(std::string_view command) {
 // The answer to a request for help or the version; empty for all other requests.
 std::string_view answer(int argc, char** argv) {
   const auto is_help = [&](int i) { return !std::strcmp(argv[i], "--help") || !std::strcmp(argv[i], "-h"); };
-  if (argc == 2 && is_help(1)) return help_of("orrery");
+  const bool help_command = argc >= 2 && !std::strcmp(argv[1], "help");
+  if (argc == 1 || (argc == 2 && (is_help(1) || help_command))) return help_of("orrery");
+  if (argc == 3 && help_command && argv[2][0] != '-') return help_of(argv[2]);
   if (argc == 2 && !std::strcmp(argv[1], "--version")) return help_of("--version");
   if (argc == 3 && argv[1][0] != '-' && is_help(2)) return help_of(argv[1]);
   return {};
@@ -81,7 +83,9 @@ int complain(const std::string& what) {
 int main(int argc, char** argv) {
   if (const std::string_view text = answer(argc, argv); !text.empty()) {
     std::cout << text;
-    return std::cout.flush() ? 0 : 1;
+    if (std::cout.flush()) return 0;
+    std::cerr << "error: cannot write to stdout\n";
+    return 1;
   }
   const fs::path program = core();
   if (program.empty())

@@ -11,6 +11,11 @@ install(TARGETS orrery_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS orrery_core RUNTIME DESTINATION lib/orrery/bin)
 install(DIRECTORY framework/include/orrery DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
+# `verify --tier` looks for configs here where there are none in the current folder.
+install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/orrery)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
+install(FILES README.md CHANGELOG.md CONTRIBUTING.md LICENSE CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
 get_property(plugins GLOBAL PROPERTY ORRERY_PLUGINS)
 set_target_properties(${plugins} PROPERTIES INSTALL_RPATH "$ORIGIN/../../../${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS ${plugins} LIBRARY DESTINATION lib/orrery/plugins)

@@ -30,7 +30,16 @@ configure() {
     { cat "$1/configure.log"; exit 1; }
 }
 
+# The configs and the pages are installed; --tier finds them from a folder without configs.
+for file in share/orrery/configs/quickstart.toml share/doc/orrery/docs/config.md; do
+  [ -f "$work/prefix/$file" ] || fail "$file is not installed"
+done
 cd "$work/author"
+timeout -s INT 60 "$work/prefix/bin/orrery" verify --tier quick --runs "$work/runs" 2>verify.log & verifying=$!
+for _ in $(seq 300); do ! grep -q "transformer on\|task on\|mlp on" verify.log || break; sleep 0.2; done
+kill -INT $verifying 2>/dev/null || true
+wait $verifying || true
+grep -q "circuit_competition" verify.log || { cat verify.log; fail "verify --tier does not find the installed configs"; }
 orrery=$work/prefix/bin/orrery
 copy_torch "$work/elsewhere"
 for kind in task probe; do

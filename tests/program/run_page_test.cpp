@@ -23,7 +23,7 @@ summary = Path("train.err").read_text()
 
 assert f"after {metrics.index[-1]:,} steps" in summary
 for name in ("train/loss", "test/loss"):
-    text = summary.split(name.split("/")[0] + " accuracy")[1].split("loss in the end ")[1].split()[0]
+    text = summary.split(name.split("/")[0] + " accuracy")[1].split(", loss ")[1].split()[0].rstrip(";")
     assert abs(metrics[name].iloc[-1] / float(text) - 1) < 0.06, (name, text)  # two or three digits
 assert f"train accuracy          reached 100 % at step {first_right:,};" in summary
 

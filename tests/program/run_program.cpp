@@ -1,10 +1,13 @@
 #include "run_program.h"
 
 #include <fcntl.h>
+#include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -67,6 +70,30 @@ Finished Workplace::wait(pid_t pid) const {
 Finished Workplace::run(const std::filesystem::path& program,
                         const std::vector<std::string>& arguments) const {
   return wait(start(program.string(), arguments, ""));
+}
+
+Finished Workplace::on_terminal(unsigned short columns, const std::vector<std::string>& arguments) const {
+  const winsize size{24, columns, 0, 0};
+  int terminal = -1;
+  const pid_t pid = forkpty(&terminal, nullptr, nullptr, &size);
+  if (pid == 0) {
+    if (chdir(path("").c_str()) != 0) _exit(99);
+    setenv("TERM", "xterm", 1);
+    for (const char* name : {"NO_COLOR", "COLUMNS"}) unsetenv(name);
+    std::vector<char*> argv = {const_cast<char*>(ORRERY_PROGRAM)};
+    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    execv(ORRERY_PROGRAM, argv.data());
+    _exit(99);
+  }
+  std::string text;
+  std::array<char, 4096> buffer;
+  // Reading fails with EIO once the last process on the terminal has ended.
+  for (ssize_t n; (n = ::read(terminal, buffer.data(), buffer.size())) > 0;) text.append(buffer.data(), n);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  close(terminal);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text, ""};
 }
 
 Finished Workplace::orrery(const std::vector<std::string>& arguments, const std::string& in) const {

@@ -28,6 +28,8 @@ class Workplace {
 
   /// Runs it in the folder `in` of the workplace.
   Finished orrery(const std::vector<std::string>& arguments, const std::string& in = "") const;
+  /// Runs it on a terminal of that many columns; `out` is everything that reached the terminal.
+  Finished on_terminal(unsigned short columns, const std::vector<std::string>& arguments) const;
   /// Runs another program.
   Finished run(const std::filesystem::path& program, const std::vector<std::string>& arguments) const;
   /// Starts it in the background.

@@ -92,7 +92,7 @@ class Train : public ::testing::Test {
 TEST_F(Train, LeavesARunThatOthersCanOpen) {
   const Finished done = train("run");
   ASSERT_EQ(done.code, 0) << done.err;
-  EXPECT_EQ(done.out, "");
+  EXPECT_EQ(done.out, "run\n");
   const auto lines = at.lines("run/metrics.jsonl");
   ASSERT_EQ(lines.size(), 41u);
   const json last = json::parse(lines.back());

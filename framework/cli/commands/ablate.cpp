@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <orrery/error.h>
 
+#include <filesystem>
 #include <iostream>
 
 #include "cli/commands/commands.h"
@@ -51,6 +52,8 @@ std::pair<int64_t, std::vector<int64_t>> parse_part(const std::string& option, c
 }
 
 torch::Tensor only_tensor(const std::string& file) {
+  if (!std::filesystem::exists(file))
+    throw UsageError(fmt::format("--direction {}: there is no such file", file));
   const NamedTensors tensors = read_tensors(file).tensors;
   if (tensors.size() != 1)
     throw UsageError(fmt::format("{}: expected one tensor, the direction; it has {}", file, tensors.size()),
@@ -113,7 +116,8 @@ int ablate(const AblateArguments& options) {
   if (together) effects.push_back({"all of these", scored(components)});
   note(fmt::format("{} ablation at step {}, on {} {} inputs; changes relative to the baseline", options.mode,
                    loaded.step(), thousands(batch.size()), options.inputs));
-  std::cout << (options.json ? effects_json(plain, effects) : effects_text("ablated", plain, effects));
+  std::cout << (options.json ? effects_json(plain, effects)
+                             : effects_text("ablated", plain, effects, line_limit()));
   return 0;
 }
 
@@ -142,7 +146,8 @@ Command add_ablate(CLI::App& program) {
       ->check(CLI::IsMember({"zero", "mean", "resample"}));
   command->add_option("--inputs", options->inputs, "The inputs to evaluate on")
       ->check(CLI::IsMember({"train", "test", "grid"}));
-  command->add_option("--step", options->step, "The checkpoint: last, or a step");
+  command->add_option("--step", options->step,
+                      "The checkpoint: first, last, a step, or grokked (the first with 99 % test accuracy)");
   command->add_option("--seed", options->seed, "The seed of the random order for resample");
   command->add_flag("--json", options->json, "Print a line of JSON per ablation");
   add_plugin_option(*command, options->files);

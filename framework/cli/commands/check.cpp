@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
+#include "cli/text/shown.h"
 #include "cli/text/table.h"
 #include "cli/text/terminal.h"
 #include "engine/check/check_run.h"
@@ -75,7 +76,7 @@ std::string result_text(const std::string& name, const checks::Result& result) {
   }
   const std::string margin(18, ' ');
   std::string text =
-      fmt::format("  {:<14}  {}\n{}{}\n", verdict, name, margin, indented(result.seen, margin));
+      fmt::format("  {:<14}  {}\n{}{}\n", verdict, name, margin, indented(shortened(result.seen), margin));
   if (!result.advice.empty()) text += fmt::format("{}-> {}\n", margin, indented(result.advice, margin));
   return text;
 }
@@ -172,8 +173,7 @@ Command add_check(CLI::App& program) {
       ->type_name("NAME");
   command->add_option("--config", options->how.config, "Check a probe on the task and model of a config")
       ->type_name("CONFIG");
-  command->add_option("--limit", options->limit, "Time limit of one check, in seconds")
-      ->check(CLI::PositiveNumber);
+  command->add_option("--limit", options->limit, "Time limit of one check, in seconds")->check(at_least(1));
   command->add_flag("--json", options->json, "Print a line of JSON for each plugin");
   add_plugin_option(*command, options->files);
   command->footer(

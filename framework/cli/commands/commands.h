@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -34,6 +35,9 @@ Command add_plugins(CLI::App& program);
 Command add_describe(CLI::App& program);
 Command add_new(CLI::App& program);
 Command add_check(CLI::App& program);
+
+/// A check for integers. CLI11's own prints the bound and the type's largest number, all 309 digits of it.
+CLI::Validator at_least(int64_t low);
 
 /// `--plugin FILE`, for every command that uses plugins.
 void add_plugin_option(CLI::App& command, std::vector<std::string>& files);

@@ -65,7 +65,8 @@ int compare_command(const CompareArguments& options) {
       std::move(runs), options.no_activations ? std::nullopt : std::optional(options.hooks), terminal());
   comparison.missing = *missing;
   if (!options.html.empty()) write_page(comparison, options.html);
-  std::cout << (options.json ? comparison_json(comparison, false) + "\n" : comparison_text(comparison));
+  std::cout << (options.json ? comparison_json(comparison, false) + "\n"
+                             : comparison_text(comparison, line_limit()));
   return 0;
 }
 
@@ -75,8 +76,9 @@ Command add_compare(CLI::App& program) {
   auto options = std::make_shared<CompareArguments>();
   CLI::App* command = program.add_subcommand("compare", "Compare the networks of two or more runs");
   command->add_option("runs", options->runs, "The runs' directories")->required()->type_name("RUN");
-  command->add_option("--step", options->step,
-                      "The checkpoint of each: last, a step, or grokked (the first with 99 % test accuracy)");
+  command->add_option(
+      "--step", options->step,
+      "The checkpoint of each: first, last, a step, or grokked (the first with 99 % test accuracy)");
   command->add_flag("--probe-missing", options->probe_missing,
                     "First run the probes that apply to at least two of the runs where their results are "
                     "missing, and store the results in the runs");

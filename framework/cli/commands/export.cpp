@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/commands/commands.h"
+#include "cli/text/json_lines.h"
 #include "cli/text/terminal.h"
 #include "engine/experiment/open_run.h"
 #include "engine/export/export_curves.h"
@@ -20,7 +21,7 @@ namespace fs = std::filesystem;
 struct ExportArguments {
   std::string run, format, out, figures, steps, step = "last";
   std::vector<std::string> files;
-  bool all_outputs = false, tensorboard = false;
+  bool all_outputs = false, tensorboard = false, json = false;
 };
 
 NetworkFormat choose_format(const ExportArguments& options) {
@@ -38,7 +39,10 @@ int export_curves_of(const ExportArguments& options) {
   if (!options.format.empty() || options.step != "last" || options.all_outputs)
     throw UsageError("--tensorboard cannot be used with --format, --step or --all-outputs",
                      "it writes the curves of the whole run");
-  export_curves(RunDirectory::open(options.run, RunDirectory::Access::read), options.out, terminal());
+  const RunDirectory run = RunDirectory::open(options.run, RunDirectory::Access::read);
+  const fs::path folder = export_curves(run, options.out, terminal());
+  if (options.json)
+    print_json({{"run", options.run}, {"folder", folder.string()}, {"format", "tensorboard"}});
   return 0;
 }
 
@@ -47,8 +51,11 @@ int export_run(const ExportArguments& options) {
     throw UsageError("--tensorboard and --figures cannot be used together", "ask for one after the other");
   if (options.tensorboard) return export_curves_of(options);
   if (!options.figures.empty()) {
-    export_figures({options.run, options.figures, options.out, options.steps}, *load_plugins(options.files),
-                   terminal());
+    const auto files = export_figures({options.run, options.figures, options.out, options.steps},
+                                      *load_plugins(options.files), terminal());
+    for (const fs::path& file : files)
+      if (options.json)
+        print_json({{"run", options.run}, {"file", file.string()}, {"format", options.figures}});
     return 0;
   }
   if (options.out.empty())
@@ -56,9 +63,14 @@ int export_run(const ExportArguments& options) {
         "--out is missing: the file to write",
         "name it .pth or .safetensors; or ask for --figures png|svg, or for the curves by --tensorboard");
   const RunDirectory run = RunDirectory::open(options.run, RunDirectory::Access::read);
-  export_network(
-      run, {choose_checkpoint(run, options.step), options.out, choose_format(options), options.all_outputs},
-      terminal());
+  const NetworkExport wanted{choose_checkpoint(run, options.step), options.out, choose_format(options),
+                             options.all_outputs};
+  export_network(run, wanted, terminal());
+  if (options.json)
+    print_json({{"run", options.run},
+                {"step", wanted.checkpoint.step},
+                {"file", options.out},
+                {"format", to_string(wanted.format)}});
   return 0;
 }
 
@@ -78,7 +90,7 @@ Command add_export(CLI::App& program) {
   command->add_option("--format", options->format, "The format; by default that of the file's extension")
       ->check(CLI::IsMember({"pytorch", "safetensors"}));
   command->add_option("--step", options->step,
-                      "The checkpoint: last, a step, or grokked (the first with 99 % test accuracy)");
+                      "The checkpoint: first, last, a step, or grokked (the first with 99 % test accuracy)");
   command->add_flag(
       "--all-outputs", options->all_outputs,
       "Also write the output columns that an import dropped, those of tokens that are not classes");
@@ -90,7 +102,8 @@ Command add_export(CLI::App& program) {
       ->check(CLI::IsMember({"png", "svg"}));
   command->add_option(
       "--steps", options->steps,
-      "With --figures: the steps: last (the default), all, \"every N\", or a list such as 0,1000");
+      "With --figures: the steps: all, \"every N\", or a list such as 0,1000,grokked,last; by default last");
+  command->add_flag("--json", options->json, "Print a line of JSON per file: run, step, file, format");
   add_plugin_option(*command, options->files);
   command->footer(R"(Weights have TransformerLens's names and shapes.
 Examples:

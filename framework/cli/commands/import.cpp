@@ -7,9 +7,11 @@
 #include <memory>
 
 #include "cli/commands/commands.h"
+#include "cli/text/json_lines.h"
 #include "cli/text/terminal.h"
 #include "engine/experiment/experiment.h"
 #include "engine/import/layout.h"
+#include "engine/run/run_directory.h"
 
 namespace orrery::cli {
 namespace {
@@ -17,6 +19,7 @@ namespace {
 struct ImportArguments {
   ImportRequest request;
   std::vector<std::string> files;
+  bool json = false;
 };
 
 int import(const ImportArguments& options) {
@@ -24,6 +27,10 @@ int import(const ImportArguments& options) {
   catch_interrupts();
   const auto path = import_run(*registry, options.request, terminal());
   if (!path) return 130;
+  if (options.json) {
+    const RunDirectory run = RunDirectory::open(*path, RunDirectory::Access::read);
+    for (const MetricsRow& row : run.read_metrics()) print_json(metrics_of(path->string(), row));
+  }
   note(fmt::format("imported into {}; go on with: orrery probe {}", path->string(), path->string()));
   return 0;
 }
@@ -49,7 +56,7 @@ Command add_import(CLI::App& program) {
   command->add_option("--steps-key", options->request.steps_key,
                       "The place in the file of the steps of its networks");
   command->add_option("--step", options->request.step, "The step of the network, if the file does not tell")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->default_str("");
   command->add_option(
       "--layout", options->request.layout,
@@ -57,9 +64,13 @@ Command add_import(CLI::App& program) {
                   fmt::join(layout_names(), ", ")));
   command->add_option("--map", options->request.map, "A TOML file that says which weight is which")
       ->type_name("FILE");
-  command->add_option("--set", options->request.overrides, "Override a key of the config, e.g. task.p=97")
+  command
+      ->add_option("--set", options->request.overrides,
+                   "Override a key of the config, e.g. task.p=97; as for train")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
+  command->add_flag("--json", options->json,
+                    "Print a line of JSON per network: run, step, metrics {name: value}");
   add_plugin_option(*command, options->files);
   command->footer(R"(Nothing in the file is executed. Each network of a list becomes a checkpoint.
 A map:

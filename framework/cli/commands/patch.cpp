@@ -79,7 +79,8 @@ int between_checkpoints(const PatchArguments& options, const Registry& registry,
   note(fmt::format(
       "activations of step {} in the network of step {}, on {} {} inputs; changes relative to step {}",
       donor.step(), loaded.step(), thousands(batch.size()), options.inputs, loaded.step()));
-  std::cout << (options.json ? effects_json(plain, effects) : effects_text("patched", plain, effects));
+  std::cout << (options.json ? effects_json(plain, effects)
+                             : effects_text("patched", plain, effects, line_limit()));
   return 0;
 }
 
@@ -159,8 +160,10 @@ Command add_patch(CLI::App& program) {
       ->type_name("TOKENS");
   command->add_option("--source", options->source, "The corrupted input, to patch from, as tokens")
       ->type_name("TOKENS");
-  command->add_option("--from-step", options->from_step, "The checkpoint to patch from");
-  command->add_option("--step", options->step, "The checkpoint to patch into: last, or a step");
+  command->add_option("--from-step", options->from_step, "The checkpoint to patch from, as --step");
+  command->add_option(
+      "--step", options->step,
+      "The checkpoint to patch into: first, last, a step, or grokked (the first with 99 % test accuracy)");
   command->add_option("--inputs", options->inputs, "With --from-step: the inputs to evaluate on")
       ->check(CLI::IsMember({"train", "test", "grid"}));
   command

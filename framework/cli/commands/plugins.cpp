@@ -1,13 +1,32 @@
 // orrery plugins, orrery describe NAME.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+
+#include <algorithm>
 #include <iostream>
 #include <memory>
 
 #include "cli/commands/commands.h"
 #include "cli/text/plugins_text.h"
+#include "cli/text/terminal.h"
+#include "engine/config/parse_text.h"
+#include "engine/config/reference.h"
 #include "engine/experiment/experiment.h"
 #include "loader/describe.h"
 
 namespace orrery::cli {
+
+CLI::Validator at_least(int64_t low) {
+  return {[low](const std::string& text) {
+            const auto number = parse_integer(text);
+            return number && *number >= low ? std::string()
+                                            : fmt::format("expected an integer >= {}, got {}", low, text);
+          },
+          low == 0   ? "NONNEGATIVE"
+          : low == 1 ? "POSITIVE"
+                     : fmt::format(">= {}", low)};
+}
 
 void add_plugin_option(CLI::App& command, std::vector<std::string>& files) {
   command
@@ -38,25 +57,66 @@ Command add_plugins(CLI::App& program) {
       "Examples:\n  orrery plugins\n  ORRERY_PLUGIN_PATH=~/my_plugins/build/plugins orrery plugins --json");
   return {command, [options] {
             const auto registry = load_plugins(options->files);
-            std::cout << (options->json ? plugins_json(*registry) : plugins_text(*registry));
+            std::cout << (options->json ? plugins_json(*registry) : plugins_text(*registry, line_limit()));
             return 0;
           }};
 }
 
+namespace {
+
+// Refuses a name that is nearly that of a table.
+void refuse_table(const std::string& name) {
+  std::vector<std::string> names;
+  for (const ConfigTable& table : config_tables()) names.push_back(table.name);
+  if (const std::string meant = did_you_mean(name, names); !meant.empty())
+    throw UsageError(
+        fmt::format("no task, probe or table of a config \"{}\"{}", name, meant),
+        fmt::format("the tables are: {}; `orrery plugins` lists tasks and probes", fmt::join(names, ", ")));
+}
+
+// A table of a config, and any plugin of that name.
+std::string description(const PluginsArguments& options) {
+  const std::vector<ConfigTable> tables = config_tables(options.name);
+  std::string out;
+  if (!tables.empty())
+    out = options.json       ? config_json(tables)
+          : options.markdown ? config_markdown(tables)
+                             : config_text(tables, line_limit());
+  const auto registry = load_plugins(options.files);
+  const auto named = [&](const auto& plugin) { return plugin->name == options.name; };
+  if (std::none_of(registry->plugins().begin(), registry->plugins().end(), named)) {
+    if (!tables.empty()) return out;
+    refuse_table(options.name);
+  }
+  for (const Plugin* plugin : registry->find(options.name))
+    out += options.json       ? plugin_json(*plugin)
+           : options.markdown ? parameters_markdown(*plugin)
+                              : cli::plugin_text(*plugin, line_limit());
+  return out;
+}
+
+}  // namespace
+
 Command add_describe(CLI::App& program) {
   auto options = std::make_shared<PluginsArguments>();
-  CLI::App* command = program.add_subcommand("describe", "Describe a task or probe and list its parameters");
-  command->add_option("name", options->name, "Its name, as `orrery plugins` lists it")->required();
+  CLI::App* command =
+      program.add_subcommand("describe", "Describe a task, a probe or a table of a config: every key");
+  command
+      ->add_option(
+          "name", options->name,
+          "A task or probe, as `orrery plugins` lists it; config for every key of a config; or a table "
+          "of it, such as train, checkpoints, probe, expect, transformer, mlp, pipeline")
+      ->required();
   command->add_flag("--json", options->json, "Print JSON");
-  command->add_flag("--markdown", options->markdown, "Print the parameters as a Markdown table");
+  command->add_flag("--markdown", options->markdown, "Print the keys as Markdown tables");
   add_plugin_option(*command, options->files);
-  command->footer("Examples:\n  orrery describe modular_arithmetic\n  orrery describe trig_loss --json");
+  command->footer(R"(Examples:
+  orrery describe modular_arithmetic
+  orrery describe trig_loss --json
+  orrery describe config
+  orrery describe train)");
   return {command, [options] {
-            const auto registry = load_plugins(options->files);
-            for (const Plugin* plugin : registry->find(options->name))
-              std::cout << (options->json       ? plugin_json(*plugin)
-                            : options->markdown ? parameters_markdown(*plugin)
-                                                : plugin_text(*plugin));
+            std::cout << description(*options);
             return 0;
           }};
 }

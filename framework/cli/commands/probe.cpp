@@ -77,7 +77,8 @@ std::vector<CheckpointFile> choose_checkpoints(const RunDirectory& run, const St
   std::vector<int64_t> there;
   for (const CheckpointFile& checkpoint : run.checkpoints()) there.push_back(checkpoint.step);
   std::vector<CheckpointFile> chosen;
-  for (const int64_t step : steps.choose(there, run.root().string()))
+  for (const int64_t step :
+       steps.choose(there, run.root().string(), [&] { return grokked_step(run, there, "--steps"); }))
     chosen.push_back({step, run.checkpoint_path(step)});
   return chosen;
 }
@@ -122,8 +123,9 @@ class Tables {
   }
   std::string text() {
     if (!nulls_.empty()) table_.add("null", nulls_);
-    std::string text = table_.text() + details_text(last_, nulls_);
-    if (!conclusions_.empty()) text += "\nconclusions\n" + details_text(conclusions_, {});
+    const size_t width = line_limit();
+    std::string text = table_.text(width) + details_text(last_, nulls_, width);
+    if (!conclusions_.empty()) text += "\nconclusions\n" + details_text(conclusions_, {}, width);
     return text;
   }
 
@@ -194,8 +196,10 @@ Command add_probe(CLI::App& program) {
                    "A TOML file with [[probe]] entries to run instead of the configured ones, and with the "
                    "runs and steps; stores the results in the runs")
       ->type_name("FILE");
-  command->add_option("--steps", options->steps,
-                      "The checkpoints: all (the default), last, \"every N\", or a list such as 0,500,1000");
+  command->add_option(
+      "--steps", options->steps,
+      "The checkpoints: all (the default), \"every N\", or a list such as 0,500,last; first, last and "
+      "grokked (the first with 99 % test accuracy) stand for steps");
   command->add_option("--jobs", options->jobs, "The number of processes that share the work")
       ->type_name("N")
       ->check(CLI::Range(1, 256));

@@ -92,23 +92,50 @@ Table table_of(const Rows& rows) {
   return table;
 }
 
+// The same on two lines a run: what it is called and how it differs, then the rest.
+std::vector<std::string> two_line_rows(const Rows& rows, size_t width) {
+  constexpr size_t name = 0, differs = 2;
+  std::vector<Column> columns = {{}, {Align::left, 0, 8}};
+  columns.insert(columns.end(), 5, {Align::right});
+  columns.push_back({Align::left, 0, 11});
+  Table table(columns);
+  const auto rest = [](const std::vector<std::string>& row) {
+    std::vector<std::string> some = {""};
+    for (size_t i = 1; i < row.size(); ++i)
+      if (i != differs) some.push_back(row[i]);
+    return some;
+  };
+  table.add(rest(groups));
+  table.add(rest(titles));
+  for (const auto& row : rows) table.add(rest(row));
+  table.fit(width);
+  std::vector<std::string> lines = table.lines();
+  for (size_t i = rows.size(); i-- > 0;) {
+    const std::string head = rows[i][name] + (rows[i][differs].empty() ? "" : "  " + rows[i][differs]);
+    lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(i + 2), head);
+  }
+  for (std::string& line : lines) line = cut(line, width);
+  return lines;
+}
+
 std::string table_text(const std::vector<RunSummary>& runs) {
   Rows rows;
   for (const RunSummary& run : runs) rows.push_back(cells_of(run));
   Table table = table_of(rows);
   std::string out;
-  if (output_is_terminal()) {
-    table.fit(output_width());
-    if (const std::string folder = common_folder(rows); table.width() > output_width() && !folder.empty()) {
-      for (auto& row : rows) row[0].erase(0, folder.size());
-      out = styled(Style::dim, "in " + folder, Stream::out) + "\n";
-      table = table_of(rows);
-      table.fit(output_width());
-    }
+  const size_t width = line_limit();
+  table.fit(width);
+  if (const std::string folder = common_folder(rows); table.width() > width && !folder.empty()) {
+    for (auto& row : rows) row[0].erase(0, folder.size());
+    out = styled(Style::dim, cut("in " + folder, width), Stream::out) + "\n";
+    table = table_of(rows);
+    table.fit(width);
   }
-  const std::vector<std::string> lines = table.lines();
+  const bool two_lines = table.width() > width;
+  const std::vector<std::string> lines = two_lines ? two_line_rows(rows, width) : table.lines();
   for (size_t i = 0; i < lines.size(); ++i) {
-    const bool title = i < 2, damaged = !title && runs[i - 2].state == RunState::damaged;
+    const bool title = i < 2,
+               damaged = !title && runs[(i - 2) / (two_lines ? 2 : 1)].state == RunState::damaged;
     out += (title     ? styled(Style::dim, lines[i], Stream::out)
             : damaged ? styled(Style::red, lines[i], Stream::out)
                       : lines[i]) +
@@ -169,8 +196,8 @@ Command add_runs(CLI::App& program) {
       R"(The column "differs" shows the keys of the config on which the listed runs disagree, if a run's value is not that
 of most. Parameters of tasks and models are compared among runs of the same task or model; the length of a run, its
 evaluations, probes, expectations and logs are not compared. Losses and accuracies are those of the last evaluation.
-Lines are truncated to the width of the terminal, but not if stdout is not a terminal; on a narrow one the common
-folder of all runs stands above the table.
+Lines fit the width of the terminal (of COLUMNS, if it is set and stdout is not a terminal): cells are truncated, then
+the common folder of all runs stands above the table, then each run takes two lines.
 
 JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value, for keys on
 which the runs disagree}, metrics {name: value}, damage (null, or what cannot be read).

@@ -102,8 +102,9 @@ std::vector<std::vector<std::string>> merged(const std::vector<FeatureRow>& rows
   return all;
 }
 
-std::string side_by_side(const Comparison& comparison) {
-  Table table;
+std::string side_by_side(const Comparison& comparison, size_t width) {
+  const Column narrow{Align::left, 0, 14, true};
+  Table table(std::vector<Column>(comparison.runs.size() + 3, narrow));
   const auto add = [&](const std::string& name, auto&& cell) {
     std::vector<std::string> row = {name};
     for (const auto& run : comparison.runs) row.push_back(cell(*run));
@@ -129,7 +130,7 @@ std::string side_by_side(const Comparison& comparison) {
   head.push_back(comparison.runs.size() > 2 ? "largest distance" : "distance");
   table.add(head);
   for (auto& row : merged(feature_rows(comparison))) table.add(std::move(row));
-  return table.text();
+  return table.text(width);
 }
 
 std::string distance_text(const ComparedPair& pair) {
@@ -148,16 +149,22 @@ std::vector<const ComparedPair*> by_distance(const Comparison& comparison) {
   return pairs;
 }
 
-std::string distances(const Comparison& comparison) {
-  Table table;
+// Two names and what is said of them.
+Table table_of_pairs() {
+  return Table({{Align::left, 0, 12}, {Align::left, 0, 12}, {Align::left, 0, 20, true}});
+}
+
+std::string distances(const Comparison& comparison, size_t width) {
+  Table table = table_of_pairs();
   for (const ComparedPair* pair : by_distance(comparison))
     table.add(
         {"  " + comparison.runs[pair->a]->name(), comparison.runs[pair->b]->name(), distance_text(*pair)});
-  return "\ndistance of the circuits: 0 alike, 1 nothing in common\n" + table.text();
+  return "\ndistance of the circuits: 0 alike, 1 nothing in common\n" + table.text(width);
 }
 
-std::string frequencies(const Comparison& comparison) {
-  Table table;
+std::string frequencies(const Comparison& comparison, size_t width) {
+  Table table(
+      {{Align::left, 0, 12}, {Align::left, 0, 12}, {Align::left, 0, 10, true}, {Align::left, 0, 20, true}});
   bool any = false;
   for (const ComparedPair& pair : comparison.pairs)
     for (const FrequencyOverlap& each : pair.overlaps) {
@@ -166,9 +173,12 @@ std::string frequencies(const Comparison& comparison) {
                  fmt::format("{} of {} and {}, by chance {:.2g}", each.common, each.in_a, each.in_b,
                              each.by_chance)});
     }
-  return any ? "\nkey frequencies in common (names that a change of units permutes, so not part of the "
-               "distance)\n" +
-                   table.text()
+  return any ? "\n" +
+                   wrapped(
+                       "key frequencies in common (names that a change of units permutes, so not part of the "
+                       "distance)",
+                       0, width) +
+                   "\n" + table.text(width)
              : "";
 }
 
@@ -185,7 +195,7 @@ void branch(const Comparison& comparison, size_t cluster, const std::string& fir
   branch(comparison, merge.b, rest + "└─ ", rest + "   ", out);
 }
 
-std::string tree(const Comparison& comparison) {
+std::string tree(const Comparison& comparison, size_t width) {
   const size_t n = comparison.runs.size();
   if (n < 3 || comparison.tree.empty()) return "";
   std::vector<bool> inside(n + comparison.tree.size(), false);
@@ -193,7 +203,7 @@ std::string tree(const Comparison& comparison) {
   std::string out = "\ntree by average linkage, with the distance at which branches meet\n";
   for (size_t cluster = inside.size(); cluster-- > 0;)
     if (!inside[cluster]) branch(comparison, cluster, "  ", "  ", out);
-  return out;
+  return lines_cut(out, width);
 }
 
 std::string site_text(const SiteSimilarity& site) {
@@ -205,30 +215,34 @@ std::string site_text(const SiteSimilarity& site) {
                      site.shared, site.shared_null, angles);
 }
 
-std::string activations(const Comparison& comparison) {
+std::string activations(const Comparison& comparison, size_t width) {
   std::string out;
   for (const ComparedPair& pair : comparison.pairs) {
     if (!pair.activations) continue;
     const std::string names = comparison.runs[pair.a]->name() + ", " + comparison.runs[pair.b]->name();
     if (!pair.activations->why_not.empty()) {
-      out += fmt::format("  {}: no common inputs: {}\n", names, pair.activations->why_not);
+      out += wrapped(fmt::format("  {}: no common inputs: {}", names, pair.activations->why_not), 4, width) +
+             "\n";
       continue;
     }
-    out += fmt::format("  {}: on {}\n", names, pair.activations->inputs);
-    Table table;
+    out += wrapped(fmt::format("  {}: on {}", names, pair.activations->inputs), 4, width) + "\n";
+    Table table({{Align::left, 0, 16, true}, {Align::left, 0, 12, true}, {Align::left, 0, 20, true}});
     for (const SiteSimilarity& site : pair.activations->sites)
       table.add({"    " + site.site, fmt::format("CKA {} (null {})", three(site.cka), three(site.cka_null)),
                  site_text(site)});
-    out += table.text();
+    out += table.text(width);
   }
   return out.empty()
              ? ""
-             : "\nactivations on the same inputs: linear CKA, and the principal angles, in degrees, of "
-               "the subspaces that hold 99 % of the variance\n" +
-                   out;
+             : "\n" +
+                   wrapped(
+                       "activations on the same inputs: linear CKA, and the principal angles, in degrees, of "
+                       "the subspaces that hold 99 % of the variance",
+                       0, width) +
+                   "\n" + out;
 }
 
-std::string missing(const Comparison& comparison) {
+std::string missing(const Comparison& comparison, size_t width) {
   if (comparison.missing.empty()) return "";
   std::string out = "\nnot measured, although it applies to at least two of these runs\n";
   for (const MissingProbe& probe : comparison.missing) {
@@ -236,16 +250,18 @@ std::string missing(const Comparison& comparison) {
     for (const size_t run : probe.runs)
       names.push_back(
           fmt::format("{} (step {})", comparison.runs[run]->name(), comparison.runs[run]->step()));
-    out += fmt::format("  {}: {}\n", probe.plugin, fmt::join(names, ", "));
+    out += wrapped(fmt::format("  {}: {}", probe.plugin, fmt::join(names, ", ")), 4, width) + "\n";
   }
-  return out + "  to measure them and store the results: the same command with --probe-missing\n";
+  return out +
+         wrapped("  to measure them and store the results: the same command with --probe-missing", 4, width) +
+         "\n";
 }
 
 }  // namespace
 
-std::string comparison_text(const Comparison& comparison) {
-  return side_by_side(comparison) + distances(comparison) + tree(comparison) + frequencies(comparison) +
-         activations(comparison) + missing(comparison);
+std::string comparison_text(const Comparison& comparison, size_t width) {
+  return side_by_side(comparison, width) + distances(comparison, width) + tree(comparison, width) +
+         frequencies(comparison, width) + activations(comparison, width) + missing(comparison, width);
 }
 
 }  // namespace orrery::cli

@@ -20,9 +20,10 @@ std::string change(const std::string& name, double before, double after) {
 
 }  // namespace
 
-std::string effects_text(const std::string& what, const Metrics& plain, const std::vector<Effect>& effects) {
+std::string effects_text(const std::string& what, const Metrics& plain, const std::vector<Effect>& effects,
+                         size_t width) {
   std::vector<Column> columns(plain.size() + 1, {Align::right});
-  columns[0].align = Align::left;
+  columns[0] = {Align::left, 0, 20};
   Table table(std::move(columns));
   std::vector<std::string> names = {what}, values = {"none (baseline)"};
   for (const auto& [name, value] : plain) {
@@ -37,7 +38,7 @@ std::string effects_text(const std::string& what, const Metrics& plain, const st
       row.push_back(change(plain[i].first, plain[i].second, effect.scores[i].second));
     table.add(std::move(row));
   }
-  return table.text();
+  return table.text(width);
 }
 
 std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects) {

@@ -1,6 +1,7 @@
 // The effects of interventions, as text and as JSON.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ struct Effect {
 };
 
 /// A table; `what` ("ablated", "patched") is the title of its first column: first the scores of `plain`, the
-/// baseline, then a row per effect with its change to each score.
-std::string effects_text(const std::string& what, const Metrics& plain, const std::vector<Effect>& effects);
+/// baseline, then a row per effect with its change to each score. In lines of at most `width` characters.
+std::string effects_text(const std::string& what, const Metrics& plain, const std::vector<Effect>& effects,
+                         size_t width);
 /// {"component": "head 0.2", "loss": 4.2, ..., "change": {"loss": 4.1, ...}}, a line per effect; the first,
 /// with component null, is the baseline.
 std::string effects_json(const Metrics& plain, const std::vector<Effect>& effects);

@@ -23,23 +23,6 @@ constexpr size_t fact_column = 17;  // where the text of a fact begins
 std::string bold(const std::string& text) { return styled(Style::bold, text, Stream::out); }
 std::string dim(const std::string& text) { return styled(Style::dim, text, Stream::out); }
 
-// Wraps `text` at spaces, and indents every line but the first by `indent`.
-std::string wrapped(const std::string& text, size_t indent, size_t width) {
-  std::string out, line;
-  size_t begin = 0;
-  while (begin < text.size()) {
-    const size_t end = std::min(text.find(' ', begin), text.size());
-    const std::string word = text.substr(begin, end - begin);
-    if (!line.empty() && indent + width_of(line) + 1 + width_of(word) > width) {
-      out += line + "\n" + std::string(indent, ' ');
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + word;
-    begin = end + 1;
-  }
-  return out + line;
-}
-
 // The lines "  name    text" at the top.
 class Facts {
  public:
@@ -137,8 +120,8 @@ std::string head_text(const RunOverview& seen, const ParametersOf& parameters_of
   Facts facts(width);
   std::string title = bold(seen.root.string());
   if (const auto& info = seen.info)
-    title = wrapped(network_text(info->name(), info->model(), info->task(), info->n_parameters, info->n_train,
-                                 info->n_test),
+    title = wrapped(network_text(info->name(), info->model(), info->task(),
+                                 {info->n_parameters, info->n_train, info->n_test, info->endless}),
                     2, width);
   if (const size_t colon = title.find(':'); seen.info && colon != std::string::npos)
     title = bold(title.substr(0, colon)) + title.substr(colon);

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
+#include "cli/text/shown.h"
 #include "cli/text/tables.h"
 #include "cli/text/terminal.h"
 #include "engine/reporter/numbers.h"
@@ -13,16 +15,37 @@
 namespace orrery::cli {
 namespace {
 
-// "reached 100 % at step 200", or the accuracy it reached; and the last loss.
+// Not rounded up: 99.996 % is not 100 %.
+std::string percent(double share) {
+  return share == 1 ? "100 %" : fmt::format("{:.2f} %", std::floor(1e4 * share) / 100);
+}
+
+// "reached 100 % at step 200; in the end 100 %, loss 1e-7", or the accuracy and loss in the end, and the best
+// accuracy if that was earlier.
 std::string accuracy_text(const RunOverview& seen, const std::string& set) {
   const Curve *accuracy = seen.metric(set + "/accuracy"), *loss = seen.metric(set + "/loss");
-  const auto reached = accuracy ? first_at_least(*accuracy, 1) : std::nullopt;
   const auto most = accuracy ? highest(*accuracy) : std::nullopt;
-  // Not rounded up: 99.996 % is not 100.0 %.
-  const std::string how_far =
-      reached ? fmt::format("reached 100 % at step {}", thousands(*reached))
-              : fmt::format("came to {:.2f} %", std::floor(1e4 * (most ? most->value : 0)) / 100);
-  return fmt::format("{}; loss in the end {}", how_far, compact(loss ? loss->values.back() : std::nan("")));
+  if (!most || !loss) return fmt::format("unknown: there are no {} examples", set);
+  const double last = accuracy->values.back();
+  const std::string in_the_end =
+      fmt::format("in the end {}, loss {}", percent(last), compact(loss->values.back()));
+  if (const auto reached = first_at_least(*accuracy, 1))
+    return fmt::format("reached 100 % at step {}; {}", thousands(*reached), in_the_end);
+  return most->value > last ? fmt::format("{}; at best {}, at step {}", in_the_end, percent(most->value),
+                                          thousands(most->step))
+                            : in_the_end;
+}
+
+// "at 3 of 11 checkpoints; the first error: ...".
+std::string failure_text(const ProbeTally& tally) {
+  std::vector<std::string> where;
+  if (tally.failed > 0)
+    where.push_back(fmt::format("at {} of {} checkpoints", thousands(tally.failed), thousands(tally.asked)));
+  if (tally.null_failed) where.push_back("on random weights");
+  if (tally.conclusion_failed) where.push_back("in its conclusion");
+  std::string error = shortened(tally.first_error, 300);
+  std::replace(error.begin(), error.end(), '\n', ' ');
+  return fmt::format("failed {}; the first error: {}", fmt::join(where, " and "), error);
 }
 
 std::string line(const std::string& name, const std::string& text) {
@@ -45,10 +68,10 @@ std::string probe_text(const std::string& label, const Record& record, const Rec
 
 }  // namespace
 
-std::string summary_text(const RunOverview& seen, Ending ending) {
+std::string summary_text(const RunOverview& seen, const TrainedRun& trained) {
   std::string out =
       fmt::format("\n{} after {} steps{}\n", styled(Style::bold, seen.info->name()), thousands(seen.step()),
-                  ending == Ending::condition ? fmt::format(" ({})", seen.info->stop_when()) : "");
+                  trained.ending == Ending::condition ? fmt::format(" ({})", seen.info->stop_when()) : "");
   for (const char* set : {"train", "test"})
     out += line(fmt::format("{} accuracy", set), accuracy_text(seen, set));
   std::set<std::string> told;
@@ -57,6 +80,8 @@ std::string summary_text(const RunOverview& seen, Ending ending) {
       out += probe_text(probe.label, probe.last->record, probe.null ? &probe.null->record : nullptr, told);
     if (probe.conclusion) out += probe_text(probe.label, probe.conclusion->record, nullptr, told);
   }
+  for (const ProbeTally& tally : trained.failed_probes)
+    out += line(tally.label, styled(Style::red, failure_text(tally)));
   const std::string path = seen.root.string();
   out += line("run directory", path);
   out += line("next", fmt::format("orrery probe {} --steps last", path));

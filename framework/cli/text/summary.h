@@ -8,14 +8,14 @@
 #include "engine/experiment/experiment.h"
 #include "engine/inspect/overview.h"
 #include "engine/run/run_directory.h"
-#include "engine/train/loop.h"
+#include "engine/training/training_run.h"
 
 namespace orrery::cli {
 
 using namespace engine;
 
-/// When accuracies reached 100 %, the last losses, what probes found, and what to type next. The run must
-/// have ended and must have a run.json.
-std::string summary_text(const RunOverview& seen, Ending ending);
+/// Accuracies and losses in the end, when accuracies reached 100 % or were best, what probes found and which
+/// of them failed, and what to type next. The run must have ended and must have a run.json.
+std::string summary_text(const RunOverview& seen, const TrainedRun& trained);
 
 }  // namespace orrery::cli

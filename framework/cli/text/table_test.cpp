@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 namespace orrery::cli {
 namespace {
 
@@ -51,6 +53,39 @@ TEST(Cut, CountsCharacters) {
 }
 
 TEST(Indented, LeavesTheFirstLine) { EXPECT_EQ(indented("a\nb\n", "  "), "a\n  b\n  "); }
+
+TEST(Table, CellsOfAColumnThatWrapsTakeSeveralLines) {
+  Table table({{}, {Align::left, 0, 10, true}});
+  table.add({"key", "meaning"});
+  table.add({"steps", "updates to make, at least one"});
+  EXPECT_EQ(table.text(18), "key    meaning\nsteps  updates to\n       make, at\n       least one\n");
+  EXPECT_EQ(table.text(no_limit).size(), table.text().size());
+}
+
+TEST(Table, ColumnsThatDoNotFitStandBelow) {
+  Table table(std::vector<Column>(4, {Align::right}));
+  table.add({"step", "first", "second", "third"});
+  table.add({"0", "1", "22", "333"});
+  EXPECT_EQ(table.text(20), "step  first  second\n   0      1      22\n\nstep  third\n   0    333\n");
+  for (const size_t width : {12u, 16u, 20u, 26u}) {
+    std::istringstream lines(table.text(width));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(width_of(line), width) << line;
+  }
+}
+
+TEST(Table, ANewlineInACellBreaksNoLine) {
+  Table table;
+  table.add({"a\nb", "c"});
+  EXPECT_EQ(table.text(), "a b  c\n");
+}
+
+TEST(Wrapped, BreaksAtSpacesAndWithinLongWords) {
+  EXPECT_EQ(wrapped("one two three", 2, 9), "one two\n  three");
+  EXPECT_EQ(wrapped("  one two three", 4, 11), "  one two\n    three");
+  EXPECT_EQ(wrapped("/a/path/without/spaces", 0, 10), "/a/path/wi\nthout/spac\nes");
+  EXPECT_EQ(wrapped("", 2, 10), "");
+  EXPECT_EQ(wrapped("as it is", 2, no_limit), "as it is");
+}
 
 }  // namespace
 }  // namespace orrery::cli

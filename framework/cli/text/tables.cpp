@@ -41,28 +41,36 @@ void HeadlineTable::add(const std::string& row, const std::vector<Outcome>& outc
   rows_.push_back({row, {}});
   for (const Outcome& outcome : outcomes)
     for (const std::string& name : outcome.record.headlines) {
-      const std::string column = outcome.probe->label + " " + name;
+      const std::pair column(outcome.probe->label, name);
       if (std::find(columns_.begin(), columns_.end(), column) == columns_.end()) columns_.push_back(column);
       if (const auto value = scalar_of(outcome.record, name)) rows_.back().second[column] = *value;
     }
 }
 
-std::string HeadlineTable::text() const {
+std::string HeadlineTable::text(size_t width) const {
   std::vector<Column> columns(columns_.size() + 1, {Align::right});
   columns[0].at_least = 8;
-  Table table(std::move(columns));
-  std::vector<std::string> titles = {"step"};
-  titles.insert(titles.end(), columns_.begin(), columns_.end());
-  table.add(std::move(titles));
+  // On one line, the titles are the widest part of the table; on two they take half of it.
+  Table one_title(columns), two_titles(columns);
+  std::vector<std::string> titles = {"step"}, labels = {""}, names = {"step"};
+  for (const auto& [label, name] : columns_) {
+    titles.push_back(label + " " + name);
+    labels.push_back(label);
+    names.push_back(name);
+  }
+  one_title.add(std::move(titles));
+  two_titles.add(std::move(labels));
+  two_titles.add(std::move(names));
   for (const auto& [step, values] : rows_) {
     std::vector<std::string> row = {step};
-    for (const std::string& column : columns_) {
+    for (const auto& column : columns_) {
       const auto found = values.find(column);
       row.push_back(found == values.end() ? "" : compact(found->second));
     }
-    table.add(std::move(row));
+    one_title.add(row);
+    two_titles.add(std::move(row));
   }
-  return table.text();
+  return one_title.width() <= width ? one_title.text() : two_titles.text(width);
 }
 
 std::string finding_text(const Finding& finding) {
@@ -90,19 +98,20 @@ std::string null_text(const Record* null, const std::string& scalar) {
   return "";
 }
 
-std::string details_text(const std::vector<Outcome>& outcomes, const std::vector<Outcome>& nulls) {
+std::string details_text(const std::vector<Outcome>& outcomes, const std::vector<Outcome>& nulls,
+                         size_t width) {
   std::string out;
   for (const Outcome& outcome : outcomes) {
     if (!outcome.ok()) continue;
     const auto null = std::find_if(nulls.begin(), nulls.end(),
                                    [&](const Outcome& other) { return other.probe == outcome.probe; });
-    Table scalars;
+    Table scalars(std::vector<Column>{{Align::left, 0, 16}});
     for (const auto& [name, value] : outcome.record.scalars)
       scalars.add({"  " + name, fmt::format("{:.6g}{}", value,
                                             null_text(null == nulls.end() ? nullptr : &null->record, name))});
-    out += fmt::format("\n{}\n{}", outcome.probe->label, scalars.text());
+    out += fmt::format("\n{}\n{}", outcome.probe->label, scalars.text(width));
     for (const Finding& finding : outcome.record.findings)
-      out += fmt::format("  {}\n", finding_text(finding));
+      out += wrapped("  " + finding_text(finding), 4, width) + "\n";
   }
   return out;
 }

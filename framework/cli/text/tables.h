@@ -1,6 +1,7 @@
 // Results of probes as text.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <string>
 #include <vector>
@@ -15,15 +16,18 @@ using namespace engine;
 class HeadlineTable {
  public:
   void add(const std::string& row, const std::vector<Outcome>& outcomes);
-  std::string text() const;
+  /// In lines of at most `width` characters; if the columns do not fit beside each other, in several tables.
+  std::string text(size_t width) const;
 
  private:
-  std::vector<std::string> columns_;
-  std::vector<std::pair<std::string, std::map<std::string, double>>> rows_;
+  std::vector<std::pair<std::string, std::string>> columns_;  // the label of a probe, a headline of it
+  std::vector<std::pair<std::string, std::map<std::pair<std::string, std::string>, double>>> rows_;
 };
 
-/// Every scalar and finding, grouped by probe, with the null beside a scalar if `nulls` has one.
-std::string details_text(const std::vector<Outcome>& outcomes, const std::vector<Outcome>& nulls);
+/// Every scalar and finding, grouped by probe, with the null beside a scalar if `nulls` has one, in lines of
+/// at most `width` characters.
+std::string details_text(const std::vector<Outcome>& outcomes, const std::vector<Outcome>& nulls,
+                         size_t width);
 
 /// " (null 4.71)": the value for random weights, to print after the value for trained ones.
 std::string null_text(const Record* null, const std::string& scalar);

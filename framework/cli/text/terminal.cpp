@@ -11,7 +11,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
+#include <vector>
 
+#include "cli/text/shown.h"
+#include "cli/text/table.h"
 #include "engine/processes/crash.h"
 #include "engine/reporter/numbers.h"
 
@@ -45,22 +49,34 @@ size_t width() {
 
 bool line_is_open = false;  // a progress line is on the screen, without a newline
 
-void put(const std::string& text) {
-  std::fputs(text.c_str(), stderr);
+void put_raw(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }
 
+void put(const std::string& text) { put_raw(shown(text)); }
+
 void end_line() {
-  if (line_is_open) put("\n");
+  if (line_is_open) put_raw("\n");
   line_is_open = false;
 }
 
-std::string bar(double share) {
-  constexpr int cells = 20;
+std::string bar(double share, int cells) {
   const int full = static_cast<int>(std::lround(share * cells));
   std::string text;
   for (int i = 0; i < cells; ++i) text += i < full ? "█" : "░";
   return text;
+}
+
+// The parts of a text that two spaces separate.
+std::vector<std::string> parts_of(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find("  ", begin), text.size());
+    if (end > begin) parts.push_back(text.substr(begin, end - begin));
+    begin = end + 2;
+  }
+  return parts;
 }
 
 volatile sig_atomic_t interrupts = 0;
@@ -87,6 +103,7 @@ class TerminalProgress final : public Progress {
   int64_t total_, first_ = -1;
   std::string unit_;
   Clock::time_point start_, last_{};
+  std::string shown_;
 };
 
 TerminalProgress::TerminalProgress(int64_t total, std::string unit) : total_(total), unit_(std::move(unit)) {}
@@ -98,7 +115,7 @@ bool TerminalProgress::due() const {
 }
 
 void TerminalProgress::show(int64_t done, const std::string& text, bool always) {
-  if (!due() && !(always && !is_terminal())) return;
+  if (!due() && !always) return;
   const auto now = Clock::now();
   if (first_ < 0) {
     first_ = done;
@@ -106,16 +123,17 @@ void TerminalProgress::show(int64_t done, const std::string& text, bool always) 
   }
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const double rate = done > first_ && seconds > 0 ? (done - first_) / seconds : 0;
+  const ProgressLine line{done, total_, unit_, text, rate};
   last_ = now;
-  const std::string speed =
-      rate > 0 ? fmt::format("  {:.3g} {}/s  ETA {}", rate, unit_, duration((total_ - done) / rate)) : "";
-  const std::string count = fmt::format("{}/{}{}  {}", thousands(done), thousands(total_), speed, text);
+  // The last step is shown whether or not it is time, but not twice.
+  const std::string key = fmt::format("{}  {}", done, text);
+  if (std::exchange(shown_, key) == key) return;
   if (!is_terminal()) {
-    put(count + "\n");
+    put(line.plain() + "\n");
     return;
   }
-  std::string line = count.substr(0, std::max<size_t>(width(), 24) - 23);
-  put(fmt::format("\r\033[2K{} {}", styled(Style::dim, bar(total_ ? double(done) / total_ : 1)), line));
+  put_raw("\r\033[2K");
+  put(line.fitted(width() - 1));
   line_is_open = true;
 }
 
@@ -153,17 +171,55 @@ bool locale_has_utf8() {
   return false;
 }
 
+size_t line_limit() { return output_is_terminal() || std::getenv("COLUMNS") ? output_width() : no_limit; }
+
+std::string ProgressLine::plain() const {
+  const std::string speed =
+      rate > 0 ? fmt::format("  {:.3g} {}/s  ETA {}", rate, unit, duration((total - done) / rate)) : "";
+  std::string line = fmt::format("{}/{}{}", thousands(done), thousands(total), speed);
+  for (const std::string& part : parts_of(text)) line += "  " + part;
+  return line;
+}
+
+std::string ProgressLine::fitted(size_t width) const {
+  const std::string count = fmt::format("{}/{}", thousands(done), thousands(total));
+  const std::vector<std::string> parts = parts_of(text);
+  size_t used = width_of(count), n_parts = 0;
+  const auto fits = [&](size_t more) { return used + more <= width ? (used += more, true) : false; };
+  const auto add_parts = [&](size_t most) {
+    while (n_parts < std::min(most, parts.size()) && fits(2 + width_of(parts[n_parts]))) ++n_parts;
+  };
+  add_parts(2);
+  std::string left, speed;
+  if (rate > 0) {
+    left = "  ETA " + duration((total - done) / rate);
+    if (!fits(left.size())) left.clear();
+  }
+  int cells = 20;
+  while (cells > 0 && !fits(static_cast<size_t>(cells) + 1)) cells = cells > 10 ? 10 : 0;
+  if (rate > 0 && !left.empty()) {
+    speed = fmt::format("  {:.3g} {}/s", rate, unit);
+    if (!fits(speed.size())) speed.clear();
+  }
+  add_parts(parts.size());
+  std::string line = count + speed + left;
+  for (size_t i = 0; i < n_parts; ++i) line += "  " + parts[i];
+  line = cut(line, width);
+  if (cells == 0) return line;
+  return styled(Style::dim, bar(total ? double(done) / total : 1, cells)) + " " + line;
+}
+
 std::string styled(Style style, const std::string& text, Stream stream) {
   if (!takes_colour(stream)) return text;
   static constexpr const char* codes[] = {"1", "2", "31", "32", "33"};
-  return fmt::format("\033[{}m{}\033[0m", codes[static_cast<int>(style)], text);
+  return fmt::format("{0}{1}m{2}{0}0m", style_mark(), codes[static_cast<int>(style)], text);
 }
 
 void complain(const std::string& severity, const std::string& what, const std::string& hint) {
   end_line();
   const Style style = severity == "error" ? Style::red : Style::yellow;
-  put(fmt::format("{} {}\n", styled(style, severity + ":"), what));
-  if (!hint.empty()) put(fmt::format("  {}\n", hint));
+  put(fmt::format("{} {}\n", styled(style, severity + ":"), shortened(what)));
+  if (!hint.empty()) put(fmt::format("  {}\n", shortened(hint)));
 }
 
 void note(const std::string& text) {

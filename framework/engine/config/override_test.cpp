@@ -102,8 +102,9 @@ TEST_F(OverrideTest, RefusesWhatIsNoAssignment) {
 }
 
 TEST_F(OverrideTest, ItsMistakesCiteTheOverride) {
-  EXPECT_EQ(complaint([] { resolve(load("[task]\nname='sums'\n", {"train.steps=abc"}), parameters_of); }),
-            "--set train.steps=abc: train.steps: expected an integer >= 1, got \"abc\" (a text)");
+  EXPECT_EQ(
+      complaint([] { resolve(load("[task]\nname='sums'\n", {"train.steps=abc"}), parameters_of); }),
+      "--set train.steps=abc: train.steps: expected an integer 1 to 1000000000000, got \"abc\" (a text)");
   EXPECT_EQ(
       complaint([] { resolve(load("[task]\nname='sums'\n", {"trian.steps=5"}), parameters_of); }),
       "--set trian.steps=5: the config has no key \"trian\" (did you mean \"train\"?) | its keys are task, "

@@ -19,16 +19,35 @@ StepChoice read_steps(const Table& root) {
   if (value)
     if (const auto* steps = std::get_if<std::vector<int64_t>>(value); steps && !steps->empty())
       return StepChoice::parse(fmt::format("{}", fmt::join(*steps, ",")), place);
+  if (value)
+    if (const auto* words = std::get_if<std::vector<std::string>>(value); words && !words->empty())
+      return StepChoice::parse(fmt::format("{}", fmt::join(*words, ",")), place);
   refuse(place, fmt::format("steps: {}, got {}", StepChoice::expected, describe(root.content("steps"))));
 }
 
 }  // namespace
 
+ConfigTable pipeline_table() {
+  return {"pipeline",
+          "a pipeline",
+          "which probes, over which checkpoints of which runs, for `orrery probe --pipeline`; its [[probe]] "
+          "entries are "
+          "those of a config",
+          {{"runs", std::vector<std::string>{}, "folders of runs, or globs of them", {}, {}, {}},
+           {"steps",
+            std::string("all"),
+            "which checkpoints: all, first, last, grokked, every N, or a list of these and of steps",
+            {},
+            {},
+            {}}},
+          {}};
+}
+
 Pipeline resolve_pipeline(const Document& document, const ParametersOf& parameters_of) {
   const Table& root = document.root();
-  const Field runs{"runs", std::vector<std::string>{}, "folders of runs, or globs of them", {}, {}, {}};
   Pipeline pipeline;
-  const Values values = bind_fields(root, {runs}, "the pipeline", {"steps", "probe"});
+  const Values values =
+      bind_fields(root, {pipeline_table().keys.front()}, "the pipeline", {"steps", "probe"});
   pipeline.runs = std::get<std::vector<std::string>>(values.at("runs"));
   pipeline.steps = read_steps(root);
   pipeline.probes = resolve_probes(root.tables("probe"), parameters_of);

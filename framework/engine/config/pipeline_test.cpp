@@ -17,10 +17,10 @@ class PipelineTest : public ConfigTest {
 };
 
 std::vector<int64_t> chosen(const std::string& text) {
-  return StepChoice::parse(text, "--steps").choose({0, 100, 150, 200}, "runs/x");
+  return StepChoice::parse(text, "--steps").choose({0, 100, 150, 200}, "runs/x", [] { return 150; });
 }
 std::string refused(const std::string& text, const std::vector<int64_t>& there = {0, 100, 150, 200}) {
-  return complaint([&] { StepChoice::parse(text, "--steps").choose(there, "runs/x"); });
+  return complaint([&] { StepChoice::parse(text, "--steps").choose(there, "runs/x", [] { return 0; }); });
 }
 
 using Steps = std::vector<int64_t>;
@@ -31,12 +31,15 @@ TEST(StepChoice, MeansTheseCheckpoints) {
   EXPECT_EQ(chosen("every 100"), (Steps{0, 100, 200}));
   EXPECT_EQ(chosen("every 75"), (Steps{0, 150}));
   EXPECT_EQ(chosen("150, 0,150"), (Steps{0, 150}));
-  EXPECT_EQ(StepChoice().choose({7}, "runs/x"), Steps{7});
+  EXPECT_EQ(StepChoice().choose({7}, "runs/x", {}), Steps{7});
+  EXPECT_EQ(chosen("first"), Steps{0});
+  EXPECT_EQ(chosen("grokked"), Steps{150});
+  EXPECT_EQ(chosen("last, first,100,first"), (Steps{0, 100, 200}));
 }
 
 TEST(StepChoice, SaysWhatIsWrong) {
   const std::string expected =
-      R"(--steps: expected "all", "last", "every N" or a list of steps such as 0,500,1000; got )";
+      R"(--steps: expected "all", "first", "last", "grokked", "every N" or a list of steps such as 0,500,1000; got )";
   for (const char* wrong : {"", "al", "every", "every 0", "every x", "1,,2", "1,x", "-1", "1e3"})
     EXPECT_EQ(refused(wrong), expected + "\"" + wrong + "\"");
   EXPECT_EQ(refused("0,120"),
@@ -59,14 +62,16 @@ name = "spectrum"
 label = "again"
 )");
   EXPECT_EQ(read.runs, (std::vector<std::string>{"runs/a-*", "runs/b"}));
-  EXPECT_EQ(read.steps.choose({0, 100, 200}, ""), (Steps{0, 200}));
+  EXPECT_EQ(read.steps.choose({0, 100, 200}, "", {}), (Steps{0, 200}));
   ASSERT_EQ(read.probes.size(), 2u);
   EXPECT_EQ(read.probes[0].every, 100);
   EXPECT_EQ(std::get<double>(read.probes[0].parameters.at("threshold")), 2);
   EXPECT_EQ(read.probes[1].label, "again");
+  const Pipeline words = pipeline("steps = [\"last\", \"0\"]\n[[probe]]\nname = \"norms\"\n");
+  EXPECT_EQ(words.steps.choose({0, 100, 200}, "", {}), (Steps{0, 200}));
   const Pipeline brief = pipeline("steps = \"every 100\"\n[[probe]]\nname = \"norms\"\n");
   EXPECT_TRUE(brief.runs.empty());
-  EXPECT_EQ(brief.steps.choose({0, 100, 150}, ""), (Steps{0, 100}));
+  EXPECT_EQ(brief.steps.choose({0, 100, 150}, "", {}), (Steps{0, 100}));
 }
 
 TEST_F(PipelineTest, EveryMistakeHasItsPlace) {
@@ -77,10 +82,12 @@ TEST_F(PipelineTest, EveryMistakeHasItsPlace) {
   EXPECT_EQ(refusal("rnus = [\"x\"]" + probe).substr(0, 19), "configs/x.toml:1:1:");
   EXPECT_NE(refusal("rnus = [\"x\"]" + probe).find("did you mean \"runs\"?"), std::string::npos);
   EXPECT_EQ(refusal("steps = \"often\"" + probe),
-            "configs/x.toml:1:1: expected \"all\", \"last\", \"every N\" or a list of steps such as "
+            "configs/x.toml:1:1: expected \"all\", \"first\", \"last\", \"grokked\", \"every N\" or a list "
+            "of steps such as "
             "0,500,1000; got \"often\"");
   EXPECT_EQ(refusal("steps = 3" + probe),
-            "configs/x.toml:1:1: steps: expected \"all\", \"last\", \"every N\" or a list of steps such as "
+            "configs/x.toml:1:1: steps: expected \"all\", \"first\", \"last\", \"grokked\", \"every N\" or a "
+            "list of steps such as "
             "0,500,1000, got 3 (an integer)");
   EXPECT_NE(refusal("[task]\nname = \"sums\"" + probe).find("the pipeline has no key \"task\""),
             std::string::npos)

@@ -17,9 +17,14 @@ const std::vector<Field>& host_fields() {
   static const std::vector<Field> fields = [] {
     const std::string text;
     std::vector<Field> list{
-        {"label", text, "what results are called", {}, {}, {}},
+        {"label", text, "what results are called; by default the probe's name", {}, {}, {}},
         {"every", int64_t{0}, "steps between measurements; 0 for every checkpoint", {}, {}, {}},
-        {"reference", std::string("last"), "checkpoint to fit to", {}, {}, {}},
+        {"reference",
+         std::string("last"),
+         "checkpoint to fit to: last, first, grokked, step:N, or self, the one that is measured",
+         {},
+         {},
+         {}},
         {"timeout_s", 0.0, "seconds that a call may take; 0 for no limit", {}, {}, {}}};
     list[1].at_least(0);
     list[3].at_least(0);
@@ -38,10 +43,11 @@ bool is_step(std::string_view text) {
 }
 
 void check_reference(const Table& entry, const std::string& reference) {
-  if (reference == "last" || reference == "self" || is_step(reference)) return;
+  const std::vector<std::string> words = {"last", "first", "grokked", "self"};
+  if (std::find(words.begin(), words.end(), reference) != words.end() || is_step(reference)) return;
   refuse(entry.place("reference"),
-         fmt::format("{}: expected \"last\", \"self\" or \"step:N\", got {}{}", entry.path("reference"),
-                     to_string(reference), did_you_mean(reference, {"last", "self"})));
+         fmt::format("{}: expected \"last\", \"first\", \"grokked\", \"self\" or \"step:N\", got {}{}",
+                     entry.path("reference"), to_string(reference), did_you_mean(reference, words)));
 }
 
 Table table_of_argument(const std::string& text, const std::string& place) {
@@ -92,6 +98,12 @@ std::vector<Field> plugin_fields(const Table& table, const std::string& name_key
                     "rename one of the two parameters");
   }
   return fields;
+}
+
+std::vector<Field> probe_keys() {
+  std::vector<Field> keys = {{"name", std::string(), "the probe plugin to run", {}, {}, {}}};
+  keys.insert(keys.end(), host_fields().begin(), host_fields().end());
+  return keys;
 }
 
 ProbeChoice resolve_probe(const Table& entry, const ParametersOf& parameters_of) {

@@ -15,6 +15,9 @@ std::vector<Field> plugin_fields(const Table& table, const std::string& name_key
                                  const std::string& name, const std::vector<std::string>& reserved,
                                  const ParametersOf& parameters_of);
 
+/// The keys of [[probe]] that are the host's, the name first.
+std::vector<Field> probe_keys();
+
 ProbeChoice resolve_probe(const Table& entry, const ParametersOf& parameters_of);
 
 /// Resolves `entries`; throws UsageError, citing both places, if two share a label.

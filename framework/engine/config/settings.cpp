@@ -1,14 +1,20 @@
 #include "engine/config/settings.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <orrery/error.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "engine/config/condition.h"
+#include "engine/config/config_keys.h"
+#include "engine/config/pipeline.h"
 #include "engine/config/probe_choice.h"
 #include "engine/config/reader.h"
+#include "engine/config/reference.h"
+#include "sdk/model/catalog.h"
 
 namespace orrery::engine {
 namespace {
@@ -105,44 +111,152 @@ json write_expect(const Settings& settings) {
   return list;
 }
 
-// A top-level key of a config. A new one is a line in sections() and a member of Settings.
+template <class S>
+std::vector<Field> keys_of() {
+  return fields_of<S>().list();
+}
+
+std::vector<Field> task_keys() {
+  return {{"name", std::string(), "the task plugin to train on", {}, {}, {}}};
+}
+
+std::vector<Field> model_keys() {
+  std::vector<std::string> kinds = model_kinds();
+  kinds.push_back(task_model);
+  Field kind{"kind", std::string("transformer"), "which model; task: the one that the task brings", {}, {},
+             {}};
+  return {kind.one_of(std::move(kinds))};
+}
+
+// A top-level key of a config. A new one is an entry of sections() and a member of Settings.
 struct Section {
-  std::string key;
+  std::string key, meaning;
+  bool is_list;
+  std::vector<Field> (*keys)();  // without the parameters of a task, model or probe
   void (*read)(const Table& root, const ParametersOf&, Settings&);
   json (*write)(const Settings&);
+  std::vector<std::string> required = {};
 };
 
 const std::vector<Section>& sections() {
   using P = const ParametersOf&;
   static const std::vector<Section> all = {
-      {"task", [](const Table& root, P of, Settings& s) { s.task = read_task(root, of); },
-       [](const Settings& s) { return to_object("name", s.task); }},
-      {"model", [](const Table& root, P of, Settings& s) { s.model = read_model(root, of); },
+      {"task",
+       "what is learned; its further keys are the parameters of the task",
+       false,
+       task_keys,
+       [](const Table& root, P of, Settings& s) { s.task = read_task(root, of); },
+       [](const Settings& s) { return to_object("name", s.task); },
+       {"name"}},
+      {"model", "the network; its further keys are the parameters of the kind of model", false, model_keys,
+       [](const Table& root, P of, Settings& s) { s.model = read_model(root, of); },
        [](const Settings& s) { return to_object("kind", s.model); }},
-      {"train", [](const Table& root, P, Settings& s) { s.train = read_train(root); },
+      {"train", "how it is trained", false, keys_of<TrainSettings>,
+       [](const Table& root, P, Settings& s) { s.train = read_train(root); },
        [](const Settings& s) { return write_struct(s.train); }},
-      {"seeds", [](const Table& root, P, Settings& s) { s.seeds = read_struct<SeedSettings>(root, "seeds"); },
+      {"seeds", "the seeds of everything random; the same seeds give the same bits", false,
+       keys_of<SeedSettings>,
+       [](const Table& root, P, Settings& s) { s.seeds = read_struct<SeedSettings>(root, "seeds"); },
        [](const Settings& s) { return write_struct(s.seeds); }},
-      {"init", [](const Table& root, P, Settings& s) { s.init = read_struct<InitSettings>(root, "init"); },
+      {"init", "which weights to begin with", false, keys_of<InitSettings>,
+       [](const Table& root, P, Settings& s) { s.init = read_struct<InitSettings>(root, "init"); },
        [](const Settings& s) { return write_struct(s.init); }},
-      {"checkpoints",
+      {"checkpoints", "when weights are kept and probes measure; the first and the last step always are",
+       false, keys_of<CheckpointSettings>,
        [](const Table& root, P, Settings& s) {
          s.checkpoints = read_struct<CheckpointSettings>(root, "checkpoints");
        },
        [](const Settings& s) { return write_struct(s.checkpoints); }},
-      {"log", [](const Table& root, P, Settings& s) { s.log = read_struct<LogSettings>(root, "log"); },
+      {"log", "what else is written", false, keys_of<LogSettings>,
+       [](const Table& root, P, Settings& s) { s.log = read_struct<LogSettings>(root, "log"); },
        [](const Settings& s) { return write_struct(s.log); }},
       {"probe",
+       "a measurement; its further keys are the parameters of the probe",
+       true,
+       probe_keys,
        [](const Table& root, P of, Settings& s) { s.probes = resolve_probes(root.tables("probe"), of); },
-       write_probes},
-      {"verify",
+       write_probes,
+       {"name"}},
+      {"verify", "for `orrery verify --tier`", false, keys_of<VerifySettings>,
        [](const Table& root, P, Settings& s) { s.verify = read_struct<VerifySettings>(root, "verify"); },
        [](const Settings& s) { return write_struct(s.verify); }},
       // After the probes, whose labels it uses.
-      {"expect", [](const Table& root, P, Settings& s) { s.expectations = read_expect(root, s.probes); },
-       write_expect},
+      {"expect",
+       "what the literature says of this run, for `orrery verify`",
+       true,
+       keys_of<Expectation>,
+       [](const Table& root, P, Settings& s) { s.expectations = read_expect(root, s.probes); },
+       write_expect,
+       {"metric", "bound", "source"}},
   };
   return all;
+}
+
+Field name_key(const std::string& fallback) {
+  return {"name", fallback, "what runs are called; by default the name of the file", {}, {}, {}};
+}
+
+// The keys that the table `section` of this config may have; all of them, or none if its plugin is unknown.
+std::vector<Field> known_keys(const Section& section, const Table& table, const ParametersOf& parameters_of) {
+  std::vector<Field> keys = section.keys();
+  const char* choice = section.key == "task" ? "name" : section.key == "model" ? "kind" : nullptr;
+  if (!choice) return keys;
+  std::string name = section.key == "model" ? "transformer" : "";
+  if (table.kind(choice) == Table::Kind::value)
+    if (const auto* text = std::get_if<std::string>(&std::get<Value>(table.content(choice)))) name = *text;
+  try {
+    for (Field& field : parameters_of(section.key, name)) keys.push_back(std::move(field));
+  } catch (const Error&) {
+    return {};
+  }
+  return keys;
+}
+
+bool has(const std::vector<Field>& fields, const std::string& key) {
+  return std::any_of(fields.begin(), fields.end(), [&](const Field& field) {
+    return field.name == key || field.name.starts_with(key + ".");
+  });
+}
+
+Table table_or_none(const Table& root, const std::string& key) {
+  return root.kind(key) == Table::Kind::table ? root.table(key) : Table();
+}
+
+// Refuses `key` of the table `owner` if it is a key of other tables, and says of which. Every other unknown
+// key is left to bind_fields().
+void refuse_elsewhere(const Table& root, const Table& at, const std::string& owner, const std::string& key,
+                      const ParametersOf& parameters_of) {
+  std::vector<std::string> places;
+  for (const Section& section : sections())
+    if (!section.is_list && section.key != at.path() &&
+        has(known_keys(section, table_or_none(root, section.key), parameters_of), key))
+      places.push_back(section.key + "." + key);
+  if (places.empty() && has(probe_keys(), key) && key != "name") places.push_back("probe.NAME." + key);
+  if (places.empty()) return;
+  refuse(at.place(key),
+         fmt::format("{} has no key \"{}\" (did you mean {}?)", owner, key, fmt::join(places, " or ")),
+         places.front().starts_with("probe.")
+             ? fmt::format("it is a key of [[probe]]: --set {}=VALUE, with the name or label of the probe",
+                           places.front())
+             : fmt::format("it is a key of [{0}]; on the command line: --set {1}=VALUE",
+                           section_of(places.front()), places.front()));
+}
+
+// Finds keys that were written into the wrong table, or outside any.
+void check_tables(const Table& root, const ParametersOf& parameters_of) {
+  const auto is_section = [](const std::string& key) {
+    return std::any_of(sections().begin(), sections().end(), [&](const Section& s) { return s.key == key; });
+  };
+  for (const std::string& key : root.keys())
+    if (key != "name" && !is_section(key)) refuse_elsewhere(root, root, "the config", key, parameters_of);
+  for (const Section& section : sections()) {
+    if (section.is_list || root.kind(section.key) != Table::Kind::table) continue;
+    const Table table = root.table(section.key);
+    const std::vector<Field> known = known_keys(section, table, parameters_of);
+    for (const std::string& key : table.keys())
+      if (!known.empty() && !has(known, key))
+        refuse_elsewhere(root, table, "[" + section.key + "]", key, parameters_of);
+  }
 }
 
 }  // namespace
@@ -152,13 +266,32 @@ Settings resolve(const Document& document, const ParametersOf& parameters_of) {
   const std::string stem = std::filesystem::path(document.origin()).stem().string();
   std::vector<std::string> keys;
   for (const Section& section : sections()) keys.push_back(section.key);
-  const Field name{"name", stem, "what runs are called", {}, {}, {}};
 
+  check_tables(root, parameters_of);
   Settings settings;
-  settings.name = std::get<std::string>(bind_fields(root, {name}, "the config", keys).at("name"));
+  settings.places = Places(document);
+  settings.name = std::get<std::string>(bind_fields(root, {name_key(stem)}, "the config", keys).at("name"));
   check_folder_name(root, "name", settings.name);
   for (const Section& section : sections()) section.read(root, parameters_of, settings);
   return settings;
+}
+
+std::vector<ConfigTable> config_tables() {
+  std::vector<ConfigTable> tables = {{"config", "outside any table", "the run", {name_key("")}, {}}};
+  for (const Section& section : sections()) {
+    tables.push_back({section.key,
+                      (section.is_list ? "[[" : "[") + section.key + (section.is_list ? "]]" : "]"),
+                      section.meaning, section.keys(), section.required});
+    if (section.key == "model")
+      for (const std::string& kind : model_kinds())
+        tables.push_back({kind,
+                          fmt::format("[model] with kind = \"{}\"", kind),
+                          "its parameters",
+                          model_parameters(kind),
+                          {}});
+  }
+  tables.push_back(pipeline_table());
+  return tables;
 }
 
 std::string to_json(const Settings& settings) {

@@ -10,6 +10,7 @@
 
 #include "engine/config/document.h"
 #include "engine/config/expect.h"
+#include "engine/config/places.h"
 #include "engine/config/train_settings.h"
 
 namespace orrery::engine {
@@ -27,7 +28,7 @@ struct ProbeChoice {
   std::string label;  ///< unique in a run; the plugin's name unless the config says otherwise
   int64_t every = 0;  ///< runs at checkpoints whose step is a multiple of this; 0: at every checkpoint
   std::string reference =
-      "last";  ///< the checkpoint a probe fits to: "last", "self" (each its own), "step:N"
+      "last";  ///< the checkpoint a probe fits to: "last", "first", "grokked", "self" (its own), "step:N"
   Values parameters;
   double timeout_s = 0;  ///< seconds that each of its calls may take; 0: no limit
   bool operator==(const ProbeChoice&) const = default;
@@ -45,6 +46,7 @@ struct Settings {
   std::vector<ProbeChoice> probes;
   VerifySettings verify;
   std::vector<Expectation> expectations;
+  Places places;  ///< where its keys were written, for errors that are found after it has been read
 };
 
 /// The parameters that the `kind` ("task", "model" or "probe") called `name` declares. Throws UsageError if

@@ -150,7 +150,7 @@ TEST_F(SettingsTest, CitesUnknownKeys) {
 
 TEST_F(SettingsTest, CitesWrongValues) {
   EXPECT_EQ(resolving(task + "[train]\nsteps = \"abc\"\n"),
-            "configs/x.toml:4:1: train.steps: expected an integer >= 1, got \"abc\" (a text)");
+            "configs/x.toml:4:1: train.steps: expected an integer 1 to 1000000000000, got \"abc\" (a text)");
   EXPECT_EQ(
       resolving(task + "operation = 'substract'\n"),
       "configs/x.toml:3:1: task.operation: expected one of add | subtract, got \"substract\" (did you mean "
@@ -206,13 +206,14 @@ TEST_F(SettingsTest, CitesBothPlacesOfALabelUsedTwice) {
 }
 
 TEST_F(SettingsTest, RefusesReferencesThatAreNone) {
-  for (const std::string reference :
-       {"first", "step:", "step:-1", "step:-0", "step:1x", "step:99999999999999999999"})
+  for (const std::string reference : {"step:", "step:-1", "step:-0", "step:1x", "step:99999999999999999999"})
     EXPECT_EQ(resolving(task + "[[probe]]\nname = 'norms'\nreference = '" + reference + "'\n"),
-              "configs/x.toml:5:1: probe.norms.reference: expected \"last\", \"self\" or \"step:N\", got \"" +
+              "configs/x.toml:5:1: probe.norms.reference: expected \"last\", \"first\", \"grokked\", "
+              "\"self\" or \"step:N\", got \"" +
                   reference + "\"");
   EXPECT_EQ(resolving(task + "[[probe]]\nname = 'norms'\nreference = 'lats'\n"),
-            "configs/x.toml:5:1: probe.norms.reference: expected \"last\", \"self\" or \"step:N\", got "
+            "configs/x.toml:5:1: probe.norms.reference: expected \"last\", \"first\", \"grokked\", \"self\" "
+            "or \"step:N\", got "
             "\"lats\" (did "
             "you mean \"last\"?)");
 }

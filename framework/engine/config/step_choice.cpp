@@ -23,7 +23,7 @@ std::string range_text(const std::vector<int64_t>& there) {
 }  // namespace
 
 const char* const StepChoice::expected =
-    R"(expected "all", "last", "every N" or a list of steps such as 0,500,1000)";
+    R"(expected "all", "first", "last", "grokked", "every N" or a list of steps such as 0,500,1000)";
 
 void refuse_step(const std::string& asked_by, int64_t step, const std::vector<int64_t>& there,
                  const std::string& run) {
@@ -38,10 +38,6 @@ void require_checkpoints(const std::vector<int64_t>& there, const std::string& r
 StepChoice StepChoice::parse(const std::string& text, const std::string& place) {
   StepChoice choice;
   if (text == "all") return choice;
-  if (text == "last") {
-    choice.kind_ = Kind::last;
-    return choice;
-  }
   const auto wrong = [&] { refuse(place, fmt::format("{}; got \"{}\"", expected, text)); };
   if (text.starts_with("every ")) {
     const auto number = parse_integer(trimmed(text.substr(6)));
@@ -52,23 +48,36 @@ StepChoice StepChoice::parse(const std::string& text, const std::string& place) 
   }
   choice.kind_ = Kind::list;
   for (const std::string& part : split_outside_quotes(text, ',')) {
-    const auto number = parse_integer(trimmed(part));
-    if (!number || *number < 0) wrong();
-    choice.steps_.push_back(*number);
+    const std::string word = trimmed(part);
+    bool* const named = word == "first"     ? &choice.first_
+                        : word == "last"    ? &choice.last_
+                        : word == "grokked" ? &choice.grokked_
+                                            : nullptr;
+    const auto number = parse_integer(word);
+    if (named)
+      *named = true;
+    else if (number && *number >= 0)
+      choice.steps_.push_back(*number);
+    else
+      wrong();
   }
-  std::sort(choice.steps_.begin(), choice.steps_.end());
-  choice.steps_.erase(std::unique(choice.steps_.begin(), choice.steps_.end()), choice.steps_.end());
   return choice;
 }
 
-std::vector<int64_t> StepChoice::choose(const std::vector<int64_t>& there, const std::string& run) const {
+std::vector<int64_t> StepChoice::choose(const std::vector<int64_t>& there, const std::string& run,
+                                        const std::function<int64_t()>& grokked) const {
   require_checkpoints(there, run);
   if (kind_ == Kind::all) return there;
-  if (kind_ == Kind::last) return {there.back()};
   if (kind_ == Kind::list) {
+    std::vector<int64_t> chosen = steps_;
     for (const int64_t step : steps_)
       if (!std::binary_search(there.begin(), there.end(), step)) refuse_step("--steps", step, there, run);
-    return steps_;
+    if (first_) chosen.push_back(there.front());
+    if (last_) chosen.push_back(there.back());
+    if (grokked_) chosen.push_back(grokked());
+    std::sort(chosen.begin(), chosen.end());
+    chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
+    return chosen;
   }
   std::vector<int64_t> chosen;
   for (const int64_t step : there)

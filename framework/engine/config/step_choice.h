@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,17 +13,20 @@ class StepChoice {
  public:
   /// What parse() accepts, for messages.
   static const char* const expected;
-  /// "all", "last", "every 500" (multiples of 500) or "0,500,1000". Throws UsageError, opening with `place`.
+  /// "all", "every 500" (multiples of 500), or a list of steps, "first", "last" and "grokked", such as
+  /// "0,500,grokked". Throws UsageError, opening with `place`.
   static StepChoice parse(const std::string& text, const std::string& place);
 
   /// The chosen steps among `there` (ascending), ascending. Throws UsageError, naming `run`, if a listed step
-  /// is missing or none is chosen.
-  std::vector<int64_t> choose(const std::vector<int64_t>& there, const std::string& run) const;
+  /// is missing or none is chosen. `grokked` gives the step that this word stands for, or throws.
+  std::vector<int64_t> choose(const std::vector<int64_t>& there, const std::string& run,
+                              const std::function<int64_t()>& grokked) const;
 
  private:
-  enum class Kind { all, last, every, list };
+  enum class Kind { all, every, list };
   Kind kind_ = Kind::all;
-  std::vector<int64_t> steps_;  // for `list`: ascending; for `every`: the one number
+  std::vector<int64_t> steps_;                           // for `every`: the one number
+  bool first_ = false, last_ = false, grokked_ = false;  // further entries of the list
 };
 
 /// Throws UsageError: the run `run` has no checkpoint of step `step`, only those of `there` (ascending).

@@ -4,7 +4,7 @@ namespace orrery::engine {
 
 void TrainSettings::fields(Fields<TrainSettings>& f) {
   using S = TrainSettings;
-  f.add("steps", &S::steps, "updates to make").at_least(1);
+  f.add("steps", &S::steps, "updates to make").between(1, 1e12);
   f.add("optimizer", &S::optimizer, "how weights are updated");
   f.add("lr", &S::lr, "learning rate after the warm-up").at_least(0);
   f.add("weight_decay", &S::weight_decay,
@@ -15,8 +15,8 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
   f.add("dropout", &S::dropout, "share of the entries at dropout_at that each update sets to 0")
       .between(0, 0.99);
   f.add("dropout_at", &S::dropout_at, "hook points that dropout acts on, by glob");
-  f.add("betas", &S::betas, "decay rates of Adam's two moments").between(0, 1);
-  f.add("eps", &S::eps, "Adam's epsilon").at_least(0);
+  f.add("betas", &S::betas, "decay rates of Adam's two moments, below 1").between(0, 1);
+  f.add("eps", &S::eps, "Adam's epsilon, above 0").at_least(0);
   f.add("warmup_steps", &S::warmup_steps, "steps over which the learning rate rises linearly from 0")
       .at_least(0);
   f.add("batch_size", &S::batch_size, "examples in a batch; 0 is the whole training set").at_least(0);
@@ -25,7 +25,7 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
   f.add("stop_when", &S::stop_when, "stop early once this holds, e.g. \"test/accuracy >= 0.999\"");
   f.add("device", &S::device, "where to train").one_of({"cpu", "cuda", "auto"});
   f.add("threads", &S::threads, "threads of LibTorch and BLAS; small matrices are slower with more")
-      .at_least(1);
+      .between(1, 1024);
   f.add("kernel", &S::kernel,
         "auto: rearranged products and fused loops where they fit; plain: the forward pass that probes see");
   f.add(

@@ -44,7 +44,13 @@ ParametersOf parameters_from(const Registry& registry) {
 
 Experiment::Experiment(const Registry& registry, Settings settings, torch::Device device)
     : registry_(registry), settings_(std::move(settings)) {
-  const Plugin& plugin = registry.find(PluginKind::task, settings_.task.name);
+  settings_.places.in([&] { make_parts(device); });
+  setting_ = hash_setting();
+  probe_host_.emplace(spec_, structure_, split_, *model_);
+}
+
+void Experiment::make_parts(torch::Device device) {
+  const Plugin& plugin = registry_.find(PluginKind::task, settings_.task.name);
   task_who_ = plugin.who();
   task_ = make_task(plugin, settings_.task.parameters);
   spec_ = task_->spec();
@@ -53,8 +59,6 @@ Experiment::Experiment(const Registry& registry, Settings settings, torch::Devic
   guard(task_who_, "split", [&] { check_split(spec_, split_); });
   model_ = make_model_of(settings_.seeds.init);
   model_->to(device);
-  setting_ = hash_setting();
-  probe_host_.emplace(spec_, structure_, split_, *model_);
 }
 
 void Experiment::load_initial_weights() {
@@ -63,7 +67,7 @@ void Experiment::load_initial_weights() {
   try {
     load_weights(*model_, read_tensors(from).tensors);
   } catch (const Error& error) {
-    throw UsageError(fmt::format("init.from: {}", error.what()),
+    throw UsageError(settings_.places.placed(fmt::format("init.from: {}", error.what())),
                      error.hint().empty()
                          ? "train the run that it belongs to first, or name another checkpoint"
                          : error.hint());
@@ -100,10 +104,16 @@ ProbeInRun Experiment::make_checked(const ProbeChoice& choice, Instance<Probe>& 
 }
 
 void Experiment::add_probes(const std::vector<ProbeChoice>& choices) {
-  for (const ProbeChoice& choice : choices) {
-    instances_.emplace_back();
-    probes_.push_back(make_checked(choice, instances_.back()));
-  }
+  const auto add = [&] {
+    for (const ProbeChoice& choice : choices) {
+      instances_.emplace_back();
+      probes_.push_back(make_checked(choice, instances_.back()));
+    }
+  };
+  if (choices == settings_.probes)
+    settings_.places.in(add);
+  else
+    add();  // named on the command line or in a pipeline
 }
 
 Needs Experiment::check_probe(const ProbeChoice& choice) const {
@@ -135,20 +145,26 @@ std::string Experiment::hash_setting() const {
 nlohmann::ordered_json Experiment::describe() const {
   using json = nlohmann::ordered_json;
   json plugins = json::array();
+  const std::filesystem::path builtin = builtin_plugins();
   const auto add = [&](PluginKind kind, const std::string& name) {
     const Plugin& plugin = registry_.find(kind, name);
     plugins.push_back(
         {{"kind", to_string(kind)}, {"name", name}, {"version", plugin.version}, {"build", plugin.build}});
+    std::error_code ignored;
+    const auto file = std::filesystem::absolute(plugin.file, ignored);
+    if (file.parent_path() != builtin) plugins.back()["file"] = file.lexically_normal().string();
   };
   add(PluginKind::task, settings_.task.name);
   for (const ProbeChoice& probe : settings_.probes) add(PluginKind::probe, probe.plugin);
-  return {{"orrery", version()},
-          {"torch", torch_version()},
-          {"plugins", plugins},
-          {"n_parameters", model_->n_parameters()},
-          {"n_train", split_.train.size()},
-          {"n_test", split_.test.size()},
-          {"config", json::parse(to_json(settings_))}};
+  json about = {{"orrery", version()},
+                {"torch", torch_version()},
+                {"plugins", plugins},
+                {"n_parameters", model_->n_parameters()},
+                {"n_train", split_.train.size()},
+                {"n_test", split_.test.size()}};
+  if (spec_.endless) about["endless"] = true;
+  about["config"] = json::parse(to_json(settings_));
+  return about;
 }
 
 }  // namespace orrery::engine

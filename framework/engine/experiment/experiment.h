@@ -70,6 +70,7 @@ class Experiment {
   nlohmann::ordered_json describe() const;
 
  private:
+  void make_parts(torch::Device device);
   std::unique_ptr<Model> make_model_of(int64_t seed) const;
   ProbeInRun make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const;
   std::string hash_setting() const;

@@ -28,19 +28,21 @@ double test_accuracy(const MetricsRow& row) {
   return 0;
 }
 
-CheckpointFile grokked_checkpoint(const RunDirectory& run, const std::vector<CheckpointFile>& all) {
-  double best = 0;
-  for (const MetricsRow& row : run.read_metrics()) {
-    best = std::max(best, test_accuracy(row));
-    if (test_accuracy(row) < grokked_accuracy) continue;
-    for (const CheckpointFile& checkpoint : all)
-      if (checkpoint.step >= row.step) return checkpoint;
-    throw UsageError(fmt::format("{}: it reaches 99 % test accuracy at step {}, and no checkpoint is later",
-                                 run.root().string(), row.step));
-  }
-  throw UsageError(fmt::format("{}: it never reaches 99 % test accuracy; the most is {:.2f} %",
-                               run.root().string(), 100 * best),
-                   "leave this run out, or take another checkpoint: --step last");
+// The parameters of plugins as `registry` has them. For one that it lacks, the error says where the plugin
+// was when the run was made.
+ParametersOf parameters_for(const RunJson& info, const Registry& registry) {
+  return [&info, find = parameters_from(registry)](const std::string& kind, const std::string& name) {
+    try {
+      return find(kind, name);
+    } catch (const UsageError& error) {
+      for (const PluginInfo& plugin : info.plugins)
+        if (plugin.kind == kind && plugin.name == name && !plugin.file.empty())
+          throw UsageError(error.what(), fmt::format("when the run was made, it was {0} {1} in {2}: give "
+                                                     "--plugin {2}, or where it is now\n  {3}",
+                                                     kind, plugin.version, plugin.file, error.hint()));
+      throw;
+    }
+  };
 }
 
 }  // namespace
@@ -49,7 +51,23 @@ Settings read_settings(const RunDirectory& run, const Registry& registry,
                        const std::vector<std::string>& overrides) {
   const RunJson info = read_run_json(run.root());
   return resolve(Document::from_json(info.config.dump(), (run.root() / "run.json").string(), overrides),
-                 parameters_from(registry));
+                 parameters_for(info, registry));
+}
+
+int64_t grokked_step(const RunDirectory& run, const std::vector<int64_t>& there, const std::string& option) {
+  double best = 0;
+  const std::string where = fmt::format("{} grokked: {}", option, run.root().string());
+  for (const MetricsRow& row : run.read_metrics()) {
+    best = std::max(best, test_accuracy(row));
+    if (test_accuracy(row) < grokked_accuracy) continue;
+    if (const auto found = std::lower_bound(there.begin(), there.end(), row.step); found != there.end())
+      return *found;
+    throw UsageError(fmt::format("{}: it reaches 99 % test accuracy at step {}, and no checkpoint is later",
+                                 where, row.step));
+  }
+  throw UsageError(
+      fmt::format("{}: it never reaches 99 % test accuracy; the most is {:.2f} %", where, 100 * best),
+      "leave this run out, or take another checkpoint, such as last");
 }
 
 CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& which,
@@ -57,11 +75,12 @@ CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& whi
   const std::vector<CheckpointFile> all = run.checkpoints();
   require_checkpoints(steps_of(all), run.root().string());
   if (which == "last") return all.back();
-  if (which == "grokked") return grokked_checkpoint(run, all);
-  const std::optional<int64_t> step = parse_integer(which);
-  if (!step)
+  if (which == "first") return all.front();
+  const std::optional<int64_t> step =
+      which == "grokked" ? grokked_step(run, steps_of(all), option) : parse_integer(which);
+  if (!step || *step < 0)
     throw UsageError(
-        fmt::format("{}: expected last, grokked or a step such as 1000; got \"{}\"", option, which));
+        fmt::format("{}: expected first, last, grokked or a step such as 1000; got \"{}\"", option, which));
   for (const CheckpointFile& checkpoint : all)
     if (checkpoint.step == *step) return checkpoint;
   refuse_step(option, *step, steps_of(all), run.root().string());

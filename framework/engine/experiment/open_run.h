@@ -17,9 +17,12 @@ namespace orrery::engine {
 Settings read_settings(const RunDirectory& run, const Registry& registry,
                        const std::vector<std::string>& overrides = {});
 
-/// The checkpoint that `which` names: "last", a step, or "grokked", the first at or after the first
-/// evaluation with 99 % test accuracy. If there is none, throws UsageError that opens with `option` and lists
-/// what there is.
+/// The first of the steps `there` (ascending) at or after the first evaluation with 99 % test accuracy.
+/// Throws UsageError, opening with `option`, if there is none.
+int64_t grokked_step(const RunDirectory& run, const std::vector<int64_t>& there, const std::string& option);
+
+/// The checkpoint that `which` names: "first", "last", a step, or "grokked" (see grokked_step). If there is
+/// none, throws UsageError that opens with `option` and lists what there is.
 CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& which,
                                  const std::string& option = "--step");
 

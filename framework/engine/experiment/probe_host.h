@@ -16,7 +16,7 @@ namespace orrery::engine {
 struct ProbeInRun {
   std::string label;
   int64_t every = 0;               ///< only checkpoints whose step is a multiple; 0: all
-  std::string reference = "last";  ///< "last", "self" or "step:N", for probes that need one
+  std::string reference = "last";  ///< "last", "first", "grokked", "self" or "step:N", if it needs one
   Probe* probe = nullptr;
   Needs needs;                            ///< as declared when the probe was added
   std::string plugin = {}, version = {};  ///< for the provenance of its results

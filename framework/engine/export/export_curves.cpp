@@ -10,7 +10,7 @@
 namespace orrery::engine {
 
 // Works on finished runs and on runs in training: exports what there is.
-void export_curves(const RunDirectory& run, const std::string& out, Reporter& reporter) {
+std::filesystem::path export_curves(const RunDirectory& run, const std::string& out, Reporter& reporter) {
   const std::filesystem::path folder = out.empty() ? events_folder(run) : std::filesystem::path(out);
   constexpr const char* ending = "export";  // an earlier export is replaced
   if (tensorboard::has_event_files(folder, ending))
@@ -21,6 +21,7 @@ void export_curves(const RunDirectory& run, const std::string& out, Reporter& re
   tensorboard::replace_event_file(folder, ending, events);
   reporter.note(fmt::format("the curves of {}; look at them with: tensorboard --logdir {}",
                             run.root().string(), folder.string()));
+  return folder;
 }
 
 }  // namespace orrery::engine

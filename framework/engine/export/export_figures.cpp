@@ -8,7 +8,8 @@
 #include <optional>
 #include <string_view>
 
-#include "engine/config/pipeline.h"
+#include "engine/config/step_choice.h"
+#include "engine/experiment/open_run.h"
 #include "engine/processes/browser.h"
 #include "engine/report/base64.h"
 #include "engine/report/report_choices.h"
@@ -61,14 +62,16 @@ std::string safe_name(const std::string& name) {
 
 }  // namespace
 
-void export_figures(const FigureExport& wanted, const Registry& registry, Reporter& reporter) {
+std::vector<fs::path> export_figures(const FigureExport& wanted, const Registry& registry,
+                                     Reporter& reporter) {
   const RunDirectory run = RunDirectory::open(wanted.run, RunDirectory::Access::read);
   const fs::path browser = find_browser();
   ReportChoices choices = report_choices(registry, run);
   choices.byte_budget = size_t{1} << 30;  // images for a paper are not thinned out
   if (const std::vector<int64_t> there = recorded_steps(run); !there.empty())
-    choices.steps = StepChoice::parse(wanted.steps.empty() ? "last" : wanted.steps, "--steps")
-                        .choose(there, run.root().string());
+    choices.steps =
+        StepChoice::parse(wanted.steps.empty() ? "last" : wanted.steps, "--steps")
+            .choose(there, run.root().string(), [&] { return grokked_step(run, there, "--steps"); });
   const TemporaryFolder folder;
   const fs::path page = folder.path() / "page.html";
   const Report report = make_report(run, choices);
@@ -80,8 +83,13 @@ void export_figures(const FigureExport& wanted, const Registry& registry, Report
   std::error_code failed;
   fs::create_directories(out, failed);
   if (failed) throw UsageError(fmt::format("{}: cannot be made: {}", out.string(), failed.message()));
-  for (const auto& [name, bytes] : images) write_file(out / safe_name(name), bytes);
+  std::vector<fs::path> files;
+  for (const auto& [name, bytes] : images) {
+    files.push_back(out / safe_name(name));
+    write_file(files.back(), bytes);
+  }
   reporter.note(fmt::format("{}: {} figures", out.string(), images.size()));
+  return files;
 }
 
 }  // namespace orrery::engine

@@ -1,7 +1,9 @@
 // Exports the figures of a report as images, drawn by a browser.
 #pragma once
 
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "engine/reporter/reporter.h"
 #include "loader/registry.h"
@@ -15,7 +17,8 @@ struct FigureExport {
   std::string steps;   ///< as --steps of `orrery probe`; empty: the last
 };
 
-/// Throws orrery::Error if no browser is found or it fails.
-void export_figures(const FigureExport& wanted, const Registry& registry, Reporter& reporter);
+/// Returns the files. Throws orrery::Error if no browser is found or it fails.
+std::vector<std::filesystem::path> export_figures(const FigureExport& wanted, const Registry& registry,
+                                                  Reporter& reporter);
 
 }  // namespace orrery::engine

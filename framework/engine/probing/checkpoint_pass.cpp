@@ -9,7 +9,8 @@ namespace orrery::engine {
 
 std::optional<CheckpointFile> reference_of(const ProbeInRun& probe, const RunDirectory& run) {
   if (!probe.waits()) return std::nullopt;
-  return choose_checkpoint(run, probe.reference == "last" ? "last" : probe.reference.substr(5),
+  const std::string& which = probe.reference;
+  return choose_checkpoint(run, which.starts_with("step:") ? which.substr(5) : which,
                            fmt::format("probe \"{}\", its reference", probe.label));
 }
 

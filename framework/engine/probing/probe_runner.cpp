@@ -64,19 +64,53 @@ std::vector<Outcome> ProbeRunner::measure_current(int64_t step,
       if (const auto packed = packed_or_failed(outcome, fmt::format("step {}", step), line))
         run_.save_probe_result(probe.label, step, *packed);
     }
+    if (!probe.waits()) count(probe, std::nullopt, outcome.error);
     if (!outcome.ok()) reporter_.warning(outcome.error, outcome.hint);
   }
   return outcomes;
 }
 
+void ProbeRunner::count(const ProbeInRun& probe, std::optional<RunLevelResult> run_level,
+                        const std::string& error) {
+  auto tally = std::find_if(tallies_.begin(), tallies_.end(),
+                            [&](const ProbeTally& known) { return known.label == probe.label; });
+  if (tally == tallies_.end()) {
+    tally = tallies_.emplace(tallies_.end());
+    tally->label = probe.label;
+  }
+  if (!run_level) ++tally->asked;
+  if (error.empty()) return;
+  if (!run_level) ++tally->failed;
+  if (run_level == RunLevelResult::null) tally->null_failed = true;
+  if (run_level == RunLevelResult::conclusion) tally->conclusion_failed = true;
+  if (tally->first_error.empty()) tally->first_error = error;
+}
+
+// At the end of a training, when a reference turns out not to exist (a run that did not grok), that costs
+// only the results of its probe; a request is refused.
+void ProbeRunner::check_references(const std::vector<CheckpointFile>& checkpoints) {
+  for (const ProbeInRun& probe : experiment_.probes()) try {
+      reference_of(probe, run_);
+    } catch (const UsageError& error) {
+      if (!options_.waiting_only) throw;
+      skipped_.insert(&probe);
+      failed_ = true;
+      for (const CheckpointFile& checkpoint : checkpoints)
+        if (probe.due(checkpoint.step)) count(probe, std::nullopt, error.what());
+      reporter_.warning(error.what(), error.hint());
+    }
+}
+
 void ProbeRunner::plan(const std::vector<CheckpointFile>& checkpoints) {
   for (const CheckpointFile& checkpoint : checkpoints) asked_.insert(checkpoint.step);
-  for (const ProbeInRun& probe : experiment_.probes()) reference_of(probe, run_);
+  check_references(checkpoints);
   if (options_.store) {
     rows_ = plan_rows(experiment_, run_, provenances_, checkpoints, options_.reuse);
     if (!options_.waiting_only) return;
-    if (!options_.also_lost)
-      for (Row& row : rows_) std::erase_if(row.due, [](const ProbeInRun* probe) { return !probe->waits(); });
+    for (Row& row : rows_)
+      std::erase_if(row.due, [&](const ProbeInRun* probe) {
+        return skipped_.contains(probe) || (!probe->waits() && !options_.also_lost);
+      });
     std::erase_if(rows_, [](const Row& row) { return row.due.empty(); });
     return;
   }
@@ -132,7 +166,7 @@ std::optional<Record> ProbeRunner::stored(const ProbeInRun& probe, RunLevelResul
 Job ProbeRunner::null_job() {
   Job job{"random weights", {}};
   for (const ProbeInRun& probe : experiment_.probes()) {
-    if (!probe.needs.null) continue;
+    if (!probe.needs.null || skipped_.contains(&probe)) continue;
     if (auto record = stored(probe, RunLevelResult::null, [&] { return provenances_.of_null(probe); }))
       run_level_[RunLevelResult::null].emplace(&probe, std::move(*record));
     else
@@ -188,7 +222,7 @@ Job ProbeRunner::conclusion_job() {
     return job;
   read_all_curves();
   for (const ProbeInRun& probe : probes) {
-    if (probe.needs.curves.empty() || lacks_points(probe)) continue;
+    if (probe.needs.curves.empty() || skipped_.contains(&probe) || lacks_points(probe)) continue;
     const auto provenance = [&] {
       return provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));
     };
@@ -219,7 +253,8 @@ ProbeRunner::Look ProbeRunner::look_at(RunLevelResult which) {
                     ? provenances_.of_null(probe)
                     : provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));
             return result_line(which, {{probe.label, &record}}, provenance);
-          }};
+          },
+          which};
 }
 
 void ProbeRunner::work(std::vector<Job> jobs, const std::vector<Look>& looks,
@@ -255,6 +290,10 @@ void ProbeRunner::work(std::vector<Job> jobs, const std::vector<Look>& looks,
                           [&](size_t job, const std::vector<Answer>& answers) {
                             for (const Answer& answer : answers) {
                               failed_ |= !answer.ok();
+                              // Without a probe: none of the job's could be asked.
+                              const auto& asked = plan.jobs[job].probes;
+                              for (const ProbeInRun* probe : answer.probe ? std::vector{answer.probe} : asked)
+                                count(*probe, looks[job].run_level, answer.error);
                               if (answer.ok())
                                 take(job, answer);
                               else

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "engine/experiment/experiment.h"
@@ -37,6 +38,17 @@ struct Audience {
       [](RunLevelResult, const std::vector<Outcome>&) {};
 };
 
+/// How often a probe was asked by a runner, and how often it failed.
+struct ProbeTally {
+  std::string label;
+  int64_t asked = 0, failed = 0;  ///< at checkpoints
+  bool null_failed = false, conclusion_failed = false;
+  std::string first_error;  ///< empty if it never failed
+
+  /// Whether it gave nothing: it failed at every checkpoint, or could not conclude.
+  bool gave_nothing() const { return (asked > 0 && failed == asked) || conclusion_failed; }
+};
+
 enum class Probed { well, with_failures, interrupted };
 
 class ProbeRunner {
@@ -55,15 +67,21 @@ class ProbeRunner {
   /// for. Skips results that are stored already. Throws as plan_rows() does, before computing anything.
   Probed run(const std::vector<CheckpointFile>& checkpoints, const Audience& audience = {});
 
+  /// One for each probe that was asked. What measure_current() asked for provisionally does not count.
+  const std::vector<ProbeTally>& tallies() const { return tallies_; }
+
  private:
   using Known = std::map<const ProbeInRun*, Record>;
   // How to ask the probes of one job, and how to turn a record into a line of results.
   struct Look {
     std::function<std::vector<Outcome>(CheckpointPass& pass, std::vector<const ProbeInRun*> probes)> ask;
     std::function<std::string(const ProbeInRun& probe, const Record& record)> line;
+    std::optional<RunLevelResult> run_level = {};  // nothing: a checkpoint
   };
 
   void plan(const std::vector<CheckpointFile>& checkpoints);
+  void check_references(const std::vector<CheckpointFile>& checkpoints);
+  void count(const ProbeInRun& probe, std::optional<RunLevelResult> run_level, const std::string& error);
   void note_what_is_there() const;
   void warn_of_other_plugins() const;
   bool lacks_points(const ProbeInRun& probe) const;
@@ -96,6 +114,8 @@ class ProbeRunner {
   std::map<RunLevelResult, Known> run_level_;
   std::map<std::string, CurveReader> own_curves_;  // by label, if results are not stored
   std::vector<Curve> curves_;
+  std::set<const ProbeInRun*> skipped_;  // those whose reference does not exist
+  std::vector<ProbeTally> tallies_;
   bool failed_ = false;
 };
 

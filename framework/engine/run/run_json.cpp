@@ -88,6 +88,8 @@ RunJson read_run_json(const std::filesystem::path& root) {
   info.n_parameters = integer_in(object, "n_parameters");
   info.n_train = integer_in(object, "n_train");
   info.n_test = integer_in(object, "n_test");
+  if (const auto found = object.find("endless"); found != object.end() && found->is_boolean())
+    info.endless = found->get<bool>();
   info.config = object["config"];
   for (const Json& session : objects_in(object, "sessions")) info.sessions.push_back(session_of(session));
   return info;

@@ -26,6 +26,7 @@ struct SessionInfo {
 struct PluginInfo {
   std::string kind, name, version;
   std::string build = {};  ///< of its library; "" in runs of earlier versions
+  std::string file;        ///< where it was when the run was made; "" for built-in plugins
 };
 
 /// A [[probe]] entry of the config.
@@ -39,7 +40,8 @@ struct RunJson {
   std::string orrery, torch;  ///< versions
   std::vector<PluginInfo> plugins;
   std::optional<int64_t> n_parameters, n_train, n_test;
-  Json config;  ///< an object
+  bool endless = false;  ///< the task draws examples without end; n_train of them are scored
+  Json config;           ///< an object
   std::vector<SessionInfo> sessions;
 
   std::vector<ConfiguredProbe> probes() const;

@@ -32,7 +32,9 @@ struct LoopEvents {
 };
 
 /// Continues from the trainer's step; if `resumed`, that step counts as already evaluated and checkpointed.
-/// Always ends with a checkpoint of the last step.
+/// Ends with a checkpoint of the last step, unless its weights are not finite: these are never written, so
+/// that the last checkpoint of a run that diverges is one to go on from. Nothing is evaluated or written
+/// twice.
 Ending run_loop(Trainer& trainer, const TrainSettings& settings, const CheckpointSchedule& schedule,
                 const Condition& stop_when, const LoopEvents& events, bool resumed);
 

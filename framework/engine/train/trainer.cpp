@@ -18,6 +18,20 @@ constexpr int64_t piece_size = 8192;
 const TrainSettings& checked(const TrainSettings& settings, const TaskSpec& spec, const Split& split) {
   if (settings.betas.size() != 2)
     throw UsageError(fmt::format("train.betas: expected two numbers, got {}", settings.betas.size()));
+  if (settings.optimizer != TrainSettings::Optimizer::sgd) {
+    for (const double beta : settings.betas)
+      if (beta >= 1)
+        throw UsageError(
+            fmt::format("train.betas: a decay rate of {} never forgets, and the first update divides by 0",
+                        beta),
+            "choose both below 1, for example [0.9, 0.98]");
+    if (static_cast<float>(settings.eps) <= 0)
+      throw UsageError(
+          fmt::format("train.eps is {}, 0 in single precision, and the update of a weight without a "
+                      "gradient is divided by it",
+                      settings.eps),
+          "choose a small number above 0, for example 1e-8");
+  }
   if (spec.endless) {
     if (settings.batch_size > 0) return settings;
     throw UsageError(
@@ -128,6 +142,12 @@ double Trainer::step() {
   optimizer_.step(learning_rate());
   ++steps_done_;
   return value;
+}
+
+bool Trainer::finite() const {
+  torch::NoGradGuard no_grad;
+  return std::all_of(model_.weights().begin(), model_.weights().end(),
+                     [](const NamedWeight& weight) { return weight.value.isfinite().all().item<bool>(); });
 }
 
 Metrics Trainer::evaluate() const {

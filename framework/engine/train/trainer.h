@@ -50,6 +50,8 @@ class Trainer {
   /// Makes one update and returns the loss before it. If that is not finite, updates nothing and counts no
   /// step.
   double step();
+  /// Whether no weight is NaN or infinite.
+  bool finite() const;
   /// The metrics of the current weights: train/..., test/..., weights/norm.
   Metrics evaluate() const;
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <memory>
 #include <optional>
 
 #include "engine/config/condition.h"
@@ -77,6 +78,7 @@ class Session {
         resumed_at_(resumed ? std::optional(trainer.steps_done()) : std::nullopt) {}
 
   Ending run();
+  const std::vector<ProbeTally>& tallies() const { return probes_.tallies(); }
 
  private:
   void begin_events();
@@ -103,7 +105,7 @@ class Session {
 Ending Session::run() {
   if (experiment_.settings().log.tensorboard) begin_events();
   if (resumed_at_ && schedule_.due(*resumed_at_)) catch_up();
-  return run_loop(
+  const Ending ending = run_loop(
       trainer_, experiment_.settings().train, schedule_, stop_when_,
       {.evaluated = [this](int64_t step, const Metrics& metrics) { evaluated(step, metrics); },
        .checkpoint = [this](int64_t step, std::optional<Ending> ending) { checkpoint(step, ending); },
@@ -113,6 +115,8 @@ Ending Session::run() {
            },
        .stop_requested = [this] { return reporter_.stop_requested(); }},
       resumed_at_.has_value());
+  show(trainer_.steps_done(), /*always=*/true);
+  return ending;
 }
 
 // The killed session may or may not have written events of its last checkpoint, so write them again.
@@ -143,12 +147,14 @@ void Session::evaluated(int64_t step, const Metrics& metrics) {
 }
 
 void Session::show(int64_t step, bool always) {
-  std::string text = headlines_;
-  if (!metrics_.empty())  // empty at first in a resumed run
-    text = fmt::format("train {} {:.1f}%  test {} {:.1f}%  {}", compact(metric(metrics_, "train/loss")),
-                       100 * metric(metrics_, "train/accuracy"), compact(metric(metrics_, "test/loss")),
-                       100 * metric(metrics_, "test/accuracy"), headlines_);
-  progress_->show(step, text, always);
+  std::string text;
+  if (!metrics_.empty()) {  // empty at first in a resumed run
+    for (const std::string set : {"train", "test"})
+      if (const double loss = metric(metrics_, set + "/loss");
+          set == "train" || experiment_.split().test.size() > 0)
+        text += fmt::format("{} {} {:.1f}%  ", set, compact(loss), 100 * metric(metrics_, set + "/accuracy"));
+  }
+  progress_->show(step, text + headlines_, always);
 }
 
 void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
@@ -186,13 +192,32 @@ void log_waiting(const Experiment& experiment, const RunDirectory& run) {
   tensorboard::replace_event_file(events_folder(run), "waiting", events);
 }
 
+// Adds the tallies of one runner to those of another.
+void add_tallies(std::vector<ProbeTally>& all, const std::vector<ProbeTally>& more) {
+  for (const ProbeTally& tally : more) {
+    const auto known = std::find_if(all.begin(), all.end(),
+                                    [&](const ProbeTally& other) { return other.label == tally.label; });
+    if (known == all.end()) {
+      all.push_back(tally);
+      continue;
+    }
+    known->asked += tally.asked;
+    known->failed += tally.failed;
+    known->null_failed |= tally.null_failed;
+    known->conclusion_failed |= tally.conclusion_failed;
+    if (known->first_error.empty()) known->first_error = tally.first_error;
+  }
+}
+
 // Computes the results that need the end of training. Works in this process, which may have threads or a
 // device by now and so cannot fork workers. Returns false if interrupted.
-bool finish_probes(Experiment& experiment, RunDirectory& run, Reporter& reporter, bool resumed) {
+bool finish_probes(Experiment& experiment, RunDirectory& run, Reporter& reporter, bool resumed,
+                   std::vector<ProbeTally>& tallies) {
   advise_on_crash_of_probes(run, std::nullopt);
   if (reporter.stop_requested()) return false;
   ProbeRunner probes(experiment, run, reporter, {.workers = 0, .waiting_only = true, .also_lost = resumed});
   const Probed probed = probes.run(run.checkpoints());
+  add_tallies(tallies, probes.tallies());
   if (experiment.settings().log.tensorboard) log_waiting(experiment, run);
   return probed != Probed::interrupted;
 }
@@ -206,15 +231,23 @@ void warn_of_other_plugins(const Registry& registry, const RunDirectory& run, Re
           reporter.warning(warning->first, warning->second);
 }
 
+// The newest checkpoint before `step`, whose loss was infinite or NaN.
+std::optional<int64_t> last_checkpoint_before(const RunDirectory& run, int64_t step) {
+  std::optional<int64_t> last;
+  for (const CheckpointFile& checkpoint : run.checkpoints())
+    if (checkpoint.step < step) last = checkpoint.step;
+  return last;
+}
+
 // "quickstart: transformer on modular_arithmetic, ...", and the run's directory.
 std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_t step) {
   const Settings& settings = experiment.settings();
-  return fmt::format(
-      "{}\n{} {}",
-      network_text(settings.name, settings.model.name, settings.task.name, experiment.model().n_parameters(),
-                   experiment.split().train.size(), experiment.split().test.size()),
-      step > 0 ? fmt::format("going on from step {} in", thousands(step)) : "run directory",
-      run.root().string());
+  return fmt::format("{}\n{} {}",
+                     network_text(settings.name, settings.model.name, settings.task.name,
+                                  {experiment.model().n_parameters(), experiment.split().train.size(),
+                                   experiment.split().test.size(), experiment.spec().endless}),
+                     step > 0 ? fmt::format("going on from step {} in", thousands(step)) : "run directory",
+                     run.root().string());
 }
 
 // Whether a run to resume has made its steps and says so: then there is nothing to change in it.
@@ -240,11 +273,13 @@ void warn_of_hardware(const SessionRecord& record, Reporter& reporter) {
 }  // namespace
 
 std::string network_text(const std::string& name, const std::string& model, const std::string& task,
-                         std::optional<int64_t> n_parameters, std::optional<int64_t> n_train,
-                         std::optional<int64_t> n_test) {
-  const auto count = [](std::optional<int64_t> number) { return number ? thousands(*number) : "?"; };
+                         const NetworkSizes& sizes) {
+  const auto count = [](std::optional<int64_t> number) {
+    return !number ? "?" : *number == 0 ? "no" : thousands(*number);
+  };
   return fmt::format("{}: {} on {}, {} parameters, {} training and {} test examples", name, model, task,
-                     count(n_parameters), count(n_train), count(n_test));
+                     count(sizes.n_parameters), sizes.endless ? "endless" : count(sizes.n_train),
+                     count(sizes.n_test));
 }
 
 TrainedRun train_run(const Registry& registry, const Settings& settings, const std::filesystem::path& path,
@@ -253,10 +288,14 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   Experiment experiment(registry, settings, choose_device(settings.train.device));
   if (start == Start::anew) experiment.load_initial_weights();
   experiment.add_probes(settings.probes);
-  Trainer trainer(
-      experiment.model(), experiment.spec(), experiment.split(), settings.train, settings.seeds.batches,
-      [&](int64_t batch_size, torch::Generator rng) { return experiment.sample(batch_size, rng); });
-  check_condition(Condition::parse(settings.train.stop_when), trainer);
+  const auto trainer_of_settings = settings.places.in([&] {
+    auto trainer = std::make_unique<Trainer>(
+        experiment.model(), experiment.spec(), experiment.split(), settings.train, settings.seeds.batches,
+        [&](int64_t batch_size, torch::Generator rng) { return experiment.sample(batch_size, rng); });
+    check_condition(Condition::parse(settings.train.stop_when), *trainer);
+    return trainer;
+  });
+  Trainer& trainer = *trainer_of_settings;
   RunDirectory run = start == Start::resume ? RunDirectory::open(path) : RunDirectory::create(path);
   Json changes = Json::array();
   bool resumed = false, complete = false;
@@ -273,10 +312,18 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
 
   Session session(experiment, run, trainer, resumed, reporter);
   reporter.note(opening_text(experiment, run, trainer.steps_done()));
+  const auto ended_with = [&](Ending ending) {
+    TrainedRun trained{ending, trainer.steps_done(), false};
+    if (ending == Ending::diverged) trained.last_good = last_checkpoint_before(run, trained.step);
+    trained.failed_probes = session.tallies();
+    const bool ended = ending == Ending::finished || ending == Ending::condition;
+    trained.probed = ended && finish_probes(experiment, run, reporter, resumed, trained.failed_probes);
+    std::erase_if(trained.failed_probes, [](const ProbeTally& tally) { return tally.first_error.empty(); });
+    return trained;
+  };
   if (complete) {
     run.drop_states_but(trainer.steps_done());  // a power cut may have brought back an earlier one
-    const Ending ending = session.run();
-    return {ending, trainer.steps_done(), finish_probes(experiment, run, reporter, resumed)};
+    return ended_with(session.run());
   }
   // The device itself, not the config's word for it, which may be "auto".
   const std::string device = c10::DeviceTypeName(experiment.model().device().type(), /*lower_case=*/true);
@@ -288,8 +335,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   run.sync_logs();
   record.end(trainer.steps_done(), to_string(ending), seconds);
-  const bool ended = ending == Ending::finished || ending == Ending::condition;
-  return {ending, trainer.steps_done(), ended && finish_probes(experiment, run, reporter, resumed)};
+  return ended_with(ending);
 }
 
 }  // namespace orrery::engine

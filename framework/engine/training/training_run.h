@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/config/settings.h"
+#include "engine/probing/probe_runner.h"
 #include "engine/reporter/reporter.h"
 #include "engine/train/loop.h"
 #include "loader/registry.h"
@@ -15,8 +17,11 @@ namespace orrery::engine {
 
 struct TrainedRun {
   Ending ending;
-  int64_t step;  ///< the last step
-  bool probed;   ///< whether training reached its end and asked all probes
+  int64_t step;                           ///< the last step
+  bool probed;                            ///< whether training reached its end and asked all probes
+  std::optional<int64_t> last_good = {};  ///< if it diverged: the last checkpoint with a finite loss
+  std::vector<ProbeTally> failed_probes =
+      {};  ///< those that failed in this session, in the order of the config
 };
 
 enum class Start { anew, resume };
@@ -26,11 +31,14 @@ enum class Start { anew, resume };
 TrainedRun train_run(const Registry& registry, const Settings& settings, const std::filesystem::path& path,
                      Start start, Reporter& reporter);
 
+/// The sizes of a network and its data; nothing where unknown.
+struct NetworkSizes {
+  std::optional<int64_t> n_parameters, n_train, n_test;
+  bool endless = false;  ///< training examples are drawn without end
+};
 /// "quickstart: transformer on modular_arithmetic, 212,864 parameters, 1,392 training and 2,089 test
-/// examples", with
-/// "?" for unknown numbers.
+/// examples", with "?" for unknown numbers.
 std::string network_text(const std::string& name, const std::string& model, const std::string& task,
-                         std::optional<int64_t> n_parameters, std::optional<int64_t> n_train,
-                         std::optional<int64_t> n_test);
+                         const NetworkSizes& sizes);
 
 }  // namespace orrery::engine

@@ -40,6 +40,12 @@ const Kind& find_kind(const std::string& name) {
 
 }  // namespace
 
+std::vector<std::string> model_kinds() {
+  std::vector<std::string> names;
+  for (const auto& [name, kind] : kinds()) names.push_back(name);
+  return names;
+}
+
 std::vector<Field> model_parameters(const std::string& kind) {
   if (kind == task_model) return {};
   return find_kind(kind).parameters;

@@ -12,6 +12,8 @@
 
 namespace orrery {
 
+/// The kinds of model, by name: "mlp", "transformer".
+ORRERY_API std::vector<std::string> model_kinds();
 /// The parameters of a kind of model. Throws orrery::UsageError, with the nearest name, if the kind does not
 /// exist.
 ORRERY_API std::vector<Field> model_parameters(const std::string& kind);

@@ -31,8 +31,8 @@ std::vector<HookPoint*> find_hook_points(const Model& model, const std::string& 
     if (matches(glob, point->name())) found.push_back(point.get());
   if (!found.empty()) return found;
   const std::vector<std::string> names = model.hook_point_names();
-  throw Error(fmt::format("no hook point matches \"{}\"{}", glob, did_you_mean(glob, names)),
-              fmt::format("the model has: {}", fmt::join(names, ", ")));
+  throw UsageError(fmt::format("no hook point matches \"{}\"{}", glob, did_you_mean(glob, names)),
+                   fmt::format("the model has: {}", fmt::join(names, ", ")));
 }
 
 const torch::Tensor& ActivationCache::operator[](const std::string& name) const {

@@ -10,7 +10,7 @@ namespace orrery {
 
 void TransformerConfig::fields(Fields<TransformerConfig>& f) {
   using C = TransformerConfig;
-  f.add("n_layers", &C::n_layers, "number of blocks").at_least(1);
+  f.add("n_layers", &C::n_layers, "number of blocks").between(1, 1000);
   f.add("d_model", &C::d_model, "width of the residual stream").at_least(1);
   f.add("n_heads", &C::n_heads, "attention heads per block").at_least(1);
   f.add("d_head", &C::d_head, "width of one head").at_least(1);

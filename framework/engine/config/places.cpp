@@ -1,0 +1,53 @@
+#include "engine/config/places.h"
+
+#include <fmt/format.h>
+
+#include <cctype>
+
+namespace orrery::engine {
+namespace {
+
+bool goes_on(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; }
+
+// What a message is about: "train.batch_size" of "train.batch_size is 400, ...", "task" of "task
+// modular_arithmetic 1.0.0, create: ...", "probe.trig_loss" of `probe "trig_loss": ...` and of "probe
+// trig_loss 1.0.0, needs: ...".
+std::string subject(const std::string& message) {
+  size_t end = 0;
+  while (end < message.size() && goes_on(message[end])) ++end;
+  std::string first = message.substr(0, end);
+  while (!first.empty() && first.back() == '.') first.pop_back();
+  if (first != "probe" || end >= message.size() || message[end] != ' ') return first;
+  const bool quoted = message[end + 1] == '"';
+  const size_t begin = end + 1 + quoted;
+  return first + "." + message.substr(begin, message.find(quoted ? '"' : ' ', begin) - begin);
+}
+
+}  // namespace
+
+Places::Places(const Document& document) : origin_(document.origin()) { add(document.root()); }
+
+void Places::add(const Table& table) {
+  for (const std::string& key : table.keys()) {
+    places_.emplace(table.path(key), table.place(key));
+    const Table::Content& content = table.content(key);
+    if (const auto* inner = std::get_if<Table>(&content)) add(*inner);
+    if (const auto* entries = std::get_if<std::vector<Table>>(&content))
+      for (const Table& entry : *entries) {
+        places_.emplace(entry.path(), entry.place());
+        add(entry);
+      }
+  }
+}
+
+std::string Places::placed(const std::string& message) const {
+  if (origin_.empty() || message.starts_with(origin_) || message.starts_with("--")) return message;
+  // A key that is at its default stands nowhere, but its table may.
+  for (std::string path = subject(message); !path.empty();
+       path = path.substr(0, path.rfind('.') == path.npos ? 0 : path.rfind('.')))
+    if (const auto found = places_.find(path); found != places_.end())
+      return fmt::format("{}: {}", found->second, message);
+  return fmt::format("{}: {}", origin_, message);
+}
+
+}  // namespace orrery::engine
