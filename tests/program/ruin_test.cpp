@@ -260,7 +260,8 @@ TEST(OtherPlugins, ThanThoseOfTheRunAreNamed) {
       << resumed.err;
 
   // Another version of the task is other data, though they may look alike.
-  const std::string version = altered(at, task, std::string("0.2.0\0", 6), std::string("0.2.9\0", 6));
+  const auto literal = [](const std::string& text) { return '\0' + text + '\0'; };
+  const std::string version = altered(at, task, literal("0.2.0"), literal("0.2.9"));
   const Finished newer = with({"probe", "run"}, version, other_probe);
   EXPECT_NE(newer.err.find("task mistaken_task: the run was made with version 0.2.0, and this is 0.2.9"),
             std::string::npos)
