@@ -73,7 +73,7 @@ TEST(AttentionPatterns, OverTheOperandsAreThoseOfEachPair) {
           EXPECT_NEAR(scalar(recorder, "attention/" + name), sum / double(z.numel()), 1e-6);
           const Trace& line =
               figure(recorder, "mean_to_" + letter).traces.at(std::stoul(layer) * 2 + size_t(head));
-          EXPECT_EQ(line.name, layer + "." + number);
+          EXPECT_EQ(line.name, "head " + layer + "." + number);
           EXPECT_TRUE(torch::allclose(line.y.to(torch::kFloat64), own, 0, 1e-6));
         }
       }
