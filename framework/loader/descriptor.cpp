@@ -120,7 +120,7 @@ Plugin read_descriptor(const orrery_plugin_info* info, const std::filesystem::pa
   if (info->fault)
     throw Error(fmt::format("{} {} is declared wrongly: {}", to_string(kind), info->name, info->fault),
                 declaration_hint);
-  return {kind, info->name, info->version, info->summary, file, read_parameters(*info), "", info};
+  return {kind, info->name, info->version, info->summary, file, read_parameters(*info), info, ""};
 }
 
 }  // namespace orrery

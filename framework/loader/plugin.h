@@ -17,8 +17,8 @@ struct Plugin {
   std::string name, version, summary;
   std::filesystem::path file;
   std::vector<Field> parameters;
-  std::string build = {};                    ///< build_id() of the file (elf.h)
   const orrery_plugin_info* info = nullptr;  ///< lies in the library, which is never unloaded
+  std::string build = {};                    ///< build_id() of the file (elf.h)
 
   Who who() const { return {kind, name, version}; }
 };

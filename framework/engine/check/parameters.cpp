@@ -31,7 +31,12 @@ std::optional<Value> in_type_of(const Field& field, double number) {
 double beyond(const Field& field, double bound, double direction) {
   const bool real = std::holds_alternative<double>(field.fallback) ||
                     std::holds_alternative<std::vector<double>>(field.fallback);
-  if (real) return std::nextafter(bound, direction * std::numeric_limits<double>::infinity());
+  if (real) {
+    // Next to 0 lie subnormal numbers, which may be flushed to 0 itself.
+    const double next = std::nextafter(bound, direction * std::numeric_limits<double>::infinity());
+    constexpr double normal = std::numeric_limits<double>::min();
+    return std::abs(next) < normal ? direction * normal : next;
+  }
   return direction < 0 ? std::ceil(bound) - 1 : std::floor(bound) + 1;
 }
 

@@ -93,7 +93,7 @@ json write_probes(const Settings& settings) {
     entry["label"] = probe.label;
     entry["every"] = probe.every;
     entry["reference"] = probe.reference;
-    if (probe.timeout_s > 0) entry["timeout_s"] = probe.timeout_s;  // older versions do not know it
+    entry["timeout_s"] = probe.timeout_s;
     list.push_back(std::move(entry));
   }
   return list;

@@ -145,7 +145,7 @@ TEST_F(SettingsTest, CitesUnknownKeys) {
   EXPECT_EQ(
       resolving(task + "[[probe]]\nname = 'spectrum'\nevry = 1\n"),
       "configs/x.toml:5:1: probe \"spectrum\" has no key \"evry\" (did you mean \"every\"?) | its keys are "
-      "name, label, every, reference, rule, threshold, keys, scales, names");
+      "name, label, every, reference, timeout_s, rule, threshold, keys, scales, names");
 }
 
 TEST_F(SettingsTest, CitesWrongValues) {
@@ -281,7 +281,7 @@ TEST_F(SettingsTest, CitesTheProbeOfTheCommandLine) {
   EXPECT_EQ(
       parsing("norms:evry=1"),
       "--probe norms:evry=1: probe \"norms\" has no key \"evry\" (did you mean \"every\"?) | its keys are "
-      "name, label, every, reference");
+      "name, label, every, reference, timeout_s");
   EXPECT_EQ(parsing("spectrum:threshold=x"),
             "--probe spectrum:threshold=x: probe.spectrum.threshold: expected a real, got \"x\" (a text)");
   EXPECT_EQ(parsing("spectrum:keys=[1,2"),

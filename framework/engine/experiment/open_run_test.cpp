@@ -54,7 +54,7 @@ TEST_F(OpenRun, SaysWhichStepsThereAre) {
   const auto chosen = [&](const std::string& which) { return error_of([&] { network("run", which); }); };
   expect_holds(chosen("7"), "--step: there is no checkpoint of step 7 in ");
   expect_holds(chosen("7"), "there are 3, from step 0 to 20");
-  expect_holds(chosen("soon"), "expected last, grokked or a step such as 1000; got \"soon\"");
+  expect_holds(chosen("soon"), "expected first, last, grokked or a step such as 1000; got \"soon\"");
   expect_holds(chosen("grokked"), "it never reaches 99 % test accuracy");
   expect_holds(
       error_of([&] { NetworkAtStep(built_in_plugins(), (folder / "run").string(), "7", "--from-step"); }),

@@ -111,6 +111,7 @@ TEST(Tensors, a_bool_of_another_byte_is_read_as_true) {
   const TestFolder folder;
   write_tensors(folder / "x", {{"b", torch::tensor({true, false})}});
   std::string text = read_file(folder / "x");
+  text.replace(text.find("orrery.sha256"), 13, "orrery.member");  // as in a file of another program
   text[text.size() - 2] = 7;
   write_file(folder / "x", text);
   const torch::Tensor read = read_tensors(folder / "x").tensors.at(0).second;
