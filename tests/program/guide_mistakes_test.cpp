@@ -64,12 +64,12 @@ std::vector<Mistake> mistakes() {
       {"1.0.0, split: The size of tensor a (2) must match the size of tensor b (3)",
        careless("task", "throw"), 1},
       {"rows 0 and 25 of the grid both hold the indices 0 and 0",
-       train({"--set", "task.mistake=cyclic", "--set", with_fourier}), 0},
+       train({"--set", "task.mistake=cyclic", "--set", with_fourier}), 1},
       {"no hook point matches \"blocks.*.attn.hook_patern\" (did you mean", careless("probe", "hook"), 2},
-      {"activation \"blocks.0.attn.hook_z\" was not cached", careless("probe", "cache"), 0},
-      {"the model has no weight \"W_E\"", careless("probe", "weight"), 0},
-      {"scalar \"mean\" is recorded twice at one checkpoint", careless("probe", "twice"), 0},
-      {"tensor \"nothing\" is recorded but undefined", careless("probe", "undefined"), 0},
+      {"activation \"blocks.0.attn.hook_z\" was not cached", careless("probe", "cache"), 1},
+      {"the model has no weight \"W_E\"", careless("probe", "weight"), 1},
+      {"scalar \"mean\" is recorded twice at one checkpoint", careless("probe", "twice"), 1},
+      {"tensor \"nothing\" is recorded but undefined", careless("probe", "undefined"), 1},
   };
 }
 

@@ -395,7 +395,7 @@ TEST_F(Pipeline, ConclusionsAreDrawnFromTheCurves) {
 
 TEST_F(Pipeline, ACurveThatIsNotThereIsNamed) {
   const Finished trained = train("run", std::string(fragile) + "curves = [\"tset/loss\"]\n");
-  EXPECT_EQ(trained.code, 0);
+  EXPECT_EQ(trained.code, 1);
   expect_said(trained,
               "concludes from \"tset/loss\", but the run has no such curve (did you mean \"test/loss\"?)");
   EXPECT_EQ(stored_steps("fragile_probe"), all_steps);

@@ -182,7 +182,7 @@ TEST_F(Words, EndlessTasksHaveEndlessExamples) {
       "endless.toml",
       "[task]\nname = \"repeated_subsequence\"\n[model]\nd_model = 8\nd_head = 4\nn_heads = 1\nd_mlp = 8\n"
       "[train]\nbatch_size = 8\nsteps = 2\n");
-  const Finished done = at.orrery({"train", "e.toml", "--out", "run"});
+  const Finished done = at.orrery({"train", "endless.toml", "--out", "run"});
   ASSERT_EQ(done.code, 0) << done.err;
   EXPECT_SAID(done.err, "endless training and ");
   EXPECT_SAID(at.orrery({"show", "run"}).out, "endless training and ");
@@ -216,8 +216,9 @@ TEST_F(Words, ADivergedRunNamesGoodWeightsAndRepeatsNoStep) {
 TEST_F(Words, AFailingProbeIsInTheSummaryAndTheExitCode) {
   const Finished everywhere = fragile({"fail=measure"});
   EXPECT_EQ(everywhere.code, 1) << everywhere.err;
-  EXPECT_SAID(everywhere.err.substr(everywhere.err.find("small after")),
-              "fragile_probe           failed at 3 of 3 checkpoints; the first error: ");
+  EXPECT_SAID(
+      everywhere.err.substr(everywhere.err.find("small after")),
+      "fragile_probe           failed at 3 of 3 checkpoints and on random weights; the first error: ");
   EXPECT_EQ(json::parse(at.read("run/run.json"))["sessions"][0]["ended"], "finished");
   fs::remove_all(at.path("run"));
   const Finished once = fragile({"fail=measure", "step=10"});

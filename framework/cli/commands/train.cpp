@@ -56,16 +56,6 @@ int finish(const TrainArguments& options, const TrainedRun& trained, const std::
                      [](const ProbeTally& tally) { return tally.gave_nothing(); });
 }
 
-// A checkpoint does not fit another task or model, and a run's data cannot change on the way.
-void refuse_another_network(const Settings& stored, const Settings& wanted) {
-  if (stored.task != wanted.task)
-    throw UsageError("--resume goes on with the task of the run, and --set gives it another",
-                     "leave out --set task..., or train a new run from its config");
-  if (stored.model != wanted.model)
-    throw UsageError("--resume goes on with the model of the run, and --set gives it another",
-                     "leave out --set model..., or train a new run from its config");
-}
-
 int train(const TrainArguments& options) {
   if (options.config.empty() == options.resume.empty())
     throw UsageError("give either a config or --resume RUN",
@@ -77,7 +67,6 @@ int train(const TrainArguments& options) {
   if (!options.resume.empty()) {
     const RunDirectory run = RunDirectory::open(options.resume, RunDirectory::Access::read);
     const Settings settings = read_settings(run, *registry, options.overrides);
-    refuse_another_network(read_settings(run, *registry), settings);
     return finish(options, train_run(*registry, settings, options.resume, Start::resume, terminal()),
                   options.resume);
   }

@@ -29,7 +29,8 @@ class Facts {
   explicit Facts(size_t width) : width_(width) {}
   void add(const std::string& name, const std::string& text) {
     if (text.empty()) return;
-    out_ += fmt::format("  {:<{}}{}\n", name, fact_column - 2, wrapped(text, fact_column, width_));
+    const std::string block = wrapped(std::string(fact_column, ' ') + text, fact_column, width_);
+    out_ += fmt::format("  {:<{}}{}\n", name, fact_column - 2, block.substr(fact_column));
   }
   const std::string& text() const { return out_; }
 

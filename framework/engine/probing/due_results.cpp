@@ -5,6 +5,7 @@
 
 #include "engine/probing/checkpoint_pass.h"
 #include "engine/run/curves.h"
+#include "sdk/files/safetensors.h"
 #include "sdk/files/sha256.h"
 
 namespace orrery::engine {
@@ -40,11 +41,22 @@ Stored stored_results(const RunDirectory& run, const ProbeInRun& probe, Provenan
   return stored;
 }
 
-// A checkpoint never changes once it is written, so the file is damaged, and its old result is worth more.
+// Whether the file is what was written, by its own checksum: then it is another network, put there on
+// purpose.
+bool is_whole(const std::filesystem::path& checkpoint) {
+  try {
+    return safetensors::File(checkpoint).has_checksum();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// A checkpoint that has changed and is not whole is damaged, and its old result is worth more.
 void refuse_changed(const ProbeResult& result, const Provenance& now, const RunDirectory& run) {
   Provenance as_then = *result.provenance;
   as_then.of = now.of;
-  if (result.provenance->of == now.of || !(as_then == now)) return;
+  if (result.provenance->of == now.of || !(as_then == now) || is_whole(run.checkpoint_path(result.step)))
+    return;
   throw Error(
       fmt::format("{}: it has changed since the stored result of probe {} was computed from it",
                   run.checkpoint_path(result.step).string(), now.probe),

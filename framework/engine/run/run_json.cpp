@@ -84,7 +84,7 @@ RunJson read_run_json(const std::filesystem::path& root) {
   info.torch = text_in(object, "torch");
   for (const Json& plugin : objects_in(object, "plugins"))
     info.plugins.push_back({text_in(plugin, "kind"), text_in(plugin, "name"), text_in(plugin, "version"),
-                            text_in(plugin, "build")});
+                            text_in(plugin, "build"), text_in(plugin, "file")});
   info.n_parameters = integer_in(object, "n_parameters");
   info.n_train = integer_in(object, "n_train");
   info.n_test = integer_in(object, "n_test");

@@ -26,7 +26,7 @@ struct SessionInfo {
 struct PluginInfo {
   std::string kind, name, version;
   std::string build = {};  ///< of its library; "" in runs of earlier versions
-  std::string file;        ///< where it was when the run was made; "" for built-in plugins
+  std::string file = {};   ///< where it was when the run was made; "" for built-in plugins
 };
 
 /// A [[probe]] entry of the config.
