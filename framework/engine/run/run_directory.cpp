@@ -157,8 +157,8 @@ RunDirectory RunDirectory::create(const fs::path& path) {
   RunDirectory run(path, Access::write);
   run.lock_ = RunLock(path);
   refuse_occupied(path);  // again: another process may have filled it before we held the lock
-  make_folders(path / "checkpoints");
-  make_folders(path / "probes");
+  run.sweep();
+  for (const char* folder : {"checkpoints", "probes"}) make_folders(path / folder);
   return run;
 }
 
