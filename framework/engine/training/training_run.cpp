@@ -308,6 +308,8 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
     complete = resumed && is_complete(run, trainer.steps_done(), settings.train.steps, changes);
     if (!resumed) experiment.load_initial_weights();  // killed before the first checkpoint
     if (!complete) run.trim_after(resumed ? trainer.steps_done() : -1);
+    if (resumed)
+      run.drop_states_but(trainer.steps_done());  // a power cut may have brought back an earlier one
   }
 
   Session session(experiment, run, trainer, resumed, reporter);
@@ -321,10 +323,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
     std::erase_if(trained.failed_probes, [](const ProbeTally& tally) { return tally.first_error.empty(); });
     return trained;
   };
-  if (complete) {
-    run.drop_states_but(trainer.steps_done());  // a power cut may have brought back an earlier one
-    return ended_with(session.run());
-  }
+  if (complete) return ended_with(session.run());
   // The device itself, not the config's word for it, which may be "auto".
   const std::string device = c10::DeviceTypeName(experiment.model().device().type(), /*lower_case=*/true);
   SessionRecord record(run, experiment.describe(), trainer.steps_done(), device, settings.train.threads);
