@@ -144,11 +144,8 @@ const std::vector<Section>& sections() {
   return all;
 }
 
-}  // namespace
-
-Settings resolve(const Document& document, const ParametersOf& parameters_of) {
-  const Table& root = document.root();
-  const std::string stem = std::filesystem::path(document.origin()).stem().string();
+Settings resolve_table(const Table& root, const std::string& origin, const ParametersOf& parameters_of) {
+  const std::string stem = std::filesystem::path(origin).stem().string();
   std::vector<std::string> keys;
   for (const Section& section : sections()) keys.push_back(section.key);
   const Field name{"name", stem, "what runs are called", {}, {}, {}};
@@ -158,6 +155,19 @@ Settings resolve(const Document& document, const ParametersOf& parameters_of) {
   check_folder_name(root, "name", settings.name);
   for (const Section& section : sections()) section.read(root, parameters_of, settings);
   return settings;
+}
+
+}  // namespace
+
+Settings resolve(const Document& document, const ParametersOf& parameters_of) {
+  return resolve_table(document.root(), document.origin(), parameters_of);
+}
+
+Settings resolve_with(const Document& document, const std::vector<Override>& overrides,
+                      const ParametersOf& parameters_of) {
+  Table root = document.root();
+  for (const Override& each : overrides) assign(root, each);
+  return resolve_table(root, document.origin(), parameters_of);
 }
 
 std::string to_json(const Settings& settings) {
