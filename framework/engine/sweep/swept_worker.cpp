@@ -4,6 +4,7 @@
 #include <orrery/error.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
@@ -90,6 +91,15 @@ void set_aside(const fs::path& folder, SweptLog& log) {
   log.line(fmt::format("the damaged run that was here is now {}", aside.string()));
 }
 
+// Killed while it wrote its first checkpoint, a run has the state but not the weights.
+bool can_be_resumed(const RunDirectory& run) {
+  const std::vector<int64_t> states = run.states();
+  const std::vector<CheckpointFile> checkpoints = run.checkpoints();
+  return std::any_of(checkpoints.begin(), checkpoints.end(), [&](const CheckpointFile& checkpoint) {
+    return std::find(states.begin(), states.end(), checkpoint.step) != states.end();
+  });
+}
+
 // What to do with what earlier attempts left; afterwards the folder is gone if the run starts anew.
 Start prepare(const fs::path& folder, SweptLog& log) {
   if (!fs::exists(folder)) return Start::anew;
@@ -97,7 +107,7 @@ Start prepare(const fs::path& folder, SweptLog& log) {
     if (fs::exists(folder / "run.json")) {
       const RunDirectory run = RunDirectory::open(folder, RunDirectory::Access::read);
       read_run_json(folder);
-      if (!run.states().empty()) return Start::resume;
+      if (can_be_resumed(run)) return Start::resume;
     }
   } catch (const Error&) {
     set_aside(folder, log);
