@@ -177,8 +177,7 @@ bool settled(const SweepPlan& plan, const SweptRun& run, int socket) {
     tell(socket, SweptNews::busy);
     return true;
   }
-  const fs::path folder = plan.run_folder(run);
-  const bool done = read_swept_log(folder).end == LoggedEnd::done && fs::exists(folder / "run.json");
+  const bool done = status_of(plan, run).state == SweptState::done;
   if (done) tell(socket, SweptNews::done);
   return done;
 }
