@@ -25,6 +25,7 @@ Command add_probe(CLI::App& program);
 Command add_show(CLI::App& program);
 Command add_runs(CLI::App& program);
 Command add_verify(CLI::App& program);
+Command add_sweep(CLI::App& program);
 Command add_ablate(CLI::App& program);
 Command add_patch(CLI::App& program);
 Command add_compare(CLI::App& program);

@@ -1,4 +1,4 @@
-// orrery verify CONFIG...: checks whether published results reproduce.
+// orrery verify CONFIG...: checks whether published results reproduce, by one run or by a sweep.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -8,9 +8,12 @@
 #include <optional>
 
 #include "cli/commands/commands.h"
+#include "cli/text/sweep_text.h"
 #include "cli/text/terminal.h"
 #include "cli/text/verdict_table.h"
 #include "engine/experiment/experiment.h"
+#include "engine/sweep/judge_sweep.h"
+#include "engine/sweep/sweep_run.h"
 #include "engine/verify/verify_config.h"
 
 namespace orrery::cli {
@@ -20,8 +23,9 @@ namespace fs = std::filesystem;
 
 struct VerifyArguments {
   std::vector<std::string> configs, files;
-  std::string tier, runs = "runs/verify", configs_folder;
+  std::string tier, runs, configs_folder;
   bool json = false;
+  int jobs = 1;
 };
 
 const std::vector<std::string> tiers = {"quick", "standard", "full"};
@@ -54,29 +58,59 @@ std::vector<std::string> configs_of_tier(const VerifyArguments& options, const P
   return chosen;
 }
 
+// The verdicts of one config or sweep; `none`: interrupted.
+enum class Judged { good, bad, none };
+
+Judged verify_sweep(const std::string& file, const VerifyArguments& options, const Registry& registry) {
+  const fs::path runs = options.runs.empty() ? fs::path() : fs::path(options.runs) / fs::path(file).stem();
+  const SweepPlan plan = plan_sweep(file, parameters_from(registry), runs);
+  if (plan.file.claims.empty())
+    throw UsageError(fmt::format("{}: it has no [[expect]] entry, so there is nothing to verify", file));
+  if (run_sweep(registry, plan, options.jobs, terminal()).interrupted) return Judged::none;
+  const std::vector<SweepRow> rows = read_rows(plan);
+  const std::vector<SweepVerdict> verdicts = judge_sweep(plan, rows);
+  std::cout << (options.json ? sweep_verdict_json(file, verdicts)
+                             : file + "\n" + sweep_verdict_table(verdicts) + "\n")
+            << std::flush;
+  const bool good = std::all_of(verdicts.begin(), verdicts.end(), [](auto& each) { return each.passed; });
+  return good ? Judged::good : Judged::bad;
+}
+
+Judged verify_one(const std::string& config, const VerifyArguments& options, const Registry& registry) {
+  const Document document = Document::load(config);
+  if (is_sweep(document)) return verify_sweep(config, options, registry);
+  const Settings settings = resolve(document, parameters_from(registry));
+  if (settings.expectations.empty())
+    throw UsageError(fmt::format("{}: it has no [[expect]] entry, so there is nothing to verify", config));
+  const fs::path path = fs::path(options.runs.empty() ? "runs/verify" : options.runs) / settings.name;
+  const auto verdicts = verify_config(registry, settings, path, terminal());
+  if (!verdicts) return Judged::none;
+  std::cout << (options.json ? verdict_json(config, path.string(), *verdicts)
+                             : config + "\n" + verdict_table(*verdicts, line_limit()) + "\n")
+            << std::flush;
+  return all_passed(*verdicts) ? Judged::good : Judged::bad;
+}
+
 int verify(const VerifyArguments& options) {
   const auto registry = load_plugins(options.files);
   const ParametersOf parameters = parameters_from(*registry);
   if (options.configs.empty() == options.tier.empty())
     throw UsageError("give configs, or --tier quick, standard or full",
                      "for example: orrery verify --tier quick");
-  const auto configs = options.tier.empty() ? options.configs : configs_of_tier(options, parameters);
+  auto configs = options.tier.empty() ? options.configs : configs_of_tier(options, parameters);
   catch_interrupts();
+  // Sweeps fork, which a process must do before a training begins threads.
+  std::stable_partition(configs.begin(), configs.end(),
+                        [](const std::string& config) { return is_sweep(Document::load(config)); });
   bool good = true;
   for (const std::string& config : configs) {
-    const Settings settings = resolve(Document::load(config), parameters);
-    if (settings.expectations.empty())
-      throw UsageError(fmt::format("{}: it has no [[expect]] entry, so there is nothing to verify", config));
-    const fs::path path = fs::path(options.runs) / settings.name;
-    const auto verdicts = verify_config(*registry, settings, path, terminal());
-    if (!verdicts) {
-      note(fmt::format("stopped; the runs so far are kept in {} and used next time", options.runs));
+    const Judged judged = verify_one(config, options, *registry);
+    if (judged == Judged::none) {
+      note(fmt::format("stopped; the runs so far are kept{} and used next time",
+                       options.runs.empty() ? "" : " in " + options.runs));
       return 130;
     }
-    good = good && all_passed(*verdicts);
-    std::cout << (options.json ? verdict_json(config, path.string(), *verdicts)
-                               : config + "\n" + verdict_table(*verdicts, line_limit()) + "\n")
-              << std::flush;
+    good = good && judged == Judged::good;
   }
   return good ? 0 : 1;
 }
@@ -87,22 +121,30 @@ Command add_verify(CLI::App& program) {
   auto options = std::make_shared<VerifyArguments>();
   CLI::App* command =
       program.add_subcommand("verify", "Train configs of published experiments and check their expectations");
-  command->add_option("config", options->configs, "Configs with [[expect]] entries")->type_name("CONFIG");
+  command->add_option("config", options->configs, "Configs or sweeps with [[expect]] entries")
+      ->type_name("CONFIG");
   command->add_option("--tier", options->tier, "Verify all configs of this tier and of quicker ones")
       ->check(CLI::IsMember(tiers));
   command
       ->add_option("--configs", options->configs_folder,
                    "The folder of the configs for --tier; by default configs here, or the installed one")
       ->type_name("DIR");
-  command->add_option("--runs", options->runs, "The folder for the runs; finished runs are not trained again")
+  command
+      ->add_option(
+          "--runs", options->runs,
+          "The folder for the runs, by default runs/verify, for a sweep runs/sweeps; finished runs are "
+          "not trained again")
       ->type_name("DIR");
   command->add_flag(
       "--json", options->json,
       "Print a line of JSON per expectation: config, run, metric, when, of, bound, source, got, passed");
+  command->add_option("--jobs", options->jobs, "How many runs of a sweep to train at a time")
+      ->check(CLI::Range(1, 1024));
   add_plugin_option(*command, options->files);
   command->footer(R"(Exits with 1 if an expectation fails.
 Examples:
   orrery verify configs/quickstart.toml
+  orrery verify configs/sweeps/quickstart.toml --jobs 2
   orrery verify --tier quick)");
   return {command, [options] { return verify(*options); }};
 }

@@ -3,6 +3,7 @@
 #include <orrery/error.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "engine/config/reader.h"
 
@@ -62,13 +63,15 @@ Table& pick(std::vector<Table>& entries, const std::string& wanted, const std::s
 
 class Assignment {
  public:
-  Assignment(std::vector<std::string> path, std::string value, std::string place)
+  // `value` gives the content for the key with this path.
+  using Reader = std::function<Table::Content(const std::string& path)>;
+  Assignment(std::vector<std::string> path, Reader value, std::string place)
       : path_(std::move(path)), value_(std::move(value)), place_(std::move(place)) {}
 
   // Sets path_[depth...] in `table`, making missing tables on the way.
   void apply(Table& table, size_t depth) const {
     const std::string& key = path_[depth];
-    if (depth + 1 == path_.size()) return table.set(key, place_, read_value(value_, place_, table.path(key)));
+    if (depth + 1 == path_.size()) return table.set(key, place_, value_(table.path(key)));
     switch (table.kind(key)) {
       case Table::Kind::absent:
         return into(table, key, Table(place_, table.path(key)), place_, depth);
@@ -99,7 +102,8 @@ class Assignment {
   }
 
   std::vector<std::string> path_;
-  std::string value_, place_;
+  Reader value_;
+  std::string place_;
 };
 
 }  // namespace
@@ -163,7 +167,18 @@ void assign(Table& root, const std::string& assignment, const std::string& place
   const std::vector<std::string> path = split_path(first);
   if (first.size() == assignment.size() || path.empty())
     refuse(place, "expected KEY=VALUE, where KEY is a path such as train.steps");
-  Assignment(path, trimmed(std::string_view(assignment).substr(first.size() + 1)), place).apply(root, 0);
+  const std::string value = trimmed(std::string_view(assignment).substr(first.size() + 1));
+  Assignment(
+      path, [&](const std::string& key) { return read_value(value, place, key); }, place)
+      .apply(root, 0);
+}
+
+void assign(Table& root, const Override& override) {
+  const std::vector<std::string> path = split_path(override.key);
+  if (path.empty()) refuse(override.place, fmt::format("\"{}\" is not a key of a config", override.key));
+  Assignment(
+      path, [&](const std::string&) { return override.value; }, override.place)
+      .apply(root, 0);
 }
 
 }  // namespace orrery::engine

@@ -16,8 +16,10 @@ namespace {
 // The size limit of a config file.
 constexpr size_t max_bytes = 64 * 1024;
 
+}  // namespace
+
 // Reads at most one byte more than the limit, so that it ends even on /dev/zero.
-std::string read_text(const std::filesystem::path& file) {
+std::string read_config_text(const std::filesystem::path& file) {
   const std::string name = file.string();
   std::error_code ignored;
   if (std::filesystem::is_directory(file, ignored))
@@ -36,15 +38,13 @@ std::string read_text(const std::filesystem::path& file) {
   return text;
 }
 
-}  // namespace
-
 Document::Document(Table root, std::string origin, const std::vector<std::string>& overrides)
     : root_(std::move(root)), origin_(std::move(origin)) {
   for (const std::string& assignment : overrides) assign(root_, assignment, "--set " + assignment);
 }
 
 Document Document::load(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  return from_toml(read_text(file), file.string(), overrides);
+  return from_toml(read_config_text(file), file.string(), overrides);
 }
 
 Document Document::from_toml(const std::string& text, const std::string& origin,

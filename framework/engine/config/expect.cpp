@@ -174,26 +174,41 @@ void check_metric(const Table& entry, const std::string& metric, const std::vect
                           : fmt::format("the labels are {}", fmt::join(probes, ", ")));
 }
 
-Expectation read_expectation(const Table& entry, const std::vector<std::string>& probes) {
-  const Fields<Expectation> fields = fields_of<Expectation>();
-  Expectation e = fields.make(bind_fields(entry, fields.list(), "[[expect]]"));
-  required_text(entry, "metric", "[[expect]]", "the number to look at", "for example \"test/accuracy\"");
-  required_text(entry, "bound", "[[expect]]", "what the number has to be", "for example \">= 0.99\"");
-  required_text(entry, "source", "[[expect]]", "where in the literature the bound comes from",
-                "for example \"Nanda et al. 2023, fig. 2\"");
+}  // namespace
+
+void read_question(const Table& entry, Expectation& e, const std::vector<std::string>* probes) {
   if (!entry.has("when")) e.when = e.of != "every" ? "always" : "end";
-  for (const Field& field : fields.list())
-    if (entry.has(field.name))
-      check_text(entry, field.name, std::get<std::string>(fields.values(e).at(field.name)));
-  check_metric(entry, e.metric, probes);
+  for (const auto& [key, text] : {std::pair("metric", e.metric), {"when", e.when}, {"of", e.of}})
+    if (entry.has(key)) check_text(entry, key, text);
+  if (probes) check_metric(entry, e.metric, *probes);
   e.rows = placed(entry, "when", e.when, read_rows);
   e.reading = placed(entry, "of", e.of, read_reading);
-  e.wanted = placed(entry, "bound", e.bound, read_bound);
   if (e.rows.single() && e.reading.kind != Kind::every)
     refuse(entry.place("of"),
            fmt::format("{}: \"{}\" is asked of several rows, but when = \"{}\" is one", entry.path("of"),
                        e.of, e.when),
            "leave out one of the two");
+}
+
+Interval read_claim(const Table& entry) {
+  const std::string bound =
+      required_text(entry, "bound", "[[expect]]", "what the number has to be", "for example \">= 0.99\"");
+  const std::string source =
+      required_text(entry, "source", "[[expect]]", "where in the literature the bound comes from",
+                    "for example \"Nanda et al. 2023, fig. 2\"");
+  check_text(entry, "bound", bound);
+  check_text(entry, "source", source);
+  return placed(entry, "bound", bound, read_bound);
+}
+
+namespace {
+
+Expectation read_expectation(const Table& entry, const std::vector<std::string>& probes) {
+  const Fields<Expectation> fields = fields_of<Expectation>();
+  Expectation e = fields.make(bind_fields(entry, fields.list(), "[[expect]]"));
+  required_text(entry, "metric", "[[expect]]", "the number to look at", "for example \"test/accuracy\"");
+  e.wanted = read_claim(entry);
+  read_question(entry, e, &probes);
   return e;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/config/document.h"
+#include "engine/config/overrides.h"
 
 namespace orrery::engine {
 
@@ -23,6 +24,8 @@ std::optional<size_t> overlong_key(std::string_view text, int max_parts);
 /// "3:7": line and column, counted from 1 in characters, of the byte at `offset`.
 std::string line_and_column(std::string_view text, size_t offset);
 
+/// A whole file. Throws UsageError if it cannot be read or is larger than 64 KiB.
+std::string read_config_text(const std::filesystem::path& file);
 Table read_toml(const std::string& text, const std::string& origin);
 Table read_json(const std::string& text, const std::string& origin);
 
@@ -31,9 +34,16 @@ Table::Content read_value(const std::string& text, const std::string& place, con
 
 /// Applies "key.path=VALUE" to `root`. `place` opens every error about it.
 void assign(Table& root, const std::string& assignment, const std::string& place);
+void assign(Table& root, const Override& override);
 
 /// Splits `text` at each `separator` outside quotes and brackets.
 std::vector<std::string> split_outside_quotes(std::string_view text, char separator);
+
+/// Reads `when` and `of` of an entry, and checks its `metric`; a metric of a probe must name one of the
+/// labels in `probes`, unless null.
+void read_question(const Table& entry, Expectation& e, const std::vector<std::string>* probes);
+/// Reads `bound`, and checks that there is a `source`.
+Interval read_claim(const Table& entry);
 
 /// One list of integers, of reals (integers among them become reals) or of texts; nothing if `entries` have
 /// no common type among these.

@@ -259,10 +259,8 @@ void check_tables(const Table& root, const ParametersOf& parameters_of) {
   }
 }
 
-}  // namespace
-
-Settings resolve(const Document& document, const ParametersOf& parameters_of) {
-  const Table& root = document.root();
+// Of `document` with `root` in place of its own.
+Settings resolve_table(const Document& document, const Table& root, const ParametersOf& parameters_of) {
   const std::string stem = std::filesystem::path(document.origin()).stem().string();
   std::vector<std::string> keys;
   for (const Section& section : sections()) keys.push_back(section.key);
@@ -275,6 +273,8 @@ Settings resolve(const Document& document, const ParametersOf& parameters_of) {
   for (const Section& section : sections()) section.read(root, parameters_of, settings);
   return settings;
 }
+
+}  // namespace
 
 std::vector<ConfigTable> config_tables() {
   std::vector<ConfigTable> tables = {{"config", "outside any table", "the run", {name_key("")}, {}}};
@@ -292,6 +292,17 @@ std::vector<ConfigTable> config_tables() {
   }
   tables.push_back(pipeline_table());
   return tables;
+}
+
+Settings resolve(const Document& document, const ParametersOf& parameters_of) {
+  return resolve_table(document, document.root(), parameters_of);
+}
+
+Settings resolve_with(const Document& document, const std::vector<Override>& overrides,
+                      const ParametersOf& parameters_of) {
+  Table root = document.root();
+  for (const Override& each : overrides) assign(root, each);
+  return resolve_table(document, root, parameters_of);
 }
 
 std::string to_json(const Settings& settings) {

@@ -10,6 +10,13 @@
 namespace orrery::engine {
 namespace {
 
+// Below these keys of a sweep, a list holds values for its key, each of which may be a list itself.
+bool lists_values(const std::string& path) {
+  for (const char* above : {"grid.", "zip.", "exclude.", "expect.where."})
+    if (path.starts_with(above)) return true;
+  return false;
+}
+
 // What TOML has and JSON has not: parameters are kept in run.json.
 const char* unsupported(const toml::node& node) {
   if (node.is_date() || node.is_time() || node.is_date_time())
@@ -42,7 +49,8 @@ class TomlReader {
   Table::Content content(const toml::node& node, const std::string& where, const std::string& path,
                          int depth) const {
     if (const auto* inner = node.as_table()) return table(*inner, path, depth);
-    if (const auto* array = node.as_array()) return list(*array, where, path, depth);
+    if (const auto* array = node.as_array())
+      return lists_values(path) ? values(*array, where, path, depth) : list(*array, where, path, depth);
     return scalar(node, where, path);
   }
 
@@ -66,6 +74,21 @@ class TomlReader {
   static void refuse_depth(int depth, const std::string& where, const std::string& path) {
     if (depth > max_depth)
       refuse(where, fmt::format("{}...: nested more than {} deep", path.substr(0, 60), max_depth));
+  }
+
+  // A table with the key `value` for each, so that each has its place.
+  Table::Content values(const toml::array& array, const std::string& where, const std::string& path,
+                        int depth) const {
+    std::vector<Table> tables;
+    for (const toml::node& entry : array) {
+      const std::string here = place(entry.source());
+      if (entry.is_table()) refuse(here, fmt::format("{}: expected a value, got a table", path));
+      const auto* inner = entry.as_array();
+      tables.emplace_back(here, path);
+      tables.back().set("value", here,
+                        inner ? list(*inner, where, path, depth + 1) : scalar(entry, here, path));
+    }
+    return tables;
   }
 
   Table::Content list(const toml::array& array, const std::string& where, const std::string& path,

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "engine/run/curves.h"
+
 namespace orrery::engine {
 namespace {
 
@@ -13,7 +15,7 @@ using Kind = Reading::Kind;
 using Points = std::vector<Point>;
 
 Evaluated failure(std::string got) {
-  return {false, -std::numeric_limits<double>::infinity(), std::move(got)};
+  return {false, -std::numeric_limits<double>::infinity(), std::move(got), {}, {}};
 }
 
 // Four digits, or all of them if four would round to the other side of the bound.
@@ -28,7 +30,7 @@ std::string at_step(const Point& point, const Interval& wanted) {
 }
 
 Evaluated value_answer(double value, const Interval& wanted, std::string got) {
-  return {wanted.contains(value), wanted.margin(value), std::move(got)};
+  return {wanted.contains(value), wanted.margin(value), std::move(got), value, {}};
 }
 
 Evaluated at_point(const Point& point, const Interval& wanted, const std::string& prefix = "") {
@@ -123,7 +125,11 @@ Evaluated steepest(const Points& points, const Interval& wanted, Direction direc
 Evaluated first_step(const Points& points, const Interval& threshold, const Interval& wanted) {
   const auto found = std::find_if(points.begin(), points.end(),
                                   [&](const Point& point) { return threshold.contains(point.value); });
-  if (found == points.end()) return failure(fmt::format("at no step; {}", any(points, threshold).got));
+  if (found == points.end()) {
+    Evaluated never = failure(fmt::format("at no step; {}", any(points, threshold).got));
+    never.not_until = points.back().step;
+    return never;
+  }
   return step_answer(found->step, wanted, number_text(found->value, threshold));
 }
 
@@ -222,6 +228,25 @@ Evaluated answer(const Expectation& e, const Series& series) {
   if (needs_two_rows(e.reading.kind) && points.size() < 2)
     return failure(fmt::format("only one row, of step {}", points.front().step));
   return of_rows(e.reading, points, e.wanted);
+}
+
+std::vector<Series> all_series(const RunDirectory& run, bool with_probes) {
+  std::vector<Series> all;
+  for (const CurveReader& file : read_curves(run, with_probes)) {
+    const std::vector<int64_t> steps = file.steps();
+    for (const Curve& curve : file.curves()) {
+      Series series{curve.name, {}, steps};
+      for (size_t i = 0; i < curve.steps.size(); ++i)
+        series.points.push_back({curve.steps[i], curve.values[i]});
+      all.push_back(std::move(series));
+    }
+  }
+  return all;
+}
+
+bool may_be_of_probe(const std::string& metric) {
+  const std::string prefix = "probe/";
+  return prefix.starts_with(metric.substr(0, std::min(metric.find('*'), prefix.size())));
 }
 
 }  // namespace orrery::engine

@@ -1,11 +1,13 @@
-// Private to the verify room: evaluates one expectation on the metrics of a run.
+// Evaluates one expectation on the metrics of a run.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/config/expect.h"
+#include "engine/run/run_directory.h"
 
 namespace orrery::engine {
 
@@ -26,7 +28,16 @@ struct Evaluated {
   bool passed = false;
   double margin;  ///< as Interval::margin; -infinity if there is no number
   std::string got;
+  std::optional<double> value = {};       ///< the number that the bound is about
+  std::optional<int64_t> not_until = {};  ///< for a first step that never came: the last step looked at
 };
+
+/// Every column of metrics.jsonl and, if `with_probes`, every scalar of the probes' results. Throws
+/// orrery::Error, with file and line, if the run's files are damaged.
+std::vector<Series> all_series(const RunDirectory& run, bool with_probes);
+
+/// Whether `metric`, perhaps a glob, may be a scalar of a probe.
+bool may_be_of_probe(const std::string& metric);
 
 /// `series` must have at least one point.
 Evaluated answer(const Expectation& expectation, const Series& series);

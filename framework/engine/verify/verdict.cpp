@@ -6,27 +6,10 @@
 
 #include <algorithm>
 
-#include "engine/run/curves.h"
 #include "engine/verify/reading.h"
 
 namespace orrery::engine {
 namespace {
-
-const std::string probe_prefix = "probe/";
-
-std::vector<Series> all_series(const RunDirectory& run, bool with_probes) {
-  std::vector<Series> all;
-  for (const CurveReader& file : read_curves(run, with_probes)) {
-    const std::vector<int64_t> steps = file.steps();
-    for (const Curve& curve : file.curves()) {
-      Series series{curve.name, {}, steps};
-      for (size_t i = 0; i < curve.steps.size(); ++i)
-        series.points.push_back({curve.steps[i], curve.values[i]});
-      all.push_back(std::move(series));
-    }
-  }
-  return all;
-}
 
 bool is_glob(const std::string& metric) { return metric.find('*') != std::string::npos; }
 
@@ -56,10 +39,8 @@ Verdict verdict(const Expectation& e, const std::vector<Series>& all) {
 }  // namespace
 
 std::vector<Verdict> judge(const std::vector<Expectation>& expectations, const RunDirectory& run) {
-  const bool with_probes = std::any_of(expectations.begin(), expectations.end(), [](const Expectation& e) {
-    const std::string fixed = e.metric.substr(0, std::min(e.metric.find('*'), probe_prefix.size()));
-    return probe_prefix.starts_with(fixed);
-  });
+  const bool with_probes = std::any_of(expectations.begin(), expectations.end(),
+                                       [](const Expectation& e) { return may_be_of_probe(e.metric); });
   const std::vector<Series> all = all_series(run, with_probes);
   std::vector<Verdict> verdicts;
   for (const Expectation& e : expectations) verdicts.push_back(verdict(e, all));

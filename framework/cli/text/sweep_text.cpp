@@ -1,0 +1,155 @@
+#include "cli/text/sweep_text.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "cli/text/table.h"
+#include "engine/reporter/numbers.h"
+#include "engine/run/json_write.h"
+
+namespace orrery::cli {
+namespace {
+
+constexpr SweptState all_states[] = {SweptState::done, SweptState::running, SweptState::stale,
+                                     SweptState::failed, SweptState::missing};
+
+std::vector<size_t> in_state(const std::vector<SweptStatus>& states, SweptState wanted) {
+  std::vector<size_t> indices;
+  for (size_t i = 0; i < states.size(); ++i)
+    if (states[i].state == wanted) indices.push_back(i);
+  return indices;
+}
+
+std::string counts_text(const std::vector<SweptStatus>& states) {
+  std::vector<std::string> parts;
+  for (const SweptState state : all_states)
+    if (const size_t n = in_state(states, state).size(); n > 0 || state == SweptState::done)
+      parts.push_back(fmt::format("{} {}", n, to_string(state)));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// The values that a key takes, in the order of the runs.
+std::string values_text(const SweepPlan& plan, const std::string& key) {
+  std::vector<std::string> values;
+  for (const SweptRun& run : plan.runs)
+    for (const Override& each : run.point.coordinates())
+      if (each.key == key)
+        if (std::string text = to_string(each.value);
+            std::find(values.begin(), values.end(), text) == values.end())
+          values.push_back(std::move(text));
+  constexpr size_t most = 12;
+  const size_t n = values.size();
+  if (n > most) {
+    values.erase(values.begin() + most - 1, values.end() - 1);
+    values.insert(values.end() - 1, "...");
+  }
+  return fmt::format("{}{}", fmt::join(values, ", "), n > most ? fmt::format(" ({} values)", n) : "");
+}
+
+std::string disk_text(const SweepEstimate& estimate) {
+  if (estimate.run_bytes)
+    return fmt::format("{} a run, the mean of those that are done", bytes_text(*estimate.run_bytes));
+  if (estimate.least_bytes)
+    return fmt::format("up to {} of weights a run; what probes store comes on top",
+                       bytes_text(*estimate.least_bytes));
+  return "unknown";
+}
+
+std::string time_text(const SweepEstimate& estimate, size_t left) {
+  if (left == 0) return "nothing is left to do";
+  if (!estimate.seconds) return "unknown until a run of this sweep is done";
+  return fmt::format("about {} with one job, by steps x parameters", duration(*estimate.seconds));
+}
+
+std::string indented_titles(const std::string& title) { return fmt::format("  {:<9}", title); }
+
+}  // namespace
+
+std::string plan_text(const SweepPlan& plan, const std::vector<SweptStatus>& states,
+                      const SweepEstimate& estimate) {
+  std::string text =
+      fmt::format("{}: {} runs of {}\n", plan.file.name, plan.runs.size(), plan.file.base_path);
+  Table keys;
+  for (const Override& each : plan.file.fixed) keys.add({"  set", each.key, to_string(each.value)});
+  for (const std::string& key : plan.keys())
+    keys.add({"  vary", key == "seed" ? fmt::format("seed ({})", fmt::join(plan.file.seeds_of, ", ")) : key,
+              values_text(plan, key)});
+  text += keys.text();
+  if (plan.n_points > plan.runs.size())
+    text += fmt::format("{}{} of {} points resolve to the config of another\n", indented_titles("same"),
+                        plan.n_points - plan.runs.size(), plan.n_points);
+  text += indented_titles("state") + counts_text(states) + "\n";
+  const size_t left = states.size() - in_state(states, SweptState::done).size();
+  text += indented_titles("time") + time_text(estimate, left) + "\n";
+  text += indented_titles("disk") + disk_text(estimate) + "\n";
+  text += indented_titles("folder") + plan.folder.string() + "\n";
+  if (const auto left_behind = left_over(plan); !left_behind.empty()) {
+    constexpr size_t most = 10;
+    const std::vector<std::string> shown(left_behind.begin(),
+                                         left_behind.begin() + std::min(most, left_behind.size()));
+    text += fmt::format("{}{} of {}, of no run of this plan: {}{}\n", indented_titles("left over"),
+                        left_behind.size(), (plan.folder / "runs").string(), fmt::join(shown, ", "),
+                        left_behind.size() > most ? ", ..." : "");
+  }
+  return text;
+}
+
+std::string status_text(const SweepPlan& plan, const std::vector<SweptStatus>& states, bool only_failed,
+                        bool indices) {
+  std::string text;
+  if (indices && only_failed) return indices_text(in_state(states, SweptState::failed)) + "\n";
+  if (!only_failed)
+    text = fmt::format("{}: {} runs: {}\n", plan.file.name, states.size(), counts_text(states));
+  if (indices) {
+    Table table;
+    for (const SweptState state : all_states)
+      if (const auto found = in_state(states, state); !found.empty())
+        table.add({"  " + to_string(state), indices_text(found)});
+    return text + table.text();
+  }
+  Table table;
+  for (const size_t i : in_state(states, SweptState::failed))
+    table.add({fmt::format("  {}", i), plan.runs[i].id, point_text(plan.runs[i].point), states[i].error});
+  return text + table.text();
+}
+
+std::string sweep_table_text(const SweepPlan& plan, const std::vector<SweepRow>& rows) {
+  std::vector<std::vector<std::string>> cells = table_cells(plan, rows, Digits::few);
+  // A censored reading in its own column, for people.
+  for (size_t column = 0; column < cells.front().size(); ++column) {
+    if (!cells.front()[column].ends_with("_censored_at")) continue;
+    for (size_t row = 1; row < cells.size(); ++row)
+      if (const std::string at = cells[row][column]; !at.empty())
+        cells[row][column - 1] = fmt::format("never (> {})", at);
+    for (auto& line : cells) line.erase(line.begin() + static_cast<std::ptrdiff_t>(column));
+    --column;
+  }
+  Table table;
+  for (auto& line : cells) table.add(std::move(line));
+  return table.text();
+}
+
+std::string sweep_verdict_table(const std::vector<SweepVerdict>& verdicts) {
+  Table table;
+  table.add({"expected", "got", "95 % interval", "n", "source", "verdict"});
+  for (const SweepVerdict& each : verdicts)
+    table.add({sentence(*each.claim), each.got, each.interval, std::to_string(each.n), each.claim->source,
+               each.passed ? "ok" : "FAILED"});
+  return table.text();
+}
+
+std::string sweep_verdict_json(const std::string& file, const std::vector<SweepVerdict>& verdicts) {
+  std::string out;
+  for (const SweepVerdict& each : verdicts)
+    out += Json{{"config", file},       {"claim", sentence(*each.claim)},
+                {"got", each.got},      {"interval", each.interval},
+                {"n", each.n},          {"source", each.claim->source},
+                {"passed", each.passed}}
+               .dump(-1, ' ', false, Json::error_handler_t::replace) +
+           "\n";
+  return out;
+}
+
+}  // namespace orrery::cli

@@ -1,0 +1,28 @@
+// Sweeps as text: the plan, the state, the table, the verdicts.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/sweep/judge_sweep.h"
+#include "engine/sweep/sweep_estimate.h"
+
+namespace orrery::cli {
+
+using namespace engine;
+
+/// Keys and values, the number of runs, what is done, how long the rest takes, what a run costs on disk.
+std::string plan_text(const SweepPlan& plan, const std::vector<SweptStatus>& states,
+                      const SweepEstimate& estimate);
+/// How many runs are done, running, stale, failed and missing; each failed one with its error. `only_failed`:
+/// nothing but those; `indices`: which runs are in each state, as "3,17,40-42".
+std::string status_text(const SweepPlan& plan, const std::vector<SweptStatus>& states, bool only_failed,
+                        bool indices);
+/// Columns aligned; a reading that never came is "never (> 4000)".
+std::string sweep_table_text(const SweepPlan& plan, const std::vector<SweepRow>& rows);
+/// A line of titles, then one line per verdict.
+std::string sweep_verdict_table(const std::vector<SweepVerdict>& verdicts);
+/// A line of JSON per verdict: config, claim, got, interval, n, source, passed.
+std::string sweep_verdict_json(const std::string& file, const std::vector<SweepVerdict>& verdicts);
+
+}  // namespace orrery::cli

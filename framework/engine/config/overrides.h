@@ -1,0 +1,23 @@
+// A config with some keys set from elsewhere than the command line: each value keeps the place where it was
+// written.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/config/settings.h"
+
+namespace orrery::engine {
+
+/// A key, as for `--set`, the value it is to have, and where that was written.
+struct Override {
+  std::string key;
+  Value value;
+  std::string place;
+};
+
+/// resolve() of `document` with these keys set; of two that set the same key, the later one counts.
+Settings resolve_with(const Document& document, const std::vector<Override>& overrides,
+                      const ParametersOf& parameters_of);
+
+}  // namespace orrery::engine

@@ -1,0 +1,96 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+
+#include "engine/config/reader.h"
+#include "engine/config/sweep_reader.h"
+
+namespace orrery::engine {
+namespace {
+
+// The name, claims and tier of a config do not belong to a run's identity.
+void refuse_unswept(const std::string& key, const std::string& place) {
+  for (const char* section : {"name", "verify", "expect"})
+    if (key == section || key.starts_with(std::string(section) + "."))
+      refuse(place, fmt::format("{}: a sweep cannot set this: it does not change the run", key));
+}
+
+void collect(const Table& table, const std::string& prefix, std::vector<WrittenKey>& into) {
+  for (const std::string& name : table.keys()) {
+    const std::string key = prefix.empty() ? name : prefix + "." + name;
+    refuse_unswept(key, table.place(name));
+    const Table::Content& content = table.content(name);
+    if (const auto* inner = std::get_if<Table>(&content))
+      collect(*inner, key, into);
+    else
+      into.push_back({key, table.place(name), &content});
+  }
+}
+
+std::optional<double> number_of(const Value& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
+  if (const auto* real = std::get_if<double>(&value)) return *real;
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool same_value(const Value& a, const Value& b) {
+  const auto left = number_of(a), right = number_of(b);
+  return left && right ? *left == *right : a == b;
+}
+
+bool SweepPart::holds(const std::vector<Override>& keys) const {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& each) {
+    return std::any_of(keys.begin(), keys.end(), [&](const Override& has) {
+      return has.key == each.first && std::any_of(each.second.begin(), each.second.end(),
+                                                  [&](const Value& v) { return same_value(v, has.value); });
+    });
+  });
+}
+
+std::vector<WrittenKey> written_keys(const Table& table) {
+  std::vector<WrittenKey> keys;
+  collect(table, "", keys);
+  return keys;
+}
+
+std::vector<Override> read_overrides(const Table& table) {
+  std::vector<Override> overrides;
+  for (const WrittenKey& each : written_keys(table)) {
+    const auto* value = std::get_if<Value>(each.content);
+    if (!value)
+      refuse(each.place, fmt::format("{}: expected one value, got {}", each.key, describe(*each.content)));
+    overrides.push_back({each.key, *value, each.place});
+  }
+  return overrides;
+}
+
+std::vector<Override> read_listed(const WrittenKey& key) {
+  const auto* entries = std::get_if<std::vector<Table>>(key.content);
+  if (!entries)
+    refuse(key.place, fmt::format("{}: expected a list of values, got {}", key.key, describe(*key.content)),
+           fmt::format("for one value in every run: {} below [set]", key.key));
+  if (entries->empty()) refuse(key.place, fmt::format("{}: the list is empty", key.key));
+  std::vector<Override> listed;
+  for (const Table& entry : *entries)
+    listed.push_back({key.key, std::get<Value>(entry.content("value")), entry.place()});
+  return listed;
+}
+
+SweepPart read_part(const Table& table) {
+  SweepPart part{table.place(), {}};
+  for (const WrittenKey& each : written_keys(table)) {
+    std::vector<Value> values;
+    if (const auto* value = std::get_if<Value>(each.content))
+      values = {*value};
+    else
+      for (const Override& listed : read_listed(each)) values.push_back(listed.value);
+    part.wanted.emplace_back(each.key, std::move(values));
+  }
+  return part;
+}
+
+}  // namespace orrery::engine

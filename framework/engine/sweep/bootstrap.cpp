@@ -1,0 +1,29 @@
+#include "engine/sweep/bootstrap.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+namespace orrery::engine {
+
+std::optional<Bounds> bootstrap_interval(
+    size_t n, const std::function<std::optional<double>(const std::vector<size_t>&)>& statistic) {
+  constexpr int resamples = 2000;
+  constexpr uint64_t seed = 1;
+  std::mt19937_64 random(seed);
+  std::vector<size_t> sample(n);
+  std::vector<double> values;
+  for (int i = 0; i < resamples; ++i) {
+    // Not std::uniform_int_distribution, which differs between standard libraries.
+    for (size_t& index : sample) index = static_cast<size_t>(((random() >> 32) * n) >> 32);
+    if (const auto value = statistic(sample)) values.push_back(*value);
+  }
+  if (values.empty()) return std::nullopt;
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double q) {
+    return values[static_cast<size_t>(std::lround(q * static_cast<double>(values.size() - 1)))];
+  };
+  return Bounds{at(0.025), at(0.975)};
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,18 @@
+// Bootstrap intervals (Efron's percentile method), seeded: the same runs give the same interval everywhere.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "engine/sweep/wilson.h"
+
+namespace orrery::engine {
+
+/// The middle 95 % of `statistic` over 2,000 resamples, with replacement, of the indices 0 to n - 1. It may
+/// be infinite; resamples for which it is nothing are left out. Nothing if it is nothing for all.
+std::optional<Bounds> bootstrap_interval(
+    size_t n, const std::function<std::optional<double>(const std::vector<size_t>&)>& statistic);
+
+}  // namespace orrery::engine

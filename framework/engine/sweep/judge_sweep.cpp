@@ -1,0 +1,172 @@
+#include "engine/sweep/judge_sweep.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/sweep/bootstrap.h"
+#include "engine/sweep/spearman.h"
+#include "engine/sweep/survival.h"
+
+namespace orrery::engine {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+using Chosen = std::vector<const SweepRow*>;
+
+std::string number(double value) { return fmt::format("{:.4g}", value); }
+
+// Four digits, or all of them if four would lie on the other side of the bound.
+std::string number(double value, const Interval& wanted) {
+  const std::string text = number(value);
+  return wanted.contains(std::stod(text)) == wanted.contains(value) ? text : fmt::format("{}", value);
+}
+
+Chosen choose(const std::vector<SweepRow>& rows, const SweepPart& where) {
+  Chosen chosen;
+  for (const SweepRow& row : rows)
+    if (where.holds(row.run->point.coordinates())) chosen.push_back(&row);
+  return chosen;
+}
+
+// Why a claim over `rows` cannot be judged, or "". `reading` is an index, or -1 for a claim about classes.
+std::string unjudgeable(const Chosen& rows, int reading) {
+  if (rows.empty()) return "no run is of this part";
+  size_t unfinished = 0, failed = 0, unread = 0;
+  std::string why;
+  for (const SweepRow* row : rows) {
+    if (row->status.state == SweptState::failed) {
+      // A share counts those that diverged; a crash says nothing about the network.
+      if (reading < 0 && row->status.diverged) continue;
+      ++failed;
+      why = row->status.error;
+    } else if (row->status.state != SweptState::done) {
+      ++unfinished;
+    } else if (reading >= 0) {
+      const ReadingValue& value = row->readings[static_cast<size_t>(reading)];
+      if (value.value ? std::isfinite(*value.value) : value.censored_at.has_value()) continue;
+      ++unread;
+      why = value.value ? number(*value.value) : value.why;
+    }
+  }
+  if (unfinished > 0) return fmt::format("{} of {} runs are not done", unfinished, rows.size());
+  if (failed > 0) return fmt::format("{} of {} runs failed: {}", failed, rows.size(), why);
+  if (unread > 0) return fmt::format("no reading in {} of {} runs: {}", unread, rows.size(), why);
+  return "";
+}
+
+std::string end_text(double value, double last) {
+  return std::isinf(value) ? fmt::format("beyond {}", number(last)) : number(value);
+}
+
+void judge_share(const SweepClaim& claim, const Chosen& rows, SweepVerdict& verdict) {
+  const auto hits = static_cast<size_t>(std::count_if(
+      rows.begin(), rows.end(), [&](const SweepRow* row) { return row->name_of_class == claim.subject; }));
+  const double share = static_cast<double>(hits) / static_cast<double>(rows.size());
+  const Bounds bounds = wilson_interval(hits, rows.size());
+  verdict.passed = claim.wanted.contains(share);
+  verdict.got = fmt::format("{} ({} of {})", number(share, claim.wanted), hits, rows.size());
+  verdict.interval = fmt::format("{:.3g} to {:.3g}", bounds.low, bounds.high);
+}
+
+std::vector<Observation> observations(const Chosen& rows, size_t reading) {
+  std::vector<Observation> all;
+  for (const SweepRow* row : rows) {
+    const ReadingValue& value = row->readings[reading];
+    all.push_back(value.value ? Observation{*value.value}
+                              : Observation{static_cast<double>(*value.censored_at), true});
+  }
+  return all;
+}
+
+std::string censored_text(const std::vector<Observation>& all) {
+  const auto never = std::count_if(all.begin(), all.end(), [](const Observation& o) { return o.censored; });
+  return never == 0 ? "" : fmt::format(" ({} of {} never)", never, all.size());
+}
+
+void judge_quantile(const SweepClaim& claim, const Chosen& rows, size_t reading, SweepVerdict& verdict) {
+  const std::vector<Observation> all = observations(rows, reading);
+  const Quantile quantile = survival_quantile(all, claim.q);
+  double last = -infinity;
+  for (const Observation& each : all) last = std::max(last, each.value);
+  // All that is known of one beyond the end is that it is larger.
+  verdict.passed =
+      claim.wanted.contains(quantile.value) && (!quantile.beyond || std::isinf(claim.wanted.high));
+  verdict.got =
+      (quantile.beyond ? "beyond " + number(quantile.value) : number(quantile.value, claim.wanted)) +
+      censored_text(all);
+  const auto bounds = bootstrap_interval(all.size(), [&](const std::vector<size_t>& sample) {
+    std::vector<Observation> drawn;
+    for (const size_t i : sample) drawn.push_back(all[i]);
+    const Quantile of_sample = survival_quantile(std::move(drawn), claim.q);
+    return std::optional(of_sample.beyond ? infinity : of_sample.value);
+  });
+  if (bounds)
+    verdict.interval = fmt::format("{} to {}", end_text(bounds->low, last), end_text(bounds->high, last));
+}
+
+std::optional<double> coordinate(const SweepRow& row, const std::string& key) {
+  for (const Override& each : row.run->point.coordinates()) {
+    if (each.key != key) continue;
+    if (const auto* integer = std::get_if<int64_t>(&each.value)) return static_cast<double>(*integer);
+    if (const auto* real = std::get_if<double>(&each.value)) return *real;
+  }
+  return std::nullopt;
+}
+
+void judge_order(const SweepClaim& claim, const Chosen& rows, size_t reading, SweepVerdict& verdict) {
+  std::vector<double> x, y;
+  for (const SweepRow* row : rows) {
+    const auto at = coordinate(*row, claim.along);
+    if (!at) {
+      verdict.got = fmt::format("{} is not a number in run {}", claim.along, row->run->id);
+      return;
+    }
+    x.push_back(*at);
+    y.push_back(row->readings[reading].value.value_or(infinity));
+  }
+  const auto rho = spearman(x, y);
+  if (!rho) {
+    verdict.got = fmt::format("{} or {} is the same in every run", claim.along, claim.subject);
+    return;
+  }
+  verdict.passed = claim.wanted.contains(*rho);
+  verdict.got = number(*rho, claim.wanted) + censored_text(observations(rows, reading));
+  const auto bounds = bootstrap_interval(x.size(), [&](const std::vector<size_t>& sample) {
+    std::vector<double> some_x, some_y;
+    for (const size_t i : sample) {
+      some_x.push_back(x[i]);
+      some_y.push_back(y[i]);
+    }
+    return spearman(some_x, some_y);
+  });
+  if (bounds) verdict.interval = fmt::format("{} to {}", number(bounds->low), number(bounds->high));
+}
+
+SweepVerdict judge_claim(const SweepPlan& plan, const std::vector<SweepRow>& rows, const SweepClaim& claim) {
+  const Chosen chosen = choose(rows, claim.where);
+  SweepVerdict verdict{&claim, false, "", "", chosen.size()};
+  int reading = -1;
+  if (claim.kind != SweepClaim::Kind::share)
+    for (size_t i = 0; i < plan.file.readings.size(); ++i)
+      if (plan.file.readings[i].name == claim.subject) reading = static_cast<int>(i);
+  verdict.got = unjudgeable(chosen, reading);
+  if (!verdict.got.empty()) return verdict;
+  if (claim.kind == SweepClaim::Kind::share) judge_share(claim, chosen, verdict);
+  if (claim.kind == SweepClaim::Kind::quantile) judge_quantile(claim, chosen, size_t(reading), verdict);
+  if (claim.kind == SweepClaim::Kind::order) judge_order(claim, chosen, size_t(reading), verdict);
+  return verdict;
+}
+
+}  // namespace
+
+std::vector<SweepVerdict> judge_sweep(const SweepPlan& plan, const std::vector<SweepRow>& rows) {
+  std::vector<SweepVerdict> verdicts;
+  for (const SweepClaim& claim : plan.file.claims) verdicts.push_back(judge_claim(plan, rows, claim));
+  return verdicts;
+}
+
+}  // namespace orrery::engine

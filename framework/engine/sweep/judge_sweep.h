@@ -1,0 +1,25 @@
+// Judges the claims of a sweep about the set of its runs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/sweep/sweep_table.h"
+
+namespace orrery::engine {
+
+struct SweepVerdict {
+  const SweepClaim* claim = nullptr;
+  bool passed = false;
+  std::string got;       ///< "0.875 (7 of 8)", "median 1,200", "rho -0.8", or why it cannot be judged
+  std::string interval;  ///< 95 %: Wilson's for a share, else bootstrap; "" if there is none
+  size_t n = 0;          ///< the runs it is about
+};
+
+/// One verdict per claim, in their order; they point into `plan`. The bound is on the estimate; the interval
+/// stands beside it. A claim over a run that is not done, or whose reading has neither a value nor is
+/// censored, fails and says so; a run that diverged is of no class, so a share counts it as one of the
+/// others.
+std::vector<SweepVerdict> judge_sweep(const SweepPlan& plan, const std::vector<SweepRow>& rows);
+
+}  // namespace orrery::engine

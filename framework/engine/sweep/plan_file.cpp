@@ -1,0 +1,79 @@
+// FOLDER/plan.json: {"orrery": "0.3.0", "origin": "configs/sweeps/x.toml", "text": "base = ...", "n_points":
+// 8, "runs": [{"id": "60303ae22b99", "keys": {"train.lr": 0.1}, "seed": 3}]}
+#include <fmt/format.h>
+#include <orrery/error.h>
+#include <orrery/version.h>
+
+#include "engine/run/json_read.h"
+#include "engine/run/json_write.h"
+#include "engine/sweep/sweep_plan.h"
+#include "sdk/files/atomic_file.h"
+
+namespace orrery::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+Value value_of(const Json& json, const std::string& where) {
+  if (json.is_boolean()) return json.get<bool>();
+  if (json.is_number_integer()) return json.get<int64_t>();
+  if (json.is_number()) return json.get<double>();
+  if (json.is_string()) return json.get<std::string>();
+  const auto all = [&](auto&& is) { return std::all_of(json.begin(), json.end(), is); };
+  if (json.is_array() && all([](const Json& each) { return each.is_number_integer(); }))
+    return json.get<std::vector<int64_t>>();
+  if (json.is_array() && all([](const Json& each) { return each.is_number(); }))
+    return json.get<std::vector<double>>();
+  if (json.is_array() && all([](const Json& each) { return each.is_string(); }))
+    return json.get<std::vector<std::string>>();
+  throw Error(where + ": not the value of a key: " + json.dump());
+}
+
+SweptRun read_run(const Json& json, const std::string& where) {
+  SweptRun run;
+  run.id = text_of(member(json, "id", where), "id", where);
+  for (const auto& [key, value] : object_at(json, "keys", where).items())
+    run.point.keys.push_back({key, value_of(value, where), where});
+  if (json.contains("seed")) run.point.seed = integer_of(json.at("seed"), "seed", where);
+  return run;
+}
+
+}  // namespace
+
+void write_plan(const SweepPlan& plan) {
+  Json object = {{"orrery", version()},
+                 {"origin", plan.file.origin},
+                 {"text", plan.file.text},
+                 {"n_points", plan.n_points},
+                 {"runs", Json::array()}};
+  for (const SweptRun& run : plan.runs) {
+    Json entry = {{"id", run.id}, {"keys", Json::object()}};
+    for (const Override& each : run.point.keys) entry["keys"][each.key] = json_value(each.value);
+    if (run.point.seed) entry["seed"] = *run.point.seed;
+    object["runs"].push_back(std::move(entry));
+  }
+  std::error_code failure;
+  fs::create_directories(plan.folder / "runs", failure);
+  if (failure)
+    throw Error(fmt::format("{}: cannot make this folder: {}", plan.folder.string(), failure.message()));
+  write_file(plan.folder / "plan.json", object.dump(1) + "\n");
+}
+
+SweepPlan read_plan(const fs::path& folder) {
+  const fs::path path = folder / "plan.json";
+  std::error_code ignored;
+  if (!fs::exists(path, ignored))
+    throw UsageError(fmt::format("{}: no sweep: there is no plan.json in this folder", folder.string()),
+                     "give the sweep's file, or the folder that `orrery sweep plan` names");
+  const std::string where = path.string();
+  const Json object = parse_object(read_file(path), where);
+  SweepPlan plan{read_sweep_text(text_of(member(object, "text", where), "text", where),
+                                 text_of(member(object, "origin", where), "origin", where), ReadBase::no),
+                 folder,
+                 {},
+                 static_cast<size_t>(integer_of(member(object, "n_points", where), "n_points", where))};
+  for (const Json& run : list_at(object, "runs", where)) plan.runs.push_back(read_run(run, where));
+  return plan;
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,190 @@
+#include "engine/sweep/sweep_run.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+
+#include "engine/sweep/sweep_check.h"
+#include "engine/sweep/swept_state.h"
+#include "engine/sweep/swept_worker.h"
+#include "loader/processes/ending.h"
+#include "loader/processes/supervisor.h"
+
+namespace orrery::engine {
+namespace {
+
+class SweepRunner {
+ public:
+  SweepRunner(const Registry& registry, const SweepPlan& plan, size_t jobs, Reporter& reporter)
+      : registry_(registry),
+        plan_(plan),
+        jobs_(jobs),
+        reporter_(reporter),
+        supervisor_({.on_message = [this](Supervisor::Id id, const std::string& text) { heard(id, text); },
+                     .on_end = [this](Supervisor::Id id, int status, bool) { ended(id, status); }}) {}
+
+  SweepEnding run();
+
+ private:
+  struct Worker {
+    const SweptRun* run;
+    int64_t step = 0;
+    bool told = false;  // what became of it
+  };
+
+  void look();
+  void sort_longest_first();
+  void dispatch();
+  void heard(Supervisor::Id id, const std::string& text);
+  void ended(Supervisor::Id id, int status);
+  void finish(const SweptRun& run);
+  void fail(const SweptRun& run, const std::string& what);
+  void look_again();
+  void show();
+  static int64_t steps_of(const SweptRun& run) { return run.settings->train.steps; }
+
+  const Registry& registry_;
+  const SweepPlan& plan_;
+  size_t jobs_;
+  Reporter& reporter_;
+  Supervisor supervisor_;
+  std::deque<const SweptRun*> queue_;
+  std::vector<const SweptRun*> elsewhere_;  // another process works on them
+  std::map<Supervisor::Id, Worker> workers_;
+  std::unique_ptr<Progress> progress_;
+  int64_t steps_done_ = 0;
+  SweepEnding ending_;
+};
+
+// What is left to do. Reports what failed for good.
+void SweepRunner::look() {
+  for (const SweptRun& run : plan_.runs) {
+    const SweptStatus status = status_of(plan_, run);
+    if (status.state == SweptState::done)
+      ++ending_.done;
+    else if (status.diverged)
+      fail(run, status.error);
+    else
+      queue_.push_back(&run);
+  }
+}
+
+void SweepRunner::sort_longest_first() {
+  const std::map<std::string, int64_t> sizes =
+      check_points(registry_, {queue_.begin(), queue_.end()}, reporter_);
+  const auto cost = [&](const SweptRun* run) {
+    const auto size = sizes.find(run->id);
+    return static_cast<double>(steps_of(*run)) * static_cast<double>(size == sizes.end() ? 1 : size->second);
+  };
+  std::stable_sort(queue_.begin(), queue_.end(),
+                   [&](const SweptRun* a, const SweptRun* b) { return cost(a) > cost(b); });
+}
+
+void SweepRunner::dispatch() {
+  while (!queue_.empty() && supervisor_.running() < jobs_) {
+    const SweptRun* run = queue_.front();
+    queue_.pop_front();
+    const Supervisor::Id id =
+        supervisor_.spawn([&](int socket) { train_swept(registry_, plan_, *run, socket); });
+    workers_[id] = {run};
+  }
+}
+
+void SweepRunner::heard(Supervisor::Id id, const std::string& text) {
+  Worker& worker = workers_.at(id);
+  MessageReader message(text);
+  const auto news = static_cast<SweptNews>(message.number());
+  if (news == SweptNews::step) {
+    worker.step = static_cast<int64_t>(message.number());
+    return;
+  }
+  worker.told = true;
+  if (news == SweptNews::done) finish(*worker.run);
+  if (news == SweptNews::busy) elsewhere_.push_back(worker.run);
+  if (news == SweptNews::failed) fail(*worker.run, message.text());
+}
+
+void SweepRunner::ended(Supervisor::Id id, int status) {
+  const Worker worker = workers_.extract(id).mapped();
+  if (worker.told) return;
+  const std::string what = "its process ended: " + ending_text(status);
+  note_crash(plan_, *worker.run, what, ending_advice(status));
+  fail(*worker.run, what);
+}
+
+void SweepRunner::finish(const SweptRun& run) {
+  ++ending_.done;
+  steps_done_ += steps_of(run);
+}
+
+void SweepRunner::fail(const SweptRun& run, const std::string& what) {
+  ++ending_.failed;
+  steps_done_ += progress_ ? steps_of(run) : 0;
+  const std::string point = point_text(run.point);
+  reporter_.warning(
+      fmt::format("{}{} failed: {}", run.id, point.empty() ? "" : " (" + point + ")", first_line(what)),
+      fmt::format("see {}", (plan_.run_folder(run) / SweptLog::file_name).string()));
+}
+
+// Those that another process worked on: done by now, or left by it.
+void SweepRunner::look_again() {
+  std::vector<const SweptRun*> still;
+  for (const SweptRun* run : elsewhere_) {
+    const SweptStatus status = status_of(plan_, *run);
+    if (status.state == SweptState::done)
+      finish(*run);
+    else if (status.state == SweptState::running)
+      still.push_back(run);
+    else if (status.state == SweptState::failed)
+      fail(*run, status.error);
+    else
+      queue_.push_back(run);
+  }
+  elsewhere_ = std::move(still);
+}
+
+void SweepRunner::show() {
+  if (!progress_->due()) return;
+  int64_t steps = steps_done_;
+  for (const auto& [id, worker] : workers_) steps += worker.step;
+  std::string text =
+      fmt::format("{} of {} runs done, {} running", ending_.done, plan_.runs.size(), workers_.size());
+  if (ending_.failed > 0) text += fmt::format(", {} failed", ending_.failed);
+  if (!elsewhere_.empty()) text += fmt::format(", {} in other processes", elsewhere_.size());
+  progress_->show(steps, text);
+}
+
+SweepEnding SweepRunner::run() {
+  write_plan(plan_);
+  look();
+  sort_longest_first();
+  int64_t total = 0;
+  for (const SweptRun* run : queue_) total += steps_of(*run);
+  progress_ = reporter_.progress(total, "steps");
+  while (!queue_.empty() || supervisor_.running() > 0 || !elsewhere_.empty()) {
+    if (reporter_.stop_requested() && !ending_.interrupted) {
+      ending_.interrupted = true;
+      queue_.clear();
+      for (const auto& [id, worker] : workers_) supervisor_.send(id, Message().add(uint64_t{0}));
+    }
+    if (ending_.interrupted && supervisor_.running() == 0) break;
+    if (!ending_.interrupted) {
+      dispatch();
+      if (supervisor_.running() < jobs_ && queue_.empty()) look_again();
+    }
+    supervisor_.wait();
+    show();
+  }
+  return ending_;
+}
+
+}  // namespace
+
+SweepEnding run_sweep(const Registry& registry, const SweepPlan& plan, int jobs, Reporter& reporter) {
+  return SweepRunner(registry, plan, static_cast<size_t>(std::max(jobs, 1)), reporter).run();
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,159 @@
+#include "engine/sweep/sweep_table.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+
+#include <algorithm>
+#include <map>
+
+#include "engine/run/json_write.h"
+#include "engine/verify/reading.h"
+
+namespace orrery::engine {
+namespace {
+
+ReadingValue read_one(const SweepReading& reading, const std::vector<Series>& all) {
+  const auto found = std::find_if(
+      all.begin(), all.end(), [&](const Series& series) { return series.name == reading.question.metric; });
+  if (found == all.end()) {
+    std::vector<std::string> names;
+    for (const Series& series : all) names.push_back(series.name);
+    return {{}, {}, "no such metric" + did_you_mean(reading.question.metric, names)};
+  }
+  const Evaluated answered = answer(reading.question, *found);
+  if (answered.value) return {answered.value, {}, ""};
+  return {{}, answered.not_until, answered.not_until ? "" : answered.got};
+}
+
+std::string class_of(const std::vector<SweepClass>& classes, const std::vector<SweepReading>& readings,
+                     const std::vector<ReadingValue>& values) {
+  std::map<std::string, double> known;
+  for (size_t i = 0; i < readings.size(); ++i)
+    if (values[i].value) known[readings[i].name] = *values[i].value;
+  for (const SweepClass& each : classes)
+    if (each.otherwise || each.condition.holds(known)) return each.name;
+  return "";
+}
+
+void read_done(const SweepPlan& plan, SweepRow& row) {
+  const auto& readings = plan.file.readings;
+  const bool with_probes = std::any_of(readings.begin(), readings.end(), [](const SweepReading& reading) {
+    return may_be_of_probe(reading.question.metric);
+  });
+  std::vector<Series> all;
+  std::string damage;
+  try {
+    all = all_series(RunDirectory::open(plan.run_folder(*row.run), RunDirectory::Access::read), with_probes);
+  } catch (const Error& error) {
+    damage = error.what();
+  }
+  for (const SweepReading& reading : readings)
+    row.readings.push_back(damage.empty() ? read_one(reading, all) : ReadingValue{{}, {}, damage});
+  if (damage.empty()) row.name_of_class = class_of(plan.file.classes, readings, row.readings);
+}
+
+bool may_be_censored(const SweepReading& reading) {
+  return reading.question.reading.kind == Reading::Kind::first_step;
+}
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
+std::string cell_of(const Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  return text ? *text : orrery::to_string(value);
+}
+
+std::string reading_text(double value, Digits digits) {
+  return digits == Digits::all ? fmt::format("{}", value) : fmt::format("{:.6g}", value);
+}
+
+// A key of another point is left empty.
+std::string key_cell(const SweptRun& run, const std::string& key) {
+  for (const Override& each : run.point.coordinates())
+    if (each.key == key) return cell_of(each.value);
+  return "";
+}
+
+}  // namespace
+
+std::vector<SweepRow> read_rows(const SweepPlan& plan) {
+  std::vector<SweepRow> rows;
+  for (const SweptRun& run : plan.runs) {
+    SweepRow row{&run, status_of(plan, run), {}, ""};
+    if (row.status.state == SweptState::done) read_done(plan, row);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<std::vector<std::string>> table_cells(const SweepPlan& plan, const std::vector<SweepRow>& rows,
+                                                  Digits digits) {
+  const std::vector<std::string> keys = plan.keys();
+  std::vector<std::vector<std::string>> cells = {{"index", "run"}};
+  auto& titles = cells.front();
+  titles.insert(titles.end(), keys.begin(), keys.end());
+  titles.push_back("status");
+  if (!plan.file.classes.empty()) titles.push_back("class");
+  for (const SweepReading& reading : plan.file.readings) {
+    titles.push_back(reading.name);
+    if (may_be_censored(reading)) titles.push_back(reading.name + "_censored_at");
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const SweepRow& row = rows[i];
+    std::vector<std::string> line = {std::to_string(i), row.run->id};
+    for (const std::string& key : keys) line.push_back(key_cell(*row.run, key));
+    line.push_back(to_string(row.status.state));
+    if (!plan.file.classes.empty()) line.push_back(row.name_of_class);
+    for (size_t r = 0; r < plan.file.readings.size(); ++r) {
+      const ReadingValue reading = r < row.readings.size() ? row.readings[r] : ReadingValue{};
+      line.push_back(reading.value ? reading_text(*reading.value, digits) : "");
+      if (may_be_censored(plan.file.readings[r]))
+        line.push_back(reading.censored_at ? std::to_string(*reading.censored_at) : "");
+    }
+    cells.push_back(std::move(line));
+  }
+  return cells;
+}
+
+std::string table_csv(const SweepPlan& plan, const std::vector<SweepRow>& rows) {
+  std::string text;
+  for (const auto& line : table_cells(plan, rows, Digits::all)) {
+    for (size_t i = 0; i < line.size(); ++i) text += (i ? "," : "") + csv_cell(line[i]);
+    text += "\n";
+  }
+  return text;
+}
+
+std::string table_json(const SweepPlan& plan, const std::vector<SweepRow>& rows) {
+  std::string text;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const SweepRow& row = rows[i];
+    Json object = {{"index", i}, {"run", row.run->id}, {"folder", plan.run_folder(*row.run).string()}};
+    object["keys"] = Json::object();
+    for (const Override& each : row.run->point.keys) object["keys"][each.key] = json_value(each.value);
+    object["seed"] = row.run->point.seed ? Json(*row.run->point.seed) : Json(nullptr);
+    object["status"] = to_string(row.status.state);
+    object["error"] = row.status.error.empty() ? Json(nullptr) : Json(row.status.error);
+    object["class"] = row.name_of_class.empty() ? Json(nullptr) : Json(row.name_of_class);
+    object["readings"] = Json::object();
+    for (size_t r = 0; r < row.readings.size(); ++r) {
+      const ReadingValue& reading = row.readings[r];
+      object["readings"][plan.file.readings[r].name] = {
+          {"value", json_real(reading.value)},
+          {"censored_at", reading.censored_at ? Json(*reading.censored_at) : Json(nullptr)},
+          {"why", reading.why.empty() ? Json(nullptr) : Json(reading.why)}};
+    }
+    text += object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+  return text;
+}
+
+}  // namespace orrery::engine

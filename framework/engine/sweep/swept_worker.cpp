@@ -1,0 +1,226 @@
+#include "engine/sweep/swept_worker.h"
+
+#include <fmt/format.h>
+#include <orrery/error.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "engine/experiment/experiment.h"
+#include "engine/inspect/run_state.h"
+#include "engine/probing/probe_runner.h"
+#include "engine/run/run_directory.h"
+#include "engine/run/run_lock.h"
+#include "engine/sweep/swept_state.h"
+#include "engine/train/hardware.h"
+#include "engine/training/training_run.h"
+#include "loader/processes/messages.h"
+
+namespace orrery::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+void make_swept_folder(const fs::path& path) {
+  std::error_code failure;
+  fs::create_directories(path, failure);
+  if (failure) throw Error(fmt::format("{}: cannot make this folder: {}", path.string(), failure.message()));
+}
+
+void tell(int socket, SweptNews news, const std::string& text = "") {
+  send(socket, Message().add(news).add(text));
+}
+
+// Notes go to the log, steps to the supervisor, now and then; anything from it means to stop.
+class WorkerReporter final : public Reporter {
+ public:
+  WorkerReporter(int socket, SweptLog& log) : socket_(socket), log_(log) {}
+  void note(const std::string& text) override { log_.line(text); }
+  void warning(const std::string& what, const std::string& hint) override {
+    log_.line("warning: " + what);
+    if (!hint.empty()) log_.line("  " + hint);
+  }
+  std::unique_ptr<Progress> progress(int64_t, const std::string& unit) override {
+    return std::make_unique<Steps>(unit == "steps" ? socket_ : -1, log_);
+  }
+  bool stop_requested() const override;
+
+ private:
+  class Steps final : public Progress {
+   public:
+    Steps(int socket, SweptLog& log) : socket_(socket), log_(log) {}
+    void show(int64_t done, const std::string&, bool) override {
+      if (!due()) return;
+      last_ = Clock::now();
+      log_.flush();  // the run exists by now
+      send(socket_, Message().add(SweptNews::step).add(static_cast<uint64_t>(done)));
+    }
+    bool due() const override {
+      return socket_ >= 0 && Clock::now() - last_ > std::chrono::milliseconds(200);
+    }
+
+   private:
+    int socket_;
+    SweptLog& log_;
+    Clock::time_point last_{};
+  };
+
+  int socket_;
+  SweptLog& log_;
+  mutable bool stop_ = false;
+  mutable Clock::time_point looked_{};
+};
+
+bool WorkerReporter::stop_requested() const {
+  if (stop_ || Clock::now() - looked_ < std::chrono::milliseconds(20)) return stop_;
+  looked_ = Clock::now();
+  char byte = 0;
+  const ssize_t got = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  stop_ = got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+  return stop_;
+}
+
+// Where nobody will look for it, but where nothing of it is lost.
+void set_aside(const fs::path& folder, SweptLog& log) {
+  fs::path aside = folder.string() + ".damaged";
+  for (int i = 2; fs::exists(aside); ++i) aside = fmt::format("{}.damaged-{}", folder.string(), i);
+  fs::rename(folder, aside);
+  log.line(fmt::format("the damaged run that was here is now {}", aside.string()));
+}
+
+// Killed while it wrote its first checkpoint, a run has the state but not the weights.
+bool can_be_resumed(const RunDirectory& run) {
+  const std::vector<int64_t> states = run.states();
+  const std::vector<CheckpointFile> checkpoints = run.checkpoints();
+  return std::any_of(checkpoints.begin(), checkpoints.end(), [&](const CheckpointFile& checkpoint) {
+    return std::find(states.begin(), states.end(), checkpoint.step) != states.end();
+  });
+}
+
+// What to do with what earlier attempts left; afterwards the folder is gone if the run starts anew.
+Start prepare(const fs::path& folder, SweptLog& log) {
+  if (!fs::exists(folder)) return Start::anew;
+  try {
+    if (fs::exists(folder / "run.json")) {
+      const RunDirectory run = RunDirectory::open(folder, RunDirectory::Access::read);
+      read_run_json(folder);
+      if (can_be_resumed(run)) return Start::resume;
+    }
+  } catch (const Error&) {
+    set_aside(folder, log);
+    return Start::anew;
+  }
+  // Killed before its first checkpoint, or refused: there is nothing to go on from, and nothing to lose.
+  const bool trained = fs::exists(folder / "metrics.jsonl") &&
+                       (!fs::exists(folder / "run.json") || read_lines(folder / "metrics.jsonl").size() > 1);
+  if (trained)
+    set_aside(folder, log);
+  else
+    fs::remove_all(folder);
+  return Start::anew;
+}
+
+void drop_checkpoints(const fs::path& folder) {
+  std::error_code ignored;
+  for (fs::directory_iterator at(folder / "checkpoints", ignored), end; at != end; at.increment(ignored))
+    fs::remove(at->path(), ignored);
+}
+
+std::string divergence(int64_t step) {
+  return fmt::format("the loss became NaN or infinite after step {}", step);
+}
+
+// A run that is trained to its end, but was killed before it had asked all probes. It must not be resumed:
+// a training that its condition ended would go on.
+bool finish_swept_probes(const Registry& registry, const SweptRun& run, const fs::path& folder,
+                         Reporter& reporter) {
+  prepare_processor(run.settings->train);
+  RunDirectory directory = RunDirectory::open(folder);
+  Experiment experiment(registry, *run.settings, torch::kCPU);
+  experiment.add_probes(run.settings->probes);
+  ProbeRunner probes(experiment, directory, reporter, {.workers = 0});
+  return probes.run(directory.checkpoints()) != Probed::interrupted;
+}
+
+bool is_trained(const fs::path& folder) {
+  return fs::exists(folder / "run.json") && state_of(read_run_json(folder), false) == RunState::finished;
+}
+
+void train_claimed(const Registry& registry, const SweepPlan& plan, const SweptRun& run, int socket,
+                   SweptLog& log) {
+  const fs::path folder = plan.run_folder(run);
+  const Start start = prepare(folder, log);
+  WorkerReporter reporter(socket, log);
+  const TrainedRun trained = start == Start::resume && is_trained(folder)
+                                 ? TrainedRun{Ending::finished, run.settings->train.steps,
+                                              finish_swept_probes(registry, run, folder, reporter)}
+                                 : train_run(registry, *run.settings, folder, start, reporter);
+  if (trained.ending == Ending::diverged) {
+    log.failed(divergence(trained.step), "try a smaller train.lr, or train.loss_dtype = \"float64\"");
+    return tell(socket, SweptNews::failed, divergence(trained.step));
+  }
+  if (trained.ending == Ending::stopped || !trained.probed) {
+    log.line(fmt::format("stopped at step {}", trained.step));
+    return tell(socket, SweptNews::stopped);
+  }
+  log.done();
+  if (plan.file.keep == Keep::none) drop_checkpoints(folder);
+  tell(socket, SweptNews::done);
+}
+
+// Whether somebody else has done it since the supervisor looked, or is at it.
+bool settled(const SweepPlan& plan, const SweptRun& run, int socket) {
+  if (RunLock::is_held(plan.run_folder(run))) {
+    tell(socket, SweptNews::busy);
+    return true;
+  }
+  const bool done = status_of(plan, run).state == SweptState::done;
+  if (done) tell(socket, SweptNews::done);
+  return done;
+}
+
+}  // namespace
+
+void train_swept(const Registry& registry, const SweepPlan& plan, const SweptRun& run, int socket) {
+  SweptLog log(plan.run_folder(run));
+  RunLock claim;
+  try {
+    make_swept_folder(plan.lock_folder(run));
+    claim = RunLock(plan.lock_folder(run));
+  } catch (const Error& error) {
+    if (RunLock::is_held(plan.lock_folder(run))) return tell(socket, SweptNews::busy);
+    return tell(socket, SweptNews::failed, error.what());
+  }
+  if (settled(plan, run, socket)) return;
+  std::string what, hint;
+  try {
+    return train_claimed(registry, plan, run, socket, log);
+  } catch (const Error& error) {
+    what = error.what();
+    hint = error.hint();
+  } catch (const std::exception& error) {
+    what = error.what();
+  }
+  try {
+    log.failed(what, hint);
+  } catch (const Error&) {
+    // A full disk, perhaps: the supervisor still hears of the failure.
+  }
+  tell(socket, SweptNews::failed, what);
+}
+
+void note_crash(const SweepPlan& plan, const SweptRun& run, const std::string& what,
+                const std::string& hint) {
+  try {
+    make_swept_folder(plan.lock_folder(run));
+    const RunLock claim(plan.lock_folder(run));
+    SweptLog(plan.run_folder(run)).failed(what, hint);
+  } catch (const Error&) {
+    // Another process works on it, or the disk is full; the crash is listed all the same.
+  }
+}
+
+}  // namespace orrery::engine

@@ -1,0 +1,320 @@
+// Sets of runs: they share work, go on after anything, and one that fails costs itself only.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include "run_program.h"
+
+namespace orrery {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* base = R"(
+[task]
+name = "modular_arithmetic"
+p = 5
+[model]
+d_model = 4
+n_heads = 1
+d_head = 4
+d_mlp = 4
+[train]
+steps = 20
+eval_every = 5
+[checkpoints]
+every = 10
+[[probe]]
+name = "weight_structure"
+)";
+
+constexpr const char* sweep = R"(base = "base.toml"
+seeds = 3
+[grid]
+train.weight_decay = [0.1, 1]
+[[reading]]
+name = "loss"
+metric = "train/loss"
+[[reading]]
+name = "never"
+metric = "test/accuracy"
+of = "first step >= 2"
+[[class]]
+name = "trained"
+if = "loss < 100"
+[[expect]]
+share = "trained"
+bound = ">= 1"
+source = "by construction"
+[[expect]]
+median = "never"
+bound = "> 10"
+source = "no accuracy is above 1"
+)";
+
+class Sweep : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    at.write("base.toml", base);
+    at.write("s.toml", sweep);
+  }
+  Finished run(std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"sweep", "run", "s.toml"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return at.orrery(arguments);
+  }
+  std::string csv(const std::string& of = "s.toml") {
+    const Finished done = at.orrery({"sweep", "table", of, "--csv"});
+    EXPECT_EQ(done.code, 0) << done.err;
+    return done.out;
+  }
+  std::vector<fs::path> folders() {
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(at.path("runs/sweeps/s/runs")))
+      found.push_back(entry.path());
+    return found;
+  }
+  std::string status(std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"sweep", "status", "s.toml"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return at.orrery(arguments).out;
+  }
+  static size_t count(const std::string& text, const std::string& part) {
+    size_t found = 0;
+    for (size_t i = text.find(part); i != std::string::npos; i = text.find(part, i + 1)) ++found;
+    return found;
+  }
+
+  Workplace at;
+};
+
+void expect_part(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << "expected \"" << part << "\" in:\n" << text;
+}
+
+TEST_F(Sweep, PlansRunsAndShowsItself) {
+  const Finished planned = at.orrery({"sweep", "plan", "s.toml"});
+  ASSERT_EQ(planned.code, 0) << planned.err;
+  for (const char* part : {"s: 6 runs of base.toml", "train.weight_decay", "0.1, 1", "0 done, 6 missing",
+                           "unknown until a run of this sweep is done", "runs/sweeps/s"})
+    expect_part(planned.out, part);
+  EXPECT_TRUE(folders().empty());
+  const Finished done = run({"--jobs", "2"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  expect_part(done.err, "6 of 6 runs done");
+  EXPECT_EQ(folders().size(), 6u);
+  EXPECT_EQ(status(), "s: 6 runs: 6 done\n");
+  EXPECT_EQ(status({"--indices"}), "s: 6 runs: 6 done\n  done  0-5\n");
+
+  const std::string rows = csv();
+  EXPECT_EQ(rows.substr(0, rows.find('\n')),
+            "index,run,train.weight_decay,seed,status,class,loss,never,never_censored_at");
+  EXPECT_EQ(count(rows, ",done,trained,"), 6u);
+  EXPECT_EQ(count(rows, ",,20\n"), 6u) << "what never came is censored at the last step:\n" << rows;
+  EXPECT_EQ(csv("runs/sweeps/s"), rows);
+  const Finished lines = at.orrery({"sweep", "table", "runs/sweeps/s", "--json"});
+  const json first = json::parse(lines.out.substr(0, lines.out.find('\n')));
+  EXPECT_EQ(first["keys"]["train.weight_decay"], 0.1);
+  EXPECT_EQ(first["readings"]["never"]["censored_at"], 20);
+  EXPECT_TRUE(first["readings"]["never"]["value"].is_null());
+  expect_part(at.orrery({"sweep", "table", "s.toml"}).out, "never (> 20)");
+  expect_part(at.orrery({"sweep", "plan", "s.toml"}).out, "nothing is left to do");
+}
+
+TEST_F(Sweep, AgainDoesNothing) {
+  ASSERT_EQ(run().code, 0);
+  const auto before = at.tree("runs/sweeps/s");
+  ASSERT_EQ(run().code, 0);
+  EXPECT_EQ(at.tree("runs/sweeps/s"), before);
+}
+
+TEST_F(Sweep, ItsCommandsMakeTheSameRuns) {
+  const Finished listed = at.orrery({"sweep", "commands", "s.toml"});
+  ASSERT_EQ(count(listed.out, "\n"), 6u);
+  std::istringstream words(listed.out.substr(0, listed.out.find('\n')));
+  std::vector<std::string> arguments;
+  for (std::string word; words >> word;) arguments.push_back(word);
+  EXPECT_EQ(arguments.front(), "orrery");
+  arguments.erase(arguments.begin());
+  ASSERT_EQ(at.orrery(arguments).code, 0);
+  expect_part(status(), "1 done, 5 missing");
+  ASSERT_EQ(run().code, 0);
+  EXPECT_EQ(folders().size(), 6u);
+}
+
+TEST_F(Sweep, ADivergingPointCostsItselfOnly) {
+  at.write("s.toml", std::string("base = \"base.toml\"\n[set]\ntrain.optimizer = \"sgd\"\n[grid]\n") +
+                         "train.lr = [0.01, 1e30, 0.02]\n");
+  const Finished done = run();
+  EXPECT_EQ(done.code, 1);
+  expect_part(done.err, "train.lr = 1e+30) failed: the loss became NaN or infinite after step");
+  expect_part(status(), "2 done, 1 failed");
+  EXPECT_EQ(status({"--failed", "--indices"}), "1\n");
+  expect_part(status({"--failed"}), "the loss became NaN or infinite");
+  EXPECT_EQ(run().code, 1) << "it is not tried again, and still failed";
+  expect_part(csv(), ",1e+30,failed");
+}
+
+TEST_F(Sweep, ABadPointIsNamedBeforeAnythingStarts) {
+  at.write("s.toml", "base = \"base.toml\"\n[grid]\ntask.p = [5, 1]\n");
+  const Finished value = run();
+  EXPECT_EQ(value.code, 2);
+  expect_part(value.err, "s.toml:3:14: task.p: expected an integer 2 to 4096, got 1 (at task.p = 1)");
+  at.write("s.toml", "base = \"base.toml\"\n[grid]\ntask.train_fraction = [0.5, 1e-9]\n");
+  const Finished split = run();
+  EXPECT_NE(split.code, 0);
+  expect_part(split.err, "(at task.train_fraction = 1e-09)");
+  EXPECT_FALSE(fs::exists(at.path("runs/sweeps/s/runs")) && !folders().empty());
+}
+
+TEST_F(Sweep, AChangedBaseMakesNewRunsAndNamesTheOld) {
+  ASSERT_EQ(run().code, 0);
+  at.write("base.toml", std::string(base) + "[log]\ntensorboard = false\n");
+  expect_part(at.orrery({"sweep", "plan", "s.toml"}).out, "6 done");  // a default, written out
+  std::string changed = base;
+  changed.replace(changed.find("steps = 20"), 10, "steps = 25");
+  at.write("base.toml", changed);
+  const Finished planned = at.orrery({"sweep", "plan", "s.toml"});
+  expect_part(planned.out, "0 done, 6 missing");
+  expect_part(planned.out, "6 of runs/sweeps/s/runs, of no run of this plan");
+}
+
+TEST_F(Sweep, VerifyJudgesTheSet) {
+  const Finished good = at.orrery({"verify", "s.toml"});
+  EXPECT_EQ(good.code, 0) << good.err << good.out;
+  for (const char* part :
+       {"share of trained >= 1", "1 (6 of 6)", "0.61 to 1", "by construction", "beyond 20 (6 of 6 never)"})
+    expect_part(good.out, part);
+  std::string worse = sweep;
+  worse.replace(worse.find("> 10"), 4, "<= 9");
+  at.write("s.toml", worse);
+  const Finished bad = at.orrery({"verify", "s.toml"});
+  EXPECT_EQ(bad.code, 1);
+  expect_part(bad.out, "FAILED");
+}
+
+TEST_F(Sweep, KeepingNoCheckpointsKeepsTheCurves) {
+  at.write("s.toml", std::string("keep = \"none\"\n") + sweep);
+  ASSERT_EQ(run().code, 0);
+  for (const fs::path& folder : folders()) {
+    EXPECT_TRUE(fs::is_empty(folder / "checkpoints")) << folder;
+    EXPECT_TRUE(fs::exists(folder / "metrics.jsonl"));
+  }
+  const auto before = at.tree("runs/sweeps/s");
+  ASSERT_EQ(run().code, 0);
+  EXPECT_EQ(at.tree("runs/sweeps/s"), before);
+}
+
+// Longer runs, so that a signal meets them.
+class LongSweep : public Sweep {
+ protected:
+  void SetUp() override {
+    Sweep::SetUp();
+    std::string longer = base;
+    longer.replace(longer.find("steps = 20"), 10, "steps = 300");
+    at.write("base.toml", longer);
+    at.write("whole.toml", sweep);
+    const Finished done = at.orrery({"sweep", "run", "whole.toml", "--out", "whole"});
+    ASSERT_EQ(done.code, 0) << done.err;
+    expected = csv("whole");
+  }
+  size_t runs_begun() {
+    size_t begun = 0;
+    if (fs::exists(at.path("runs/sweeps/s/runs")))
+      for (const fs::path& folder : folders()) begun += fs::exists(folder / "metrics.jsonl");
+    return begun;
+  }
+  std::string expected;
+};
+
+TEST_F(LongSweep, CtrlCStopsAllAndTheNextGoesOn) {
+  const pid_t pid = at.start({"sweep", "run", "s.toml", "--jobs", "2"});
+  while (runs_begun() < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  kill(pid, SIGINT);
+  const Finished stopped = at.wait(pid);
+  EXPECT_EQ(stopped.code, 130) << stopped.err;
+  expect_part(stopped.err, "go on with: orrery sweep run s.toml");
+  EXPECT_EQ(status().find("running"), std::string::npos) << status();
+  for (const fs::path& folder : folders()) {
+    const json sessions =
+        json::parse(at.read(fs::relative(folder / "run.json", at.path("")).string()))["sessions"];
+    EXPECT_NE(sessions.back()["ended"], "running") << "stopped without an orderly end: " << folder;
+  }
+  const Finished done = run();
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(csv(), expected);
+}
+
+TEST_F(LongSweep, TwoAtOnceShareTheWork) {
+  const pid_t other = at.start({"sweep", "run", "s.toml"});
+  while (runs_begun() < 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const Finished here = run();
+  const Finished there = at.wait(other);
+  EXPECT_EQ(here.code, 0) << here.err;
+  EXPECT_EQ(there.code, 0);
+  EXPECT_EQ(csv(), expected);
+  for (const fs::path& folder : folders())
+    EXPECT_EQ(
+        json::parse(at.read(fs::relative(folder / "run.json", at.path("")).string()))["sessions"].size(), 1u)
+        << "trained twice: " << folder;
+}
+
+// The children of a process.
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> found;
+  std::ifstream list("/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children");
+  for (pid_t child; list >> child;) found.push_back(child);
+  return found;
+}
+
+TEST_F(LongSweep, KilledAtAnyMomentItGoesOnToTheSameTable) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 20; ++round) {
+    const pid_t pid = at.start({"sweep", "run", "s.toml", "--jobs", "2"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 1500));
+    if (const auto workers = children_of(pid); round % 2 && !workers.empty())
+      kill(workers[random() % workers.size()], SIGKILL);
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 300));
+    kill(pid, SIGKILL);
+    at.wait(pid);
+  }
+  const Finished done = run({"--jobs", "2"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(csv(), expected);
+}
+
+TEST_F(LongSweep, AKilledWorkerCostsItsRunOnly) {
+  const pid_t pid = at.start({"sweep", "run", "s.toml"});
+  while (runs_begun() < 1 || children_of(pid).empty())
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  kill(children_of(pid).front(), SIGKILL);
+  const Finished done = at.wait(pid);
+  EXPECT_EQ(done.code, 1) << done.err;
+  expect_part(done.err, "failed: its process ended: SIGKILL");
+  expect_part(status(), "5 done, 1 failed");
+  EXPECT_EQ(run().code, 0) << "what crashed is tried again";
+  EXPECT_EQ(csv(), expected);
+}
+
+TEST_F(LongSweep, DamagedAndDeletedRunsAreMadeAnew) {
+  ASSERT_EQ(run().code, 0);
+  const std::vector<fs::path> made = folders();
+  fs::remove_all(made[0]);
+  at.write(fs::relative(made[1] / "run.json", at.path("")).string(), "{ half");
+  expect_part(status(), "4 done, 1 failed, 1 missing");
+  EXPECT_EQ(run().code, 0);
+  EXPECT_EQ(csv(), expected);
+  EXPECT_TRUE(fs::exists(made[1].string() + ".damaged")) << "nothing is deleted";
+}
+
+}  // namespace
+}  // namespace orrery
