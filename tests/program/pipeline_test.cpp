@@ -144,20 +144,22 @@ TEST_F(Pipeline, OnlineAndInWorkersTheBitsAreTheSame) {
 
 TEST_F(Pipeline, ContentAndNotTheNameIsTheKey) {
   ASSERT_EQ(train("run", std::string(fragile) + waiting).code, 0);
+  ASSERT_EQ(train("other", "", {"--set", "seeds.init=1"}).code, 0);
+  const auto replace = [&](const std::string& name) {
+    std::filesystem::copy_file(at.path("other/checkpoints/" + name), at.path("run/checkpoints/" + name),
+                               std::filesystem::copy_options::overwrite_existing);
+  };
   // Another network under the name of a checkpoint: two results of it are new.
-  std::filesystem::copy_file(at.path("run/checkpoints/step_00000010.safetensors"),
-                             at.path("run/checkpoints/step_00000030.safetensors"),
-                             std::filesystem::copy_options::overwrite_existing);
+  replace("step_00000030.safetensors");
   expect_said(probe({"run"}), "10 of 12 results were there already");
   // Another last network is another reference for all that wait for it.
-  std::filesystem::copy_file(at.path("run/checkpoints/step_00000010.safetensors"),
-                             at.path("run/checkpoints/step_00000050.safetensors"),
-                             std::filesystem::copy_options::overwrite_existing);
+  replace("step_00000050.safetensors");
   expect_said(probe({"run"}), "5 of 12 results were there already");
   expect_said(probe({"run"}), "12 of 12 results were there already");
-  json line = json::parse(at.lines("run/probes/waiting/results.jsonl")[3]);
+  const auto lines = at.lines("run/probes/waiting/results.jsonl");
+  const json line = json::parse(lines[3]), last = json::parse(lines[5]);
   EXPECT_EQ(line["origin"]["reference"], "last");
-  EXPECT_EQ(line["origin"]["of"], line["origin"]["reference_sha256"]);  // step 30 and 50 are the same by now
+  EXPECT_EQ(line["origin"]["reference_sha256"], last["origin"]["of"]);
 }
 
 TEST_F(Pipeline, AnotherQuestionNeedsAnotherLabel) {

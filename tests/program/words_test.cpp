@@ -264,8 +264,9 @@ TEST_F(Words, WrongRequestsEndWithTwo) {
       {{"patch", "run", "--from-step", "0", "--hook", "nope"}, "no hook point matches \"nope\""},
       {{"ablate", "run", "--direction", "nope", "--at", "blocks.0.hook_resid_post"}, "--direction nope"},
       {{"ablate", "run", "--step", "-5"}, "expected first, last, grokked or a step"},
-      {{"train", "--resume", "run", "--set", "task.p=5"}, "the task of the run"},
-      {{"train", "--resume", "run", "--set", "model.d_mlp=16"}, "the model of the run"}};
+      {{"train", "--resume", "run", "--set", "task.p=5"}, "task.p is 7 in this run, and cannot become 5"},
+      {{"train", "--resume", "run", "--set", "model.d_mlp=16"},
+       "model.d_mlp is 8 in this run, and cannot become 16"}};
   for (const auto& [request, said] : requests) {
     const Finished done = at.orrery(request);
     EXPECT_EQ(done.code, 2) << done.err;
