@@ -98,7 +98,7 @@ Json parse_checked_object(std::string_view text, const std::string& where) {
   if (found == object.end()) return object;
   const Json stored = *found;
   object.erase(found);
-  if (sha256(object.dump()) != stored) refuse_checksum(where, "it");
+  if (Json(sha256(object.dump())) != stored) refuse_checksum(where, "it");
   return object;
 }
 
