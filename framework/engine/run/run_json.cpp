@@ -137,10 +137,15 @@ std::vector<std::string> SessionRecord::changed_hardware() const {
   const auto shown = [](const Json& value) {
     return value.is_string() ? value.get<std::string>() : value.dump();
   };
-  for (const auto& [key, value] : sessions.back().items())
-    if (std::find(std::begin(own), std::end(own), key) == std::end(own) && before.contains(key) &&
-        before[key] != value)
-      changed.push_back(fmt::format("{}: {}, before {}", key, shown(value), shown(before[key])));
+  // Versions that did not say so kept subnormal numbers.
+  const auto then = [&](const std::string& key) {
+    return before.contains(key) ? before[key] : key == "flush_subnormals" ? Json(false) : Json();
+  };
+  for (const auto& [key, value] : sessions.back().items()) {
+    const bool known = before.contains(key) || key == "flush_subnormals";
+    if (known && std::find(std::begin(own), std::end(own), key) == std::end(own) && then(key) != value)
+      changed.push_back(fmt::format("{}: {}, before {}", key, shown(value), shown(then(key))));
+  }
   return changed;
 }
 

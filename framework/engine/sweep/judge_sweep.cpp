@@ -32,6 +32,17 @@ Chosen choose(const std::vector<SweepRow>& rows, const SweepPart& where) {
   return chosen;
 }
 
+// Whether there is a number, or none within the steps of the run.
+bool is_read(const ReadingValue& value) {
+  return value.value ? std::isfinite(*value.value) : value.censored_at.has_value();
+}
+
+// The first reading of `row` that could not be read, on which its class may depend; null if there is none.
+const ReadingValue* unread_in(const SweepRow& row) {
+  const auto found = std::find_if_not(row.readings.begin(), row.readings.end(), is_read);
+  return found == row.readings.end() ? nullptr : &*found;
+}
+
 // Why a claim over `rows` cannot be judged, or "". `reading` is an index, or -1 for a claim about classes.
 std::string unjudgeable(const Chosen& rows, int reading) {
   if (rows.empty()) return "no run is of this part";
@@ -45,11 +56,12 @@ std::string unjudgeable(const Chosen& rows, int reading) {
       why = row->status.error;
     } else if (row->status.state != SweptState::done) {
       ++unfinished;
-    } else if (reading >= 0) {
-      const ReadingValue& value = row->readings[static_cast<size_t>(reading)];
-      if (value.value ? std::isfinite(*value.value) : value.censored_at.has_value()) continue;
+    } else {
+      const ReadingValue* value =
+          reading < 0 ? unread_in(*row) : &row->readings[static_cast<size_t>(reading)];
+      if (!value || is_read(*value)) continue;
       ++unread;
-      why = value.value ? number(*value.value) : value.why;
+      why = value->value ? number(*value->value) : value->why;
     }
   }
   if (unfinished > 0) return fmt::format("{} of {} runs are not done", unfinished, rows.size());

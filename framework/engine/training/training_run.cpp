@@ -252,6 +252,7 @@ std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_
 
 // Whether a run to resume has made its steps and says so: then there is nothing to change in it.
 bool is_complete(const RunDirectory& run, int64_t step, int64_t steps, const Json& changes) {
+  if (changes.empty() && read_run_json(run.root()).ended() == "condition") return true;
   if (step < steps) return false;
   if (!changes.empty())
     throw UsageError(
@@ -323,7 +324,8 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
     std::erase_if(trained.failed_probes, [](const ProbeTally& tally) { return tally.first_error.empty(); });
     return trained;
   };
-  if (complete) return ended_with(session.run());
+  if (complete)
+    return ended_with(trainer.steps_done() < settings.train.steps ? Ending::condition : Ending::finished);
   // The device itself, not the config's word for it, which may be "auto".
   const std::string device = c10::DeviceTypeName(experiment.model().device().type(), /*lower_case=*/true);
   SessionRecord record(run, experiment.describe(), trainer.steps_done(), device, settings.train.threads);
