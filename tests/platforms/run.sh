@@ -5,7 +5,7 @@
 #   plugin  after first: a task written, built and trained out of the tree, against what cmake --install installs
 #   deb     after first: the Debian package in another bare system: it trains, and a task is built with it
 #   test    ./orrery test
-# Without --suite: bookworm, then trixie. Needs some 6 GB below build/platforms (or $ORRERY_PLATFORMS) for each.
+# Without --suite: bookworm, then trixie. Works below build/platforms (or $ORRERY_PLATFORMS), and needs gigabytes there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 source_tree=$(cd "$here/../.." && pwd)
@@ -26,7 +26,7 @@ done
 step_first() {
   make_bare "$suite" clone
   git clone -q "$source_tree" "$platforms/$suite.clone/home/orrery"
-  enter "$suite" clone ./orrery train configs/quickstart.toml --set train.steps="$steps" --out /root/run
+  enter "$suite" clone ./orrery train configs/quickstart.toml --set train.steps="$steps" --out /srv/run
 }
 
 step_test() {
@@ -37,25 +37,25 @@ step_test() {
 # A task out of the tree: written by `$1 new`, built against the package at prefix $2, trained.
 try_plugin='
   set -e
-  rm -rf /root/mine && mkdir /root/mine && cd /root/mine
+  rm -rf /srv/mine && mkdir /srv/mine && cd /srv/mine
   "$1" new task my_task --out .
   cmake -S my_task -B my_task/build -G Ninja -DCMAKE_PREFIX_PATH="$2" -DCMAKE_BUILD_TYPE=Release -DORRERY_BUILD_TESTS=OFF
   cmake --build my_task/build
   "$1" train my_task/my_task.toml --plugin my_task/build/plugins/task_my_task.so --out run --set train.steps=100'
 
 step_plugin() {
-  enter "$suite" clone bash -c 'cmake --install build/release --prefix /root/prefix >/dev/null'
-  enter "$suite" clone bash -c "$try_plugin" _ /root/prefix/bin/orrery /root/prefix
+  enter "$suite" clone bash -c 'cmake --install build/release --prefix /srv/prefix >/dev/null'
+  enter "$suite" clone bash -c "$try_plugin" _ /srv/prefix/bin/orrery /srv/prefix
 }
 
 step_deb() {
   enter "$suite" clone bash -c 'apt-get install -y --no-install-recommends dpkg-dev file >/dev/null &&
-    cpack -G DEB --config build/release/CPackConfig.cmake -B /root/deb'
+    cpack -G DEB --config build/release/CPackConfig.cmake -B /srv/deb'
   make_bare "$suite" deb
-  cp "$platforms/$suite.clone"/root/deb/orrery_*.deb "$platforms/$suite.deb/root/"
-  enter "$suite" deb bash -c 'apt-get update >/dev/null && apt-get install -y --no-install-recommends /root/orrery_*.deb >/dev/null
+  cp "$platforms/$suite.clone"/srv/deb/orrery_*.deb "$platforms/$suite.deb/srv/"
+  enter "$suite" deb bash -c 'apt-get update >/dev/null && apt-get install -y --no-install-recommends /srv/orrery_*.deb >/dev/null
     orrery --version
-    orrery train /usr/share/orrery/configs/quickstart.toml --out /root/run --set train.steps=100'
+    orrery train /usr/share/orrery/configs/quickstart.toml --out /srv/run --set train.steps=100'
   # What the package only recommends is for authors.
   enter "$suite" deb bash -c 'apt-get install -y --no-install-recommends $(
     dpkg-query -W -f "\${Recommends}" orrery | tr -d ,) >/dev/null'

@@ -31,7 +31,7 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
   f.add(
       "flush_subnormals", &S::flush_subnormals,
       "whether numbers below 1.2e-38 (float64: 2.2e-308) count as zero; with false, steps after memorisation "
-      "take several times as long on Intel's processors");
+      "can take several times as long on Intel's processors");
 }
 
 void SeedSettings::fields(Fields<SeedSettings>& f) {

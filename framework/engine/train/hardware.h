@@ -15,9 +15,8 @@ namespace orrery::engine {
 torch::Device choose_device(const std::string& name);
 
 /// Has the calling thread, and the threads it begins from now on, take subnormal numbers (below 1.2e-38 in
-/// float32) for zero, or not. Intel's processors take a hundred cycles over each of them, and a network that
-/// has memorised its data is full of them: gradients of a loss near zero, and Adam's moments of these.
-/// Returns false if this processor cannot.
+/// float32) for zero, or not. Intel's processors take long over each of them, and the gradient of the logits
+/// of a network that has memorised its data is full of them. Returns false if this processor cannot.
 bool flush_subnormals(bool flush);
 
 /// Sets the number of threads of LibTorch and of OpenBLAS, if that is the BLAS. Call before the first matrix
