@@ -38,8 +38,8 @@ std::string read_config_text(const std::filesystem::path& file) {
   return text;
 }
 
-Document::Document(Table root, std::string origin, const std::vector<std::string>& overrides)
-    : root_(std::move(root)), origin_(std::move(origin)) {
+Document::Document(Table root, std::string source, const std::vector<std::string>& overrides)
+    : root_(std::move(root)), source_(std::move(source)) {
   for (const std::string& assignment : overrides) assign(root_, assignment, "--set " + assignment);
 }
 
@@ -47,14 +47,14 @@ Document Document::load(const std::filesystem::path& file, const std::vector<std
   return from_toml(read_config_text(file), file.string(), overrides);
 }
 
-Document Document::from_toml(const std::string& text, const std::string& origin,
+Document Document::from_toml(const std::string& text, const std::string& source,
                              const std::vector<std::string>& overrides) {
-  return {read_toml(text, origin), origin, overrides};
+  return {read_toml(text, source), source, overrides};
 }
 
-Document Document::from_json(const std::string& text, const std::string& origin,
+Document Document::from_json(const std::string& text, const std::string& source,
                              const std::vector<std::string>& overrides) {
-  return {read_json(text, origin), origin, overrides};
+  return {read_json(text, source), source, overrides};
 }
 
 }  // namespace orrery::engine

@@ -84,21 +84,21 @@ class Document {
  public:
   /// Reads TOML. Throws UsageError if the file cannot be read, is larger than 64 KiB or is not a config.
   static Document load(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
-  /// Reads TOML text. `origin` names it in messages.
-  static Document from_toml(const std::string& text, const std::string& origin,
+  /// Reads TOML text. `source` names it in messages.
+  static Document from_toml(const std::string& text, const std::string& source,
                             const std::vector<std::string>& overrides = {});
   /// Reads a JSON object written by to_json(Settings).
-  static Document from_json(const std::string& text, const std::string& origin,
+  static Document from_json(const std::string& text, const std::string& source,
                             const std::vector<std::string>& overrides = {});
 
   const Table& root() const { return root_; }
   /// The file as the user named it.
-  const std::string& origin() const { return origin_; }
+  const std::string& source() const { return source_; }
 
  private:
-  Document(Table root, std::string origin, const std::vector<std::string>& overrides);
+  Document(Table root, std::string source, const std::vector<std::string>& overrides);
   Table root_;
-  std::string origin_;
+  std::string source_;
 };
 
 }  // namespace orrery::engine

@@ -40,7 +40,7 @@ TEST_F(DocumentTest, KeepsTheOrderAndThePlacesOfTheFile) {
   ASSERT_EQ(root.tables("probe").size(), 2u);
   EXPECT_EQ(root.tables("probe")[1].place(), "configs/x.toml:8:1");
   EXPECT_EQ(root.tables("probe")[1].path("name"), "probe.q.name");
-  EXPECT_EQ(document.origin(), "configs/x.toml");
+  EXPECT_EQ(document.source(), "configs/x.toml");
 }
 
 TEST_F(DocumentTest, ReadsEveryTypeOfValue) {

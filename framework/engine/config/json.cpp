@@ -14,23 +14,23 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-// JSON values carry no line numbers: every place is `origin`, and messages name the path.
+// JSON values carry no line numbers: every place is `source`, and messages name the path.
 class JsonReader {
  public:
-  explicit JsonReader(std::string origin) : origin_(std::move(origin)) {}
+  explicit JsonReader(std::string source) : source_(std::move(source)) {}
 
   Table table(const json& from, const std::string& path, int depth) const {
     refuse_depth(depth, path);
-    Table into(origin_, path);
+    Table into(source_, path);
     for (const auto& [key, node] : from.items())
-      into.set(key, origin_, content(node, into.path(key), depth + 1));
+      into.set(key, source_, content(node, into.path(key), depth + 1));
     return into;
   }
 
  private:
   void refuse_depth(int depth, const std::string& path) const {
     if (depth > max_depth)
-      refuse(origin_, fmt::format("{}...: nested more than {} deep", path.substr(0, 60), max_depth));
+      refuse(source_, fmt::format("{}...: nested more than {} deep", path.substr(0, 60), max_depth));
   }
 
   Table::Content content(const json& node, const std::string& path, int depth) const {
@@ -63,7 +63,7 @@ class JsonReader {
   }
 
   [[noreturn]] void refuse_list(const std::string& path) const {
-    refuse(origin_,
+    refuse(source_,
            fmt::format("{}: a list holds either numbers, or texts, or tables, and nothing else", path));
   }
 
@@ -72,48 +72,48 @@ class JsonReader {
     if (node.is_string()) return node.get<std::string>();
     if (node.is_number_float()) return node.get<double>();
     if (node.is_number_unsigned() && node.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max()))
-      refuse(origin_, fmt::format("{}: {} is not representable in 64 bits", path, node.dump()));
+      refuse(source_, fmt::format("{}: {} is not representable in 64 bits", path, node.dump()));
     if (node.is_number_integer()) return node.get<int64_t>();
-    refuse(origin_, fmt::format("{}: null is not supported", path));
+    refuse(source_, fmt::format("{}: null is not supported", path));
   }
 
-  std::string origin_;
+  std::string source_;
 };
 
 // nlohmann/json silently keeps the last of several equal keys.
 class DuplicateKeys {
  public:
-  explicit DuplicateKeys(const std::string& origin) : origin_(origin) {}
+  explicit DuplicateKeys(const std::string& source) : source_(source) {}
 
   bool operator()(int, json::parse_event_t event, json& parsed) {
     if (event == json::parse_event_t::object_start) open_.emplace_back();
     if (event == json::parse_event_t::object_end) open_.pop_back();
     if (event == json::parse_event_t::key && !open_.back().insert(parsed.get<std::string>()).second)
-      refuse(origin_, fmt::format("the key {} is there twice", parsed.dump()));
+      refuse(source_, fmt::format("the key {} is there twice", parsed.dump()));
     return true;
   }
 
  private:
-  std::string origin_;
+  std::string source_;
   std::vector<std::set<std::string>> open_;
 };
 
 }  // namespace
 
-Table read_json(const std::string& text, const std::string& origin) {
+Table read_json(const std::string& text, const std::string& source) {
   json parsed;
   try {
-    parsed = json::parse(text, DuplicateKeys(origin));
+    parsed = json::parse(text, DuplicateKeys(source));
   } catch (const json::parse_error& error) {
     std::string reason = error.what();
     if (const size_t start = reason.find("syntax error"); start != std::string::npos) reason.erase(0, start);
-    refuse(origin + ":" + line_and_column(text, error.byte == 0 ? 0 : error.byte - 1),
+    refuse(source + ":" + line_and_column(text, error.byte == 0 ? 0 : error.byte - 1),
            "not valid JSON: " + reason);
   } catch (const json::out_of_range& error) {
-    refuse(origin, "not valid JSON: a number is too large for a real");
+    refuse(source, "not valid JSON: a number is too large for a real");
   }
-  if (!parsed.is_object()) refuse(origin, "expected a JSON object");
-  return JsonReader(origin).table(parsed, "", 0);
+  if (!parsed.is_object()) refuse(source, "expected a JSON object");
+  return JsonReader(source).table(parsed, "", 0);
 }
 
 }  // namespace orrery::engine

@@ -52,7 +52,7 @@ Pipeline resolve_pipeline(const Document& document, const ParametersOf& paramete
   pipeline.steps = read_steps(root);
   pipeline.probes = resolve_probes(root.tables("probe"), parameters_of);
   if (pipeline.probes.empty())
-    throw UsageError(fmt::format("{}: this pipeline has no [[probe]]", document.origin()),
+    throw UsageError(fmt::format("{}: this pipeline has no [[probe]]", document.source()),
                      "name at least one: [[probe]] and, below it, name = \"...\"");
   return pipeline;
 }

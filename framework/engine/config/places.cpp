@@ -25,7 +25,7 @@ std::string subject(const std::string& message) {
 
 }  // namespace
 
-Places::Places(const Document& document) : origin_(document.origin()) { add(document.root()); }
+Places::Places(const Document& document) : source_(document.source()) { add(document.root()); }
 
 void Places::add(const Table& table) {
   for (const std::string& key : table.keys()) {
@@ -41,13 +41,13 @@ void Places::add(const Table& table) {
 }
 
 std::string Places::placed(const std::string& message) const {
-  if (origin_.empty() || message.starts_with(origin_) || message.starts_with("--")) return message;
+  if (source_.empty() || message.starts_with(source_) || message.starts_with("--")) return message;
   // A key that is at its default stands nowhere, but its table may.
   for (std::string path = subject(message); !path.empty();
        path = path.substr(0, path.rfind('.') == path.npos ? 0 : path.rfind('.')))
     if (const auto found = places_.find(path); found != places_.end())
       return fmt::format("{}: {}", found->second, message);
-  return fmt::format("{}: {}", origin_, message);
+  return fmt::format("{}: {}", source_, message);
 }
 
 }  // namespace orrery::engine

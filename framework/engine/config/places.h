@@ -33,7 +33,7 @@ class Places {
  private:
   void add(const Table& table);
 
-  std::string origin_;
+  std::string source_;
   std::map<std::string, std::string>
       places_;  // by the path of a key or table: "train.steps", "probe.fourier_basis"
 };

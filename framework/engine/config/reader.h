@@ -26,8 +26,8 @@ std::string line_and_column(std::string_view text, size_t offset);
 
 /// A whole file. Throws UsageError if it cannot be read or is larger than 64 KiB.
 std::string read_config_text(const std::filesystem::path& file);
-Table read_toml(const std::string& text, const std::string& origin);
-Table read_json(const std::string& text, const std::string& origin);
+Table read_toml(const std::string& text, const std::string& source);
+Table read_json(const std::string& text, const std::string& source);
 
 /// `text` as a TOML value or, if it neither is one nor begins like one, as text.
 Table::Content read_value(const std::string& text, const std::string& place, const std::string& path);

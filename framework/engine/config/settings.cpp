@@ -261,7 +261,7 @@ void check_tables(const Table& root, const ParametersOf& parameters_of) {
 
 // Of `document` with `root` in place of its own.
 Settings resolve_table(const Document& document, const Table& root, const ParametersOf& parameters_of) {
-  const std::string stem = std::filesystem::path(document.origin()).stem().string();
+  const std::string stem = std::filesystem::path(document.source()).stem().string();
   std::vector<std::string> keys;
   for (const Section& section : sections()) keys.push_back(section.key);
 

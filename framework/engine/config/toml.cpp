@@ -27,7 +27,7 @@ const char* unsupported(const toml::node& node) {
 class TomlReader {
  public:
   // Every place is `fixed` if it is not empty, else "ORIGIN:LINE:COLUMN".
-  TomlReader(std::string origin, std::string fixed) : origin_(std::move(origin)), fixed_(std::move(fixed)) {}
+  TomlReader(std::string source, std::string fixed) : source_(std::move(source)), fixed_(std::move(fixed)) {}
 
   Table table(const toml::table& from, const std::string& path, int depth) const {
     Table into(place(from.source()), path);
@@ -68,7 +68,7 @@ class TomlReader {
     // Some versions of toml++ give no place to a table that only dotted headers imply.
     const auto line = std::max<toml::source_index>(region.begin.line, 1);
     const auto column = std::max<toml::source_index>(region.begin.column, 1);
-    return fmt::format("{}:{}:{}", origin_, line, column);
+    return fmt::format("{}:{}:{}", source_, line, column);
   }
 
   static void refuse_depth(int depth, const std::string& where, const std::string& path) {
@@ -125,7 +125,7 @@ class TomlReader {
     refuse(where, fmt::format("{}: {}", path, unsupported(node)));
   }
 
-  std::string origin_, fixed_;
+  std::string source_, fixed_;
 };
 
 // toml++ opens with "Error while parsing integer"; behind "not valid TOML: ", "in an integer" reads better.
@@ -167,18 +167,18 @@ bool is_plain_text(const std::string& text) {
 
 }  // namespace
 
-Table read_toml(const std::string& text, const std::string& origin) {
+Table read_toml(const std::string& text, const std::string& source) {
   if (const auto offset = overlong_key(text, max_depth))
-    refuse(origin + ":" + line_and_column(text, *offset),
+    refuse(source + ":" + line_and_column(text, *offset),
            fmt::format("a key with more than {} parts", max_depth));
   toml::table parsed;
   try {
     parsed = toml::parse(text);
   } catch (const toml::parse_error& error) {
     const auto begin = error.source().begin;
-    refuse(fmt::format("{}:{}:{}", origin, begin.line, begin.column), "not valid TOML: " + reason(error));
+    refuse(fmt::format("{}:{}:{}", source, begin.line, begin.column), "not valid TOML: " + reason(error));
   }
-  return TomlReader(origin, "").table(parsed, "", 0);
+  return TomlReader(source, "").table(parsed, "", 0);
 }
 
 Table::Content read_value(const std::string& text, const std::string& place, const std::string& path) {
