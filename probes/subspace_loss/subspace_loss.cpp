@@ -12,7 +12,6 @@
 #include <orrery/subspace.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -20,88 +19,130 @@ namespace {
 
 using orrery::Losses;
 
-// The settings of the published variants. The parameter of the same name overrides a setting.
-struct Preset {
-  std::string name, site, part, bias, of, inputs;
+// What a parameter can be; `preset` is what the preset says.
+enum class Of { preset, sum, operands };
+enum class PartOf { preset, keep, remove };
+enum class BiasAt { preset, none, site, logits };
+enum class Headline { preset, train, test, all };
+enum class Rows { key_frequencies, all_frequencies, inputs_file, features_file };
+enum class Cut { read_out, all };
+
+orrery::Names<Of> names_of(Of) {
+  return {{"preset", Of::preset}, {"sum", Of::sum}, {"operands", Of::operands}};
+}
+orrery::Names<PartOf> names_of(PartOf) {
+  return {{"preset", PartOf::preset}, {"keep", PartOf::keep}, {"remove", PartOf::remove}};
+}
+orrery::Names<BiasAt> names_of(BiasAt) {
+  return {{"preset", BiasAt::preset}, {"none", BiasAt::none}, {"site", BiasAt::site}, {"logits", BiasAt::logits}};
+}
+orrery::Names<Headline> names_of(Headline) {
+  return {{"preset", Headline::preset}, {"train", Headline::train}, {"test", Headline::test}, {"all", Headline::all}};
+}
+orrery::Names<Rows> names_of(Rows) {
+  return {{"key_frequencies", Rows::key_frequencies},
+          {"all_frequencies", Rows::all_frequencies},
+          {"inputs_file", Rows::inputs_file},
+          {"features_file", Rows::features_file}};
+}
+orrery::Names<Cut> names_of(Cut) { return {{"read_out", Cut::read_out}, {"all", Cut::all}}; }
+
+// The settings of a published variant. The parameter of the same name overrides a setting.
+struct Variant {
+  std::string site;
+  PartOf part;
+  BiasAt bias;
+  Of of;
+  Headline inputs;
 };
-const std::array<Preset, 6> presets{{
-    {"nanda_restricted", "logits", "keep", "logits", "sum", "test"},
-    {"nanda_excluded", "logits", "remove", "none", "sum", "train"},
-    {"demo_restricted", "neurons", "keep", "logits", "sum", "test"},
-    {"demo_excluded", "neurons", "remove", "none", "sum", "train"},
-    {"chughtai_restricted", "*mlp.hook_pre", "keep", "none", "operands", "all"},
-    {"chughtai_excluded", "*mlp.hook_pre", "remove", "none", "operands", "all"},
-}};
+enum class Preset {
+  nanda_restricted,
+  nanda_excluded,
+  demo_restricted,
+  demo_excluded,
+  chughtai_restricted,
+  chughtai_excluded
+};
+orrery::Names<Preset> names_of(Preset) {
+  return {{"nanda_restricted", Preset::nanda_restricted},       {"nanda_excluded", Preset::nanda_excluded},
+          {"demo_restricted", Preset::demo_restricted},         {"demo_excluded", Preset::demo_excluded},
+          {"chughtai_restricted", Preset::chughtai_restricted}, {"chughtai_excluded", Preset::chughtai_excluded}};
+}
+Variant variant(Preset preset) {
+  switch (preset) {
+    case Preset::nanda_restricted: return {"logits", PartOf::keep, BiasAt::logits, Of::sum, Headline::test};
+    case Preset::nanda_excluded: return {"logits", PartOf::remove, BiasAt::none, Of::sum, Headline::train};
+    case Preset::demo_restricted: return {"neurons", PartOf::keep, BiasAt::logits, Of::sum, Headline::test};
+    case Preset::demo_excluded: return {"neurons", PartOf::remove, BiasAt::none, Of::sum, Headline::train};
+    case Preset::chughtai_restricted:
+      return {"*mlp.hook_pre", PartOf::keep, BiasAt::none, Of::operands, Headline::all};
+    case Preset::chughtai_excluded:
+      return {"*mlp.hook_pre", PartOf::remove, BiasAt::none, Of::operands, Headline::all};
+  }
+  throw orrery::Error("no such preset");
+}
 
 struct Params : orrery::KeyFrequencyParams {
-  std::string preset = "nanda_restricted";
-  std::string site = "preset", part = "preset", bias = "preset", of = "preset", inputs = "preset";
-  std::string subspace = "key_frequencies";
+  Preset preset = Preset::nanda_restricted;
+  std::string site = "preset";
+  PartOf part = PartOf::preset;
+  BiasAt bias = BiasAt::preset;
+  Of of = Of::preset;
+  Headline inputs = Headline::preset;
+  Rows subspace = Rows::key_frequencies;
   std::string file = "", tensor = "";
-  std::string positions = "read_out";
+  Cut positions = Cut::read_out;
 
   static void fields(orrery::Fields<Params>& f) {
-    f.add("preset", &Params::preset, "a variant in use: it decides what is left at \"preset\"")
-        .one_of({"nanda_restricted", "nanda_excluded", "demo_restricted", "demo_excluded",
-                 "chughtai_restricted", "chughtai_excluded"});
-    f.add("subspace", &Params::subspace, "waves of frequencies, or the rows of a tensor in a file")
-        .one_of({"key_frequencies", "all_frequencies", "inputs_file", "features_file"});
+    f.add("preset", &Params::preset, "a variant in use: it decides what is left at \"preset\"");
+    f.add("subspace", &Params::subspace, "waves of frequencies, or the rows of a tensor in a file");
     f.add("file", &Params::file, "subspace ..._file: a safetensors file");
     f.add("tensor", &Params::tensor,
           "subspace ..._file: the tensor's name; may be empty if it is the only one");
-    f.add("of", &Params::of, "what functions on the group are functions of: the sum i + j, or i and j each")
-        .one_of({"preset", "sum", "operands"});
+    f.add("of", &Params::of, "what functions on the group are functions of: the sum i + j, or i and j each");
     f.add("site", &Params::site,
           "logits, neurons (through W_out W_U), or hook points, by glob; preset: the preset's");
-    f.add("positions", &Params::positions, "site a hook point: the positions of the context that are cut")
-        .one_of({"read_out", "all"});
-    f.add("part", &Params::part, "whether the subspace is kept, and nothing else, or removed")
-        .one_of({"preset", "keep", "remove"});
+    f.add("positions", &Params::positions, "site a hook point: the positions of the context that are cut");
+    f.add("part", &Params::part, "whether the subspace is kept, and nothing else, or removed");
     f.add("bias", &Params::bias,
-          "the mean over inputs: cut as the rest is, kept at the site, or of the logits")
-        .one_of({"preset", "none", "site", "logits"});
-    f.add("inputs", &Params::inputs, "the pairs whose loss is the headline")
-        .one_of({"preset", "train", "test", "all"});
+          "the mean over inputs: cut as the rest is, kept at the site, or of the logits");
+    f.add("inputs", &Params::inputs, "the pairs whose loss is the headline");
     orrery::KeyFrequencyParams::fields(f);
   }
 
-  bool has_keys() const { return subspace == "key_frequencies"; }
-  bool has_file() const { return subspace == "inputs_file" || subspace == "features_file"; }
+  bool has_keys() const { return subspace == Rows::key_frequencies; }
+  bool has_file() const { return subspace == Rows::inputs_file || subspace == Rows::features_file; }
 
-  // Replaces "preset" by the preset's settings.
+  // Replaces what is left at "preset".
   Params resolved() const {
-    const auto found = std::find_if(presets.begin(), presets.end(),
-                                    [&](const Preset& candidate) { return candidate.name == preset; });
-    const Preset& given = *found;  // one_of has seen to it that there is one
+    const Variant given = variant(preset);
     Params all = *this;
-    const auto settle = [](std::string& value, const std::string& as_preset) {
-      if (value == "preset") value = as_preset;
-    };
-    settle(all.site, given.site);
-    settle(all.part, given.part);
-    settle(all.bias, given.bias);
-    settle(all.of, given.of);
-    settle(all.inputs, given.inputs);
+    if (site == "preset") all.site = given.site;
+    if (part == PartOf::preset) all.part = given.part;
+    if (bias == BiasAt::preset) all.bias = given.bias;
+    if (of == Of::preset) all.of = given.of;
+    if (inputs == Headline::preset) all.inputs = given.inputs;
     return all;
   }
 
   void check() const {
     orrery::KeyFrequencyParams::check();
+    const std::string is = "the subspace is \"" + orrery::name_of(subspace) + "\"";
     if (!has_keys() && rule == "given")
-      throw orrery::UsageError("frequencies are given, but the subspace is \"" + subspace + "\"",
+      throw orrery::UsageError("frequencies are given, but " + is,
                                "set subspace = \"key_frequencies\", or leave rule and frequencies out");
     if (has_file() && file.empty())
-      throw orrery::UsageError("subspace \"" + subspace + "\" needs file",
+      throw orrery::UsageError("subspace \"" + orrery::name_of(subspace) + "\" needs file",
                                "set file to a safetensors file with the rows that span the subspace");
     if (!has_file() && !(file.empty() && tensor.empty()))
-      throw orrery::UsageError("a file or tensor is given, but the subspace is \"" + subspace + "\"",
+      throw orrery::UsageError("a file or tensor is given, but " + is,
                                "set subspace = \"inputs_file\" or \"features_file\"");
   }
 };
 
-orrery::Bias bias_of(const std::string& name) {
-  if (name == "site") return orrery::Bias::site;
-  return name == "logits" ? orrery::Bias::logits : orrery::Bias::none;
+orrery::Bias bias_of(BiasAt bias) {
+  if (bias == BiasAt::site) return orrery::Bias::site;
+  return bias == BiasAt::logits ? orrery::Bias::logits : orrery::Bias::none;
 }
 
 double at(const Losses& losses, const std::string& inputs) {
@@ -114,6 +155,7 @@ class SubspaceLoss final : public orrery::Probe {
  public:
   explicit SubspaceLoss(const Params& params) : params_(params.resolved()) {
     params_.check();
+    inputs_ = orrery::name_of(params_.inputs);
     if (params_.has_file()) rows_ = orrery::read_tensor(params_.file, params_.tensor);
   }
 
@@ -137,33 +179,33 @@ class SubspaceLoss final : public orrery::Probe {
     const auto inputs = orrery::laid_out(view);
     const auto losses_of = [&](orrery::Subspace subspace) {
       const orrery::SubspaceCut how{
-          std::move(subspace), params_.part == "keep" ? orrery::Part::keep : orrery::Part::remove,
+          std::move(subspace), params_.part == PartOf::keep ? orrery::Part::keep : orrery::Part::remove,
           bias_of(params_.bias), params_.site,
-          params_.positions == "all" ? orrery::Positions::all : orrery::Positions::read_out};
+          params_.positions == Cut::all ? orrery::Positions::all : orrery::Positions::read_out};
       return view.losses(orrery::cut_logits(how, inputs, observation));
     };
-    const double plain = at(view.losses(view.logits()), params_.inputs);
+    const double plain = at(view.losses(view.logits()), inputs_);
     const orrery::Subspace subspace = make_subspace(view.order());
     const Losses losses = losses_of(subspace);
     together(subspace, plain, losses, recorder);
     if (!params_.has_keys()) return;
     recorder.finding(orrery::key_frequencies_finding(view.order(), keys_.frequencies, keys_.shares));
-    if (params_.part == "remove")
-      one_by_one(view.order(), plain, at(losses, params_.inputs), losses_of, recorder);
+    if (params_.part == PartOf::remove)
+      one_by_one(view.order(), plain, at(losses, inputs_), losses_of, recorder);
   }
 
  private:
   orrery::OverInputs of_functions(const torch::Tensor& functions) const {
-    return params_.of == "sum" ? orrery::functions_of_sum(functions)
+    return params_.of == Of::sum ? orrery::functions_of_sum(functions)
                                : orrery::functions_of_operands(functions);
   }
 
   orrery::Subspace make_subspace(int64_t n) const {
     if (params_.has_keys()) return of_functions(orrery::wave_functions(n, keys_.frequencies));
-    if (params_.subspace == "all_frequencies")
+    if (params_.subspace == Rows::all_frequencies)
       return of_functions(orrery::wave_functions(n, orrery::all_frequencies(n)));
     const auto rows = orrery::orthonormal_rows(rows_);
-    if (params_.subspace == "features_file") return orrery::OverFeatures(rows);
+    if (params_.subspace == Rows::features_file) return orrery::OverFeatures(rows);
     if (rows.size(1) == n) return of_functions(rows);
     if (rows.size(1) == n * n) return orrery::OverInputs(rows);
     throw orrery::UsageError(
@@ -176,19 +218,19 @@ class SubspaceLoss final : public orrery::Probe {
   void together(const orrery::Subspace& subspace, double plain, const Losses& losses,
                 orrery::Recorder& recorder) const {
     for (const auto& [set, loss] : losses) {
-      if (set == params_.inputs)
+      if (set == inputs_)
         recorder.headline("loss/" + set, loss);
       else
         recorder.scalar("loss/" + set, loss);
     }
-    const std::string what = params_.part == "keep" ? "with nothing but " : "without ";
+    const std::string what = params_.part == PartOf::keep ? "with nothing but " : "without ";
     recorder.panel("loss", "Loss " + what + subspace_name(), "loss (nats)");
     for (const std::string set : {"all", "train", "test"})
       recorder.panel(set, "Loss without one key frequency, pairs: " + set, "loss (nats)");
     recorder.panel("dimensions", "Dimension of the subspace", "dimensions (count)");
     const auto dimension = [](const auto& space) { return space.dimension(); };
     recorder.scalar("dimensions", static_cast<double>(std::visit(dimension, subspace)));
-    record_ablation(name(), plain, at(losses, params_.inputs), recorder);
+    record_ablation(name(), plain, at(losses, inputs_), recorder);
   }
 
   // Each frequency removed alone, drawn between the plain loss and that without any of them.
@@ -197,36 +239,37 @@ class SubspaceLoss final : public orrery::Probe {
                   orrery::Recorder& recorder) const {
     std::vector<std::pair<std::string, Losses>> drawn;
     const auto add = [&](const std::string& removed, double loss) {
-      drawn.push_back({removed, {{params_.inputs, loss}}});
+      drawn.push_back({removed, {{inputs_, loss}}});
     };
     add("nothing", plain);
     for (const int64_t k : keys_.frequencies) {
       const auto losses = losses_of(of_functions(orrery::wave_functions(n, {k})));
       for (const auto& [set, loss] : losses) recorder.scalar("k=" + std::to_string(k) + "/" + set, loss);
-      add("k=" + std::to_string(k), at(losses, params_.inputs));
-      record_ablation("frequency " + std::to_string(k), plain, at(losses, params_.inputs), recorder);
+      add("k=" + std::to_string(k), at(losses, inputs_));
+      record_ablation("frequency " + std::to_string(k), plain, at(losses, inputs_), recorder);
     }
     add("all keys", without_all);
     recorder.figure(orrery::loss_without_each("Loss without each key frequency alone, and without all",
                                               "what is removed",
-                                              "cross-entropy, pairs: " + params_.inputs + " (nats)", drawn));
+                                              "cross-entropy, pairs: " + inputs_ + " (nats)", drawn));
   }
 
   std::string subspace_name() const {
     if (params_.has_file()) return params_.file.substr(params_.file.find_last_of('/') + 1);
-    return params_.subspace == "all_frequencies" ? "all frequencies" : "the key frequencies";
+    return params_.subspace == Rows::all_frequencies ? "all frequencies" : "the key frequencies";
   }
 
-  std::string name() const { return (params_.part == "keep" ? "all but " : "") + subspace_name(); }
+  std::string name() const { return (params_.part == PartOf::keep ? "all but " : "") + subspace_name(); }
 
   void record_ablation(const std::string& component, double before, double after,
                        orrery::Recorder& recorder) const {
     if (std::isnan(before) || std::isnan(after)) return;
-    recorder.finding(orrery::ablation_finding(component, params_.bias == "site" ? "mean" : "exclude",
-                                              params_.inputs, before, after));
+    recorder.finding(orrery::ablation_finding(component, params_.bias == BiasAt::site ? "mean" : "exclude",
+                                              inputs_, before, after));
   }
 
   Params params_;
+  std::string inputs_;
   torch::Tensor rows_;
   orrery::KeyFrequencies keys_;
 };
