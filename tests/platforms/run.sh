@@ -44,7 +44,7 @@ try_plugin='
   "$1" train my_task/my_task.toml --plugin my_task/build/plugins/task_my_task.so --out run --set train.steps=100'
 
 step_plugin() {
-  enter "$suite" clone bash -c 'cmake --install build/release --prefix /srv/prefix >/dev/null'
+  enter "$suite" clone bash -c './orrery build && cmake --install build/release --prefix /srv/prefix >/dev/null'
   enter "$suite" clone bash -c "$try_plugin" _ /srv/prefix/bin/orrery /srv/prefix
 }
 

@@ -1,0 +1,59 @@
+#!/bin/bash
+# The launcher in a tree of its own, with a cmake that only says what it was asked for.
+# usage: launcher_test.sh SOURCE_TREE
+set -euo pipefail
+source_tree=$1
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+fail() { echo "FAILED: $*"; echo "-- cmake was asked:"; cat "$place/asked" 2>/dev/null; echo "-- said:"; cat "$place/said"; exit 1; }
+
+mkdir -p "$place"/{bin,tree/{framework/start/help,plugins,tasks/parity,probes/{norms,waves},tests}}
+cp "$source_tree/orrery" "$place/tree/"
+touch "$place/tree/CMakeLists.txt"
+printf '#!/bin/sh\necho installed\n' >"$place/bin/dpkg-query"
+cat >"$place/bin/cmake" <<'STUB'
+#!/bin/bash
+echo "$*" >>"$ASKED"
+case " $* " in
+  *" -j "*) sleep 1; echo "rest is built" >>"$ASKED" ;;  # in the background
+esac
+[ "$1" != --build ] || { mkdir -p "$2/bin"; printf '#!/bin/bash\necho "as $ORRERY_CALLED_AS: $*"\n' >"$2/bin/orrery"; chmod +x "$2/bin/orrery"; }
+STUB
+chmod +x "$place"/bin/*
+export PATH=$place/bin:$PATH ASKED=$place/asked
+unset ORRERY_CALLED_AS ORRERY_BUILD ORRERY_TORCH
+cd "$place/tree"
+printf '[task]\nname = "parity"\n[[probe]]\nname = "norms"\n' >c.toml
+
+launch() { : >"$ASKED"; out=$(./orrery "$@" 2>"$place/said"); }
+asked() { grep -qF -- "$1" "$ASKED" || fail "$2"; }
+
+# The first training builds what it needs, and the rest beside it.
+launch train c.toml
+asked "--target orrery_program probe_norms task_parity" "the first training was to build only what its config names"
+[ "$out" = "as ./orrery: train c.toml" ] || fail "the program was not run as it was called: $out"
+! grep -q "rest is built" "$ASKED" || fail "the training waited for the rest"
+grep -q "built while it trains" "$place/said" || fail "nothing said that the rest is being built"
+# The next command waits for it, and builds nothing itself.
+: >"$place/said"
+out=$(./orrery runs 2>"$place/said")
+asked "rest is built" "the next command did not wait"
+grep -q "waiting for another build" "$place/said" || fail "nothing said what it waits for"
+[ "$(grep -c -- --build "$ASKED")" = 2 ] || fail "something was built twice"
+
+# Without a config that names a task of ours, all of it is built at once.
+rm -rf build
+launch train c.toml --set task.name=other
+! grep -q -- --target "$ASKED" || fail "the task is another one"
+rm -rf build
+launch plugins
+! grep -q -- --target "$ASKED" || fail "plugins needs all"
+# Nothing changed: nothing is built.
+launch train c.toml
+[ ! -s "$ASKED" ] || fail "nothing was to be built"
+# Something did.
+sleep 0.01; touch tasks/parity
+launch train c.toml
+asked "--build" "a changed tree was to be built"
+! grep -q -- --target "$ASKED" || fail "a tree that was built before is built whole"
+echo "the launcher builds what is needed, once"
