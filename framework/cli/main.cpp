@@ -11,8 +11,10 @@
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 
 #include "cli/commands/commands.h"
+#include "cli/text/help_format.h"
 #include "cli/text/shown.h"
 #include "cli/text/terminal.h"
 #include "engine/processes/crash.h"
@@ -28,13 +30,13 @@ using namespace orrery;
 constexpr const char* examples = R"(Examples:
   orrery train configs/quickstart.toml         train a network until it groks
   orrery train --resume runs/quickstart-...    resume after an interruption
-  orrery show runs/quickstart-...              its state, curves and probe results
-  orrery runs                                  every run: differences, and how it ended
-  orrery probe runs/quickstart-... --json      probe every checkpoint, as JSON lines
+  orrery show runs/quickstart-...              state, curves, results of probes
+  orrery runs                                  all runs: differences, endings
+  orrery probe runs/quickstart-... --json      every checkpoint, as JSON lines
   orrery report runs/quickstart-...            the run as one HTML page
   orrery sweep run configs/sweeps/x.toml       a set of runs: a grid, seeds
   orrery verify --tier quick                   do published results reproduce?
-  orrery ablate runs/quickstart-...            the effect of ablating each part of a network
+  orrery ablate runs/quickstart-...            what each part does
   orrery compare runs/one runs/another         what two networks have in common
   orrery import published.pth --config c.toml  a run from a published network
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
@@ -42,7 +44,7 @@ constexpr const char* examples = R"(Examples:
   orrery describe modular_arithmetic           one of them, and its parameters
   orrery describe config                       every key of a config
   orrery new task NAME                         write one of your own
-  orrery check build/plugins/task_mine.so      does it keep its side of the contract?
+  orrery check build/plugins/task_mine.so      does it keep the contract?
 `orrery COMMAND --help` and `orrery help COMMAND` describe one command.)";
 
 // Suggests the nearest command; CLI11 would only say that one is missing.
@@ -81,6 +83,7 @@ std::string help_command(const std::vector<std::string>& arguments) {
 
 int run(const std::vector<std::string>& arguments) {
   CLI::App program("A laboratory for taking toy neural networks apart.", "orrery");
+  program.formatter(std::make_shared<cli::HelpFormat>());
   program.footer(examples);
   program.set_version_flag("--version", "orrery " + version() + " (LibTorch " + torch_version() + ")");
   program.require_subcommand(1);

@@ -219,8 +219,9 @@ TEST_F(Show, RunsAreListedWithWhatDiffers) {
 
 TEST_F(Show, RunsRefusesWhatItCannotDo) {
   const Finished nowhere = at.orrery({"runs"});
-  EXPECT_EQ(nowhere.code, 2);
-  expect_holds(nowhere.err, {"runs: no such folder", "orrery train"});
+  EXPECT_EQ(nowhere.code, 0);
+  expect_holds(nowhere.err, {"no folder runs here yet", "orrery train configs/quickstart.toml"});
+  EXPECT_EQ(at.orrery({"runs", "elsewhere"}).code, 2);
   at.write("runs/note.txt", "");
   const Finished empty = at.orrery({"runs"});
   EXPECT_EQ(empty.code, 0);

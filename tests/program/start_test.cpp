@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <vector>
 
 #include "run_program.h"
@@ -78,6 +79,23 @@ TEST(Start, HelpTextsAreKeptAsFiles) {
     EXPECT_EQ(text_of(kept / name), text_of(written / name))
         << "write them anew: ORRERY_UPDATE_HELP=1 build/release/tests/program/integration_tests "
            "--gtest_filter=Start.HelpTextsAreKeptAsFiles";
+}
+
+// Only commands that are to be copied may be longer.
+TEST(Start, HelpFitsEightyColumns) {
+  for (const auto& file : fs::directory_iterator(ORRERY_SOURCE_DIR "/framework/start/help")) {
+    std::istringstream lines(text_of(file.path()));
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_TRUE(line.size() <= 80 || line.starts_with("  orrery ")) << file.path() << ": " << line;
+  }
+}
+
+// The launcher says how it was called, so that hints can be pasted.
+TEST(Start, HintsNameTheProgramAsItWasCalled) {
+  const Variable called("ORRERY_CALLED_AS", "./orrery");
+  const Finished nothing = Workplace().orrery({"train"});
+  EXPECT_EQ(nothing.code, 2);
+  EXPECT_NE(nothing.err.find("for example: ./orrery train configs/"), std::string::npos) << nothing.err;
 }
 
 TEST(Start, HelpOfNoCommandIsAMistake) {

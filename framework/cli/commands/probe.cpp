@@ -210,11 +210,11 @@ Command add_probe(CLI::App& program) {
       R"(Computes only missing results: a result is identified by the content of the checkpoint, the probe, its version
 and its parameters. Ctrl-C keeps the results so far. A probe that crashes costs only its own result.
 Examples:
-  orrery probe runs/quickstart-...                       every configured probe, every checkpoint
+  orrery probe runs/quickstart-...                  all probes, all checkpoints
   orrery probe runs/quickstart-... --steps last --json
   orrery probe runs/quickstart-... --probe fourier_basis:rule=embedding --steps 0,1000,2000
-  orrery probe --pipeline keys.toml --jobs 2             its probes, over the runs that it names
-  orrery probe --pipeline keys.toml runs/another         over this one)");
+  orrery probe --pipeline keys.toml --jobs 2        over the runs that it names
+  orrery probe --pipeline keys.toml runs/another    over this one)");
   return {command, [options] { return probe(*options); }};
 }
 

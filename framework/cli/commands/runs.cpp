@@ -153,7 +153,16 @@ std::vector<RunSummary> runs_in(const std::vector<std::string>& folders) {
   return all;
 }
 
+// Where nothing was said, and nothing has been trained yet.
+bool has_no_runs_yet(const RunsArguments& options) {
+  return options.folders.empty() && !std::filesystem::exists("runs");
+}
+
 int runs(const RunsArguments& options) {
+  if (has_no_runs_yet(options)) {
+    note("there is no folder runs here yet; make a first run with: orrery train configs/quickstart.toml");
+    return 0;
+  }
   const std::vector<std::string> folders =
       options.folders.empty() ? std::vector<std::string>{"runs"} : options.folders;
   const std::vector<RunSummary> found = runs_in(folders);

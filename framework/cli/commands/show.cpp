@@ -43,8 +43,11 @@ int check(const ShowArguments& options) {
   for (const std::string& text : checked.missing)
     complain("warning", text, "compute them: orrery probe " + options.run);
   report_unchecked(checked.unchecked);
-  note(fmt::format("{}: {} files match their checksums{}", options.run, checked.n_checked,
-                   checked.damage.empty() ? "" : fmt::format("; {} damaged", checked.damage.size())));
+  const std::string damaged =
+      checked.damage.empty() ? "" : fmt::format("; {} damaged", checked.damage.size());
+  note(checked.n_checked == 0 && damaged.empty()
+           ? fmt::format("{}: nothing here has a checksum; everything could be read", options.run)
+           : fmt::format("{}: {} files match their checksums{}", options.run, checked.n_checked, damaged));
   return checked.damage.empty() ? 0 : 1;
 }
 
@@ -84,7 +87,8 @@ or an infinity. They are drawn with blocks if the locale has UTF-8 and with _ . 
 width of the terminal (of COLUMNS, or 80, if stdout is not a terminal). Colour only on a terminal without NO_COLOR.
 
 JSON, with null for missing values:
-  run, name, task, model, n_parameters, n_train, n_test, versions, sessions, config
+  run, name, task, model, n_parameters, n_train, n_test, versions, sessions,
+  config
   state           finished, training, interrupted, diverged, imported, damaged
   ended           how the last session ended, as in run.json
   being_written   whether a process is training or probing it now
@@ -93,9 +97,10 @@ JSON, with null for missing values:
   changed         the keys of the config that are not at their defaults
   checkpoints     steps, bytes
   thresholds      by accuracy: the first step with "0.99" and with "1"
-  metrics         by name: first, last, lowest, highest and best {step, value}, steps, values
-  probes          by label: plugin, version, n_results, n_due; headlines, as metrics; last, null and conclusion:
-                  {step, scalars, findings}
+  metrics         by name: first, last, lowest, highest, best {step, value};
+                  steps, values
+  probes          by label: plugin, version, n_results, n_due; headlines, as
+                  metrics; last, null, conclusion: {step, scalars, findings}
   damage          what cannot be read
 
 Examples:

@@ -32,6 +32,7 @@ std::string effects_text(const std::string& what, const Metrics& plain, const st
   }
   table.add(std::move(names));
   table.add(std::move(values));
+  table.add({"change:"});
   for (const Effect& effect : effects) {
     std::vector<std::string> row = {effect.name};
     for (size_t i = 0; i < plain.size(); ++i)

@@ -84,7 +84,7 @@ std::string summary_text(const RunOverview& seen, const TrainedRun& trained) {
     out += line(tally.label, styled(Style::red, failure_text(tally)));
   const std::string path = seen.root.string();
   out += line("run directory", path);
-  out += line("next", fmt::format("orrery probe {} --steps last", path));
+  out += line("next", as_called(fmt::format("orrery report {}", path)));
   return out;
 }
 

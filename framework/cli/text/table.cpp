@@ -58,6 +58,10 @@ std::string wrapped(const std::string& text, size_t indent, size_t width) {
       size_t cut_at = 0;
       for (size_t room = most - used; cut_at < word.size(); ++cut_at)
         if ((word[cut_at] & 0xc0) != 0x80 && room-- == 0) break;
+      // After a separator rather than within a name, where that does not waste most of the line.
+      if (const size_t joint = word.find_last_of("/|,_-=", cut_at - 1);
+          joint != std::string::npos && joint + 1 > cut_at / 2)
+        cut_at = joint + 1;
       out += word.substr(0, cut_at);
       word.erase(0, cut_at);
       next_line();

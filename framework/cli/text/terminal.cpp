@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <regex>
 #include <utility>
 #include <vector>
 
@@ -110,8 +111,12 @@ TerminalProgress::TerminalProgress(int64_t total, std::string unit) : total_(tot
 TerminalProgress::~TerminalProgress() { end_line(); }
 
 bool TerminalProgress::due() const {
-  const double interval = is_terminal() ? 0.1 : 5;
-  return first_ < 0 || std::chrono::duration<double>(Clock::now() - last_).count() >= interval;
+  if (first_ < 0) return true;
+  const auto seconds = [](Clock::duration time) { return std::chrono::duration<double>(time).count(); };
+  const auto now = Clock::now();
+  // A log needs fewer lines the longer the work takes.
+  const double interval = is_terminal() ? 0.1 : std::clamp(seconds(now - start_) / 20, 5.0, 60.0);
+  return seconds(now - last_) >= interval;
 }
 
 void TerminalProgress::show(int64_t done, const std::string& text, bool always) {
@@ -215,16 +220,23 @@ std::string styled(Style style, const std::string& text, Stream stream) {
   return fmt::format("{0}{1}m{2}{0}0m", style_mark(), codes[static_cast<int>(style)], text);
 }
 
+std::string as_called(const std::string& text) {
+  static const char* const called = std::getenv("ORRERY_CALLED_AS");
+  if (!called || !*called) return text;
+  static const std::regex command("(^|`|: |\\n *)orrery (?=[a-z])");
+  return std::regex_replace(text, command, "$1" + std::string(called) + " ");
+}
+
 void complain(const std::string& severity, const std::string& what, const std::string& hint) {
   end_line();
   const Style style = severity == "error" ? Style::red : Style::yellow;
-  put(fmt::format("{} {}\n", styled(style, severity + ":"), shortened(what)));
-  if (!hint.empty()) put(fmt::format("  {}\n", shortened(hint)));
+  put(fmt::format("{} {}\n", styled(style, severity + ":"), shortened(as_called(what))));
+  if (!hint.empty()) put(fmt::format("  {}\n", shortened(as_called(hint))));
 }
 
 void note(const std::string& text) {
   end_line();
-  put(text + "\n");
+  put(as_called(text) + "\n");
 }
 
 void catch_interrupts() {

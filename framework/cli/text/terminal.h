@@ -28,6 +28,10 @@ bool locale_has_utf8();
 
 /// "error: WHAT", and the hint on a line of its own. Ends an open progress line first.
 void complain(const std::string& severity, const std::string& what, const std::string& hint = "");
+/// `text` with the commands in it as the user called this program: the launcher of a source tree says
+/// ORRERY_CALLED_AS=./orrery, and "`orrery plugins`" becomes "`./orrery plugins`". A command stands after a
+/// backtick, a colon and a space, or at the beginning. complain() and note() do it themselves.
+std::string as_called(const std::string& text);
 /// A line for the user. Ends an open progress line first.
 void note(const std::string& text);
 
