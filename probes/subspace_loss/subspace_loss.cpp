@@ -34,10 +34,14 @@ orrery::Names<PartOf> names_of(PartOf) {
   return {{"preset", PartOf::preset}, {"keep", PartOf::keep}, {"remove", PartOf::remove}};
 }
 orrery::Names<BiasAt> names_of(BiasAt) {
-  return {{"preset", BiasAt::preset}, {"none", BiasAt::none}, {"site", BiasAt::site}, {"logits", BiasAt::logits}};
+  return {
+      {"preset", BiasAt::preset}, {"none", BiasAt::none}, {"site", BiasAt::site}, {"logits", BiasAt::logits}};
 }
 orrery::Names<Headline> names_of(Headline) {
-  return {{"preset", Headline::preset}, {"train", Headline::train}, {"test", Headline::test}, {"all", Headline::all}};
+  return {{"preset", Headline::preset},
+          {"train", Headline::train},
+          {"test", Headline::test},
+          {"all", Headline::all}};
 }
 orrery::Names<Rows> names_of(Rows) {
   return {{"key_frequencies", Rows::key_frequencies},
@@ -64,16 +68,21 @@ enum class Preset {
   chughtai_excluded
 };
 orrery::Names<Preset> names_of(Preset) {
-  return {{"nanda_restricted", Preset::nanda_restricted},       {"nanda_excluded", Preset::nanda_excluded},
-          {"demo_restricted", Preset::demo_restricted},         {"demo_excluded", Preset::demo_excluded},
-          {"chughtai_restricted", Preset::chughtai_restricted}, {"chughtai_excluded", Preset::chughtai_excluded}};
+  return {
+      {"nanda_restricted", Preset::nanda_restricted},       {"nanda_excluded", Preset::nanda_excluded},
+      {"demo_restricted", Preset::demo_restricted},         {"demo_excluded", Preset::demo_excluded},
+      {"chughtai_restricted", Preset::chughtai_restricted}, {"chughtai_excluded", Preset::chughtai_excluded}};
 }
 Variant variant(Preset preset) {
   switch (preset) {
-    case Preset::nanda_restricted: return {"logits", PartOf::keep, BiasAt::logits, Of::sum, Headline::test};
-    case Preset::nanda_excluded: return {"logits", PartOf::remove, BiasAt::none, Of::sum, Headline::train};
-    case Preset::demo_restricted: return {"neurons", PartOf::keep, BiasAt::logits, Of::sum, Headline::test};
-    case Preset::demo_excluded: return {"neurons", PartOf::remove, BiasAt::none, Of::sum, Headline::train};
+    case Preset::nanda_restricted:
+      return {"logits", PartOf::keep, BiasAt::logits, Of::sum, Headline::test};
+    case Preset::nanda_excluded:
+      return {"logits", PartOf::remove, BiasAt::none, Of::sum, Headline::train};
+    case Preset::demo_restricted:
+      return {"neurons", PartOf::keep, BiasAt::logits, Of::sum, Headline::test};
+    case Preset::demo_excluded:
+      return {"neurons", PartOf::remove, BiasAt::none, Of::sum, Headline::train};
     case Preset::chughtai_restricted:
       return {"*mlp.hook_pre", PartOf::keep, BiasAt::none, Of::operands, Headline::all};
     case Preset::chughtai_excluded:
@@ -197,7 +206,7 @@ class SubspaceLoss final : public orrery::Probe {
  private:
   orrery::OverInputs of_functions(const torch::Tensor& functions) const {
     return params_.of == Of::sum ? orrery::functions_of_sum(functions)
-                               : orrery::functions_of_operands(functions);
+                                 : orrery::functions_of_operands(functions);
   }
 
   orrery::Subspace make_subspace(int64_t n) const {

@@ -18,7 +18,8 @@ struct Effect {
 };
 
 /// A table; `what` ("ablated", "patched") is the title of its first column: first the scores of `plain`, the
-/// baseline, then, under "change:", a row per effect with its change to each score. In lines of at most `width` characters.
+/// baseline, then, under "change:", a row per effect with its change to each score. In lines of at most
+/// `width` characters.
 std::string effects_text(const std::string& what, const Metrics& plain, const std::vector<Effect>& effects,
                          size_t width);
 /// {"component": "head 0.2", "loss": 4.2, ..., "change": {"loss": 4.1, ...}}, a line per effect; the first,

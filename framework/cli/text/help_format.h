@@ -7,7 +7,8 @@
 namespace orrery::cli {
 
 /// CLI11's help, with lines of more than 80 characters broken at spaces: descriptions under their own column,
-/// paragraphs of prose at the margin. Examples, which are indented by two spaces, are left as they are: they are to be copied.
+/// paragraphs of prose at the margin. Examples, which are indented by two spaces, are left as they are: they
+/// are to be copied.
 class HelpFormat final : public CLI::Formatter {
  public:
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override;
