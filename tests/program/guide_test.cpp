@@ -91,25 +91,6 @@ TEST_F(Guide, TheReadmesOfItsPluginsHaveTheDeclaredParameters) {
   }
 }
 
-// Every `orrery COMMAND --flag` of a shell block.
-TEST_F(Guide, ItsCommandsExist) {
-  const Workplace at;
-  size_t commands = 0;
-  for (const std::string& block : blocks_in(guide(), "sh"))
-    for (const std::string& line : lines_of(block)) {
-      std::smatch match;
-      if (!std::regex_search(line, match, std::regex(R"(^orrery (\w+)([^#]*))"))) continue;
-      ++commands;
-      const Finished help = at.orrery({match[1], "--help"});
-      EXPECT_EQ(help.code, 0) << line;
-      const std::string arguments = match[2];
-      const std::regex flag(R"(--[a-z-]+)");
-      for (std::sregex_iterator it(arguments.begin(), arguments.end(), flag), end; it != end; ++it)
-        EXPECT_NE(help.out.find(it->str()), std::string::npos) << line;
-    }
-  EXPECT_GE(commands, 5u);
-}
-
 // The members that `struct` or `class` `name` of a header declares, one a line.
 std::vector<std::string> members(const std::string& header, const std::string& name) {
   const std::string text = source_file("framework/include/orrery/" + header);

@@ -1,10 +1,7 @@
-// What README.md shows is what works: its plugins (built by tests/plugins/readme), its config, its Python,
-// its commands.
+// What README.md shows is what works: its plugins (built by tests/plugins/readme), its config, its Python.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <regex>
-#include <sstream>
 
 #include "markdown.h"
 #include "run_program.h"
@@ -35,28 +32,6 @@ TEST(Readme, ItsPluginsTrainAndAreReadBack) {
       "cd " + at.path("").string() + " && " + python + " read.py > read.out 2> read.err";
   EXPECT_EQ(std::system(command.c_str()), 0) << at.read("read.err");
   EXPECT_NE(at.read("read.out").find("test/accuracy"), std::string::npos) << at.read("read.out");
-}
-
-// Every `./orrery COMMAND --flag` in a shell block names a command and flags that exist.
-TEST(Readme, ItsCommandsExist) {
-  const Workplace at;
-  size_t commands = 0;
-  for (const std::string& block : blocks("sh")) {
-    std::istringstream lines(block);
-    for (std::string line; std::getline(lines, line);) {
-      std::smatch match;
-      if (!std::regex_search(line, match, std::regex(R"(^\./orrery (\w+)([^#]*))")) || match[1] == "test")
-        continue;
-      ++commands;
-      const Finished help = at.orrery({match[1], "--help"});
-      EXPECT_EQ(help.code, 0) << line;
-      const std::string arguments = match[2];
-      const std::regex flag(R"(--[a-z-]+)");
-      for (std::sregex_iterator it(arguments.begin(), arguments.end(), flag), end; it != end; ++it)
-        EXPECT_NE(help.out.find(it->str()), std::string::npos) << line;
-    }
-  }
-  EXPECT_GE(commands, 5u);
 }
 
 }  // namespace
