@@ -37,6 +37,13 @@ void refuse_written(const torch::Tensor& tokens, int64_t version) {
     throw Error("it wrote into the tokens it was given", "work on a copy: tokens.clone()");
 }
 
+// Likewise the examples that a task's metrics are shown.
+std::vector<int64_t> versions_of(const Batch& batch) {
+  std::vector<int64_t> versions;
+  for (const auto& [name, tensor] : batch.tensors()) versions.push_back(tensor._version());
+  return versions;
+}
+
 class GuardedPass final : public ReadOutPass {
  public:
   GuardedPass(Who who, torch::Tensor tokens, std::unique_ptr<ReadOutPass> pass)
@@ -115,8 +122,17 @@ class GuardedTask final : public Task {
   Split split(torch::Generator rng) const override {
     return guard(who_, "split", [&] { return task_->split(rng); });
   }
-  Batch sample(int64_t batch_size, torch::Generator rng) const override {
-    return guard(who_, "sample", [&] { return task_->sample(batch_size, rng); });
+  Batch sample(int64_t batch_size, int64_t step, torch::Generator rng) const override {
+    return guard(who_, "sample", step, [&] { return task_->sample(batch_size, step, rng); });
+  }
+  std::vector<double> metrics(const torch::Tensor& logits, const Batch& examples) const override {
+    return guard(who_, "metrics", [&] {
+      const std::vector<int64_t> versions = versions_of(examples);
+      std::vector<double> values = task_->metrics(logits, examples);
+      if (versions_of(examples) != versions)
+        throw Error("it wrote into the examples it was given", "work on a copy: examples.labels.clone()");
+      return values;
+    });
   }
   std::unique_ptr<Model> make_model(torch::Generator rng) const override {
     auto model = guard(who_, "make_model", [&] { return task_->make_model(rng); });
@@ -154,8 +170,8 @@ class GuardedProbe final : public Probe {
   void measure(const Observation& observation, Recorder& recorder) override {
     guard(who_, "measure", observation.step, [&] { probe_->measure(observation, recorder); });
   }
-  void conclude(const std::vector<Curve>& curves, Recorder& recorder) override {
-    guard(who_, "conclude", [&] { probe_->conclude(curves, recorder); });
+  void conclude(const History& history, Recorder& recorder) override {
+    guard(who_, "conclude", [&] { probe_->conclude(history, recorder); });
   }
 
  private:

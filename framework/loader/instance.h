@@ -4,7 +4,7 @@
 // What a plugin may rely on: the host calls an instance from one thread at a time, which may be the only
 // thread of a fork of the process that made the instance (workers, `orrery check`). Task::spec,
 // Task::structure and Probe::needs may be called several times, before and between other calls, and must give
-// the same answer every time. References passed to a call (Observation, Recorder, curves) are valid only
+// the same answer every time. References passed to a call (Observation, Recorder, History) are valid only
 // during that call.
 #pragma once
 

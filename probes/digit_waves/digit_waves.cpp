@@ -103,7 +103,9 @@ class DigitWaves final : public orrery::Probe {
 
   // The weights select the models that it supports; the inputs are its own.
   orrery::Needs needs() const override {
-    return {.inputs = orrery::Inputs::none, .weights = {"embed.W_E", "unembed.W_U", "blocks.0.mlp.W_in"}};
+    return {.inputs = orrery::Inputs::none,
+            .weights = {"embed.W_E", "unembed.W_U", "blocks.0.mlp.W_in"},
+            .refusal = orrery::refuse_other_losses};
   }
 
   void measure(const Observation& observation, Recorder& recorder) override {

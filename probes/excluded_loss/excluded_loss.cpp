@@ -22,6 +22,7 @@ class ExcludedLoss final : public orrery::Probe {
     orrery::Needs needs;
     needs.structure = {orrery::Capability::cyclic};
     needs.reference = true;
+    needs.refusal = orrery::refuse_other_losses;
     params_.add_to(needs);
     return needs;
   }

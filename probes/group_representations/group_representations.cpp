@@ -112,7 +112,8 @@ class GroupRepresentations final : public orrery::Probe {
   orrery::Needs needs() const override {
     return {.structure_any = {orrery::Capability::group, orrery::Capability::cyclic},
             .activations = {"*mlp.hook_post"},
-            .reference = true};
+            .reference = true,
+            .refusal = orrery::refuse_other_losses};
   }
 
   void fit(const Observation& reference) override {

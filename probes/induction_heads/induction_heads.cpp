@@ -126,6 +126,7 @@ class InductionHeads final : public orrery::Probe {
     needs.activations = {"blocks.*.attn.hook_pattern", "blocks.*.attn.hook_z"};
     needs.weights = {"embed.W_E",         "unembed.W_U",       "blocks.*.attn.W_Q",
                      "blocks.*.attn.W_K", "blocks.*.attn.W_V", "blocks.*.attn.W_O"};
+    needs.refusal = orrery::refuse_other_losses;
     return needs;
   }
 

@@ -249,7 +249,8 @@ class PhaseChanges final : public orrery::Probe {
 
   void measure(const orrery::Observation&, orrery::Recorder&) override {}
 
-  void conclude(const std::vector<Curve>& curves, orrery::Recorder& recorder) override {
+  void conclude(const orrery::History& history, orrery::Recorder& recorder) override {
+    const std::vector<Curve>& curves = history.curves;
     std::set<std::string> done;
     std::map<std::string, std::optional<Fit>> trained;  // each is fitted once
     std::set<std::string> memorised;

@@ -45,7 +45,7 @@ Curve grokking_test(double sigma = 0, uint64_t seed = 0, const std::string& name
 
 Recorder concluded(const std::vector<Curve>& curves, const std::string& json = "{}") {
   Recorder recorder;
-  make_probe(json)->conclude(curves, recorder);
+  make_probe(json)->conclude({.curves = curves}, recorder);
   return recorder;
 }
 int64_t n_falls(const Recorder& recorder, const std::string& curve = "test/loss") {

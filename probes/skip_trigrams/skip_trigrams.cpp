@@ -194,6 +194,14 @@ double copying_score(const Tensor& ov) {
 
 double mean_of(const Tensor& x) { return x.to(torch::kFloat64).mean().item<double>(); }
 
+// The mean of a loss [rows], weighted as in training.
+double mean_loss(const Tensor& loss, const orrery::Batch& batch, const Tensor& rows) {
+  if (!batch.weights.defined()) return mean_of(loss);
+  const Tensor of_labels = batch.weights.reshape({batch.size(), -1});
+  const Tensor weights = of_labels.select(1, of_labels.size(1) - 1).index_select(0, rows).to(torch::kFloat64);
+  return ((loss * weights).sum() / weights.sum()).item<double>();
+}
+
 // Which models the tables do not describe, and why. LNPre has no weights; the check of the logits finds it.
 std::string no_sum_of_tables(const orrery::Model& model, const orrery::TaskSpec& spec) {
   const std::string only = "skip_trigrams reads one-layer attention-only transformers without LayerNorm";
@@ -202,7 +210,8 @@ std::string no_sum_of_tables(const orrery::Model& model, const orrery::TaskSpec&
     if (orrery::matches("*.mlp.*", named.name)) return only + "; this one has an MLP";
     if (orrery::matches("*ln*.w", named.name)) return only + "; this one has LayerNorm";
   }
-  return spec.d_vocab_out < 2 ? "skip_trigrams needs at least two classes, and this task has one logit" : "";
+  if (spec.d_vocab_out < 2) return "skip_trigrams needs at least two classes, and this task has one logit";
+  return orrery::refuse_other_losses(model, spec);
 }
 
 class SkipTrigrams final : public orrery::Probe {
@@ -283,7 +292,7 @@ class SkipTrigrams final : public orrery::Probe {
 
     const auto record = [&](const std::string& which, const Tensor& logits, bool headline) {
       const Tensor scored = logits.index_select(0, rows), label = labels.index_select(0, rows);
-      recorder.scalar("loss/" + which, mean_of(orrery::cross_entropy(scored, label)));
+      recorder.scalar("loss/" + which, mean_loss(orrery::cross_entropy(scored, label), test, rows));
       const double accuracy = mean_of(scored.argmax(1).eq(label));
       headline ? recorder.headline("accuracy/" + which, accuracy)
                : recorder.scalar("accuracy/" + which, accuracy);

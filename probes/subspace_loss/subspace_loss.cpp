@@ -172,6 +172,7 @@ class SubspaceLoss final : public orrery::Probe {
     orrery::Needs needs;
     needs.structure = {orrery::Capability::cyclic};
     needs.reference = params_.has_keys();
+    needs.refusal = orrery::refuse_other_losses;
     if (params_.has_keys()) params_.add_to(needs);
     // Declares the hook point, so that a run whose model does not have it refuses the probe at once.
     if (params_.site != "logits")

@@ -45,7 +45,7 @@ class DigitAddition final : public orrery::Task {
 
   // Drawn from `rng`: the digits of both numbers at once, all independent and uniform, leading zeros
   // included.
-  orrery::Batch sample(int64_t batch_size, torch::Generator rng) const override {
+  orrery::Batch sample(int64_t batch_size, int64_t, torch::Generator rng) const override {
     const int64_t n = params_.n_digits;
     const auto digits = torch::randint(10, {batch_size, 2 * n}, rng, torch::kInt64);
     const auto tokens = torch::empty({batch_size, 3 * n + 3}, torch::kInt64);

@@ -41,7 +41,7 @@ TEST(DigitAddition, EverySumAndEveryLabelIsRight) {
   for (const int64_t n : {1, 2, 5, 15}) {
     const auto task = make_task(digits_json(n));
     const auto spec = task->spec();
-    const auto batch = task->sample(500, make_generator(3));
+    const auto batch = task->sample(500, 0, make_generator(3));
     ASSERT_EQ(batch.tokens.sizes(), (std::vector<int64_t>{500, 3 * n + 3}));
     ASSERT_EQ(batch.labels.sizes(), (std::vector<int64_t>{500, n + 1}));
     ASSERT_EQ(batch.groups.sizes(), batch.labels.sizes());
@@ -68,7 +68,7 @@ TEST(DigitAddition, CarriesRunThroughAllDigits) {
   // Of a hundred thousand sums of two digits every one of the 10,000 should be there but for a handful:
   // 10,000 e^-10 = 0.45 are missing on average.
   const auto task = make_task(digits_json(2));
-  const auto batch = task->sample(100000, make_generator(1));
+  const auto batch = task->sample(100000, 0, make_generator(1));
   std::set<std::string> seen;
   for (int64_t row = 0; row < batch.size(); ++row) seen.insert(task->show(batch.tokens[row]));
   EXPECT_GE(seen.size(), 9990u);

@@ -46,7 +46,7 @@ class MaxElement final : public orrery::Task {
   orrery::Split split(torch::Generator rng) const override { return params_.sampled_split(*this, rng); }
 
   // Drawn from `rng` in this order: the small entries, the place of the large one, the large one.
-  orrery::Batch sample(int64_t batch_size, torch::Generator rng) const override {
+  orrery::Batch sample(int64_t batch_size, int64_t, torch::Generator rng) const override {
     const auto small = torch::randint(kSmall, {batch_size, params_.n_entries}, rng, torch::kInt64);
     const auto place = torch::randint(params_.n_entries, {batch_size, 1}, rng, torch::kInt64);
     const auto large = torch::randint(kSmall, kEntryTokens, {batch_size, 1}, rng, torch::kInt64);

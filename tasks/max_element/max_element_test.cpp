@@ -28,7 +28,7 @@ TEST(MaxElement, TheLabelIsTheOneLargeEntry) {
   for (const int64_t n : {1, 2, 11, 40}) {
     const auto task = make_task(R"({"n_entries": )" + std::to_string(n) + "}");
     const auto spec = task->spec();
-    const auto batch = task->sample(500, make_generator(2));
+    const auto batch = task->sample(500, 0, make_generator(2));
     ASSERT_EQ(batch.tokens.sizes(), (std::vector<int64_t>{500, n + 2}));
     ASSERT_EQ(batch.labels.sizes(), (std::vector<int64_t>{500, 1}));
     ASSERT_EQ(batch.groups.sizes(), batch.labels.sizes());

@@ -70,7 +70,7 @@ class RepeatedSubsequence final : public orrery::Task {
   orrery::Split split(torch::Generator rng) const override { return params_.sampled_split(*this, rng); }
 
   // Drawn from `rng` in this order: where the stretch occurs, its tokens, the other tokens.
-  orrery::Batch sample(int64_t batch_size, torch::Generator rng) const override {
+  orrery::Batch sample(int64_t batch_size, int64_t, torch::Generator rng) const override {
     const auto starts = draw_starts(batch_size, rng);
     const auto stretch =
         torch::randint(params_.vocabulary, {batch_size, params_.subsequence}, rng, torch::kInt64);

@@ -65,8 +65,9 @@ struct Setting {
     TrainSettings settings;
     settings.kernel = kernel;
     settings.batch_size = work.batch_size;
-    trainer.emplace(*model, spec, (*task)->split(make_generator(0)), settings, 0,
-                    [this](int64_t n, torch::Generator rng) { return (*task)->sample(n, rng); });
+    trainer.emplace(
+        *model, spec, (*task)->split(make_generator(0)), settings, 0,
+        [this](int64_t n, int64_t step, torch::Generator rng) { return (*task)->sample(n, step, rng); });
   }
   Registry registry;
   std::optional<Instance<Task>> task;

@@ -53,6 +53,21 @@ test("train, test, trig and excluded loss are in one panel", () =>
     assert.equal(new Set(Object.values(loss.colours)).size, 4);
   }));
 
+test("a metric of the task's own is one panel, of train and test", () =>
+  withPage("small", {}, async (page) => {
+    const others = await page.evaluate(() => {
+      const like = pageData.metrics.find(({name}) => name === "train/loss");
+      for (const name of ["test/whole_sum", "speed", "train/whole_sum"]) pageData.metrics.push({...like, name});
+      return trainingPanels()
+        .filter(({title}) => ["whole sum", "speed"].includes(title))
+        .map(({title, unit, file, curves}) => [title, unit, file, curves.map(({label}) => label)]);
+    });
+    assert.deepEqual(others, [
+      ["whole sum", "whole sum", "curves_whole_sum", ["train", "test"]],
+      ["speed", "speed", "curves_speed", ["speed"]],
+    ]);
+  }));
+
 test("panels stand on one axis of steps, without gaps", () =>
   withPage("small", {}, async (page) => {
     await drawnPanels(page);

@@ -69,7 +69,7 @@ double step_ms(const Registry& registry, const Work& work, torch::Device device,
   settings.kernel = kernel;
   settings.batch_size = work.batch_size;
   Trainer trainer(*model, spec, task->split(make_generator(0)), settings, 0,
-                  [&](int64_t n, torch::Generator rng) { return task->sample(n, rng); });
+                  [&](int64_t n, int64_t step, torch::Generator rng) { return task->sample(n, step, rng); });
   // Reading a weight waits for the device to finish the last step.
   const auto run = [&](int64_t n) {
     for (int64_t i = 0; i < n; ++i) trainer.step();

@@ -55,9 +55,9 @@ TEST(Check, EveryBuiltInPluginPasses) {
 TEST(Check, ThePluginsOfTheGuideAndTheTemplatesPass) {
   const Workplace at;
   const std::string guide = ORRERY_GUIDE_PLUGINS, templates = ORRERY_TEMPLATE_DIR "/plugins";
-  for (const std::string& file :
-       {guide + "/task_signed_subtraction.so", guide + "/probe_attention_entropy.so",
-        templates + "/task_sample_task.so", templates + "/probe_sample_probe.so"}) {
+  for (const std::string& file : {guide + "/task_signed_subtraction.so",
+                                  guide + "/probe_attention_entropy.so", guide + "/task_carry_addition.so",
+                                  templates + "/task_sample_task.so", templates + "/probe_sample_probe.so"}) {
     const Json plugin = check_one(at, {file}, 0);
     EXPECT_TRUE(plugin["passed"]) << plugin.dump(2);
   }
@@ -69,7 +69,7 @@ TEST(Check, SaysWhatItSawWhereAndWhatToDo) {
   EXPECT_EQ(done.code, 1) << done.err;
   for (const char* part :
        {"task lying_task 1.0.0", "FAILED          labels in range", ".labels[9, 0] is 7; expected 0 to 6",
-        "-> raise d_vocab_out in spec()", "1 of 23 checks failed"})
+        "-> raise d_vocab_out in spec()", "1 of 24 checks failed"})
     EXPECT_NE(done.out.find(part), std::string::npos) << part << "\n" << done.out;
 }
 

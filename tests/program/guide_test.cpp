@@ -16,7 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::string task_folder = "plugins/guide/signed_subtraction/",
-                  probe_folder = "plugins/guide/attention_entropy/";
+                  probe_folder = "plugins/guide/attention_entropy/",
+                  carry_task = "plugins/guide/carry_addition/carry_addition",
+                  carry_probe = "plugins/guide/carry_direction/carry_direction";
 
 std::string guide() { return source_file("docs/authoring.md"); }
 
@@ -40,7 +42,8 @@ class Guide : public ::testing::Test {
 
 TEST_F(Guide, ItsCodeIsThatOfThePlugins) {
   std::vector<std::string> sources;
-  for (const std::string& file : {task_folder + "signed_subtraction", probe_folder + "attention_entropy"})
+  for (const std::string& file :
+       {task_folder + "signed_subtraction", probe_folder + "attention_entropy", carry_task, carry_probe})
     for (const char* ending : {".cpp", "_test.cpp"}) sources.push_back(source_file(file + ending));
   for (const std::string& block : blocks_in(guide(), "cpp"))
     EXPECT_TRUE(std::any_of(sources.begin(), sources.end(), [&](const std::string& source) {
@@ -83,7 +86,8 @@ TEST_F(Guide, ItsProbeIsThatOfTheTemplateAndMore) {
 
 TEST_F(Guide, TheReadmesOfItsPluginsHaveTheDeclaredParameters) {
   const Workplace at;
-  for (const std::string name : {"signed_subtraction", "attention_entropy"}) {
+  for (const std::string name :
+       {"signed_subtraction", "attention_entropy", "carry_addition", "carry_direction"}) {
     const Finished table = at.orrery({"describe", name, "--markdown"});
     ASSERT_EQ(table.code, 0) << table.err;
     const std::string readme = source_file("plugins/guide/" + name + "/README.md");
@@ -107,7 +111,7 @@ std::vector<std::string> members(const std::string& header, const std::string& n
 TEST_F(Guide, ItsTablesAreComplete) {
   const std::string text = guide();
   const auto needs = members("probe.h", "struct Needs");
-  ASSERT_EQ(needs.size(), 8u);
+  ASSERT_EQ(needs.size(), 11u);
   for (const std::string& member : needs)
     EXPECT_NE(text.find("`" + member + "`"), std::string::npos) << "Needs::" << member;
   for (const char* call : {"scalar", "headline", "panel", "tensor", "figure", "finding"}) {

@@ -16,7 +16,7 @@ inline Split split_of(const std::string& json, uint64_t seed = 1) {
 }
 
 inline Batch sample_of(const std::string& json, int64_t size, uint64_t seed = 1) {
-  return make_task(json)->sample(size, make_generator(seed));
+  return make_task(json)->sample(size, 0, make_generator(seed));
 }
 
 /// The error for parameters that the task refuses; "" if it accepts them.
@@ -70,7 +70,7 @@ inline void expect_endless_batches_differ() {
   const auto task = make_task();
   auto rng = make_generator(1);
   std::set<std::string> seen;
-  for (int64_t step = 0; step < 20; ++step) seen.insert(task->show(task->sample(64, rng).tokens[0]));
+  for (int64_t step = 0; step < 20; ++step) seen.insert(task->show(task->sample(64, step, rng).tokens[0]));
   EXPECT_EQ(seen.size(), 20u);
 }
 

@@ -107,7 +107,7 @@ std::string numbers(const torch::Tensor& row) {
 int between_inputs(const PatchArguments& options, NetworkAtStep& loaded) {
   Model& model = loaded.experiment().model();
   const TaskSpec& spec = loaded.experiment().spec();
-  if (spec.loss == Loss::hinge)
+  if (has_one_logit(spec.loss))
     throw UsageError("the task has one logit, so there is no logit difference between two answers",
                      "use --from-step");
   const torch::Tensor input = parse_tokens("--input", options.input, spec);

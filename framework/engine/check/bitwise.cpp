@@ -11,12 +11,6 @@
 namespace orrery::engine::checks {
 namespace {
 
-constexpr std::pair<const char*, torch::Tensor Batch::*> parts[] = {{"tokens", &Batch::tokens},
-                                                                    {"labels", &Batch::labels},
-                                                                    {"scored", &Batch::scored},
-                                                                    {"groups", &Batch::groups},
-                                                                    {"repeat_of", &Batch::repeat_of}};
-
 torch::Tensor cloned(const torch::Tensor& x) { return x.defined() ? x.detach().clone() : x; }
 
 // ", at row 3": the first row in which tensors of one shape and dtype differ.
@@ -96,9 +90,17 @@ bool same(const torch::Tensor& a, const torch::Tensor& b) {
 bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
 
 std::string difference(const std::string& name, const Batch& a, const Batch& b) {
-  for (const auto& [part, member] : parts)
-    if (!same(a.*member, b.*member))
-      return fmt::format("{}.{}{}", name, part, first_row(a.*member, b.*member));
+  const auto first = a.tensors(), second = b.tensors();
+  const auto other = [](const auto& tensors, const std::string& part) {
+    for (const auto& [known, tensor] : tensors)
+      if (known == part) return tensor;
+    return torch::Tensor();
+  };
+  for (const auto& [part, tensor] : first)
+    if (const torch::Tensor now = other(second, part); !same(tensor, now))
+      return fmt::format("{}.{}{}", name, part, first_row(tensor, now));
+  for (const auto& [part, tensor] : second)
+    if (!other(first, part).defined()) return fmt::format("{}.{}", name, part);
   return "";
 }
 
@@ -139,9 +141,7 @@ std::string difference(const Record& a, const Record& b) {
 void seed_global_generator() { at::manual_seed(0x6f7272657279); }
 
 Batch copy(const Batch& batch) {
-  Batch own;
-  for (const auto& [part, member] : parts) own.*member = cloned(batch.*member);
-  return own;
+  return batch.tokens.defined() ? batch.rows(torch::arange(batch.size(), torch::kInt64)) : batch;
 }
 
 Split copy(const Split& split) {

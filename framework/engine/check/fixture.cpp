@@ -37,9 +37,14 @@ void Fixture::train() const {
   TrainSettings settings;
   settings.lr = 0.01;
   settings.batch_size = spec().endless ? 32 : 0;
-  Trainer trainer(*model_, spec(), split(), settings, 0, [this](int64_t batch_size, torch::Generator rng) {
-    return task_.task->sample(batch_size, rng);
-  });
+  Trainer trainer(
+      *model_, spec(), split(), settings, 0,
+      [this](int64_t batch_size, int64_t step, torch::Generator rng) {
+        return task_.task->sample(batch_size, step, rng);
+      },
+      [this](const torch::Tensor& logits, const Batch& examples) {
+        return task_.task->metrics(logits, examples);
+      });
   CurveReader curves;
   for (const int64_t step : kept_steps) {
     while (trainer.steps_done() < step && std::isfinite(trainer.step()))

@@ -116,6 +116,12 @@ const Fault task_faults[] = {
     {"table_of_another_operation", "the Cayley table gives the labels"},
     {"hidden_dependence", "labels depend on the relevant positions only"},
     {"wrong_repeats", "repeats are where it says"},
+    {"auxiliary_of_another_shape", "shapes and dtypes"},
+    {"weights_of_another_dtype", "shapes and dtypes"},
+    {"too_few_metrics", "its own metrics keep the contract"},
+    {"metrics_change_the_logits", "its own metrics keep the contract"},
+    {"metrics_change_the_examples", "its own metrics keep the contract"},
+    {"metrics_remember", "its own metrics keep the contract"},
     {"nothing_counts", "the loss is finite at random weights"},
     {"wrong_model", "its own model keeps the contract"},
     {"shows_nothing", "shows its inputs"},
@@ -134,6 +140,7 @@ const Fault probe_faults[] = {
     {"undeclared_activation", "its needs are declared"},
     {"undeclared_grid", "its needs are declared"},
     {"undeclared_structure", "its needs are declared"},
+    {"undeclared_auxiliary", "its needs are declared"},
     {"writes_to_the_model", "leaves the model as it is"},
     {"leaves_a_hook", "leaves the model as it is"},
     {"writes_into_the_cache", "leaves what it is shown as it is"},
@@ -148,13 +155,15 @@ const Fault probe_faults[] = {
     {"finding_of_its_own_kind", "findings are of their kind"},
     {"bad_name", "measures"},
     {"needs_two_rows", "concludes from any curve"},
+    {"reads_a_step_that_is_not_there", "concludes from any curve"},
+    {"tensor_that_is_not_recorded", "concludes from any curve"},
 };
 INSTANTIATE_TEST_SUITE_P(Faults, LyingProbe, ::testing::ValuesIn(probe_faults), name_of);
 
 TEST(LyingPlugins, WithoutAFaultPass) {
   const Results task = check_task("");
   EXPECT_EQ(failed(task), std::vector<std::string>{}) << details(task);
-  for (const char* fine : {"", "declared_weight", "found_things"}) {
+  for (const char* fine : {"", "declared_weight", "declared_auxiliary", "found_things", "own_records"}) {
     const Results probe = check_probe(fine);
     EXPECT_EQ(failed(probe), std::vector<std::string>{}) << fine << "\n" << details(probe);
   }

@@ -1,4 +1,5 @@
-// Checks that a probe's conclude() copes with every curve that a run may have.
+// Checks that a probe's conclude() copes with every curve that a run may have, and reads its own tensors and
+// findings as a run keeps them.
 #include <fmt/format.h>
 #include <orrery/error.h>
 #include <orrery/hooks.h>
@@ -7,6 +8,8 @@
 #include <limits>
 
 #include "engine/check/probe_checks.h"
+#include "engine/run/history.h"
+#include "sdk/files/temporary_folder.h"
 
 namespace orrery::engine::checks {
 namespace {
@@ -66,23 +69,72 @@ std::string fault(const Record& record) {
   return "";
 }
 
+// The first glob that names the records of another probe, which are not here; or "".
+std::string foreign(const Needs& needs) {
+  for (const auto* globs : {&needs.tensors, &needs.findings})
+    for (const std::string& glob : *globs)
+      if (glob.starts_with("probe/")) return glob;
+  return "";
+}
+
+// What the probe records at the checkpoints of its first fixture, written to `folder` as in a run.
+std::vector<RecordedStep> own_records(ProbeUnderCheck& under_check, const std::string& label,
+                                      const TemporaryFolder& folder) {
+  std::vector<RecordedStep> records;
+  const std::vector<const Fixture*> fixtures = under_check.fixtures();
+  if (fixtures.empty()) return records;
+  for (const KeptWeights& checkpoint : fixtures.front()->checkpoints()) {
+    const auto model = fixtures.front()->at(checkpoint);
+    const Record record = under_check.measure(*fixtures.front(), *model, checkpoint.step);
+    const std::string line = result_line(checkpoint.step, "", {{label, &record}});
+    const PackedResult packed = pack_result(line, record);
+    const std::filesystem::path file = folder / fmt::format("{}.safetensors", checkpoint.step);
+    if (!packed.data.empty()) write_file(file, packed.data);
+    records.push_back(recorded_step(parse_result(packed.line, label, label), file));
+  }
+  return records;
+}
+
+// "from curves of one row: ...", or "from its records at 3 steps: ...".
+std::string source_text(const Form& form, const Needs& needs, size_t n_records) {
+  const std::string records =
+      fmt::format("its records at {}", counted(static_cast<int64_t>(n_records), "step"));
+  if (needs.curves.empty()) return "from " + records;
+  const bool both = !needs.tensors.empty() || !needs.findings.empty();
+  return fmt::format("from curves {}{}", form.name, both ? " and " + records : "");
+}
+
 }  // namespace
 
 Result concludes(ProbeUnderCheck& under_check) {
   const Needs needs = under_check.needs();
-  if (needs.curves.empty()) return not_applicable("it asks for no curves");
+  const bool reads_records = !needs.tensors.empty() || !needs.findings.empty();
+  if (needs.curves.empty() && !reads_records)
+    return not_applicable("it asks for no curves, tensors or findings");
+  if (const std::string glob = foreign(needs); !glob.empty())
+    return not_applicable(fmt::format("it asks for \"{}\", and no other probe is measured here", glob));
   const char* advice = "leave out values that are not finite, and conclude nothing where there is too little";
+  const TemporaryFolder folder;
+  const std::string label = under_check.label();
+  const auto records = reads_records ? own_records(under_check, label, folder) : std::vector<RecordedStep>();
+  if (reads_records && records.empty())
+    return not_applicable("it asks for its own records, and measured nothing here");
   for (const Form& form : forms()) {
+    RunHistory history{curves_of(form, needs.curves), {}};
+    if (reads_records) history.records[label] = records;
+    if (form.rows == 1 && reads_records) history.records[label].resize(1);
     const auto probe = under_check.make();
     const ProbeInRun in_run = under_check.in_run(*probe);
-    under_check.note(fmt::format("curves {}", form.name));
-    const Outcome outcome = conclude({&in_run}, curves_of(form, needs.curves))[0];
-    if (!outcome.ok()) return failed(fmt::format("from curves {}: {}", form.name, outcome.error), advice);
+    const std::string from = source_text(form, needs, reads_records ? history.records[label].size() : 0);
+    under_check.note(from);
+    const Outcome outcome =
+        conclude({&in_run}, [&](const ProbeInRun&) { return choose_history(history, needs, label); })[0];
+    if (!outcome.ok()) return failed(fmt::format("{}: {}", from, outcome.error), advice);
     if (const std::string found = fault(outcome.record); !found.empty())
-      return failed(fmt::format("from curves {}: {}", form.name, found),
-                    "orrery/recorder.h says what it needs");
+      return failed(fmt::format("{}: {}", from, found), "orrery/recorder.h says what it needs");
   }
-  return ok(fmt::format("from {} kinds of curves", forms().size()));
+  return ok(needs.curves.empty() ? fmt::format("from its records at {} steps", records.size())
+                                 : fmt::format("from {} kinds of curves", forms().size()));
 }
 
 }  // namespace orrery::engine::checks

@@ -79,6 +79,22 @@ Split split_asked_for(const Needs& needs, const Split& all) {
   return {all.train, all.test, {}, {}, {}};
 }
 
+Batch auxiliary_asked_for(const Needs& needs, Batch batch) {
+  std::erase_if(batch.auxiliary, [&](const auto& label) {
+    return std::find(needs.auxiliary.begin(), needs.auxiliary.end(), label.first) == needs.auxiliary.end();
+  });
+  return batch;
+}
+
+// Without the auxiliary labels that the probe does not ask for.
+Split auxiliary_asked_for(const Needs& needs, const Split& all) {
+  Split rest = all;
+  rest.train = auxiliary_asked_for(needs, all.train);
+  rest.test = auxiliary_asked_for(needs, all.test);
+  if (all.grid) rest.grid = auxiliary_asked_for(needs, *all.grid);
+  return rest;
+}
+
 // By module, "blocks.0.attn": a model lacks a module as a whole or not at all.
 std::map<std::string, std::vector<std::string>> undeclared_weights(const Needs& needs,
                                                                    const Fixture& fixture) {
@@ -112,6 +128,12 @@ Result enough(ProbeUnderCheck& probe, const Needs& needs, const Fixture& fixture
   if (const auto error = failure(probe, fixture, rest))
     return undeclared(fixture, rest, *error,
                       "declare it in needs().structure, or use it only if it is present");
+  rest = {", without auxiliary labels that it does not ask for",
+          {},
+          fixture.structure(),
+          auxiliary_asked_for(needs, fixture.split())};
+  if (const auto error = failure(probe, fixture, rest))
+    return undeclared(fixture, rest, *error, "name them in needs().auxiliary");
   for (const auto& [module, names] : undeclared_weights(needs, fixture)) {
     const std::string list = fmt::format("{}", fmt::join(names, ", "));
     rest = {", without " + list, names, fixture.structure(), fixture.split()};

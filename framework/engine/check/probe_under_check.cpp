@@ -50,8 +50,8 @@ void InstrumentedProbe::measure(const Observation& observation, Recorder& record
   instrument(fmt::format("measure, step {}", observation.step),
              [&] { probe_->measure(observation, recorder); });
 }
-void InstrumentedProbe::conclude(const std::vector<Curve>& curves, Recorder& recorder) {
-  instrument("conclude", [&] { probe_->conclude(curves, recorder); });
+void InstrumentedProbe::conclude(const History& history, Recorder& recorder) {
+  instrument("conclude", [&] { probe_->conclude(history, recorder); });
 }
 
 void DecoyProbe::fit(const Observation& reference) {

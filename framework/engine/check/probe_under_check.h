@@ -35,7 +35,7 @@ class InstrumentedProbe final : public Probe {
   Needs needs() const override { return probe_->needs(); }
   void fit(const Observation& reference) override;
   void measure(const Observation& observation, Recorder& recorder) override;
-  void conclude(const std::vector<Curve>& curves, Recorder& recorder) override;
+  void conclude(const History& history, Recorder& recorder) override;
   /// Whether the last call threw orrery::UsageError, which is how a probe refuses.
   bool refused() const { return refused_; }
 
@@ -70,6 +70,8 @@ class ProbeUnderCheck {
   /// The tasks and models of fixtures(), for display.
   std::string fixtures_text();
 
+  /// The label under which it is measured.
+  const std::string& label() const { return source_.name; }
   ProbeInRun in_run(Probe& probe) const;
   /// Measures `model` as step `step` of a run, without other probes. A probe that needs a reference is fitted
   /// to the last checkpoint of the fixture. Throws what the probe throws.

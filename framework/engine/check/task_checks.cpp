@@ -21,7 +21,10 @@ std::vector<Value> alternatives(const Field& field, const Value& given) {
 std::vector<std::pair<std::string, const Batch*>> Variant::batches() const {
   std::vector<std::pair<std::string, const Batch*>> all = {{"train", &split.train}, {"test", &split.test}};
   if (split.grid) all.emplace_back("grid", &*split.grid);
-  if (spec.endless) all.emplace_back("sample", &sample);
+  if (spec.endless) {
+    all.emplace_back("sample", &sample);
+    all.emplace_back("final_sample", &final_sample);
+  }
   return all;
 }
 
@@ -30,11 +33,14 @@ std::string Variant::at(const std::string& place) const {
 }
 
 Variant make_variant(const TaskSource& source, const Values& values, std::string name) {
-  Variant variant{std::move(name), values, source.make(values), {}, {}, {}, {}};
+  Variant variant{std::move(name), values, source.make(values), {}, {}, {}, {}, {}};
   variant.spec = variant.task->spec();
   variant.structure = variant.task->structure();
   variant.split = variant.task->split(make_generator(data_seed));
-  if (variant.spec.endless) variant.sample = variant.task->sample(64, make_generator(data_seed));
+  if (variant.spec.endless) {
+    variant.sample = variant.task->sample(64, 0, make_generator(data_seed));
+    variant.final_sample = variant.task->sample(64, final_step, make_generator(data_seed));
+  }
   return variant;
 }
 
@@ -89,6 +95,7 @@ std::vector<Check> task_checks(std::shared_ptr<TaskUnderCheck> task) {
        with(relevant_positions)},
       {"repeats are where it says", {made, shaped}, with(repeats)},
       {"the loss is finite at random weights", {made, shaped, tokens, labels}, with(finite_loss)},
+      {"its own metrics keep the contract", {made, shaped, tokens, labels}, with(own_metrics)},
       {"its own model keeps the contract", {made, shaped, tokens, labels}, with(own_model)},
       {"shows its inputs", {made, shaped, tokens}, with(shows_its_inputs)},
   };

@@ -27,10 +27,11 @@ struct Variant {
   std::unique_ptr<Task> task;
   TaskSpec spec;
   Structure structure;
-  Split split;   ///< for data seed 0
-  Batch sample;  ///< if the task is endless: 64 of its examples
+  Split split;         ///< for data seed 0
+  Batch sample;        ///< if the task is endless: 64 of its examples for the first update
+  Batch final_sample;  ///< likewise for the step final_step
 
-  /// "train", "test", "grid", "sample", as far as the task has them.
+  /// "train", "test", "grid", "sample", "final_sample", as far as the task has them.
   std::vector<std::pair<std::string, const Batch*>> batches() const;
   /// `train, where operation = "subtract"`: a place, for messages.
   std::string at(const std::string& place) const;
@@ -93,6 +94,7 @@ Result repeats(TaskUnderCheck& task);
 
 // task_model.cpp
 Result finite_loss(TaskUnderCheck& task);
+Result own_metrics(TaskUnderCheck& task);
 Result own_model(TaskUnderCheck& task);
 
 }  // namespace orrery::engine::checks

@@ -111,7 +111,9 @@ Result shapes(TaskUnderCheck& task) {
   for (const Variant& variant : task.variants()) {
     try {
       check_shapes(variant.spec, variant.split);
-      if (variant.spec.endless) check_sample_shapes(variant.spec, 64, variant.sample);
+      if (variant.spec.endless)
+        for (const Batch* sample : {&variant.sample, &variant.final_sample})
+          check_sample_shapes(variant.spec, 64, *sample);
       if (variant.split.train.size() == 0)
         return failed(variant.at("there are no training examples"), "give at least one");
     } catch (const Error& error) {
@@ -130,8 +132,8 @@ Result tokens_in_range(TaskUnderCheck& task) {
 Result labels_in_range(TaskUnderCheck& task) {
   return in_range(
       task, "labels", &Batch::labels,
-      [](const TaskSpec& spec) { return spec.loss == Loss::hinge ? int64_t{2} : spec.d_vocab_out; },
-      "raise d_vocab_out in spec(), or fix the labels (0 and 1 for hinge loss)");
+      [](const TaskSpec& spec) { return has_one_logit(spec.loss) ? int64_t{2} : spec.d_vocab_out; },
+      "raise d_vocab_out in spec(), or fix the labels (0 and 1 for a loss of one logit)");
 }
 
 Result train_and_test_disjoint(TaskUnderCheck& task) {

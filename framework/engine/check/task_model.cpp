@@ -30,7 +30,7 @@ std::string loss_fault(Model& model, const Variant& variant, const std::string& 
     return fmt::format("no label of {} counts", name);
   for (NamedWeight& weight : model.weights()) weight.value.mutable_grad() = torch::Tensor();
   const torch::Tensor logits = read_out(model, {some.tokens, variant.spec.read_out})->logits();
-  torch::Tensor loss = mean_loss(variant.spec.loss, logits, some, torch::kFloat64);
+  torch::Tensor loss = mean_loss(variant.spec, logits, some, torch::kFloat64);
   if (const torch::Tensor penalty = model.penalty(); penalty.defined()) loss = loss + penalty;
   if (!std::isfinite(loss.item<double>()))
     return fmt::format("the loss on {} is {}", name, loss.item<double>());

@@ -14,7 +14,11 @@ constexpr int64_t batch_size = 64;
 std::string difference_between(const Variant& variant, const Task& task, uint64_t seed) {
   const std::string in_split = difference(variant.split, task.split(make_generator(seed)));
   if (!in_split.empty() || !variant.spec.endless) return in_split;
-  return difference("sample", variant.sample, task.sample(batch_size, make_generator(seed)));
+  // The later step first: what a call remembers of another must not matter.
+  const Batch late = task.sample(batch_size, final_step, make_generator(seed)),
+              first = task.sample(batch_size, 0, make_generator(seed));
+  const std::string in_first = difference("sample", variant.sample, first);
+  return in_first.empty() ? difference("final_sample", variant.final_sample, late) : in_first;
 }
 
 bool draws(const std::function<void(torch::Generator)>& from) {
@@ -41,9 +45,13 @@ Result same_seed_same_data(TaskUnderCheck& task) {
 Result other_seed_other_data(TaskUnderCheck& task) {
   const char* advice = "draw from the generator that is given, without a seed of your own";
   for (const Variant& variant : task.variants()) {
-    if (variant.spec.endless && difference("sample", variant.sample,
-                                           variant.task->sample(batch_size, make_generator(other_data_seed)))
-                                    .empty())
+    const auto same_sample = [&](const Batch& sample, int64_t step) {
+      const torch::Generator other = make_generator(other_data_seed);
+      return difference("sample", sample, variant.task->sample(batch_size, step, other)).empty();
+    };
+    // A curriculum may begin with a single example.
+    if (variant.spec.endless && same_sample(variant.sample, 0) &&
+        same_sample(variant.final_sample, final_step))
       return failed(variant.at("two seeds give the same sample"), advice);
     if (draws([&](torch::Generator rng) { variant.task->split(rng); }) &&
         difference(variant.split, variant.task->split(make_generator(other_data_seed))).empty())
@@ -61,7 +69,9 @@ Result draws_from_its_generator(TaskUnderCheck& task) {
     HeardDisturbances heard;
     const auto made = task.source().make(variant.values);
     made->split(make_generator(data_seed));
-    if (variant.spec.endless) made->sample(batch_size, make_generator(data_seed));
+    if (variant.spec.endless)
+      for (const int64_t step : {int64_t{0}, final_step})
+        made->sample(batch_size, step, make_generator(data_seed));
     if (const std::string drew = heard.first("generator"); !drew.empty())
       return failed(
           variant.at(drew),

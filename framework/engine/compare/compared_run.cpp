@@ -20,6 +20,14 @@ std::optional<double> value_of(const MetricsRow& row, const std::string& name) {
   return std::nullopt;
 }
 
+// The loss of the best guess that does not depend on the input, for classes of equal share. Label smoothing
+// does not change it.
+double loss_of_guessing(const TaskSpec& spec) {
+  const double n = std::max<double>(2, static_cast<double>(spec.d_vocab_out));
+  if (spec.loss == Loss::hinge) return 1;
+  return spec.loss == Loss::mse_one_hot ? (n - 1) / (n * n) : std::log(n);
+}
+
 // A probe that was fitted to the trained network reports the keys of that network, even for random weights.
 void drop_borrowed_keys(const Signature& trained, Signature& null) {
   std::erase_if(null.features, [&](const Feature& feature) {
@@ -78,10 +86,7 @@ void ComparedRun::add(const ProbeResult& result, const ProbeResult* null, const 
 }
 
 void ComparedRun::read_results() {
-  const TaskSpec& spec = experiment().spec();
-  const double guessing =
-      spec.loss == Loss::hinge ? 1 : std::log(std::max<double>(2, static_cast<double>(spec.d_vocab_out)));
-  signature_ = null_ = {guessing, {}, {}};
+  signature_ = null_ = {loss_of_guessing(experiment().spec()), {}, {}};
   keys_.clear();
   elsewhere_.clear();
   with_null_.clear();

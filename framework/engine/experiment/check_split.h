@@ -4,6 +4,7 @@
 #include <orrery/task.h>
 
 #include <string>
+#include <vector>
 
 namespace orrery::engine {
 
@@ -12,9 +13,11 @@ namespace orrery::engine {
 void check_split(const TaskSpec& spec, const Split& split);
 /// The same for one batch from sample(), which was asked for `batch_size` examples.
 void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch);
+/// The same for what metrics() gave: a number for each name in the spec.
+void check_metrics(const TaskSpec& spec, const std::vector<double>& values);
 
-/// The parts that `orrery check` reports separately: shapes and dtypes without ranges, and whether the
-/// indices in `rows` lie in the grid.
+/// The parts that `orrery check` reports separately: the spec, shapes and dtypes without ranges, and whether
+/// the indices in `rows` lie in the grid.
 void check_shapes(const TaskSpec& spec, const Split& split);
 void check_sample_shapes(const TaskSpec& spec, int64_t batch_size, const Batch& batch);
 void check_rows(const std::string& name, const torch::Tensor& rows, const Batch& grid);

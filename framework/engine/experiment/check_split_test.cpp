@@ -5,6 +5,9 @@
 #include <orrery/error.h>
 #include <orrery/transformer.h>
 
+#include <cmath>
+#include <functional>
+
 namespace orrery::engine {
 namespace {
 
@@ -63,6 +66,96 @@ TEST(CheckSplit, SaysWhatToDo) {
             "make it so with .to(torch::kInt64)");
   EXPECT_EQ(hint([](Split& split) { split.test.tokens = split.test.tokens + 3; }),
             "d_vocab in spec() is 6; mend that, or what makes the numbers");
+}
+
+// What is said of a task with metrics, auxiliary labels and weights, spoiled.
+std::string said_of(const std::function<void(TaskSpec&, Batch&)>& spoil) {
+  TaskSpec s = spec;
+  s.metrics = {"all_right", "digits/first"};
+  s.auxiliary = {"carry", "parity"};
+  Split split{batch(4, 1), batch(4, 2), {}, {}, {}};
+  for (Batch* set : {&split.train, &split.test}) {
+    set->auxiliary = {{"carry", torch::full({4, 1}, -7, torch::kInt64)},
+                      {"parity", torch::ones({4}, torch::kInt64)}};
+    set->weights = torch::ones({4});
+  }
+  spoil(s, split.test);
+  return message_of([&] { check_split(s, split); });
+}
+
+TEST(CheckSplit, TakesMetricsAuxiliaryLabelsAndWeights) {
+  EXPECT_EQ(said_of([](TaskSpec&, Batch&) {}), "nothing was thrown");
+  EXPECT_EQ(said_of([](TaskSpec&, Batch& set) {
+              set.auxiliary["parity"] = torch::ones({4, 3}, torch::kInt64);  // one for each token
+              set.weights = torch::full({4, 1}, 0.5f);
+            }),
+            "nothing was thrown");
+}
+
+TEST(CheckSplit, SaysWhichNameIsWrong) {
+  EXPECT_EQ(said_of([](TaskSpec& s, Batch&) { s.metrics[1] = "a//b"; }),
+            "the task's spec() has metrics[1], and the name \"a//b\" has an empty part");
+  EXPECT_EQ(said_of([](TaskSpec& s, Batch&) { s.metrics[1] = "all_right"; }),
+            "the task's spec() has \"all_right\" twice in metrics");
+  for (const char* taken : {"loss", "loss/first", "accuracy"})
+    EXPECT_EQ(said_of([&](TaskSpec& s, Batch&) { s.metrics[0] = taken; }).substr(0, 34),
+              "the task's spec() has the metric \"")
+        << taken;
+  EXPECT_EQ(said_of([](TaskSpec& s, Batch&) { s.auxiliary[0] = ""; }),
+            "the task's spec() has auxiliary[0], and the name is empty");
+  EXPECT_EQ(said_of([](TaskSpec& s, Batch&) { s.auxiliary.pop_back(); }),
+            "the task's split() gives train.auxiliary[\"parity\"], which its spec() does not name");
+}
+
+TEST(CheckSplit, SaysWhichAuxiliaryLabelOrWeightIsWrong) {
+  EXPECT_EQ(said_of([](TaskSpec&, Batch& set) { set.auxiliary.erase("carry"); }),
+            "the task's split() leaves test.auxiliary[\"carry\"] undefined");
+  EXPECT_EQ(said_of([](TaskSpec&, Batch& set) {
+              set.auxiliary["carry"] = torch::ones({4, 1});
+            }),
+            "the task's split() gives test.auxiliary[\"carry\"] of shape [4, 1] and dtype Float; expected "
+            "[4, 1] and "
+            "Long");
+  EXPECT_EQ(said_of([](TaskSpec&, Batch& set) {
+              set.auxiliary["carry"] = torch::ones({4, 2}, torch::kInt64);
+            }),
+            "the task's split() gives test.auxiliary[\"carry\"] of shape [4, 2] and dtype Long; expected [4, "
+            "1] and "
+            "Long");
+  EXPECT_EQ(said_of([](TaskSpec&, Batch& set) { set.auxiliary["parity"] = torch::ones({3}, torch::kInt64); }),
+            "the task's split() gives test.auxiliary[\"parity\"] of shape [3] and dtype Long; expected [4] "
+            "and Long");
+  EXPECT_EQ(said_of([](TaskSpec&, Batch& set) { set.weights = torch::ones({4}, torch::kFloat64); }),
+            "the task's split() gives test.weights of shape [4] and dtype Double; expected [4] and Float");
+  EXPECT_EQ(said_of([](TaskSpec&, Batch& set) { set.weights[2] = 0; }),
+            "the task's split() gives test.weights with 0 at place 2; expected finite weights above 0");
+  EXPECT_EQ(said_of([](TaskSpec&, Batch& set) { set.weights[1] = NAN; }),
+            "the task's split() gives test.weights with nan at place 1; expected finite weights above 0");
+}
+
+TEST(CheckSplit, SaysWhichLossIsWrong) {
+  EXPECT_EQ(said_of([](TaskSpec& s, Batch&) { s.loss = Loss::logistic; }),
+            "the task's spec() has logistic loss and d_vocab_out 5; expected 1");
+  EXPECT_EQ(said_of([](TaskSpec& s, Batch&) { s.label_smoothing = 1; }),
+            "the task's spec() has label_smoothing 1; expected 0 or more, and less than 1");
+  EXPECT_EQ(said_of([](TaskSpec& s, Batch&) {
+              s.label_smoothing = 0.1;
+              s.loss = Loss::mse_one_hot;
+            }),
+            "the task's spec() has label_smoothing 0.1 and the loss mse_one_hot, which has none");
+  EXPECT_EQ(said_of([](TaskSpec& s, Batch&) {
+              s.loss = Loss::logistic;
+              s.d_vocab_out = 1;
+            }).substr(0, 42),
+            "the task's split() gives train.labels from");
+}
+
+TEST(CheckMetrics, WantsANumberForEachName) {
+  TaskSpec s = spec;
+  s.metrics = {"a", "b"};
+  check_metrics(s, {1, NAN});
+  EXPECT_EQ(message_of([&] { check_metrics(s, {1}); }),
+            "the task's metrics() gives 1 numbers; spec() names 2: a, b");
 }
 
 TEST(CheckSplit, SaysWhichTensorIsWrong) {

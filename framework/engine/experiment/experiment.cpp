@@ -87,11 +87,18 @@ std::unique_ptr<Model> Experiment::make_model_of(int64_t seed) const {
       "name one of the framework's, such as \"transformer\"");
 }
 
-Batch Experiment::sample(int64_t batch_size, torch::Generator rng) const {
-  Batch batch = task_->sample(batch_size, rng);
+Batch Experiment::sample(int64_t batch_size, int64_t step, torch::Generator rng) const {
+  Batch batch = task_->sample(batch_size, step, rng);
   guard(
-      task_who_, "sample", [&] { check_sample(spec_, batch_size, batch); }, Watch::nothing);
+      task_who_, "sample", step, [&] { check_sample(spec_, batch_size, batch); }, Watch::nothing);
   return batch;
+}
+
+std::vector<double> Experiment::task_metrics(const torch::Tensor& logits, const Batch& examples) const {
+  std::vector<double> values = task_->metrics(logits, examples);
+  guard(
+      task_who_, "metrics", [&] { check_metrics(spec_, values); }, Watch::nothing);
+  return values;
 }
 
 ProbeInRun Experiment::make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const {
@@ -139,6 +146,17 @@ std::string Experiment::hash_setting() const {
     add(split_.grid->tokens);
     add(split_.grid->labels);
   }
+  // By name, and only where there are some: other tasks keep the results they have stored.
+  const auto add_named = [&](const Batch& batch) {
+    for (const auto& [name, tensor] : batch.tensors())
+      if (name == "weights" || name.starts_with("auxiliary/")) {
+        hash.add(name);
+        add(tensor);
+      }
+  };
+  add_named(split_.train);
+  add_named(split_.test);
+  if (split_.grid) add_named(*split_.grid);
   return hash.digest();
 }
 

@@ -41,8 +41,10 @@ class Experiment {
 
   const Settings& settings() const { return settings_; }
   const Task& task() const { return *task_; }
-  /// Checked examples of an endless task.
-  Batch sample(int64_t batch_size, torch::Generator rng) const;
+  /// Checked examples of an endless task; see Task::sample.
+  Batch sample(int64_t batch_size, int64_t step, torch::Generator rng) const;
+  /// The task's own metrics, as many as spec() names; see Task::metrics.
+  std::vector<double> task_metrics(const torch::Tensor& logits, const Batch& examples) const;
   const TaskSpec& spec() const { return spec_; }
   const Structure& structure() const { return structure_; }
   const Split& split() const { return split_; }

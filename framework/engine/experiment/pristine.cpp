@@ -29,13 +29,8 @@ Pristine::Kept Pristine::keep(std::string name, const torch::Tensor& tensor) {
 }
 
 void Pristine::keep(const std::string& name, const Batch& batch) {
-  const std::pair<const char*, const torch::Tensor&> parts[] = {{"tokens", batch.tokens},
-                                                                {"labels", batch.labels},
-                                                                {"scored", batch.scored},
-                                                                {"groups", batch.groups},
-                                                                {"repeat_of", batch.repeat_of}};
-  for (const auto& [part, tensor] : parts)
-    if (tensor.defined()) kept_.push_back(keep(fmt::format("the data {}.{}", name, part), tensor));
+  for (const auto& [part, tensor] : batch.tensors())
+    kept_.push_back(keep(fmt::format("the data {}.{}", name, part), tensor));
 }
 
 Pristine::Pristine(Model& model, const Split& split) : model_(model), weights_(model.weights()) {

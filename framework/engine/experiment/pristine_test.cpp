@@ -58,7 +58,9 @@ class PristineTest : public ::testing::Test {
   static Batch all_inputs() {
     const torch::Tensor n = torch::arange(25, torch::kInt64);
     return {.tokens = torch::stack({n.div(5, "floor"), n.remainder(5), torch::full_like(n, 5)}, 1),
-            .labels = n.remainder(5).unsqueeze(1)};
+            .labels = n.remainder(5).unsqueeze(1),
+            .weights = torch::ones({25}),
+            .auxiliary = {{"carry", n.remainder(2)}}};
   }
 
   TaskSpec spec{6, 5, 3, {2}, {}};
@@ -95,6 +97,9 @@ TEST_F(PristineTest, DataAreRestored) {
   expect_refused("the data test.tokens", [](const Observation& seen) { seen.split.test.tokens.fill_(1); });
   expect_refused("the data grid.labels",
                  [](const Observation& seen) { seen.split.grid->labels.data_ptr<int64_t>()[0] = 3; });
+  expect_refused("the data train.weights", [](const Observation& seen) { seen.inputs.weights.mul_(2); });
+  expect_refused("the data test.auxiliary/carry",
+                 [](const Observation& seen) { seen.split.test.auxiliary.at("carry").zero_(); });
   EXPECT_EQ(split.train.labels.sum().item<int64_t>(), 20);
 }
 

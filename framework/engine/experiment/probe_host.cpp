@@ -10,7 +10,6 @@
 
 #include "engine/experiment/pristine.h"
 #include "engine/processes/crash.h"
-#include "engine/run/curves.h"
 #include "engine/train/hardware.h"
 
 namespace orrery::engine {
@@ -70,6 +69,13 @@ void ProbeHost::check(const ProbeInRun& probe) const {
            fmt::format("it needs a task with {} structure, and this task declares none",
                        fmt::join(names_of(any), " or ")),
            "leave the probe out, or choose a task (or an operation of it) that has this structure");
+  for (const std::string& name : probe.needs.auxiliary)
+    if (std::find(spec_.auxiliary.begin(), spec_.auxiliary.end(), name) == spec_.auxiliary.end())
+      refuse(probe,
+             fmt::format("it needs the auxiliary labels \"{}\", and this task has none of that name{}", name,
+                         did_you_mean(name, spec_.auxiliary)),
+             spec_.auxiliary.empty() ? "the task has no auxiliary labels: leave the probe out"
+                                     : fmt::format("the task has: {}", fmt::join(spec_.auxiliary, ", ")));
   if (probe.needs.inputs == Inputs::grid && !split_.grid)
     refuse(probe, "it looks at every possible input, and this task is too large to list them",
            "leave the probe out");
@@ -221,14 +227,14 @@ std::vector<Outcome> ProbeHost::fit(int64_t step, const std::vector<const ProbeI
   return outcomes;
 }
 
-std::vector<Outcome> conclude(const std::vector<const ProbeInRun*>& probes, const std::vector<Curve>& curves,
+std::vector<Outcome> conclude(const std::vector<const ProbeInRun*>& probes, const HistoryOf& history_of,
                               const ProbeListener& listener) {
   torch::NoGradGuard no_grad;
   std::vector<Outcome> outcomes;
   for (const ProbeInRun* probe : probes)
     outcomes.push_back(ask(*probe, "conclude", listener, [&] {
       Recorder recorder;
-      probe->probe->conclude(choose_curves(curves, probe->needs.curves, probe->label), recorder);
+      probe->probe->conclude(history_of(*probe), recorder);
       return recorder.record();
     }));
   return outcomes;

@@ -25,6 +25,10 @@ struct ProbeInRun {
   std::string build = {};  ///< of the plugin's library
 
   bool due(int64_t step) const { return every == 0 || step % every == 0; }
+  /// Whether it is asked for a conclusion.
+  bool concludes() const {
+    return !needs.curves.empty() || !needs.tensors.empty() || !needs.findings.empty();
+  }
   /// Whether it must wait for a checkpoint other than the one it measures.
   bool waits() const { return needs.reference && reference != "self"; }
 };
@@ -99,9 +103,11 @@ class ProbeHost {
   Writes writes_;
 };
 
-/// Asks the probes for conclusions from `curves`, giving each those it asked for. A probe fails if one of its
-/// globs matches no curve.
-std::vector<Outcome> conclude(const std::vector<const ProbeInRun*>& probes, const std::vector<Curve>& curves,
+/// What a probe concludes from. An orrery::Error from it is the failure of that probe.
+using HistoryOf = std::function<History(const ProbeInRun& probe)>;
+
+/// Asks the probes for conclusions.
+std::vector<Outcome> conclude(const std::vector<const ProbeInRun*>& probes, const HistoryOf& history_of,
                               const ProbeListener& listener = {});
 
 }  // namespace orrery::engine

@@ -5,6 +5,8 @@
 #include <orrery/error.h>
 #include <orrery/transformer.h>
 
+#include "engine/run/curves.h"
+
 namespace orrery::engine {
 namespace {
 
@@ -174,8 +176,8 @@ TEST(Conclude, GivesEachProbeItsCurves) {
       return needs;
     }
     void measure(const Observation&, Recorder&) override {}
-    void conclude(const std::vector<Curve>& curves, Recorder& recorder) override {
-      for (const Curve& curve : curves) recorder.scalar(curve.name, curve.values.back());
+    void conclude(const History& history, Recorder& recorder) override {
+      for (const Curve& curve : history.curves) recorder.scalar(curve.name, curve.values.back());
     }
 
    private:
@@ -185,7 +187,9 @@ TEST(Conclude, GivesEachProbeItsCurves) {
   const ProbeInRun pa{"all", 0, "last", &all, all.needs()}, pn{"none", 0, "last", &none, none.needs()};
   const std::vector<Curve> curves = {
       {"train/loss", {0, 1}, {4, 3}}, {"test/loss", {0}, {5}}, {"other", {}, {}}};
-  const auto outcomes = conclude({&pa, &pn}, curves);
+  const auto outcomes = conclude({&pa, &pn}, [&](const ProbeInRun& probe) {
+    return History{.curves = choose_curves(curves, probe.needs.curves, probe.label)};
+  });
   ASSERT_TRUE(outcomes.at(0).ok());
   EXPECT_EQ(outcomes[0].record.scalars,
             (std::vector<std::pair<std::string, double>>{{"train/loss", 3}, {"test/loss", 5}}));
@@ -223,8 +227,28 @@ TEST_F(ObserverTest, RefusesWhatTheRunCannotGive) {
       refusal({.weights = {"embed.WE"}}),
       "probe \"scripted\" cannot be used in this run: the model has no weight \"embed.WE\" (did you mean "
       "\"embed.W_E\"?)");
+  EXPECT_EQ(refusal({.auxiliary = {"carry"}}),
+            "probe \"scripted\" cannot be used in this run: it needs the auxiliary labels \"carry\", and "
+            "this task has "
+            "none of that name");
+  spec.auxiliary = {"carry"};
+  EXPECT_EQ(refusal({.auxiliary = {"carry"}}), "not refused");
   split.grid.reset();
   EXPECT_NE(refusal({}).find("too large to list"), std::string::npos);
+}
+
+TEST_F(ObserverTest, AProbeOfCrossEntropiesRefusesOtherLosses) {
+  EXPECT_EQ(refusal({.refusal = refuse_other_losses}), "not refused");
+  spec.label_smoothing = 0.1;
+  EXPECT_EQ(refusal({.refusal = refuse_other_losses}),
+            "probe \"scripted\" cannot be used in this run: it measures plain cross-entropies, and the task "
+            "smooths its "
+            "labels by 0.1");
+  spec = {6, 5, 3, {2}, {}, Loss::mse_one_hot};
+  EXPECT_EQ(refusal({.refusal = refuse_other_losses}),
+            "probe \"scripted\" cannot be used in this run: it measures cross-entropies, and the task is "
+            "trained on the "
+            "loss mse_one_hot");
 }
 
 }  // namespace

@@ -95,9 +95,13 @@ class Scores {
  public:
   explicit Scores(Experiment& experiment)
       : model_(experiment.model()),
-        train_(model_, experiment.spec(), experiment.split().train),
-        test_(model_, experiment.spec(), experiment.split().test) {
-    if (experiment.split().grid) grid_.emplace(model_, experiment.spec(), *experiment.split().grid);
+        task_metrics_([&experiment](const torch::Tensor& logits, const Batch& examples) {
+          return experiment.task_metrics(logits, examples);
+        }),
+        train_(model_, experiment.spec(), experiment.split().train, task_metrics_),
+        test_(model_, experiment.spec(), experiment.split().test, task_metrics_) {
+    if (experiment.split().grid)
+      grid_.emplace(model_, experiment.spec(), *experiment.split().grid, task_metrics_);
   }
 
   Metrics metrics() const {
@@ -114,6 +118,7 @@ class Scores {
 
  private:
   Model& model_;
+  TaskMetrics task_metrics_;
   ScoredSet train_, test_;
   std::optional<ScoredSet> grid_;
 };

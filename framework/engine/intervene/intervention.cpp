@@ -38,7 +38,7 @@ double mean_of(const torch::Tensor& values, const torch::Tensor& counted) {
 
 // [batch, n_read]: the logit of the right class minus the mean over the classes.
 torch::Tensor right_logits(const TaskSpec& spec, const torch::Tensor& logits, const torch::Tensor& labels) {
-  if (spec.loss == Loss::hinge) return (2 * labels - 1) * logits.squeeze(-1);
+  if (has_one_logit(spec.loss)) return (2 * labels - 1) * logits.squeeze(-1);
   return logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1) - logits.mean(-1);
 }
 
@@ -99,7 +99,7 @@ torch::Tensor intervene(Model& model, const TaskSpec& spec, const torch::Tensor&
 
 Metrics scores(const TaskSpec& spec, const torch::Tensor& logits, const Batch& batch) {
   torch::NoGradGuard no_grad;
-  Score score(spec.loss, spec.groups);
+  Score score(spec);
   score.add(logits, batch);
   Metrics all;
   for (const auto& [name, value] : score.metrics("")) all.emplace_back(name.substr(1), value);

@@ -38,7 +38,7 @@ torch::Tensor intervene(Model& model, const TaskSpec& spec, const torch::Tensor&
 
 /// "loss", "accuracy" and "logit", the mean over the loss mask (Batch::scored) of the right class's logit
 /// minus the mean over the classes; and "loss/<group>", "logit/<group>" if the task has groups. For
-/// Loss::hinge the logit is y z.
+/// a loss of one logit it is y z.
 Metrics scores(const TaskSpec& spec, const torch::Tensor& logits, const Batch& batch);
 
 }  // namespace orrery::engine

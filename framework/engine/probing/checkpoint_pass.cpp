@@ -78,9 +78,10 @@ std::vector<Outcome> CheckpointPass::measure_null(std::vector<const ProbeInRun*>
 }
 
 std::vector<Outcome> CheckpointPass::conclude(std::vector<const ProbeInRun*> probes,
-                                              const std::vector<Curve>& curves) {
+                                              const HistoryOf& history_of) {
   std::vector<Outcome> outcomes = fit(probes);
-  for (Outcome& outcome : engine::conclude(probes, curves, listener_)) outcomes.push_back(std::move(outcome));
+  for (Outcome& outcome : engine::conclude(probes, history_of, listener_))
+    outcomes.push_back(std::move(outcome));
   return outcomes;
 }
 

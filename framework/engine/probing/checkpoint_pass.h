@@ -27,8 +27,8 @@ class CheckpointPass {
   std::vector<Outcome> measure(const CheckpointFile& checkpoint, std::vector<const ProbeInRun*> probes);
   /// Measures random weights.
   std::vector<Outcome> measure_null(std::vector<const ProbeInRun*> probes);
-  /// Asks the probes for conclusions from the curves of the run.
-  std::vector<Outcome> conclude(std::vector<const ProbeInRun*> probes, const std::vector<Curve>& curves);
+  /// Asks the probes for conclusions.
+  std::vector<Outcome> conclude(std::vector<const ProbeInRun*> probes, const HistoryOf& history_of);
 
  private:
   std::vector<Outcome> fit(std::vector<const ProbeInRun*>& probes);

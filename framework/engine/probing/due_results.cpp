@@ -4,7 +4,6 @@
 #include <orrery/error.h>
 
 #include "engine/probing/checkpoint_pass.h"
-#include "engine/run/curves.h"
 #include "sdk/files/safetensors.h"
 #include "sdk/files/sha256.h"
 
@@ -111,8 +110,8 @@ Provenance Provenances::of_null(const ProbeInRun& probe) {
   return make(probe, fmt::format("random weights, seed {}", experiment_.null_seed()));
 }
 
-Provenance Provenances::of_curves(const ProbeInRun& probe, const std::vector<Curve>& curves) {
-  return make(probe, sha256_of(curves));
+Provenance Provenances::of_history(const ProbeInRun& probe, const RunHistory& history) {
+  return make(probe, sha256_of(history, probe.needs, probe.label));
 }
 
 Provenance Provenances::question(const ProbeInRun& probe) { return make(probe, ""); }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/experiment/experiment.h"
+#include "engine/run/history.h"
 #include "engine/run/provenance.h"
 #include "engine/run/run_directory.h"
 
@@ -22,7 +23,7 @@ class Provenances {
   /// reference does not exist.
   Provenance of(const ProbeInRun& probe, int64_t step);
   Provenance of_null(const ProbeInRun& probe);
-  Provenance of_curves(const ProbeInRun& probe, const std::vector<Curve>& curves);
+  Provenance of_history(const ProbeInRun& probe, const RunHistory& history);
   /// Without anything measured: for same_identity().
   Provenance question(const ProbeInRun& probe);
 

@@ -175,27 +175,52 @@ Job ProbeRunner::null_job() {
   return job;
 }
 
-void ProbeRunner::read_all_curves() {
-  curves_ = all_curves(read_curves(run_));
+// Whether a conclusion may ask for tensors or findings of the probe `label`.
+bool ProbeRunner::is_read(const std::string& label) const {
+  const auto& probes = experiment_.probes();
+  return std::any_of(probes.begin(), probes.end(), [&](const ProbeInRun& probe) {
+    return !labels_read(probe.needs, probe.label, {label}).empty();
+  });
+}
+
+void ProbeRunner::read_history() {
+  history_ = {all_curves(read_curves(run_)), {}};
+  for (const std::string& label : run_.probe_labels())
+    if (is_read(label)) history_.records[label] = read_records(run_, label);
+  for (const auto& [label, records] : own_records_) history_.records[label] = records;
   for (const auto& [label, reader] : own_curves_) {
     const std::string prefix = fmt::format("probe/{}/", label);
-    std::erase_if(curves_, [&](const Curve& curve) { return curve.name.starts_with(prefix); });
-    for (Curve& curve : reader.curves()) curves_.push_back(std::move(curve));
+    std::erase_if(history_.curves, [&](const Curve& curve) { return curve.name.starts_with(prefix); });
+    for (Curve& curve : reader.curves()) history_.curves.push_back(std::move(curve));
   }
 }
 
-// Whether the curves that `probe` concludes from lack a checkpoint that was neither measured before nor asked
-// for now. A point that a probe failed to measure is not waited for.
+// For the conclusions, where results are not stored in the run.
+void ProbeRunner::keep_unstored(const std::string& label, const ProbeResult& result,
+                                const PackedResult& packed) {
+  own_curves_[label].add_row(result.step, result.record.scalars, fmt::format("probe/{}/", label));
+  if (!is_read(label)) return;
+  if (!unstored_) unstored_.emplace();
+  const std::filesystem::path folder = *unstored_ / label,
+                              file = folder / fmt::format("step_{:08}.safetensors", result.step);
+  make_folders(folder);
+  if (!packed.data.empty()) write_file(file, packed.data);
+  own_records_[label].push_back(recorded_step(result, file));
+}
+
+// Whether what `probe` concludes from lacks a checkpoint that was neither measured before nor asked for now.
+// A point that a probe failed to measure is not waited for.
 bool ProbeRunner::lacks_points(const ProbeInRun& probe) const {
   std::vector<Curve> chosen;
   try {
-    chosen = choose_curves(curves_, probe.needs.curves, probe.label);
+    chosen = choose_curves(history_.curves, probe.needs.curves, probe.label);
   } catch (const Error&) {
     return false;  // reported when the probe is asked
   }
   for (const ProbeInRun& source : experiment_.probes()) {
     const std::string prefix = fmt::format("probe/{}/", source.label);
-    const bool used = std::any_of(chosen.begin(), chosen.end(),
+    const bool used = !labels_read(probe.needs, probe.label, {source.label}).empty() ||
+                      std::any_of(chosen.begin(), chosen.end(),
                                   [&](const Curve& curve) { return curve.name.starts_with(prefix); });
     if (!used) continue;
     std::set<int64_t> there = asked_;
@@ -218,14 +243,11 @@ bool ProbeRunner::lacks_points(const ProbeInRun& probe) const {
 Job ProbeRunner::conclusion_job() {
   Job job{"the curves of the run", {}};
   const auto& probes = experiment_.probes();
-  if (std::all_of(probes.begin(), probes.end(), [](auto& probe) { return probe.needs.curves.empty(); }))
-    return job;
-  read_all_curves();
+  if (std::none_of(probes.begin(), probes.end(), [](auto& probe) { return probe.concludes(); })) return job;
+  read_history();
   for (const ProbeInRun& probe : probes) {
-    if (probe.needs.curves.empty() || skipped_.contains(&probe) || lacks_points(probe)) continue;
-    const auto provenance = [&] {
-      return provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));
-    };
+    if (!probe.concludes() || skipped_.contains(&probe) || lacks_points(probe)) continue;
+    const auto provenance = [&] { return provenances_.of_history(probe, history_); };
     if (auto record = stored(probe, RunLevelResult::conclusion, provenance))
       run_level_[RunLevelResult::conclusion].emplace(&probe, std::move(*record));
     else
@@ -245,13 +267,15 @@ ProbeRunner::Look ProbeRunner::look_at(const Row& row) {
 
 ProbeRunner::Look ProbeRunner::look_at(RunLevelResult which) {
   return {[this, which](CheckpointPass& pass, auto probes) {
-            return which == RunLevelResult::null ? pass.measure_null(probes) : pass.conclude(probes, curves_);
+            if (which == RunLevelResult::null) return pass.measure_null(probes);
+            return pass.conclude(probes, [this](const ProbeInRun& probe) {
+              return choose_history(history_, probe.needs, probe.label);
+            });
           },
           [this, which](const ProbeInRun& probe, const Record& record) {
-            const Provenance provenance =
-                which == RunLevelResult::null
-                    ? provenances_.of_null(probe)
-                    : provenances_.of_curves(probe, choose_curves(curves_, probe.needs.curves, probe.label));
+            const Provenance provenance = which == RunLevelResult::null
+                                              ? provenances_.of_null(probe)
+                                              : provenances_.of_history(probe, history_);
             return result_line(which, {{probe.label, &record}}, provenance);
           },
           which};
@@ -332,13 +356,13 @@ void ProbeRunner::rows_and_null() {
   const auto take = [&](size_t job, const Answer& answer) {
     if (job == n_rows) return keep(*answer.probe, RunLevelResult::null, answer.result);
     const std::string& label = answer.probe->label;
-    const Record record = parse_result(answer.result.line, label, label).record;
+    ProbeResult result = parse_result(answer.result.line, label, label);
     Row& row = rows_[row_of[job]];
     if (options_.store)
       run_.save_probe_result(label, row.checkpoint.step, answer.result);
     else
-      own_curves_[label].add_row(row.checkpoint.step, record.scalars, fmt::format("probe/{}/", label));
-    row.known.emplace(answer.probe, record);
+      keep_unstored(label, result, answer.result);
+    row.known.emplace(answer.probe, std::move(result.record));
   };
   const auto done = [&](size_t job) {
     if (job == n_rows) return;

@@ -14,7 +14,9 @@
 #include "engine/probing/work.h"
 #include "engine/reporter/reporter.h"
 #include "engine/run/curves.h"
+#include "engine/run/history.h"
 #include "engine/run/run_directory.h"
+#include "sdk/files/temporary_folder.h"
 
 namespace orrery::engine {
 
@@ -63,8 +65,9 @@ class ProbeRunner {
   std::vector<Outcome> measure_current(int64_t step, const std::vector<const ProbeInRun*>& probes);
 
   /// Measures `checkpoints`, and random weights for probes that need a null, then asks for conclusions: from
-  /// the curves of the whole run only, so none of a probe whose curves lack checkpoints that were never asked
-  /// for. Skips results that are stored already. Throws as plan_rows() does, before computing anything.
+  /// the whole run only, so none of a probe whose curves, tensors or findings lack checkpoints that were
+  /// never asked for. Skips results that are stored already. Throws as plan_rows() does, before computing
+  /// anything.
   Probed run(const std::vector<CheckpointFile>& checkpoints, const Audience& audience = {});
 
   /// One for each probe that was asked. What measure_current() asked for provisionally does not count.
@@ -87,7 +90,9 @@ class ProbeRunner {
   bool lacks_points(const ProbeInRun& probe) const;
   Job null_job();
   Job conclusion_job();
-  void read_all_curves();
+  void read_history();
+  bool is_read(const std::string& label) const;
+  void keep_unstored(const std::string& label, const ProbeResult& result, const PackedResult& packed);
   Look look_at(const Row& row);
   Look look_at(RunLevelResult which);
   std::optional<Provenance> provenance_of(const ProbeInRun& probe, int64_t step);
@@ -112,8 +117,11 @@ class ProbeRunner {
   std::set<int64_t> asked_;  // the steps of this run()
   size_t shown_ = 0;
   std::map<RunLevelResult, Known> run_level_;
-  std::map<std::string, CurveReader> own_curves_;  // by label, if results are not stored
-  std::vector<Curve> curves_;
+  // By label, if results are not stored; their tensors are in the folder.
+  std::map<std::string, CurveReader> own_curves_;
+  std::map<std::string, std::vector<RecordedStep>> own_records_;
+  std::optional<TemporaryFolder> unstored_;
+  RunHistory history_;
   std::set<const ProbeInRun*> skipped_;  // those whose reference does not exist
   std::vector<ProbeTally> tallies_;
   bool failed_ = false;

@@ -237,6 +237,7 @@ ProbeResult parse_result_line(std::string_view line, const std::string& label, c
     for (const Json& panel : list_at(recorded, "panels", where))
       record.panels.push_back(panel_of(panel, where));
   const Json &figures = list_at(recorded, "figures", where), &tensors = object_at(recorded, "tensors", where);
+  for (const auto& [name, key] : tensors.items()) result.tensor_names.push_back(name);
   if (!load) return result;
   TensorsByName data;
   if (has_data(figures, tensors, where))

@@ -28,6 +28,7 @@ struct ProbeResult {
   std::string checkpoint;                ///< the file, relative to the run
   std::optional<Provenance> provenance;  ///< nothing if unknown
   Record record;
+  std::vector<std::string> tensor_names = {};  ///< of the record, whether its tensors were loaded or not
 };
 
 /// One checkpoint's results, by the label of each probe:

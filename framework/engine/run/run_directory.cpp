@@ -337,7 +337,7 @@ void RunDirectory::save_probe_result(const std::string& label, int64_t step, con
     at = log.steps.erase(at);
   }
   // The data first, so that a line never names missing data.
-  write_data(probe_folder(label) / step_name(step, weights_extension), result.data);
+  write_data(probe_data_path(label, step), result.data);
   if (at == log.steps.end())
     log.lines.append(result.line);
   else
@@ -430,7 +430,7 @@ void RunDirectory::drop_checkpoint(int64_t step) {
     if (std::erase(log.steps, step) == 0) continue;
     log.lines.drop_lines(
         [&](std::string_view line) { return parse_step(line, log.lines.path().string()) == step; });
-    remove_file(probe_folder(label) / step_name(step, weights_extension));
+    remove_file(probe_data_path(label, step));
   }
 }
 

@@ -85,6 +85,10 @@ class RunDirectory {
   void sync_logs();
 
   std::filesystem::path probe_folder(const std::string& label) const;
+  /// The file with the tensors and figure data of a result.
+  std::filesystem::path probe_data_path(const std::string& label, int64_t step) const {
+    return probe_folder(label) / std::filesystem::path(checkpoint_name(step)).filename();
+  }
   /// The labels that have results, in alphabetical order.
   std::vector<std::string> probe_labels() const;
   /// Replaces the probe's result at this step, if there is one. Keeps lines ascending by step.

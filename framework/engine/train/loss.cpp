@@ -5,39 +5,70 @@
 namespace orrery::engine {
 namespace {
 
-// [batch, n_read]: the loss of each label, before the loss mask.
-torch::Tensor each_loss(Loss loss, const torch::Tensor& logits, const Batch& batch, torch::Dtype dtype) {
-  const torch::Tensor precise = logits.to(dtype);
-  if (loss == Loss::hinge) return torch::relu(1 - (2 * batch.labels - 1) * precise.squeeze(-1));
-  return -torch::log_softmax(precise, -1).gather(-1, batch.labels.unsqueeze(-1)).squeeze(-1);
+// [batch, n_read]: minus the log-probability of each label, or of its smoothed target.
+torch::Tensor cross_entropies(const torch::Tensor& logits, const torch::Tensor& labels, double smoothing) {
+  const torch::Tensor log_p = torch::log_softmax(logits, -1);
+  const torch::Tensor of_labels = -log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1);
+  return smoothing == 0 ? of_labels : (1 - smoothing) * of_labels - smoothing * log_p.mean(-1);
+}
+
+// [batch, n_read]: the loss of each label, before the loss mask and the weights.
+torch::Tensor each_loss(const TaskSpec& spec, const torch::Tensor& logits, const Batch& batch,
+                        torch::Dtype dtype) {
+  const torch::Tensor precise = logits.to(dtype), &labels = batch.labels;
+  switch (spec.loss) {
+    case Loss::cross_entropy:
+      return cross_entropies(precise, labels, spec.label_smoothing);
+    case Loss::hinge:
+      return torch::relu(1 - (2 * labels - 1) * precise.squeeze(-1));
+    case Loss::logistic:
+      return -torch::log_sigmoid((2 * labels - 1) * precise.squeeze(-1));
+    case Loss::mse_one_hot:
+      return (precise - torch::zeros_like(precise).scatter_(-1, labels.unsqueeze(-1), 1)).square().mean(-1);
+  }
+  return {};
 }
 
 torch::Tensor answers(Loss loss, const torch::Tensor& logits) {
-  return loss == Loss::hinge ? (logits.squeeze(-1) > 0).to(torch::kInt64) : logits.argmax(-1);
+  return has_one_logit(loss) ? (logits.squeeze(-1) > 0).to(torch::kInt64) : logits.argmax(-1);
+}
+
+// The weights of the labels: [batch, n_read], or [batch, 1] for one of each example.
+torch::Tensor weights_of(const Batch& batch, torch::Dtype dtype) {
+  return batch.weights.to(dtype).reshape({batch.labels.size(0), -1});
 }
 
 }  // namespace
 
-torch::Tensor mean_loss(Loss loss, const torch::Tensor& logits, const Batch& batch, torch::Dtype dtype) {
-  const torch::Tensor each = each_loss(loss, logits, batch, dtype);
-  if (!batch.scored.defined()) return each.mean();
-  return each.masked_fill(batch.scored.logical_not(), 0).sum() / batch.scored.sum();
+torch::Tensor mean_loss(const TaskSpec& spec, const torch::Tensor& logits, const Batch& batch,
+                        torch::Dtype dtype) {
+  torch::Tensor each = each_loss(spec, logits, batch, dtype);
+  if (batch.scored.defined()) each = each.masked_fill(batch.scored.logical_not(), 0);
+  if (batch.weights.defined()) {
+    torch::Tensor weights = weights_of(batch, dtype).expand_as(each);
+    if (batch.scored.defined()) weights = weights * batch.scored;
+    return (each * weights).sum() / weights.sum();
+  }
+  return batch.scored.defined() ? each.sum() / batch.scored.sum() : each.mean();
 }
 
 void Score::add(const torch::Tensor& logits, const Batch& batch) {
   const torch::Tensor counts =
       batch.scored.defined() ? batch.scored.to(torch::kFloat64)
                              : torch::ones(batch.labels.sizes(), logits.options().dtype(torch::kFloat64));
-  const torch::Tensor each = each_loss(kind_, logits, batch, torch::kFloat64).masked_fill(counts == 0, 0);
-  loss_ += each.sum().item<double>();
-  correct_ += ((answers(kind_, logits) == batch.labels) * counts).sum().item<double>();
+  const bool weighted = batch.weights.defined();
+  const torch::Tensor weights = weighted ? counts * weights_of(batch, torch::kFloat64) : counts;
+  const torch::Tensor each = each_loss(spec_, logits, batch, torch::kFloat64).masked_fill(counts == 0, 0);
+  loss_ += (weighted ? each * weights : each).sum().item<double>();
+  weight_ += weights.sum().item<double>();
+  correct_ += ((answers(spec_.loss, logits) == batch.labels) * counts).sum().item<double>();
   count_ += counts.sum().item<double>();
-  group_loss_.resize(groups_.size());
-  group_count_.resize(groups_.size());
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    const torch::Tensor in_group = counts * (batch.groups == static_cast<int64_t>(g));
+  group_loss_.resize(spec_.groups.size());
+  group_weight_.resize(spec_.groups.size());
+  for (size_t g = 0; g < spec_.groups.size(); ++g) {
+    const torch::Tensor in_group = weights * (batch.groups == static_cast<int64_t>(g));
     group_loss_[g] += (each * in_group).sum().item<double>();
-    group_count_[g] += in_group.sum().item<double>();
+    group_weight_[g] += in_group.sum().item<double>();
   }
 }
 
@@ -45,9 +76,9 @@ Metrics Score::metrics(const std::string& prefix) const {
   const auto ratio = [](double sum, double count) {
     return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
   };
-  Metrics all = {{prefix + "/loss", ratio(loss_, count_)}, {prefix + "/accuracy", ratio(correct_, count_)}};
+  Metrics all = {{prefix + "/loss", ratio(loss_, weight_)}, {prefix + "/accuracy", ratio(correct_, count_)}};
   for (size_t g = 0; g < group_loss_.size(); ++g)
-    all.emplace_back(prefix + "/loss/" + groups_[g], ratio(group_loss_[g], group_count_[g]));
+    all.emplace_back(prefix + "/loss/" + spec_.groups[g], ratio(group_loss_[g], group_weight_[g]));
   return all;
 }
 

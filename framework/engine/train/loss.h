@@ -9,11 +9,12 @@
 
 namespace orrery::engine {
 
-/// The mean loss over the labels in the loss mask (Batch::scored), as a 0-d differentiable tensor.
-/// logits: [batch, n_read, d_vocab_out]. Computed in `dtype`: in float32 a cross-entropy cannot fall
-/// below 1.2e-7 (one ulp below 1), which causes spikes late in training (Thilak et al. 2022 call them
-/// slingshots).
-torch::Tensor mean_loss(Loss loss, const torch::Tensor& logits, const Batch& batch, torch::Dtype dtype);
+/// The mean of the task's loss over the labels in the loss mask (Batch::scored), weighted by Batch::weights,
+/// as a 0-d differentiable tensor. logits: [batch, n_read, d_vocab_out]. Computed in `dtype`: in float32 a
+/// cross-entropy cannot fall below 1.2e-7 (one ulp below 1), which causes spikes late in training (Thilak et
+/// al. 2022 call them slingshots).
+torch::Tensor mean_loss(const TaskSpec& spec, const torch::Tensor& logits, const Batch& batch,
+                        torch::Dtype dtype);
 
 /// Named numbers in the order in which they are written.
 using Metrics = std::vector<std::pair<std::string, double>>;
@@ -21,18 +22,18 @@ using Metrics = std::vector<std::pair<std::string, double>>;
 /// Accumulates scores over examples, so that a large set can be scored in pieces.
 class Score {
  public:
-  Score(Loss loss, std::vector<std::string> groups) : kind_(loss), groups_(std::move(groups)) {}
+  explicit Score(TaskSpec spec) : spec_(std::move(spec)) {}
   /// logits: [batch, n_read, d_vocab_out]. Computes the loss in float64.
   void add(const torch::Tensor& logits, const Batch& batch);
   /// "train/loss", "train/accuracy", and "train/loss/<group>" if the task has groups. NaN if the loss mask
-  /// left nothing.
+  /// left nothing. The losses are weighted means as in mean_loss(); the accuracy is the share of right
+  /// labels.
   Metrics metrics(const std::string& prefix) const;
 
  private:
-  Loss kind_;
-  std::vector<std::string> groups_;
-  double loss_ = 0, correct_ = 0, count_ = 0;
-  std::vector<double> group_loss_, group_count_;
+  TaskSpec spec_;
+  double loss_ = 0, weight_ = 0, correct_ = 0, count_ = 0;
+  std::vector<double> group_loss_, group_weight_;
 };
 
 }  // namespace orrery::engine

@@ -48,8 +48,7 @@ void expect_same_updates(const TrainSettings& settings,
   for (int step = 0; step < 20; ++step) {
     const Batch examples = batch(10, step);
     const auto backward = [&](Model& m) {
-      mean_loss(Loss::cross_entropy, m.forward(examples.tokens).narrow(1, 2, 1), examples, torch::kFloat64)
-          .backward();
+      mean_loss(spec, m.forward(examples.tokens).narrow(1, 2, 1), examples, torch::kFloat64).backward();
     };
     optimizer.zero_gradients();
     reference.zero_grad();
@@ -109,9 +108,9 @@ TEST(MeanLoss, HingeIsItsFormula) {
   Batch examples;
   examples.labels = torch::tensor({0, 1, 1, 0}, torch::kInt64).view({4, 1});
   const torch::Tensor logits = torch::tensor({-2.0f, 0.25f, -1.0f, 0.5f}).view({4, 1, 1});
-  EXPECT_NEAR(mean_loss(Loss::hinge, logits, examples, torch::kFloat64).item<double>(),
+  EXPECT_NEAR(mean_loss({.loss = Loss::hinge}, logits, examples, torch::kFloat64).item<double>(),
               (0 + 0.75 + 2 + 1.5) / 4, 1e-12);
-  Score score(Loss::hinge, {});
+  Score score({.loss = Loss::hinge});
   score.add(logits, examples);
   EXPECT_EQ(score.metrics("test")[1].second, 0.5);
 }
@@ -122,9 +121,9 @@ TEST(TrainerTest, EndlessDataNeedsABatchSizeAndDrawsItsOwnBatches) {
   endless.endless = true;
   const Split split{batch(20, 1), batch(20, 2), {}, {}, {}};
   TrainSettings settings;
-  std::vector<int64_t> asked;
-  const Sampler sampler = [&](int64_t n, torch::Generator rng) {
-    asked.push_back(n);
+  std::vector<std::pair<int64_t, int64_t>> asked;
+  const Sampler sampler = [&](int64_t n, int64_t step, torch::Generator rng) {
+    asked.emplace_back(n, step);
     return Batch{torch::randint(6, {n, 3}, rng, torch::kInt64),
                  torch::randint(5, {n, 1}, rng, torch::kInt64)};
   };
@@ -134,7 +133,7 @@ TEST(TrainerTest, EndlessDataNeedsABatchSizeAndDrawsItsOwnBatches) {
   Trainer trainer(*m, endless, split, settings, 0, sampler);
   const double first = trainer.step(), second = trainer.step();
   EXPECT_NE(first, second);
-  EXPECT_EQ(asked, (std::vector<int64_t>{7, 7}));
+  EXPECT_EQ(asked, (std::vector<std::pair<int64_t, int64_t>>{{7, 0}, {7, 1}}));
 }
 
 // A model with one weight w, whose logits are w and 0, and which is drawn to w = 3.
@@ -212,8 +211,7 @@ TEST(OptimizerTest, RestoredStateGoesOnBitForBit) {
   const auto update = [](Model& m, Optimizer& optimizer, uint64_t seed) {
     const Batch examples = batch(10, seed);
     optimizer.zero_gradients();
-    mean_loss(Loss::cross_entropy, m.forward(examples.tokens).narrow(1, 2, 1), examples, torch::kFloat64)
-        .backward();
+    mean_loss(spec, m.forward(examples.tokens).narrow(1, 2, 1), examples, torch::kFloat64).backward();
     optimizer.step(1e-2);
   };
   for (int step = 0; step < 5; ++step) update(*a, first, step);
@@ -239,19 +237,16 @@ TEST(CrossEntropy, IsTheMeanOverLabelsThatCount) {
       sum += std::log(total) - logits[i][j][examples.labels[i][j].item<int64_t>()].item<double>();
       ++count;
     }
-  EXPECT_NEAR(mean_loss(Loss::cross_entropy, logits, examples, torch::kFloat64).item<double>(), sum / count,
-              1e-12);
-  EXPECT_NEAR(mean_loss(Loss::cross_entropy, logits, examples, torch::kFloat32).item<double>(), sum / count,
-              1e-6);
+  EXPECT_NEAR(mean_loss(spec, logits, examples, torch::kFloat64).item<double>(), sum / count, 1e-12);
+  EXPECT_NEAR(mean_loss(spec, logits, examples, torch::kFloat32).item<double>(), sum / count, 1e-6);
 }
 
 TEST(CrossEntropy, InFloat64GoesBelowTheFloorOfFloat32) {
   Batch examples;
   examples.labels = torch::zeros({1, 1}, torch::kInt64);
   const torch::Tensor logits = torch::tensor({20.0f, 0.0f}).view({1, 1, 2});
-  EXPECT_NEAR(mean_loss(Loss::cross_entropy, logits, examples, torch::kFloat64).item<double>(),
-              std::exp(-20.0), 1e-13);
-  EXPECT_EQ(mean_loss(Loss::cross_entropy, logits, examples, torch::kFloat32).item<double>(), 0);
+  EXPECT_NEAR(mean_loss(spec, logits, examples, torch::kFloat64).item<double>(), std::exp(-20.0), 1e-13);
+  EXPECT_EQ(mean_loss(spec, logits, examples, torch::kFloat32).item<double>(), 0);
 }
 
 TEST(ScoreTest, GroupsAddUpAndPiecesDoNotMatter) {
@@ -259,7 +254,8 @@ TEST(ScoreTest, GroupsAddUpAndPiecesDoNotMatter) {
   examples.labels = torch::randint(5, {30, 2}, make_generator(1), torch::kInt64);
   examples.groups = torch::randint(2, {30, 2}, make_generator(2), torch::kInt64);
   const torch::Tensor logits = torch::randn({30, 2, 5}, make_generator(3));
-  Score whole(Loss::cross_entropy, {"a", "b"}), pieces(Loss::cross_entropy, {"a", "b"});
+  const TaskSpec grouped{.groups = {"a", "b"}};
+  Score whole(grouped), pieces(grouped);
   whole.add(logits, examples);
   for (int64_t start : {0, 10}) {
     const int64_t n = start == 0 ? 10 : 20;
@@ -271,15 +267,12 @@ TEST(ScoreTest, GroupsAddUpAndPiecesDoNotMatter) {
   for (size_t i = 0; i < m.size(); ++i) EXPECT_NEAR(m[i].second, p[i].second, 1e-12) << m[i].first;
   const double share = (examples.groups == 0).to(torch::kFloat64).mean().item<double>();
   EXPECT_NEAR(m[0].second, share * m[2].second + (1 - share) * m[3].second, 1e-12);
-  EXPECT_NEAR(m[0].second, mean_loss(Loss::cross_entropy, logits, examples, torch::kFloat64).item<double>(),
-              1e-12);
+  EXPECT_NEAR(m[0].second, mean_loss(spec, logits, examples, torch::kFloat64).item<double>(), 1e-12);
   const double accuracy = (logits.argmax(-1) == examples.labels).to(torch::kFloat64).mean().item<double>();
   EXPECT_NEAR(m[1].second, accuracy, 1e-12);
 }
 
-TEST(ScoreTest, AnEmptySetIsNaN) {
-  EXPECT_TRUE(std::isnan(Score(Loss::cross_entropy, {}).metrics("test")[0].second));
-}
+TEST(ScoreTest, AnEmptySetIsNaN) { EXPECT_TRUE(std::isnan(Score(spec).metrics("test")[0].second)); }
 
 TEST(BatchOrderTest, EveryEpochSeesEveryExampleOnce) {
   BatchOrder order(10, 4, 3);

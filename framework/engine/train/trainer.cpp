@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/train/hardware.h"
 #include "sdk/kernels/cross_entropy.h"
@@ -48,8 +49,9 @@ const TrainSettings& checked(const TrainSettings& settings, const TaskSpec& spec
 
 }  // namespace
 
-ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, const PassOf& pass_of)
-    : spec_(spec) {
+ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, TaskMetrics task_metrics,
+                     const PassOf& pass_of)
+    : spec_(spec), examples_(examples), task_metrics_(std::move(task_metrics)) {
   for (int64_t start = 0; start < examples.size(); start += piece_size) {
     const int64_t end = std::min(start + piece_size, examples.size());
     Batch batch = examples.rows(torch::arange(start, end)).to(model.device());
@@ -60,13 +62,22 @@ ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, 
 
 Metrics ScoredSet::score(const std::string& prefix) const {
   torch::NoGradGuard no_grad;
-  Score score(spec_.loss, spec_.groups);
-  for (const Piece& piece : pieces_) score.add(piece.pass->logits(), piece.batch);
-  return score.metrics(prefix);
+  Score score(spec_);
+  std::vector<torch::Tensor> all_logits;
+  for (const Piece& piece : pieces_) {
+    const torch::Tensor logits = piece.pass->logits();
+    score.add(logits, piece.batch);
+    if (!spec_.metrics.empty()) all_logits.push_back(logits.to(torch::kCPU, torch::kFloat32));
+  }
+  Metrics metrics = score.metrics(prefix);
+  std::vector<double> own(spec_.metrics.size(), std::numeric_limits<double>::quiet_NaN());
+  if (!all_logits.empty()) own = task_metrics_(torch::cat(all_logits), examples_);
+  for (size_t i = 0; i < own.size(); ++i) metrics.emplace_back(prefix + "/" + spec_.metrics.at(i), own[i]);
+  return metrics;
 }
 
 Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const TrainSettings& settings,
-                 uint64_t batch_seed, Sampler sample)
+                 uint64_t batch_seed, Sampler sample, const TaskMetrics& task_metrics)
     : model_(model),
       spec_(spec),
       settings_(checked(settings, spec, split)),
@@ -76,11 +87,11 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
       optimizer_(model, settings),
       sample_rng_(make_generator(batch_seed)),
       dropout_(Dropout::from(settings, model, batch_seed)),
-      train_set_(model, spec, split.train,
+      train_set_(model, spec, split.train, task_metrics,
                  [this](const Batch& batch) {
                    return pass_over({batch.tokens, spec_.read_out});
                  }),
-      test_set_(model, spec, split.test, [this](const Batch& batch) {
+      test_set_(model, spec, split.test, task_metrics, [this](const Batch& batch) {
         return pass_over({batch.tokens, spec_.read_out});
       }) {
   keep_freed_memory();
@@ -103,7 +114,7 @@ double Trainer::learning_rate() const {
 std::pair<torch::Tensor, const Batch*> Trainer::next_logits() {
   if (full_batch_pass_) return {full_batch_pass_->logits(), &train_};
   if (!full_batch_)
-    batch_ = sample_ ? sample_(settings_.batch_size, sample_rng_).to(model_.device())
+    batch_ = sample_ ? sample_(settings_.batch_size, steps_done_, sample_rng_).to(model_.device())
                      : train_.rows(order_->next().to(model_.device()));
   const Batch& batch = full_batch_ ? train_ : batch_;
   return {dropout_ ? dropped_out_logits(batch) : training_pass(batch)->logits(), &batch};
@@ -129,9 +140,9 @@ double Trainer::step() {
   optimizer_.zero_gradients();
   const auto [logits, batch] = next_logits();
   const bool fused = settings_.kernel == TrainSettings::Kernel::automatic &&
-                     kernels::cross_entropy_fits(spec_.loss, logits, loss_dtype_);
+                     kernels::cross_entropy_fits(spec_, *batch, logits, loss_dtype_);
   const torch::Tensor loss =
-      fused ? kernels::cross_entropy(logits, *batch) : mean_loss(spec_.loss, logits, *batch, loss_dtype_);
+      fused ? kernels::cross_entropy(logits, *batch) : mean_loss(spec_, logits, *batch, loss_dtype_);
   // Before backward(): an update would write what is not finite into weights and moments, and the last
   // checkpoint of a run that diverges has to hold good ones.
   const double value = loss.item<double>();

@@ -18,12 +18,18 @@
 
 namespace orrery::engine {
 
+/// Has the contract of Task::metrics.
+using TaskMetrics = std::function<std::vector<double>(const torch::Tensor& logits, const Batch& examples)>;
+
 /// A set of examples prepared for repeated scoring.
 class ScoredSet {
  public:
   /// Makes the forward pass for some examples; null: the model's read-out at the task's output positions.
   using PassOf = std::function<std::unique_ptr<ReadOutPass>(const Batch& examples)>;
-  ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, const PassOf& pass_of = nullptr);
+  /// `task_metrics` must be set if `spec` names metrics.
+  ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, TaskMetrics task_metrics,
+            const PassOf& pass_of = nullptr);
+  /// The metrics of Score, then the task's own, "train/NAME": NaN if there are no examples.
   Metrics score(const std::string& prefix) const;
 
  private:
@@ -32,19 +38,21 @@ class ScoredSet {
     std::unique_ptr<ReadOutPass> pass;
   };
   const TaskSpec& spec_;
+  Batch examples_;  // on the CPU
+  TaskMetrics task_metrics_;
   std::vector<Piece> pieces_;  // bounds the memory of scoring a large set
 };
 
 /// Has the contract of Task::sample.
-using Sampler = std::function<Batch(int64_t batch_size, torch::Generator rng)>;
+using Sampler = std::function<Batch(int64_t batch_size, int64_t step, torch::Generator rng)>;
 
 class Trainer {
  public:
   /// The model must already be on its device; it and `spec` must outlive the trainer. `sample` draws the
-  /// training batches if spec.endless. Throws orrery::UsageError if the settings do not fit the data. Not
-  /// thread-safe.
+  /// training batches if spec.endless, `task_metrics` computes what spec.metrics names. Throws
+  /// orrery::UsageError if the settings do not fit the data. Not thread-safe.
   Trainer(Model& model, const TaskSpec& spec, const Split& split, const TrainSettings& settings,
-          uint64_t batch_seed, Sampler sample = nullptr);
+          uint64_t batch_seed, Sampler sample = nullptr, const TaskMetrics& task_metrics = nullptr);
 
   int64_t steps_done() const { return steps_done_; }
   /// Makes one update and returns the loss before it. If that is not finite, updates nothing and counts no

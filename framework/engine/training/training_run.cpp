@@ -292,7 +292,12 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   const auto trainer_of_settings = settings.places.in([&] {
     auto trainer = std::make_unique<Trainer>(
         experiment.model(), experiment.spec(), experiment.split(), settings.train, settings.seeds.batches,
-        [&](int64_t batch_size, torch::Generator rng) { return experiment.sample(batch_size, rng); });
+        [&](int64_t batch_size, int64_t step, torch::Generator rng) {
+          return experiment.sample(batch_size, step, rng);
+        },
+        [&](const torch::Tensor& logits, const Batch& examples) {
+          return experiment.task_metrics(logits, examples);
+        });
     check_condition(Condition::parse(settings.train.stop_when), *trainer);
     return trainer;
   });

@@ -99,13 +99,14 @@ class ORRERY_API OperandGrid {
   torch::Tensor left(const torch::Tensor& x) const { return indices_.left(x); }
   torch::Tensor right(const torch::Tensor& x) const { return indices_.right(x); }
 
-  /// The mean cross-entropy of `logits` [n*n, classes], in nats, over the laid-out inputs of each set;
-  /// computed in float64. Sets without inputs are left out.
+  /// The mean cross-entropy of `logits` [n*n, classes], in nats, over the laid-out inputs of each set,
+  /// weighted by Batch::weights of the grid; computed in float64. Sets without inputs are left out.
   Losses losses(const torch::Tensor& logits) const;
 
  private:
   OperandIndices indices_;
   torch::Tensor rows_, labels_;  // int64 [n*n]
+  torch::Tensor weights_;        // float64 [n*n], undefined if all are 1
   torch::Tensor train_, test_;   // int64: the pairs i*n + j of each set
   torch::Tensor logits_;
 };

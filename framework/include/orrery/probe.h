@@ -4,6 +4,7 @@
 #pragma once
 
 #include <orrery/export.h>
+#include <orrery/history.h>
 #include <orrery/hooks.h>
 #include <orrery/model.h>
 #include <orrery/recorder.h>
@@ -35,21 +36,27 @@ struct Needs {
   /// Also measure random weights once: a network of the same architecture at step 0, drawn from another seed.
   /// The result is reported beside the others as their null, the baseline.
   bool null = true;
-  /// Curves of the run, by glob: "test/loss*", "probe/trig_loss/*". Unless empty, `conclude` is called.
+  /// Curves of the run for `conclude`, by glob: "test/loss*", "probe/trig_loss/*". `conclude` is called
+  /// unless this list and the next two are empty. A glob that matches no curve, or no tensor, costs the
+  /// conclusion.
   std::vector<std::string> curves = {};
+  /// Tensors that probes recorded at the checkpoints of the run, for `conclude`, by glob: "probe/LABEL/NAME",
+  /// or "NAME" alone for this probe's own.
+  std::vector<std::string> tensors = {};
+  /// Likewise findings. A glob may match none, because nothing was found; but the run must have results of
+  /// the probe it names.
+  std::vector<std::string> findings = {};
+  /// Labels that the task must have in Batch::auxiliary, by name.
+  std::vector<std::string> auxiliary = {};
   /// What the lists above cannot state about the network ("one layer", "no MLPs"): returns why this model
   /// cannot be measured, in a few words, or "". Looks at names and shapes, not at the values of weights.
   /// Unset: any model that has the activations and weights named above.
   std::function<std::string(const Model& model, const TaskSpec& spec)> refusal = {};
 };
 
-/// Numbers that a run recorded over its steps: a column of metrics.jsonl, or a scalar of a probe under the
-/// name "probe/LABEL/SCALAR".
-struct Curve {
-  std::string name;
-  std::vector<int64_t> steps;  ///< ascending
-  std::vector<double> values;  ///< one for each step; may be NaN or infinite
-};
+/// A Needs::refusal for probes that measure cross-entropies: refuses a task that is trained on another loss,
+/// or with label smoothing, and says which.
+ORRERY_API std::string refuse_other_losses(const Model& model, const TaskSpec& spec);
 
 /// One checkpoint, observed on one set of inputs. Valid during the call only: copy what must outlive it.
 /// Everything in it is shared with the training and with other probes, so write to a copy (clone()). The host
@@ -93,9 +100,10 @@ class ORRERY_API Probe {
   /// Measures one checkpoint. Checkpoints may come in any order: the record must depend only on the
   /// observation, the parameters and the last `fit`.
   virtual void measure(const Observation& observation, Recorder& recorder) = 0;
-  /// Evaluates the curves that needs().curves names, after the last checkpoint was measured. The record is
-  /// kept as the probe's conclusion. Default: records nothing.
-  virtual void conclude(const std::vector<Curve>& curves, Recorder& recorder);
+  /// Evaluates what the run recorded over its steps, as far as needs() names it (curves, tensors, findings),
+  /// after the last checkpoint was measured. The record is kept as the probe's conclusion. Default: records
+  /// nothing.
+  virtual void conclude(const History& history, Recorder& recorder);
 };
 
 }  // namespace orrery

@@ -92,8 +92,9 @@ struct ORRERY_API SampledParams {
   /// task's constructor.
   void check_sampled(double exist, const std::string& examples) const;
 
-  /// Draws n_test and n_train examples from `task`. The test set comes first, so that it is the same for
-  /// every n_train. If training is endless, Split::train holds n_test examples for scoring.
+  /// Draws n_test and n_train examples from `task`, with `step` final_step. The test set comes first, so that
+  /// it is the same for every n_train. If training is endless, Split::train holds n_test examples for
+  /// scoring.
   Split sampled_split(const Task& task, torch::Generator rng) const;
 };
 

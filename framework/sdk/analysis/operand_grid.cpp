@@ -153,6 +153,7 @@ OperandGrid::OperandGrid(OperandIndices indices, const Observation& observation)
           fmt::format("the structure says nothing of token {} at position {}", most, operand->position));
   rows_ = rows_of(indices_.pairs(grid.tokens), order());
   labels_ = inputs(grid.labels.select(1, 0));
+  if (grid.weights.defined()) weights_ = inputs(grid.weights.reshape({-1})).to(torch::kFloat64);
   train_ = pairs_among(rows_, observation.split.train_rows, grid.size());
   test_ = pairs_among(rows_, observation.split.test_rows, grid.size());
 
@@ -166,12 +167,17 @@ OperandGrid::OperandGrid(OperandIndices indices, const Observation& observation)
 Losses OperandGrid::losses(const torch::Tensor& logits) const {
   const auto loss = cross_entropy(logits, labels_);
   Losses means;
-  const auto add = [&](const char* name, const torch::Tensor& part) {
-    if (part.numel() > 0) means.emplace_back(name, part.mean().item<double>());
+  const auto add = [&](const char* name, const torch::Tensor& part, const torch::Tensor& weights) {
+    if (part.numel() == 0) return;
+    const auto mean = weights.defined() ? (part * weights).sum() / weights.sum() : part.mean();
+    means.emplace_back(name, mean.item<double>());
   };
-  add("train", loss.index_select(0, train_));
-  add("test", loss.index_select(0, test_));
-  add("all", loss);
+  const auto of = [](const torch::Tensor& all, const torch::Tensor& rows) {
+    return all.defined() ? all.index_select(0, rows) : all;
+  };
+  add("train", of(loss, train_), of(weights_, train_));
+  add("test", of(loss, test_), of(weights_, test_));
+  add("all", loss, weights_);
   return means;
 }
 

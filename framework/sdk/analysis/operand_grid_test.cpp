@@ -122,6 +122,29 @@ TEST(OperandGrid, LossesAreThoseOfEachSet) {
   }
 }
 
+// Weights of the grid, by pair: one for each example, or for its one label.
+TEST(OperandGrid, LossesAreWeightedAsInTraining) {
+  for (const bool of_labels : {false, true}) {
+    Noise network(addition(5));
+    Batch& all = *network.task.split.grid;
+    const Tensor weights = torch::arange(1, all.size() + 1).to(torch::kFloat32);
+    all.weights = of_labels ? weights.unsqueeze(1) : weights;
+    const auto observation = network.observe();
+    const OperandGrid grid(indices_of(network.task), observation);
+    for (const auto& [set, rows] :
+         {std::pair(size_t{0}, network.task.split.train_rows), {size_t{2}, torch::arange(all.size())}}) {
+      double sum = 0, weight = 0;
+      for (int64_t r = 0; r < rows.size(0); ++r) {
+        const auto row = rows[r].item<int64_t>();
+        const double w = weights[row].item<double>();
+        sum += w * testing::plain_loss(network, {row});
+        weight += w;
+      }
+      EXPECT_NEAR(grid.losses(grid.logits())[set].second, sum / weight, 1e-12);
+    }
+  }
+}
+
 TEST(OperandGrid, LeavesOutASetWithoutInputs) {
   Noise network(multiplication(5, 2));
   const auto with_zero = (network.task.split.grid->tokens.select(1, 0) == 0).nonzero().flatten();

@@ -184,8 +184,8 @@ void SampledParams::check_sampled(double exist, const std::string& examples) con
 
 Split SampledParams::sampled_split(const Task& task, torch::Generator rng) const {
   Split split;
-  split.test = task.sample(n_test, rng);
-  split.train = task.sample(endless() ? n_test : n_train, rng);
+  split.test = task.sample(n_test, final_step, rng);
+  split.train = task.sample(endless() ? n_test : n_train, final_step, rng);
   return split;
 }
 

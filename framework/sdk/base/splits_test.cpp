@@ -249,7 +249,8 @@ class Drawn final : public Task {
  public:
   TaskSpec spec() const override { return {}; }
   Split split(torch::Generator) const override { return {}; }
-  Batch sample(int64_t batch_size, torch::Generator rng) const override {
+  Batch sample(int64_t batch_size, int64_t step, torch::Generator rng) const override {
+    EXPECT_EQ(step, final_step);  // sets are drawn as at the end of a curriculum
     return {.tokens = torch::randint(10, {batch_size, 1}, rng, torch::kInt64)};
   }
 };

@@ -8,8 +8,26 @@ namespace orrery {
 
 Task::~Task() = default;
 
-Batch Task::sample(int64_t, torch::Generator) const {
+std::string to_string(Loss loss) {
+  switch (loss) {
+    case Loss::cross_entropy:
+      return "cross_entropy";
+    case Loss::hinge:
+      return "hinge";
+    case Loss::logistic:
+      return "logistic";
+    case Loss::mse_one_hot:
+      return "mse_one_hot";
+  }
+  return "unknown";
+}
+
+Batch Task::sample(int64_t, int64_t, torch::Generator) const {
   throw Error("the task's spec() says endless, but it does not override sample()");
+}
+
+std::vector<double> Task::metrics(const torch::Tensor&, const Batch&) const {
+  throw Error("the task's spec() names metrics, but it does not override metrics()");
 }
 
 std::unique_ptr<Model> Task::make_model(torch::Generator) const { return nullptr; }
@@ -23,22 +41,40 @@ std::string Task::show(const torch::Tensor& tokens) const {
 }
 
 namespace {
-torch::Tensor rows_of(const torch::Tensor& tensor, const torch::Tensor& rows) {
-  return tensor.defined() ? tensor.index_select(0, rows) : tensor;
+
+// The tensors of a batch, in the order in which a Batch declares them.
+constexpr std::pair<const char*, torch::Tensor Batch::*> parts[] = {
+    {"tokens", &Batch::tokens}, {"labels", &Batch::labels},       {"scored", &Batch::scored},
+    {"groups", &Batch::groups}, {"repeat_of", &Batch::repeat_of}, {"weights", &Batch::weights}};
+
+// With `change` applied to every defined tensor.
+template <class Change>
+Batch changed(const Batch& batch, Change&& change) {
+  Batch result;
+  for (const auto& [name, part] : parts)
+    if ((batch.*part).defined()) result.*part = change(batch.*part);
+  for (const auto& [name, tensor] : batch.auxiliary)
+    result.auxiliary.emplace(name, tensor.defined() ? change(tensor) : tensor);
+  return result;
 }
-torch::Tensor moved(const torch::Tensor& tensor, torch::Device device) {
-  return tensor.defined() ? tensor.to(device) : tensor;
-}
+
 }  // namespace
 
 Batch Batch::rows(const torch::Tensor& rows) const {
-  return {rows_of(tokens, rows), rows_of(labels, rows), rows_of(scored, rows), rows_of(groups, rows),
-          rows_of(repeat_of, rows)};
+  return changed(*this, [&](const torch::Tensor& tensor) { return tensor.index_select(0, rows); });
 }
 
 Batch Batch::to(torch::Device device) const {
-  return {moved(tokens, device), moved(labels, device), moved(scored, device), moved(groups, device),
-          moved(repeat_of, device)};
+  return changed(*this, [&](const torch::Tensor& tensor) { return tensor.to(device); });
+}
+
+std::vector<std::pair<std::string, torch::Tensor>> Batch::tensors() const {
+  std::vector<std::pair<std::string, torch::Tensor>> all;
+  for (const auto& [name, part] : parts)
+    if ((this->*part).defined()) all.emplace_back(name, this->*part);
+  for (const auto& [name, tensor] : auxiliary)
+    if (tensor.defined()) all.emplace_back("auxiliary/" + name, tensor);
+  return all;
 }
 
 Split Split::of_grid(Batch grid, torch::Tensor train_rows, torch::Tensor test_rows) {

@@ -46,9 +46,10 @@ class CrossEntropy final : public torch::autograd::Function<CrossEntropy> {
 
 }  // namespace
 
-bool cross_entropy_fits(Loss loss, const torch::Tensor& logits, torch::Dtype dtype) {
-  return loss == Loss::cross_entropy && dtype == torch::kFloat64 && logits.device().is_cpu() &&
-         logits.scalar_type() == torch::kFloat32;
+bool cross_entropy_fits(const TaskSpec& spec, const Batch& batch, const torch::Tensor& logits,
+                        torch::Dtype dtype) {
+  return spec.loss == Loss::cross_entropy && spec.label_smoothing == 0 && !batch.weights.defined() &&
+         dtype == torch::kFloat64 && logits.device().is_cpu() && logits.scalar_type() == torch::kFloat32;
 }
 
 torch::Tensor cross_entropy(const torch::Tensor& logits, const Batch& batch) {

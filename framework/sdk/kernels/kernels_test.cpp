@@ -73,15 +73,29 @@ TEST(Kernels, CrossEntropyIsMeanLoss) {
     }
     const double scale = trial % 5 == 0 ? 300 : 3;  // 300: probabilities down to e^-1000
     const torch::Tensor logits = scale * torch::randn({n, n_read, classes}, rng);
-    ASSERT_TRUE(kernels::cross_entropy_fits(Loss::cross_entropy, logits, torch::kFloat64));
+    const TaskSpec spec{.d_vocab_out = classes};
+    ASSERT_TRUE(kernels::cross_entropy_fits(spec, batch, logits, torch::kFloat64));
     const Function kernel = [&](const auto& x) { return kernels::cross_entropy(x[0], batch); };
-    const Function plain = [&](const auto& x) {
-      return mean_loss(Loss::cross_entropy, x[0], batch, torch::kFloat64);
-    };
+    const Function plain = [&](const auto& x) { return mean_loss(spec, x[0], batch, torch::kFloat64); };
     expect_same({logits}, kernel, plain, rng, "trial " + std::to_string(trial));
     EXPECT_NEAR(kernel({logits}).item<double>(), plain({logits}).item<double>(),
                 1e-13 * (1 + plain({logits}).item<double>()));
   }
+}
+
+// What it does not know goes the plain way.
+TEST(Kernels, CrossEntropyIsForPlainCrossEntropyOnly) {
+  const torch::Tensor logits = torch::zeros({2, 1, 3});
+  Batch batch;
+  batch.labels = torch::zeros({2, 1}, torch::kInt64);
+  const auto fits = [&](const TaskSpec& spec) {
+    return kernels::cross_entropy_fits(spec, batch, logits, torch::kFloat64);
+  };
+  EXPECT_TRUE(fits({}));
+  EXPECT_FALSE(fits({.label_smoothing = 0.1}));
+  for (const Loss loss : {Loss::hinge, Loss::logistic, Loss::mse_one_hot}) EXPECT_FALSE(fits({.loss = loss}));
+  batch.weights = torch::ones({2});
+  EXPECT_FALSE(fits({}));
 }
 
 TEST(Kernels, CrossEntropyOfASureAnswerIsTiny) {

@@ -18,7 +18,7 @@ struct Params {
   std::string log;
   std::string inputs = "none";
   std::string hook;
-  std::vector<std::string> curves;
+  std::vector<std::string> curves, tensors, findings;
   bool fits = false;
   int64_t milliseconds = 0;
   static void fields(orrery::Fields<Params>& f) {
@@ -30,6 +30,8 @@ struct Params {
     f.add("inputs", &Params::inputs, "what it looks at").one_of({"none", "train"});
     f.add("hook", &Params::hook, "a hook point it needs");
     f.add("curves", &Params::curves, "what it concludes from");
+    f.add("tensors", &Params::tensors, "likewise");
+    f.add("findings", &Params::findings, "likewise; it then records one itself from step 20 on, \"late\"");
     f.add("fits", &Params::fits, "whether it looks at a reference first");
     f.add("milliseconds", &Params::milliseconds, "how long a measurement takes");
   }
@@ -50,6 +52,8 @@ class FragileProbe final : public orrery::Probe {
     if (!params_.hook.empty()) needs.activations = {params_.hook};
     needs.reference = params_.fits;
     needs.curves = params_.curves;
+    needs.tensors = params_.tensors;
+    needs.findings = params_.findings;
     return needs;
   }
   void fit(const orrery::Observation& reference) override {
@@ -61,12 +65,27 @@ class FragileProbe final : public orrery::Probe {
     recorder.headline("sum", sum(observation));
     recorder.scalar("reference", reference_);
     recorder.tensor("weight", observation.weight("embed.W_E"));
+    if (!params_.findings.empty() && observation.step >= 20)
+      recorder.finding({"late", "lateness", {{"steps", observation.step - 20}}});
   }
-  void conclude(const std::vector<orrery::Curve>& curves, orrery::Recorder& recorder) override {
+  void conclude(const orrery::History& history, orrery::Recorder& recorder) override {
     called("conclude", -1);
-    for (const orrery::Curve& curve : curves) {
+    for (const orrery::Curve& curve : history.curves) {
       recorder.scalar(curve.name + "/rows", static_cast<double>(curve.steps.size()));
       recorder.headline(curve.name + "/last", curve.values.back());
+    }
+    for (const orrery::TensorSeries& series : history.tensors) {
+      double total = 0;
+      for (const int64_t step : series.steps)
+        total += series.at(step).to(torch::kDouble).sum().item<double>();
+      recorder.scalar(series.name + "/rows", static_cast<double>(series.steps.size()));
+      recorder.headline(series.name + "/total", total);
+    }
+    for (const orrery::FindingSeries& series : history.findings) {
+      recorder.scalar(series.name + "/rows", static_cast<double>(series.steps.size()));
+      recorder.scalar(series.name + "/first", static_cast<double>(series.steps.front()));
+      recorder.scalar(series.name + "/last",
+                      static_cast<double>(std::get<int64_t>(series.findings.back().fields.at("steps"))));
     }
   }
 

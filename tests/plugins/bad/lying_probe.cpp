@@ -25,6 +25,12 @@ class LyingProbe final : public orrery::Probe {
     needs.activations = {"hook_embed"};
     if (is("declared_weight")) needs.weights = {"unembed.W_U"};
     needs.curves = {"train/loss", "test/loss*"};
+    if (is("own_records") || is("reads_a_step_that_is_not_there")) {
+      needs.tensors = {"logits"};
+      needs.findings = {"sign"};
+    }
+    if (is("tensor_that_is_not_recorded")) needs.tensors = {"logit"};
+    if (is("declared_auxiliary")) needs.auxiliary = {"parity"};
     return needs;
   }
 
@@ -32,14 +38,22 @@ class LyingProbe final : public orrery::Probe {
     if (is("crash")) std::abort();
     if (is("fails")) throw orrery::Error("no circuit", "train longer");
     recorder.headline("mean_logit", observation.logits.mean().item<double>());
+    recorder.tensor("logits", observation.logits.mean(0));
+    recorder.finding({"sign", "sign", {{"positive", observation.logits.mean().item<double>() > 0}}});
     read_more(observation, recorder);
     remember(observation, recorder);
     record_more(observation, recorder);
     write(observation);
   }
 
-  void conclude(const std::vector<orrery::Curve>& curves, orrery::Recorder& recorder) override {
-    for (const orrery::Curve& curve : curves)
+  void conclude(const orrery::History& history, orrery::Recorder& recorder) override {
+    for (const orrery::TensorSeries& series : history.tensors)
+      recorder.scalar(
+          series.name,
+          series.at(is("reads_a_step_that_is_not_there") ? 7 : series.steps.back()).sum().item<double>());
+    for (const orrery::FindingSeries& series : history.findings)
+      recorder.scalar(series.name, static_cast<double>(series.steps.size()));
+    for (const orrery::Curve& curve : history.curves)
       recorder.scalar(curve.name + "/second", is("needs_two_rows")      ? curve.values.at(1)
                                               : curve.values.size() > 1 ? curve.values[1]
                                                                         : 0);
@@ -51,6 +65,8 @@ class LyingProbe final : public orrery::Probe {
   void read_more(const orrery::Observation& observation, orrery::Recorder& recorder) const {
     if (is("undeclared_weight") || is("declared_weight"))
       recorder.scalar("W_U", observation.weight("unembed.W_U").norm().item<double>());
+    if (is("undeclared_auxiliary") || is("declared_auxiliary"))
+      recorder.scalar("odd", observation.inputs.auxiliary.at("parity").sum().item<double>());
     if (is("undeclared_activation"))
       recorder.scalar("post", observation.cache["blocks.0.mlp.hook_post"].mean().item<double>());
     if (is("undeclared_grid"))

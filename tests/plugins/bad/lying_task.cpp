@@ -48,6 +48,8 @@ class LyingTask final : public orrery::Task {
     orrery::TaskSpec spec{.d_vocab = p + 1, .d_vocab_out = p, .n_ctx = 3, .read_out = {2}};
     if (is("empty_loss_group")) spec.groups = {"low", "high"};
     spec.endless = is("sample_without_generator");
+    spec.metrics = {"sure", "even"};
+    spec.auxiliary = {"parity"};
     return spec;
   }
 
@@ -68,8 +70,17 @@ class LyingTask final : public orrery::Task {
     return split;
   }
 
-  orrery::Batch sample(int64_t batch_size, torch::Generator) const override {
+  orrery::Batch sample(int64_t batch_size, int64_t, torch::Generator) const override {
     return grid().rows(torch::arange(batch_size, torch::kInt64).remainder(p * p));
+  }
+
+  std::vector<double> metrics(const Tensor& logits, const orrery::Batch& examples) const override {
+    if (is("too_few_metrics")) return {0};
+    if (is("metrics_change_the_logits")) Tensor(logits).mul_(2);
+    if (is("metrics_change_the_examples")) examples.auxiliary.at("parity").data_ptr<int64_t>()[0] += 1;
+    if (is("metrics_remember")) ++calls_;
+    return {logits.amax(-1).mean().item<double>() + static_cast<double>(calls_),
+            examples.auxiliary.at("parity").eq(0).sum().item<double>()};
   }
 
   std::unique_ptr<orrery::Model> make_model(torch::Generator) const override {
@@ -109,6 +120,9 @@ class LyingTask final : public orrery::Task {
     if (is("wrong_dtype")) all.labels = all.labels.to(torch::kInt32);
     if (is("nothing_counts")) all.scored = torch::zeros({p * p, 1}, torch::kBool);
     if (is("empty_loss_group")) all.groups = torch::zeros({p * p, 1}, torch::kInt64);
+    all.auxiliary["parity"] = all.labels.remainder(2).to(torch::kInt64);
+    if (is("auxiliary_of_another_shape")) all.auxiliary["parity"] = torch::zeros({p * p, 2}, torch::kInt64);
+    if (is("weights_of_another_dtype")) all.weights = torch::ones({p * p}, torch::kFloat64);
     if (is("wrong_repeats")) all.repeat_of = torch::tensor({-1, 0, -1}, torch::kInt64).repeat({p * p, 1});
     return all;
   }
@@ -122,6 +136,7 @@ class LyingTask final : public orrery::Task {
   }
 
   Params params_;
+  mutable int64_t calls_ = 0;
 };
 
 }  // namespace

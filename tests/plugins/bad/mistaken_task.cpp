@@ -21,6 +21,17 @@ struct Params {
                  "read_out",
                  "sample_range",
                  "sample_size",
+                 "metric_name",
+                 "metrics_count",
+                 "metrics_throw",
+                 "metrics_crash",
+                 "metrics_write",
+                 "auxiliary_missing",
+                 "auxiliary_dtype",
+                 "auxiliary_shape",
+                 "auxiliary_unnamed",
+                 "weight_of_zero",
+                 "smoothed_hinge",
                  "no_weights",
                  "logits_shape",
                  "detached",
@@ -91,6 +102,13 @@ class MistakenTask final : public orrery::Task {
   orrery::TaskSpec spec() const override {
     orrery::TaskSpec spec{.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 2, .read_out = {1}};
     if (is("read_out")) spec.read_out = {2};
+    spec.metrics = {"mean_logit", is("metric_name") ? "loss/mine" : "ones"};
+    spec.auxiliary = {"a"};
+    if (is("smoothed_hinge")) {
+      spec.loss = orrery::Loss::hinge;
+      spec.d_vocab_out = 1;
+      spec.label_smoothing = 0.1;
+    }
     spec.endless = params_.endless;
     return spec;
   }
@@ -103,12 +121,25 @@ class MistakenTask final : public orrery::Task {
     if (is("labels_undefined")) all.labels = torch::Tensor();
     if (is("label_range")) all.labels = all.labels + 1;
     if (is("token_range")) all.tokens = all.tokens + 1;
+    if (is("auxiliary_missing")) all.auxiliary.clear();
+    if (is("auxiliary_dtype")) all.auxiliary["a"] = all.auxiliary["a"].to(torch::kFloat32);
+    if (is("auxiliary_shape")) all.auxiliary["a"] = torch::zeros({8, 3}, torch::kInt64);
+    if (is("auxiliary_unnamed")) all.auxiliary["b"] = all.auxiliary["a"];
+    if (is("weight_of_zero")) all.weights = torch::zeros({8});
     return {.train = all, .test = all};
   }
-  orrery::Batch sample(int64_t batch_size, torch::Generator) const override {
+  orrery::Batch sample(int64_t batch_size, int64_t, torch::Generator) const override {
     orrery::Batch batch = examples(is("sample_size") ? batch_size + 1 : batch_size);
     if (is("sample_range")) batch.labels = batch.labels - 1;
     return batch;
+  }
+  std::vector<double> metrics(const torch::Tensor& logits, const orrery::Batch& examples) const override {
+    if (is("metrics_count")) return {1};
+    if (is("metrics_throw")) throw std::runtime_error("division by nothing");
+    if (is("metrics_crash")) __builtin_trap();
+    if (is("metrics_write")) examples.labels.zero_();
+    const auto ones = examples.auxiliary.at("a") == 1;
+    return {logits.mean().item<double>(), ones.to(torch::kFloat64).mean().item<double>()};
   }
   std::unique_ptr<orrery::Model> make_model(torch::Generator) const override {
     return std::make_unique<Table>(params_.mistake);
@@ -119,7 +150,9 @@ class MistakenTask final : public orrery::Task {
 
   static orrery::Batch examples(int64_t n) {
     const auto i = torch::arange(n, torch::kInt64), a = i.remainder(2), b = i.div(2, "floor").remainder(2);
-    return {.tokens = torch::stack({a, b}, 1), .labels = (a + b).remainder(2).unsqueeze(1)};
+    return {.tokens = torch::stack({a, b}, 1),
+            .labels = (a + b).remainder(2).unsqueeze(1),
+            .auxiliary = {{"a", a}}};
   }
 
   Params params_;

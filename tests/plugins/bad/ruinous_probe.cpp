@@ -120,8 +120,8 @@ class RuinousProbe final : public orrery::Probe {
     recorder.scalar("embed", seen.cache["hook_embed"].sum().item<double>());
     if (seen.step == params_.step) faults().at(params_.fault)(seen, recorder);
   }
-  void conclude(const std::vector<orrery::Curve>& curves, Recorder& recorder) override {
-    for (const orrery::Curve& curve : curves)
+  void conclude(const orrery::History& history, Recorder& recorder) override {
+    for (const orrery::Curve& curve : history.curves)
       recorder.scalar(curve.name + "/rows", static_cast<double>(curve.steps.size()));
   }
 

@@ -109,13 +109,19 @@ function trainingPanels() {
   if (labels.length > 0)
     panels[0].title = `Loss, with ${labels.length > 2 ? `those of ${labels.length} probes` : labels.join(" and ")}`;
   panels[0].curves.push(...probes);
-  // Others measure we know not what: each has a panel of its own.
-  for (const curve of left)
+  // Others measure we know not what: each has a panel of its own, where a task's metric is of train and of test.
+  const others = new Map();
+  for (const curve of left) {
+    const [, set, own] = /^(train|test|all)\/(.*)$/.exec(curve.name) || [null, curve.name, curve.name];
+    if (!others.has(own)) others.set(own, []);
+    others.get(own).push({...curve, label: readable(set)});
+  }
+  for (const [name, curves] of others)
     panels.push({
-      title: readable(curve.name),
-      unit: readable(curve.name.split("/").at(-1)),
-      curves: [{...curve, label: readable(curve.name)}],
-      file: `curves_${curve.name.replaceAll("/", "_")}`,
+      title: readable(name),
+      unit: readable(name.split("/").at(-1)),
+      curves: inNaturalOrder(curves, (curve) => curve.label),
+      file: `curves_${name.replaceAll("/", "_")}`,
     });
   return [...panels.filter((panel) => panel.curves.length > 0), ...progressPanels()];
 }
