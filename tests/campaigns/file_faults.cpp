@@ -1,5 +1,6 @@
 // Preloaded into the program (LD_PRELOAD): counts its file operations below FILE_FAULTS_ROOT, and kills it
-// just before the one numbered FILE_FAULTS_KILL. In the folder FILE_FAULTS_TRACE keeps a log of them, and a
+// just before the one numbered FILE_FAULTS_KILL; or has the disk full from the one numbered FILE_FAULTS_FULL
+// on, so that nothing can be created or written. In the folder FILE_FAULTS_TRACE keeps a log of them, and a
 // copy of each file as it was when it was fsynced: what a disk would hold after a power cut (campaigns.py
 // works it out).
 #include <dlfcn.h>
@@ -85,6 +86,11 @@ void copy_to_trace(int number, const std::string& path) {
 
 int count = 0;
 
+bool disk_is_full() {
+  static const int first = std::atoi(setting("FILE_FAULTS_FULL").c_str());
+  return first > 0 && count >= first;
+}
+
 // Called before each operation; returns its number.
 int begin() {
   static const int last = std::atoi(setting("FILE_FAULTS_KILL").c_str());
@@ -118,6 +124,10 @@ int opening(const char* path, int flags, mode_t mode, int (*call)(const char*, i
   const std::string full = absolute(path);
   const bool creates = (flags & O_CREAT) && is_watched(full) && inode_of(full) == 0;
   if (creates) begin();
+  if (creates && disk_is_full()) {
+    errno = ENOSPC;
+    return -1;
+  }
   const int file = call(path, flags, mode);
   if (creates && file >= 0) note("create", inode_of(full), full);
   return file;
@@ -148,6 +158,10 @@ ssize_t write(int file, const void* bytes, size_t size) {
   const std::string path = path_of(file);
   if (!is_watched(path)) return REAL(write)(file, bytes, size);
   begin();
+  if (disk_is_full()) {
+    errno = ENOSPC;
+    return -1;
+  }
   const ssize_t written = REAL(write)(file, bytes, size);
   note("write", inode_of(path), path);
   return written;
@@ -187,6 +201,10 @@ int mkdir(const char* path, mode_t mode) noexcept {
   const std::string full = absolute(path);
   if (!is_watched(full)) return REAL(mkdir)(path, mode);
   begin();
+  if (disk_is_full()) {
+    errno = ENOSPC;
+    return -1;
+  }
   const int result = REAL(mkdir)(path, mode);
   if (result == 0) note("mkdir", inode_of(full), full);
   return result;

@@ -113,6 +113,84 @@ TEST_F(Faults, ALimitOnFileSizesIsSaid) {
   EXPECT_NE(done.err.find("ulimit -f"), std::string::npos) << done.err;
 }
 
+// The logs outgrow the limit while the checkpoints do not: the run ends with a message, and goes on without
+// the limit.
+TEST_F(Faults, ALimitOnFileSizesMetWhileTrainingLosesNothing) {
+  const std::vector<std::string> longer = {"train", "small.toml",         "--set", "train.steps=400",
+                                           "--set", "train.eval_every=1", "--out"};
+  const auto in = [&](std::vector<std::string> command, const char* run) {
+    command.emplace_back(run);
+    return at.orrery(command);
+  };
+  ASSERT_EQ(in(longer, "whole").code, 0);
+  ASSERT_GT(fs::file_size(at.path("whole/metrics.jsonl")), 40000u);
+  rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit limit{30000, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  const Finished done = in(longer, "run");
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(done.code, 1) << done.err;
+  EXPECT_NE(done.err.find("metrics.jsonl"), std::string::npos) << done.err;
+  EXPECT_NE(done.err.find("ulimit -f"), std::string::npos) << done.err;
+  EXPECT_EQ(at.orrery({"show", "--check", "run"}).code, 0);
+  const Finished resumed = at.orrery({"train", "--resume", "run"});
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  for (const char* file : {"metrics.jsonl", "probes/trig_loss/results.jsonl"})
+    EXPECT_EQ(at.read(std::string("run/") + file), at.read(std::string("whole/") + file)) << file;
+}
+
+// Under the library of the campaigns, which counts file operations below `folder`.
+class FileFaults : public Faults {
+ protected:
+  Finished under(const std::string& fault, int number, const std::vector<std::string>& command) {
+    std::vector<std::string> arguments = {"LD_PRELOAD=" ORRERY_FILE_FAULTS,
+                                          "FILE_FAULTS_ROOT=" + at.path("out_of").string(),
+                                          fault + "=" + std::to_string(number), ORRERY_PROGRAM};
+    arguments.insert(arguments.end(), command.begin(), command.end());
+    return at.run("/usr/bin/env", arguments);
+  }
+};
+
+TEST_F(FileFaults, AFullDiskLeavesNothingOfAnImport) {
+  at.write("sums.toml", "[task]\nname = \"modular_arithmetic\"\np = 5\ntrain_fraction = 0.5\n");
+  fs::create_directory(at.path("out_of"));
+  const std::vector<std::string> import = {"import",   ORRERY_SOURCE_DIR "/tests/fixtures/checkpoints.pth",
+                                           "--config", "sums.toml",
+                                           "--out",    "out_of/run"};
+  bool whole = false;
+  for (int number = 1; number < 200 && !whole; number += number < 12 ? 1 : 7) {
+    const Finished done = under("FILE_FAULTS_FULL", number, import);
+    whole = done.code == 0;
+    if (whole) break;
+    EXPECT_EQ(done.code, 1) << number << ": " << done.err;
+    EXPECT_NE(done.err.find("No space left on device"), std::string::npos) << number << ": " << done.err;
+    EXPECT_TRUE(fs::is_empty(at.path("out_of")))
+        << number << ": " << fs::directory_iterator(at.path("out_of"))->path();
+  }
+  EXPECT_TRUE(whole) << "the disk was full until the end";
+}
+
+TEST_F(FileFaults, ATensorBoardExportIsMadeAgainAfterAKill) {
+  ASSERT_EQ(at.orrery({"train", "small.toml", "--out", "out_of/run"}).code, 0);
+  const std::vector<std::string> exporting = {"export", "out_of/run", "--tensorboard"};
+  bool whole = false;
+  for (int number = 1; number < 30 && !whole; ++number) {
+    const Finished killed = under("FILE_FAULTS_KILL", number, exporting);
+    whole = killed.code == 0;
+    if (!whole) {
+      EXPECT_EQ(killed.code, 128 + SIGKILL) << number << ": " << killed.err;
+    }
+    const Finished again = at.orrery(exporting);
+    ASSERT_EQ(again.code, 0) << number << ": " << again.err;
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(at.path("out_of/run/tensorboard")))
+      if (entry.path().extension() == ".export") names.push_back(entry.path());
+    EXPECT_EQ(names.size(), 1u) << number;
+  }
+  EXPECT_TRUE(whole);
+}
+
 TEST_F(Faults, ASplitWithoutEndIsRefused) {
   const Finished done = at.orrery({"train", "small.toml", "--out", "run", "--set", "task.split.rule=file",
                                    "--set", "task.split.file=/dev/zero"});

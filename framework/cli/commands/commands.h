@@ -32,6 +32,7 @@ Command add_compare(CLI::App& program);
 Command add_import(CLI::App& program);
 Command add_export(CLI::App& program);
 Command add_report(CLI::App& program);
+Command add_prune(CLI::App& program);
 Command add_plugins(CLI::App& program);
 Command add_describe(CLI::App& program);
 Command add_new(CLI::App& program);

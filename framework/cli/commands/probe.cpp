@@ -76,6 +76,7 @@ std::vector<std::string> expand(const std::string& run) {
 std::vector<CheckpointFile> choose_checkpoints(const RunDirectory& run, const StepChoice& steps) {
   std::vector<int64_t> there;
   for (const CheckpointFile& checkpoint : run.checkpoints()) there.push_back(checkpoint.step);
+  if (!there.empty()) refuse_gone(run, steps.listed(), "--steps");
   std::vector<CheckpointFile> chosen;
   for (const int64_t step :
        steps.choose(there, run.root().string(), [&] { return grokked_step(run, there, "--steps"); }))

@@ -1,5 +1,6 @@
 // orrery runs DIR...: lists the runs below folders, a line each.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <orrery/error.h>
 
 #include <algorithm>
@@ -24,12 +25,19 @@ struct RunsArguments {
 };
 
 // The least width of a text column on a narrow terminal.
-const std::vector<Column> columns = {
-    {}, {Align::left, 0, 8}, {Align::left, 0, 16}, {Align::right}, {Align::right}, {Align::right}, {},
-    {}, {Align::left, 0, 11}};
-const std::vector<std::string> groups = {"", "", "", "", "loss", "", "accuracy", "", ""};
-const std::vector<std::string> titles = {"run",  "task",  "differs", "steps", "train",
-                                         "test", "train", "test",    "state"};
+const std::vector<Column> columns = {{},
+                                     {Align::left, 0, 8},
+                                     {Align::left, 0, 16},
+                                     {Align::left, 0, 16},
+                                     {Align::right},
+                                     {Align::right},
+                                     {Align::right},
+                                     {},
+                                     {},
+                                     {Align::left, 0, 11}};
+const std::vector<std::string> groups = {"", "", "", "", "", "loss", "", "accuracy", "", ""};
+const std::vector<std::string> titles = {"run",   "task", "differs", "kernels", "steps",
+                                         "train", "test", "train",   "test",    "state"};
 
 // An accuracy, which must not read 1 unless it is 1.
 std::string share_text(std::optional<double> value) {
@@ -47,6 +55,14 @@ std::string steps_text(const RunSummary& run) {
   return all ? thousands(run.step) : fmt::format("{}/{}", thousands(run.step), thousands(asked));
 }
 
+// "loops=avx2 blas_core=Haswell", only what the listed runs differ in.
+std::string kernels_text(const RunSummary& run) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : run.kernels)
+    parts.push_back(fmt::format("{}={}", key, value.find(' ') == value.npos ? value : "\"" + value + "\""));
+  return fmt::format("{}", fmt::join(parts, " "));
+}
+
 std::vector<std::string> cells_of(const RunSummary& run) {
   ConfigKeys differing;
   for (const Difference& difference : run.differences)
@@ -54,6 +70,7 @@ std::vector<std::string> cells_of(const RunSummary& run) {
   return {run.path.string(),
           run.info ? run.info->task() : "",
           keys_text(differing),
+          kernels_text(run),
           steps_text(run),
           loss_text(run.metric("train/loss")),
           loss_text(run.metric("test/loss")),
@@ -94,7 +111,7 @@ Table table_of(const Rows& rows) {
 
 // The same on two lines a run: what it is called and how it differs, then the rest.
 std::vector<std::string> two_line_rows(const Rows& rows, size_t width) {
-  constexpr size_t name = 0, differs = 2;
+  constexpr size_t name = 0, differs = 2, kernels = 3;
   std::vector<Column> columns = {{}, {Align::left, 0, 8}};
   columns.insert(columns.end(), 5, {Align::right});
   columns.push_back({Align::left, 0, 11});
@@ -102,7 +119,7 @@ std::vector<std::string> two_line_rows(const Rows& rows, size_t width) {
   const auto rest = [](const std::vector<std::string>& row) {
     std::vector<std::string> some = {""};
     for (size_t i = 1; i < row.size(); ++i)
-      if (i != differs) some.push_back(row[i]);
+      if (i != differs && i != kernels) some.push_back(row[i]);
     return some;
   };
   table.add(rest(groups));
@@ -111,7 +128,9 @@ std::vector<std::string> two_line_rows(const Rows& rows, size_t width) {
   table.fit(width);
   std::vector<std::string> lines = table.lines();
   for (size_t i = rows.size(); i-- > 0;) {
-    const std::string head = rows[i][name] + (rows[i][differs].empty() ? "" : "  " + rows[i][differs]);
+    std::string head = rows[i][name];
+    for (const size_t more : {differs, kernels})
+      if (!rows[i][more].empty()) head += "  " + rows[i][more];
     lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(i + 2), head);
   }
   for (std::string& line : lines) line = cut(line, width);
@@ -204,12 +223,13 @@ Command add_runs(CLI::App& program) {
   command->footer(
       R"(The column "differs" shows the keys of the config on which the listed runs disagree, if a run's value is not that
 of most. Parameters of tasks and models are compared among runs of the same task or model; the length of a run, its
-evaluations, probes, expectations and logs are not compared. Losses and accuracies are those of the last evaluation.
+evaluations, probes, expectations and logs are not compared. The column "kernels" shows on which implementations of
+its arithmetic a run computed, where the listed runs differ in them: the same seeds then end in other bits. Losses and accuracies are those of the last evaluation.
 Lines fit the width of the terminal (of COLUMNS, if it is set and stdout is not a terminal): cells are truncated, then
 the common folder of all runs stands above the table, then each run takes two lines.
 
 JSON: run, state, name, task, model, n_parameters, started, ended, step, steps, differs {key: value, for keys on
-which the runs disagree}, metrics {name: value}, damage (null, or what cannot be read).
+which the runs disagree}, kernels {key: value, likewise}, metrics {name: value}, damage (null, or what cannot be read).
 
 Examples:
   orrery runs

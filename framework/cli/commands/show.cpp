@@ -42,6 +42,7 @@ int check(const ShowArguments& options) {
   for (const Error& error : checked.damage) complain("error", error.what(), error.hint());
   for (const std::string& text : checked.missing)
     complain("warning", text, "compute them: orrery probe " + options.run);
+  for (const std::string& text : checked.gone) note(text);
   report_unchecked(checked.unchecked);
   const std::string damaged =
       checked.damage.empty() ? "" : fmt::format("; {} damaged", checked.damage.size());
@@ -99,8 +100,11 @@ JSON, with null for missing values:
   thresholds      by accuracy: the first step with "0.99" and with "1"
   metrics         by name: first, last, lowest, highest, best {step, value};
                   steps, values
-  probes          by label: plugin, version, n_results, n_due; headlines, as
-                  metrics; last, null, conclusion: {step, scalars, findings}
+  probes          by label: plugin, version, configured (whether the last
+                  session asked it), n_results, n_due, n_gone (results whose
+                  checkpoint is gone); headlines, as metrics; last, null and
+                  conclusion: {step, until (the last step that a conclusion
+                  looked at), scalars, findings}
   damage          what cannot be read
 
 Examples:

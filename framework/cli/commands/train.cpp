@@ -98,7 +98,8 @@ Command add_train(CLI::App& program) {
   command->add_flag(
       "--json", options->json,
       "Print a line of JSON at the end instead of the run's directory: run, ended, step, steps, "
-      "metrics, probes, failed_probes");
+      "metrics, probes, earlier_probes (of those that this session did not ask: step, session, headlines), "
+      "failed_probes");
   add_plugin_option(*command, options->files);
   command->footer(
       R"(Prints the run's directory on stdout (where that is not a terminal), everything else on stderr.

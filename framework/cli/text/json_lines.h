@@ -17,7 +17,8 @@ void print_json(const Json& object);
 Json metrics_of(const std::string& run, const MetricsRow& row);
 
 /// {"run", "ended", "step", "steps", "metrics": {name: value at the last evaluation}, "probes": {label:
-/// {headline: last value}}, "failed_probes": [{"probe", "failed", "asked", "error"}]}.
+/// {headline: last value}}, "earlier_probes": {label: {"step", "session", "headlines"}} (of those that the
+/// session did not ask), "failed_probes": [{"probe", "failed", "asked", "error"}]}.
 Json training_json(const RunOverview& seen, const TrainedRun& trained);
 
 }  // namespace orrery::cli

@@ -250,12 +250,19 @@ std::string probe_text(const RunOverview& seen, const ProbeOverview& probe, cons
   if (!probe.plugin.empty() && probe.plugin != probe.label) title += fmt::format(" ({})", probe.plugin);
   std::string out = "\n" + bold(title);
   if (probe.n_results > 0)
-    out += fmt::format(", {}at {} of {} checkpoints\n", probe.version.empty() ? "" : probe.version + ", ",
-                       thousands(probe.n_results), thousands(probe.n_due));
+    out +=
+        fmt::format(", {}at {} of {} checkpoints{}\n", probe.version.empty() ? "" : probe.version + ", ",
+                    thousands(probe.n_results), thousands(probe.n_due),
+                    probe.n_gone > 0 ? fmt::format(", {} of which are gone", thousands(probe.n_gone)) : "");
   else
-    out += probe.conclusion ? "\n" : fmt::format(": no results yet; orrery probe {}\n", seen.root.string());
+    out += probe.conclusion || !probe.configured
+               ? "\n"
+               : fmt::format(": no results yet; orrery probe {}\n", seen.root.string());
+  if (!probe.configured) out += fmt::format("  not in the config; {}\n", last_result_text(seen, probe));
   out += tables.text(headline_lines(probe), "null");
   if (probe.last) out += sentences(probe.last->record, told, width);
+  if (probe.conclusion && probe.conclusion->until && *probe.conclusion->until < seen.step())
+    out += fmt::format("  from the curves up to {}:\n", seen.step_text(*probe.conclusion->until));
   if (probe.conclusion) out += conclusion_text(probe.conclusion->record, told, width);
   return out;
 }

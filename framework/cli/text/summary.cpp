@@ -52,21 +52,34 @@ std::string line(const std::string& name, const std::string& text) {
   return fmt::format("  {:<24}{}\n", name, text);
 }
 
-// A probe's headlines, each with its null, and its findings, except those that another probe already had
-// (`seen`).
+// A probe's headlines, each with its null and `when`, and its findings, except those that another probe
+// already had (`seen`).
 std::string probe_text(const std::string& label, const Record& record, const Record* null,
-                       std::set<std::string>& seen) {
+                       const std::string& when, std::set<std::string>& seen) {
   std::string out;
   for (const std::string& name : record.headlines)
     for (const auto& [known, value] : record.scalars)
       if (known == name)
-        out += line(label, fmt::format("{} {}{}", name, compact(value), null_text(null, name)));
+        out += line(label, fmt::format("{} {}{}{}", name, compact(value), null_text(null, name), when));
   for (const Finding& finding : record.findings)
     if (const std::string text = finding_words(finding); seen.insert(text).second) out += line(label, text);
   return out;
 }
 
+// Of a probe that this session did not ask.
+std::string earlier_text(const RunOverview& seen, const ProbeOverview& probe) {
+  return "not in this config; " + last_result_text(seen, probe);
+}
+
 }  // namespace
+
+std::string last_result_text(const RunOverview& seen, const ProbeOverview& probe) {
+  if (probe.last) return "its last result is of " + seen.step_text(probe.last->step);
+  if (!probe.conclusion) return "it has no results";
+  const auto& until = probe.conclusion->until;
+  return until ? "its conclusion is from the curves up to " + seen.step_text(*until)
+               : "its conclusion is from earlier curves";
+}
 
 std::string summary_text(const RunOverview& seen, const TrainedRun& trained) {
   std::string out =
@@ -76,10 +89,17 @@ std::string summary_text(const RunOverview& seen, const TrainedRun& trained) {
     out += line(fmt::format("{} accuracy", set), accuracy_text(seen, set));
   std::set<std::string> told;
   for (const ProbeOverview& probe : seen.probes) {
-    if (probe.last)
-      out += probe_text(probe.label, probe.last->record, probe.null ? &probe.null->record : nullptr, told);
-    if (probe.conclusion) out += probe_text(probe.label, probe.conclusion->record, nullptr, told);
+    if (!probe.configured) continue;
+    if (probe.last) {
+      const int64_t step = probe.last->step;
+      const std::string when = step == seen.step() ? "" : fmt::format(", at step {}", thousands(step));
+      out +=
+          probe_text(probe.label, probe.last->record, probe.null ? &probe.null->record : nullptr, when, told);
+    }
+    if (probe.conclusion) out += probe_text(probe.label, probe.conclusion->record, nullptr, "", told);
   }
+  for (const ProbeOverview& probe : seen.probes)
+    if (!probe.configured) out += line(probe.label, earlier_text(seen, probe));
   for (const ProbeTally& tally : trained.failed_probes)
     out += line(tally.label, styled(Style::red, failure_text(tally)));
   const std::string path = seen.root.string();

@@ -14,6 +14,9 @@ namespace orrery::cli {
 
 using namespace engine;
 
+/// "its last result is of step 20 (session 1 of 2)", or up to where its conclusion looked.
+std::string last_result_text(const RunOverview& seen, const ProbeOverview& probe);
+
 /// Accuracies and losses in the end, when accuracies reached 100 % or were best, what probes found and which
 /// of them failed, and what to type next. The run must have ended and must have a run.json.
 std::string summary_text(const RunOverview& seen, const TrainedRun& trained);

@@ -17,6 +17,9 @@ class StepChoice {
   /// "0,500,grokked". Throws UsageError, opening with `place`.
   static StepChoice parse(const std::string& text, const std::string& place);
 
+  /// The steps that a list names by number.
+  const std::vector<int64_t>& listed() const { return kind_ == Kind::list ? steps_ : none_; }
+
   /// The chosen steps among `there` (ascending), ascending. Throws UsageError, naming `run`, if a listed step
   /// is missing or none is chosen. `grokked` gives the step that this word stands for, or throws.
   std::vector<int64_t> choose(const std::vector<int64_t>& there, const std::string& run,
@@ -25,6 +28,7 @@ class StepChoice {
  private:
   enum class Kind { all, every, list };
   Kind kind_ = Kind::all;
+  static inline const std::vector<int64_t> none_;
   std::vector<int64_t> steps_;                           // for `every`: the one number
   bool first_ = false, last_ = false, grokked_ = false;  // further entries of the list
 };

@@ -52,6 +52,13 @@ void CheckpointSettings::fields(Fields<CheckpointSettings>& f) {
   f.add("per_decade", &CheckpointSettings::per_decade,
         "checkpoints per factor of ten in steps, spaced logarithmically, besides the regular ones")
       .between(0, 1000);
+  f.add("keep_last", &CheckpointSettings::keep_last,
+        "how many of the newest checkpoints stay while training, besides the first, those of per_decade, the "
+        "one "
+        "that grokked, and those that a probe's reference names; the others go once their probes have "
+        "measured "
+        "them; 0: all stay")
+      .at_least(0);
 }
 
 void LogSettings::fields(Fields<LogSettings>& f) {

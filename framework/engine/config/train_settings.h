@@ -59,6 +59,7 @@ struct InitSettings {
 struct CheckpointSettings {
   int64_t every = 100;
   int64_t per_decade = 0;
+  int64_t keep_last = 0;
   static void fields(Fields<CheckpointSettings>& f);
 };
 

@@ -14,8 +14,6 @@
 namespace orrery::engine {
 namespace {
 
-constexpr double grokked_accuracy = 0.99;
-
 std::vector<int64_t> steps_of(const std::vector<CheckpointFile>& checkpoints) {
   std::vector<int64_t> steps;
   for (const CheckpointFile& checkpoint : checkpoints) steps.push_back(checkpoint.step);
@@ -83,7 +81,25 @@ CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& whi
         fmt::format("{}: expected first, last, grokked or a step such as 1000; got \"{}\"", option, which));
   for (const CheckpointFile& checkpoint : all)
     if (checkpoint.step == *step) return checkpoint;
+  refuse_gone(run, {*step}, option);
   refuse_step(option, *step, steps_of(all), run.root().string());
+}
+
+void refuse_gone(const RunDirectory& run, const std::vector<int64_t>& steps, const std::string& option) {
+  for (const int64_t step : steps) {
+    std::error_code ignored;
+    if (std::filesystem::exists(run.checkpoint_path(step), ignored)) continue;
+    for (const std::string& label : run.probe_labels())
+      for (const ProbeResult& result : run.read_probe_results(label, RunDirectory::ProbeData::leave_out))
+        if (result.step == step)
+          throw UsageError(
+              fmt::format("{}: there is no checkpoint of step {} in {} any more", option, step,
+                          run.root().string()),
+              fmt::format("what probes measured from it stays (orrery show, orrery report), and cannot "
+                          "be computed again; there are {}, from step {} to {}",
+                          run.checkpoints().size(), run.checkpoints().front().step,
+                          run.checkpoints().back().step));
+  }
 }
 
 std::optional<std::pair<std::string, std::string>> other_plugin(const PluginInfo& before, const Plugin& now) {

@@ -17,6 +17,9 @@ namespace orrery::engine {
 Settings read_settings(const RunDirectory& run, const Registry& registry,
                        const std::vector<std::string>& overrides = {});
 
+/// The test accuracy from which on a run counts as grokked.
+constexpr double grokked_accuracy = 0.99;
+
 /// The first of the steps `there` (ascending) at or after the first evaluation with 99 % test accuracy.
 /// Throws UsageError, opening with `option`, if there is none.
 int64_t grokked_step(const RunDirectory& run, const std::vector<int64_t>& there, const std::string& option);
@@ -25,6 +28,9 @@ int64_t grokked_step(const RunDirectory& run, const std::vector<int64_t>& there,
 /// none, throws UsageError that opens with `option` and lists what there is.
 CheckpointFile choose_checkpoint(const RunDirectory& run, const std::string& which,
                                  const std::string& option = "--step");
+
+/// Throws UsageError for the first of `steps` whose checkpoint is gone, but not what was measured from it.
+void refuse_gone(const RunDirectory& run, const std::vector<int64_t>& steps, const std::string& option);
 
 /// A warning and its hint if `now` is not the plugin that a run was made with: another version, or another
 /// build of the same one. Nothing if it is, or if the run does not tell.

@@ -34,6 +34,11 @@ class FileChecker {
     for (const CheckpointFile& checkpoint : run_.checkpoints()) noting([&] { check_step(checkpoint); });
     for (const std::string& label : run_.probe_labels()) noting([&] { check_results(label); });
     if (info_) look_for_missing();
+    for (const auto& [label, count] : thinned_)
+      found_.gone.push_back(
+          fmt::format("probe {}: {} of its results are of checkpoints that were thinned: they "
+                      "are whole, and cannot be computed again",
+                      label, count));
     if (!run_.resumable_step() && !(info_ && info_->ended() == "imported"))
       found_.missing.push_back("no state beside a checkpoint: the run cannot be resumed");
     return std::move(found_);
@@ -134,8 +139,11 @@ class FileChecker {
     std::error_code ignored;
     const fs::path checkpoint = run_.checkpoint_path(result.step);
     if (!fs::exists(checkpoint, ignored)) {
-      found_.missing.push_back(
-          fmt::format("probe {}: the checkpoint of its result at step {} is gone", label, result.step));
+      if (info_ && (info_->keep_last() > 0 || info_->pruned.contains(result.step)))
+        ++thinned_[label];
+      else
+        found_.missing.push_back(
+            fmt::format("probe {}: the checkpoint of its result at step {} is gone", label, result.step));
       return;
     }
     if (!result.provenance) return;
@@ -167,6 +175,7 @@ class FileChecker {
   std::optional<RunJson> info_;
   std::map<std::string, std::set<int64_t>> steps_;
   std::map<int64_t, std::string> hashes_;
+  std::map<std::string, int64_t> thinned_;
 };
 
 }  // namespace

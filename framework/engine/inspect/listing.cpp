@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "engine/inspect/sparkline.h"
@@ -180,7 +181,36 @@ void sort_runs(std::vector<RunSummary>& runs, const std::string& by) {
   std::stable_sort(runs.begin(), runs.end(), [&](auto& a, auto& b) { return rank(a) < rank(b); });
 }
 
+namespace {
+
+// Those of the last session; "" where it does not say.
+std::vector<std::pair<std::string, std::string>> kernels_of(const RunSummary& run) {
+  if (!run.info || run.info->sessions.empty()) return {};
+  const SessionInfo& last = run.info->sessions.back();
+  const auto& flushes = last.flush_subnormals;
+  return {{"blas", last.blas},
+          {"blas_core", last.blas_core},
+          {"cpu_capability", last.cpu_capability},
+          {"loops", last.loops},
+          {"flush_subnormals", !flushes   ? ""
+                               : *flushes ? "true"
+                                          : "false"}};
+}
+
+void compare_kernels(std::vector<RunSummary>& runs) {
+  std::map<std::string, std::set<std::string>> values;
+  for (const RunSummary& run : runs)
+    for (const auto& [key, value] : kernels_of(run))
+      if (!value.empty()) values[key].insert(value);
+  for (RunSummary& run : runs)
+    for (auto& [key, value] : kernels_of(run))
+      if (values[key].size() > 1 && !value.empty()) run.kernels.emplace_back(key, value);
+}
+
+}  // namespace
+
 void compare_configs(std::vector<RunSummary>& runs) {
+  compare_kernels(runs);
   std::vector<const Json*> configs;
   for (const RunSummary& run : runs)
     if (run.info) configs.push_back(&run.info->config);
@@ -204,6 +234,8 @@ std::string listing_json(const RunSummary& run) {
   }
   object["differs"] = Json::object();
   for (const Difference& difference : run.differences) object["differs"][difference.key] = difference.value;
+  object["kernels"] = Json::object();
+  for (const auto& [key, value] : run.kernels) object["kernels"][key] = value;
   object["metrics"] = Json::object();
   if (run.last)
     for (const auto& [name, value] : run.last->values) object["metrics"][name] = json_real(value);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/inspect/changes.h"
@@ -22,6 +23,8 @@ struct RunSummary {
   std::optional<MetricsRow> last;       ///< the last row of its metrics
   std::string damage;                   ///< what cannot be read, and why
   std::vector<Difference> differences;  ///< from the configs of the other listed runs
+  std::vector<std::pair<std::string, std::string>>
+      kernels;  ///< those on which the listed runs differ, by key
 
   /// The value of a metric in the last row.
   std::optional<double> metric(const std::string& name) const;
@@ -43,7 +46,8 @@ std::vector<RunSummary> filtered(std::vector<RunSummary> runs, const std::vector
 /// any other metric; runs without it last). Throws orrery::UsageError for a metric that none has.
 void sort_runs(std::vector<RunSummary>& runs, const std::string& by);
 
-/// Fills in the `differences` of each.
+/// Fills in the `differences` and the `kernels` of each: runs of the same seeds and other kernels end in
+/// other bits.
 void compare_configs(std::vector<RunSummary>& runs);
 
 /// A line of `orrery runs --json`; its help text documents it.

@@ -1,9 +1,12 @@
 #include "engine/inspect/overview.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "engine/inspect/sparkline.h"
+#include "engine/reporter/numbers.h"
 #include "engine/run/curves.h"
 #include "engine/run/run_lock.h"
 #include "sdk/files/safetensors.h"
@@ -64,7 +67,9 @@ void look_at_checkpoints(const RunDirectory& run, RunOverview& seen) {
 }
 
 ProbeOverview look_at_probe(const RunDirectory& run, const ConfiguredProbe& probe, RunOverview& seen) {
-  ProbeOverview of{probe.label, probe.plugin, "", 0, 0, {}, {}, {}, {}};
+  ProbeOverview of;
+  of.label = probe.label;
+  of.plugin = probe.plugin;
   for (const CheckpointFile& checkpoint : seen.checkpoints)
     if (probe.every == 0 || checkpoint.step % probe.every == 0) ++of.n_due;
   constexpr auto data = RunDirectory::ProbeData::leave_out;
@@ -75,9 +80,11 @@ ProbeOverview look_at_probe(const RunDirectory& run, const ConfiguredProbe& prob
         run.read_probe_results(probe.label, data, [&](const Error& error) { seen.damage.push_back(error); });
     of.n_results = static_cast<int64_t>(results.size());
     for (const ProbeResult& result : results) {
+      if (!std::filesystem::exists(run.checkpoint_path(result.step))) ++of.n_gone;
       reader.add_row(result.step, result.record.scalars);
       for (const std::string& name : result.record.headlines) note_name(headlines, name);
     }
+    of.n_due += of.n_gone;
     if (!results.empty()) of.last = std::move(results.back());
   });
   std::vector<Curve> curves = reader.curves();
@@ -100,8 +107,13 @@ void look_at_probes(const RunDirectory& run, RunOverview& seen) {
   for (const std::string& label : run.probe_labels())
     if (std::none_of(probes.begin(), probes.end(), [&](const auto& probe) { return probe.label == label; }))
       probes.push_back({label, label});
-  for (const ConfiguredProbe& probe : probes)
-    noting(seen.damage, [&] { seen.probes.push_back(look_at_probe(run, probe, seen)); });
+  const size_t n_configured = seen.info ? seen.info->probes().size() : probes.size();
+  for (size_t i = 0; i < probes.size(); ++i)
+    noting(seen.damage, [&] {
+      ProbeOverview of = look_at_probe(run, probes[i], seen);
+      of.configured = i < n_configured;
+      seen.probes.push_back(std::move(of));
+    });
 }
 
 }  // namespace
@@ -110,6 +122,12 @@ int64_t RunOverview::step() const {
   int64_t step = checkpoints.empty() ? 0 : checkpoints.back().step;
   for (const Curve& curve : metrics) step = std::max(step, curve.steps.back());
   return step;
+}
+
+std::string RunOverview::step_text(int64_t step) const {
+  const std::optional<size_t> session = info ? session_of(*info, step) : std::nullopt;
+  return fmt::format("step {}{}", thousands(step),
+                     session ? fmt::format(" (session {} of {})", *session, info->sessions.size()) : "");
 }
 
 const Curve* RunOverview::metric(const std::string& name) const {

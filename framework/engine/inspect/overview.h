@@ -21,7 +21,9 @@ struct ProbeOverview {
   std::string label;
   std::string plugin, version;  ///< the version that computed the last result; "" if there is none
   int64_t n_results = 0;
-  int64_t n_due = 0;             ///< the number of checkpoints at which it is due
+  int64_t n_due = 0;       ///< the number of checkpoints, gone ones with a result included, where it is due
+  int64_t n_gone = 0;      ///< the results whose checkpoint is gone
+  bool configured = true;  ///< whether the last session asked it; else its results are of earlier ones
   std::vector<Curve> headlines;  ///< in the order in which the probe recorded them
   std::optional<ProbeResult> last, null, conclusion;
 };
@@ -41,6 +43,8 @@ struct RunOverview {
 
   /// The last step among the metrics and checkpoints.
   int64_t step() const;
+  /// Of a result at `step`: "step 1,000 (session 1 of 2)", or without the session if that is not known.
+  std::string step_text(int64_t step) const;
   /// Null if there is no such column.
   const Curve* metric(const std::string& name) const;
 };

@@ -37,6 +37,7 @@ Json record_json(const std::string& label, const std::optional<ProbeResult>& res
   const Json& recorded = line["probes"][label];
   Json object = Json::object();
   if (result->step >= 0) object["step"] = result->step;
+  if (result->until) object["until"] = *result->until;
   object["scalars"] = recorded["scalars"];
   object["findings"] = recorded["findings"];
   return object;
@@ -47,8 +48,10 @@ Json probe_json(const ProbeOverview& probe) {
   for (const Curve& curve : probe.headlines) headlines[curve.name] = curve_json(curve);
   return {{"plugin", probe.plugin},
           {"version", probe.version},
+          {"configured", probe.configured},
           {"n_results", probe.n_results},
           {"n_due", probe.n_due},
+          {"n_gone", probe.n_gone},
           {"headlines", headlines},
           {"last", record_json(probe.label, probe.last)},
           {"null", record_json(probe.label, probe.null)},

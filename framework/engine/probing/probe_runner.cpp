@@ -122,6 +122,20 @@ void ProbeRunner::plan(const std::vector<CheckpointFile>& checkpoints) {
   }
 }
 
+// Results of checkpoints that were thinned, where every checkpoint is asked for.
+void ProbeRunner::note_what_is_gone() const {
+  const std::vector<CheckpointFile> all = run_.checkpoints();
+  if (!options_.store || asked_.size() < all.size()) return;
+  int64_t gone = 0;
+  for (const ProbeInRun& probe : experiment_.probes())
+    for (const ProbeResult& result : run_.read_probe_results(probe.label, RunDirectory::ProbeData::leave_out))
+      gone += std::none_of(all.begin(), all.end(), [&](auto& each) { return each.step == result.step; });
+  if (gone > 0)
+    reporter_.note(
+        fmt::format("{}: {} stored results are of checkpoints that are gone: they stay as they are",
+                    run_.root().string(), thousands(gone)));
+}
+
 void ProbeRunner::note_what_is_there() const {
   size_t there = 0, all = 0;
   for (const Row& row : rows_) {
@@ -273,10 +287,11 @@ ProbeRunner::Look ProbeRunner::look_at(RunLevelResult which) {
             });
           },
           [this, which](const ProbeInRun& probe, const Record& record) {
-            const Provenance provenance = which == RunLevelResult::null
-                                              ? provenances_.of_null(probe)
-                                              : provenances_.of_history(probe, history_);
-            return result_line(which, {{probe.label, &record}}, provenance);
+            if (which == RunLevelResult::null)
+              return result_line(which, {{probe.label, &record}}, provenances_.of_null(probe));
+            const History seen = choose_history(history_, probe.needs, probe.label);
+            return result_line(which, {{probe.label, &record}}, provenances_.of_history(probe, history_),
+                               last_step(seen));
           },
           which};
 }
@@ -406,6 +421,7 @@ Probed ProbeRunner::run(const std::vector<CheckpointFile>& checkpoints, const Au
       reporter_.note("going over the checkpoints again, for the probes that needed the last one first");
   } else {
     note_what_is_there();
+    note_what_is_gone();
     warn_of_other_plugins();
     if (rows_.empty()) {
       reporter_.warning(fmt::format("{}: no probe is due at any of these checkpoints", run_.root().string()),

@@ -86,6 +86,7 @@ class ProbeRunner {
   void check_references(const std::vector<CheckpointFile>& checkpoints);
   void count(const ProbeInRun& probe, std::optional<RunLevelResult> run_level, const std::string& error);
   void note_what_is_there() const;
+  void note_what_is_gone() const;
   void warn_of_other_plugins() const;
   bool lacks_points(const ProbeInRun& probe) const;
   Job null_job();

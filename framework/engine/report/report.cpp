@@ -87,6 +87,18 @@ void note_packing(const std::vector<FigureFrames>& figures, const Packing& packi
                     fewer, figures.size(), least, of));
 }
 
+// Results whose checkpoint was thinned.
+size_t count_gone(const RunDirectory& run, const std::vector<Recorded>& probes) {
+  size_t gone = 0;
+  for (const Recorded& probe : probes)
+    for (const ProbeResult& result :
+         run.read_probe_results(probe.label, RunDirectory::ProbeData::leave_out)) {
+      std::error_code ignored;
+      gone += !std::filesystem::exists(run.checkpoint_path(result.step), ignored);
+    }
+  return gone;
+}
+
 Json pack_panels(const std::vector<ScalarPanel>& panels) {
   Json packed = Json::array();
   for (const ScalarPanel& panel : panels)
@@ -122,6 +134,11 @@ Report make_report(const RunDirectory& run, const ReportChoices& choices) {
           fmt::format("Of {}, the figures of {} of {} checkpoints were read, evenly spread.", label,
                       probes.back().n_read, probes.back().n_results));
   }
+  if (const size_t gone = count_gone(run, probes); gone > 0)
+    report.notes.push_back(
+        fmt::format("{} results are of checkpoints that are gone: they are shown, and cannot be "
+                    "computed again.",
+                    thousands(static_cast<int64_t>(gone))));
   const std::vector<Curve> metrics = read_curves(run, false).front().curves();
   const Json about = parse_object(run.read_run_json(), (run.root() / "run.json").string());
 

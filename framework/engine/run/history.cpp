@@ -196,6 +196,18 @@ History choose_history(const RunHistory& all, const Needs& needs, const std::str
           choose_findings(all, needs, own)};
 }
 
+int64_t last_step(const History& history) {
+  int64_t last = 0;
+  const auto look = [&](const auto& series) {
+    for (const auto& one : series)
+      if (!one.steps.empty()) last = std::max(last, one.steps.back());
+  };
+  look(history.curves);
+  look(history.tensors);
+  look(history.findings);
+  return last;
+}
+
 std::string sha256_of(const RunHistory& all, const Needs& needs, const std::string& own) {
   const std::string of_curves = sha256_of(choose_curves(all.curves, needs.curves, own));
   if (needs.tensors.empty() && needs.findings.empty()) return of_curves;

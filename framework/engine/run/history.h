@@ -3,6 +3,7 @@
 
 #include <orrery/probe.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -40,6 +41,9 @@ std::vector<RecordedStep> read_records(const RunDirectory& run, const std::strin
 /// Throws orrery::Error, naming the probe, the glob and the nearest name, for a glob of curves or tensors
 /// that matches none, and for one of findings that names no probe with results.
 History choose_history(const RunHistory& all, const Needs& needs, const std::string& own);
+
+/// The last step that anything in `history` was recorded at; 0 if it is empty.
+int64_t last_step(const History& history);
 
 /// SHA-256 of what choose_history() gives: of the curves alone if `needs` names nothing else. Tensors count
 /// by the checksums in their files; a file that is missing or damaged counts as such.

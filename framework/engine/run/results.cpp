@@ -189,8 +189,10 @@ std::string result_line(int64_t step, const std::string& checkpoint,
 
 std::string result_line(RunLevelResult aside,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::optional<Provenance>& provenance) {
-  return with_probes({{"of", to_string(aside)}}, probes, provenance);
+                        const std::optional<Provenance>& provenance, const std::optional<int64_t>& until) {
+  Json line = {{"of", to_string(aside)}};
+  if (until) line["until"] = *until;
+  return with_probes(std::move(line), probes, provenance);
 }
 
 PackedResult pack_result(std::string line, const Record& record) {
@@ -220,6 +222,7 @@ ProbeResult parse_result_line(std::string_view line, const std::string& label, c
   ProbeResult result;
   if (object.contains("of")) {
     result.step = -1;
+    if (object.contains("until")) result.until = integer_of(object["until"], "until", where);
   } else {
     result.step = integer_of(member(object, "step", where), "step", where);
     result.checkpoint = text_of(member(object, "checkpoint", where), "checkpoint", where);

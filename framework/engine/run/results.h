@@ -29,6 +29,7 @@ struct ProbeResult {
   std::optional<Provenance> provenance;  ///< nothing if unknown
   Record record;
   std::vector<std::string> tensor_names = {};  ///< of the record, whether its tensors were loaded or not
+  std::optional<int64_t> until = {};  ///< of a conclusion: the last step of what it looked at
 };
 
 /// One checkpoint's results, by the label of each probe:
@@ -46,10 +47,12 @@ struct ProbeResult {
 std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
                         const std::optional<Provenance>& provenance = std::nullopt);
-/// The same for a run-level result: `{"of": "null", "origin": {...}, "probes": ...}`.
+/// The same for a run-level result: `{"of": "null", "origin": {...}, "probes": ...}`; a conclusion has
+/// "until".
 std::string result_line(RunLevelResult aside,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::optional<Provenance>& provenance = std::nullopt);
+                        const std::optional<Provenance>& provenance = std::nullopt,
+                        const std::optional<int64_t>& until = std::nullopt);
 
 /// The tensors of a record, "tensor/NAME", and the data of its figures, "figure/NAME/TRACE INDEX/x" (y, z).
 NamedTensors result_tensors(const Record& record);

@@ -11,25 +11,13 @@
 #include "engine/run/json_read.h"
 #include "engine/run/log_claim.h"
 #include "engine/run/plain_files.h"
+#include "engine/run/run_files.h"
 #include "sdk/files/safetensors.h"
 
 namespace orrery::engine {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* weights_extension = ".safetensors";
-constexpr const char* state_extension = ".state.safetensors";
-
-std::string step_name(int64_t step, const char* extension) {
-  return fmt::format("step_{:08}{}", step, extension);
-}
-
-void remove_file(const fs::path& path) {
-  std::error_code failure;
-  fs::remove(path, failure);
-  if (failure) throw Error(fmt::format("{}: cannot be deleted: {}", path.string(), failure.message()));
-}
 
 // The names in a folder, sorted; empty if there is no such folder.
 std::vector<fs::path> entries(const fs::path& folder) {
@@ -81,15 +69,6 @@ void refuse_occupied(const fs::path& path) {
                      "choose another --out, or resume the run: --resume " + path.string());
 }
 
-std::string place(const fs::path& file, size_t line_index) {
-  return fmt::format("{}:{}", file.string(), line_index + 1);
-}
-
-std::vector<std::string> lines_if_any(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored) ? read_lines(path) : std::vector<std::string>{};
-}
-
 // Applies `parse` to each line and its place.
 template <class Parse>
 auto parse_lines(const fs::path& path, const OnDamage& damage, const Parse& parse) {
@@ -97,7 +76,7 @@ auto parse_lines(const fs::path& path, const OnDamage& damage, const Parse& pars
   size_t index = 0;
   for (const std::string& line : lines_if_any(path)) {
     try {
-      all.push_back(parse(line, place(path, index++)));
+      all.push_back(parse(line, line_place(path, index++)));
     } catch (const Error& error) {
       if (!damage) throw;
       damage(error);
@@ -117,13 +96,6 @@ void check_label(const std::string& label) {
         "use letters, digits and underscores");
 }
 
-std::vector<int64_t> steps_of(const fs::path& log) {
-  std::vector<int64_t> steps;
-  for (const std::string& line : lines_if_any(log))
-    steps.push_back(parse_step(line, place(log, steps.size())));
-  return steps;
-}
-
 // Keeps the later of two lines with the same step. `steps` are those of the lines.
 void put_in_order(LineLog& log, const std::vector<int64_t>& steps) {
   log.edit([&](std::vector<std::string>& lines) {
@@ -140,11 +112,6 @@ void write_data(const fs::path& path, const std::vector<std::byte>& bytes) {
     remove_file(path);
   else
     write_file(path, bytes);
-}
-
-void drop_beyond(LineLog& log, int64_t step) {
-  size_t index = 0;
-  log.drop_lines([&](std::string_view line) { return parse_step(line, place(log.path(), index++)) > step; });
 }
 
 }  // namespace
@@ -314,10 +281,10 @@ RunDirectory::ProbeLog& RunDirectory::probe_log(const std::string& label) {
   const fs::path path = probe_folder(label) / "results.jsonl";
   make_folders(path.parent_path());
   ProbeLog log{LineLog(path), {}};
-  log.steps = steps_of(path);
+  log.steps = steps_in_log(path);
   if (std::adjacent_find(log.steps.begin(), log.steps.end(), std::greater_equal<>()) != log.steps.end()) {
     put_in_order(log.lines, log.steps);
-    log.steps = steps_of(path);
+    log.steps = steps_in_log(path);
   }
   return probe_logs_.emplace(label, std::move(log)).first->second;
 }
@@ -395,43 +362,6 @@ void RunDirectory::drop_run_level(const std::string& label, RunLevelResult aside
   const fs::path folder = probe_folder(label);
   remove_file(folder / (to_string(aside) + ".json"));
   remove_file(folder / (to_string(aside) + weights_extension));
-}
-
-void RunDirectory::check_before_trimming() const {
-  steps_of(root_ / "metrics.jsonl");
-  for (const std::string& label : probe_labels()) steps_of(probe_folder(label) / "results.jsonl");
-}
-
-void RunDirectory::trim_after(int64_t step) {
-  require_write();
-  check_before_trimming();
-  drop_beyond(metrics(), step);
-  for (const CheckpointFile& file : checkpoints())
-    if (file.step > step) remove_file(file.path);
-  for (const int64_t stored : states())
-    if (stored > step) remove_file(state_path(stored));
-  for (const std::string& label : probe_labels()) {
-    ProbeLog& log = probe_log(label);
-    drop_beyond(log.lines, step);
-    std::erase_if(log.steps, [&](int64_t known) { return known > step; });
-    for (const CheckpointFile& file : files(probe_folder(label), weights_extension))
-      if (file.step > step) remove_file(file.path);
-    for (const RunLevelResult aside : {RunLevelResult::null, RunLevelResult::conclusion})
-      drop_run_level(label, aside);
-  }
-}
-
-void RunDirectory::drop_checkpoint(int64_t step) {
-  require_write();
-  remove_file(checkpoint_path(step));
-  remove_file(state_path(step));
-  for (const std::string& label : probe_labels()) {
-    ProbeLog& log = probe_log(label);
-    if (std::erase(log.steps, step) == 0) continue;
-    log.lines.drop_lines(
-        [&](std::string_view line) { return parse_step(line, log.lines.path().string()) == step; });
-    remove_file(probe_data_path(label, step));
-  }
 }
 
 std::filesystem::path dropped_outputs_path(const RunDirectory& run, int64_t step) {

@@ -7,7 +7,9 @@
 //                                               and in its metadata what metrics.jsonl then held
 //   probes/LABEL/results.jsonl                  a line per checkpoint, ascending
 //   probes/LABEL/step_00001000.safetensors      the tensors and figure data of that line
-//   probes/LABEL/null.json, conclusion.json     its results for random weights, and from the run's curves;
+//   set_aside/LABEL.conclusion_00001000.json    a conclusion from curves up to this step, which were cut
+//   since probes/LABEL/null.json, conclusion.json     its results for random weights, and from the run's
+//   curves;
 //                                               null.safetensors, conclusion.safetensors: the data
 #pragma once
 
@@ -18,6 +20,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +34,18 @@ namespace orrery::engine {
 struct CheckpointFile {
   int64_t step;
   std::filesystem::path path;
+};
+
+/// The probes that a session asks, by label, and up to which step what the run has stays true: a conclusion
+/// from curves that reach further does not.
+struct Asked {
+  std::set<std::string> labels;
+  int64_t true_until;
+};
+
+/// A conclusion that was moved, and where to: a path relative to the run.
+struct SetAside {
+  std::string label, path;
 };
 
 /// Called for each line that cannot be read, which is then skipped. Empty: the error is thrown instead.
@@ -107,10 +122,16 @@ class RunDirectory {
                                             ProbeData data = ProbeData::load) const;
 
   /// Drops everything that a run resumed at `step` makes anew: metrics, checkpoints, states and probe results
-  /// beyond `step`, and run-level results. Reads everything first: drops nothing if a line is damaged.
-  void trim_after(int64_t step);
+  /// beyond `step`, and the run-level results of the probes that are `asked` (nothing: of all). The others
+  /// keep theirs, except conclusions that have become untrue, which move to set_aside/ and are returned.
+  /// Reads everything first: drops nothing if a line is damaged.
+  std::vector<SetAside> trim_after(int64_t step, const std::optional<Asked>& asked = std::nullopt);
   /// Drops one checkpoint and its probe results.
   void drop_checkpoint(int64_t step);
+  /// Drops one checkpoint; what was measured from it stays. Throws orrery::Error if it is resumable_step().
+  void drop_weights(int64_t step);
+  /// Whether the probe has a result of this step.
+  bool has_result(const std::string& label, int64_t step);
 
  private:
   struct ProbeLog {
@@ -120,7 +141,9 @@ class RunDirectory {
 
   RunDirectory(std::filesystem::path root, Access access);
   void sweep() const;
-  void check_before_trimming() const;
+  bool reaches_beyond(int64_t step) const;
+  std::optional<int64_t> untrue_conclusion(const std::string& label, int64_t true_until, bool cut) const;
+  std::optional<SetAside> set_conclusion_aside(const std::string& label, int64_t true_until, bool cut);
   void require_write() const;
   ProbeLog& probe_log(const std::string& label);
   void drop_run_level(const std::string& label, RunLevelResult aside);

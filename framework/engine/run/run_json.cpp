@@ -37,7 +37,7 @@ std::vector<Json> objects_in(const Json& object, const char* key) {
   return objects;
 }
 
-SessionInfo session_of(const Json& object) {
+SessionInfo session_in(const Json& object) {
   SessionInfo session;
   session.started = text_in(object, "started");
   session.from = integer_in(object, "from").value_or(0);
@@ -46,11 +46,22 @@ SessionInfo session_of(const Json& object) {
   if (const std::string ended = text_in(object, "ended"); !ended.empty()) session.ended = ended;
   session.device = text_in(object, "device");
   session.threads = integer_in(object, "threads").value_or(0);
+  session.blas = text_in(object, "blas");
   session.blas_core = text_in(object, "blas_core");
+  session.cpu_capability = text_in(object, "cpu_capability");
+  session.loops = text_in(object, "loops");
+  if (const auto found = object.find("flush_subnormals"); found != object.end() && found->is_boolean())
+    session.flush_subnormals = found->get<bool>();
   return session;
 }
 
 }  // namespace
+
+std::optional<size_t> session_of(const RunJson& info, int64_t step) {
+  for (size_t i = info.sessions.size(); i-- > 0;)
+    if (info.sessions[i].from < step || (step == 0 && info.sessions[i].from == 0)) return i + 1;
+  return std::nullopt;
+}
 
 std::string text_in(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -70,6 +81,9 @@ std::string RunJson::name() const { return text_in(config, "name"); }
 std::string RunJson::task() const { return text_in(member_of(config, "task"), "name"); }
 std::string RunJson::model() const { return text_in(member_of(config, "model"), "kind"); }
 int64_t RunJson::steps() const { return integer_in(member_of(config, "train"), "steps").value_or(0); }
+int64_t RunJson::keep_last() const {
+  return integer_in(member_of(config, "checkpoints"), "keep_last").value_or(0);
+}
 std::string RunJson::stop_when() const { return text_in(member_of(config, "train"), "stop_when"); }
 std::string RunJson::ended() const { return sessions.empty() ? "running" : sessions.back().ended; }
 
@@ -91,7 +105,11 @@ RunJson read_run_json(const std::filesystem::path& root) {
   if (const auto found = object.find("endless"); found != object.end() && found->is_boolean())
     info.endless = found->get<bool>();
   info.config = object["config"];
-  for (const Json& session : objects_in(object, "sessions")) info.sessions.push_back(session_of(session));
+  for (const Json& session : objects_in(object, "sessions")) info.sessions.push_back(session_in(session));
+  for (const Json& pruned : objects_in(object, "pruned"))
+    if (const auto steps = pruned.find("steps"); steps != pruned.end() && steps->is_array())
+      for (const Json& step : *steps)
+        if (step.is_number_integer()) info.pruned.insert(step.get<int64_t>());
   return info;
 }
 
@@ -103,6 +121,7 @@ SessionRecord::SessionRecord(RunDirectory& run, Json about, int64_t step, const 
   if (step > 0) {
     const Json before = parse_checked_object(run.read_run_json(), where);
     if (before.contains("sessions")) object_["sessions"] = before["sessions"];
+    if (before.contains("pruned")) object_["pruned"] = before["pruned"];
   }
   const auto named = [](const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); };
   const Kernels kernels = kernels_in_use();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,8 @@ struct SessionInfo {
   std::string ended = "running";  ///< or "finished", "condition", "stopped", "diverged", "imported"
   std::string device;
   int64_t threads = 0;
-  std::string blas_core;  ///< that of OpenBLAS's kernels; "" if it is not the BLAS, or nothing chose it
+  std::string blas = {}, blas_core = {}, cpu_capability = {}, loops = {};  ///< as in Kernels; "" if unknown
+  std::optional<bool> flush_subnormals = {};
 };
 
 struct PluginInfo {
@@ -43,6 +45,7 @@ struct RunJson {
   bool endless = false;  ///< the task draws examples without end; n_train of them are scored
   Json config;           ///< an object
   std::vector<SessionInfo> sessions;
+  std::set<int64_t> pruned;  ///< the steps of checkpoints that `orrery prune` deleted
 
   std::vector<ConfiguredProbe> probes() const;
   std::string name() const;
@@ -50,6 +53,8 @@ struct RunJson {
   std::string model() const;
   /// train.steps; 0 if missing.
   int64_t steps() const;
+  /// checkpoints.keep_last; 0 if missing.
+  int64_t keep_last() const;
   std::string stop_when() const;
   /// How the last session ended; "running" if there is none.
   std::string ended() const;
@@ -85,6 +90,9 @@ class SessionRecord {
 
 /// Throws orrery::Error, naming the file and what is wrong with it.
 RunJson read_run_json(const std::filesystem::path& root);
+
+/// The session, counted from 1, that made `step`; nothing if none did.
+std::optional<size_t> session_of(const RunJson& info, int64_t step);
 
 /// `key` of an object if it is text; else "".
 std::string text_in(const Json& object, const char* key);

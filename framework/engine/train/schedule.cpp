@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <set>
 
 namespace orrery::engine {
 
@@ -26,8 +28,26 @@ CheckpointSchedule::CheckpointSchedule(const CheckpointSettings& settings, int64
 
 bool CheckpointSchedule::due(int64_t step) const {
   if (step < 0 || step > last_) return false;
-  return step == 0 || step == last_ || (every_ > 0 && step % every_ == 0) ||
-         std::binary_search(logarithmic_.begin(), logarithmic_.end(), step);
+  return step == 0 || step == last_ || (every_ > 0 && step % every_ == 0) || is_logarithmic(step);
+}
+
+bool CheckpointSchedule::is_logarithmic(int64_t step) const {
+  return std::binary_search(logarithmic_.begin(), logarithmic_.end(), step);
+}
+
+int64_t CheckpointSchedule::count(int64_t from, int64_t each) const {
+  int64_t number = 0;
+  if (every_ > 0) {
+    // The least common multiple, unless that is beyond the last step.
+    const int64_t factor = every_ / std::gcd(every_, each);
+    const int64_t multiple = factor > last_ / each ? last_ + 1 : factor * each;
+    number = last_ / multiple + 1 - (from > 0 ? (from - 1) / multiple + 1 : 0);
+  }
+  std::set<int64_t> others(logarithmic_.begin(), logarithmic_.end());
+  others.insert({0, last_});
+  for (const int64_t step : others)
+    number += step >= from && step % each == 0 && (every_ == 0 || step % every_ != 0);
+  return number;
 }
 
 std::vector<int64_t> CheckpointSchedule::steps() const {

@@ -17,6 +17,10 @@ class CheckpointSchedule {
   CheckpointSchedule(const CheckpointSettings& settings, int64_t last);
 
   bool due(int64_t step) const;
+  /// Whether settings.per_decade asks for it.
+  bool is_logarithmic(int64_t step) const;
+  /// How many of them are at `from` or later and multiples of `each`, without listing them.
+  int64_t count(int64_t from = 0, int64_t each = 1) const;
   /// All of them, ascending.
   std::vector<int64_t> steps() const;
 

@@ -71,5 +71,20 @@ TEST(CheckpointSchedule, refuses_negative_settings) {
   EXPECT_THROW(CheckpointSchedule({1, 0}, -1), UsageError);
 }
 
+TEST(CheckpointSchedule, counts_what_it_lists) {
+  for (const CheckpointSettings& settings :
+       {CheckpointSettings{.every = 7}, CheckpointSettings{.every = 0},
+        CheckpointSettings{.every = 10, .per_decade = 3}, CheckpointSettings{.every = 500, .per_decade = 1}})
+    for (const int64_t last : {0, 1, 70, 333})
+      for (const int64_t from : {0, 1, 7, 70, 71, 400})
+        for (const int64_t each : {1, 4, 7, 1000}) {
+          const CheckpointSchedule schedule(settings, last);
+          int64_t listed = 0;
+          for (const int64_t step : schedule.steps()) listed += step >= from && step % each == 0;
+          EXPECT_EQ(schedule.count(from, each), listed)
+              << settings.every << " " << last << " " << from << " " << each;
+        }
+}
+
 }  // namespace
 }  // namespace orrery::engine

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -23,7 +24,9 @@
 #include "engine/train/hardware.h"
 #include "engine/train/schedule.h"
 #include "engine/training/checkpoints.h"
+#include "engine/training/disk_use.h"
 #include "engine/training/overrides.h"
+#include "engine/training/thinning.h"
 
 namespace orrery::engine {
 namespace {
@@ -35,9 +38,9 @@ double metric(const Metrics& metrics, const std::string& name) {
 }
 
 // With a metric that is never written, the condition would never hold.
-void check_condition(const Condition& condition, const Trainer& trainer) {
+void check_condition(const Condition& condition, const Metrics& metrics) {
   std::vector<std::string> known;
-  for (const auto& [name, value] : trainer.evaluate()) known.push_back(name);
+  for (const auto& [name, value] : metrics) known.push_back(name);
   for (const std::string& name : condition.metrics())
     if (std::find(known.begin(), known.end(), name) == known.end())
       throw UsageError(
@@ -63,22 +66,32 @@ bool waits(const Experiment& experiment, const std::string& curve) {
   });
 }
 
+// How a session begins: a resumed one may find that its condition holds already.
+struct Beginning {
+  bool resumed = false, ended = false;
+};
+
 // One session of training: handles its evaluations and checkpoints.
 class Session {
  public:
-  Session(Experiment& experiment, RunDirectory& run, Trainer& trainer, bool resumed, Reporter& reporter)
+  Session(Experiment& experiment, RunDirectory& run, Trainer& trainer, Beginning beginning,
+          Reporter& reporter)
       : experiment_(experiment),
         run_(run),
         trainer_(trainer),
         reporter_(reporter),
         probes_(experiment, run, reporter, {.workers = 0}),
+        thinning_(experiment, run),
         schedule_(experiment.settings().checkpoints, experiment.settings().train.steps),
         stop_when_(Condition::parse(experiment.settings().train.stop_when)),
         progress_(reporter.progress(experiment.settings().train.steps, "steps")),
-        resumed_at_(resumed ? std::optional(trainer.steps_done()) : std::nullopt) {}
+        resumed_at_(beginning.resumed ? std::optional(trainer.steps_done()) : std::nullopt),
+        ended_(beginning.ended) {}
 
   Ending run();
   const std::vector<ProbeTally>& tallies() const { return probes_.tallies(); }
+  /// Once every probe has been asked.
+  void thin_all() { thinning_.thin_all(); }
 
  private:
   void begin_events();
@@ -93,10 +106,12 @@ class Session {
   Trainer& trainer_;
   Reporter& reporter_;
   ProbeRunner probes_;
+  Thinning thinning_;
   CheckpointSchedule schedule_;
   Condition stop_when_;
   std::unique_ptr<Progress> progress_;
   std::optional<int64_t> resumed_at_;
+  bool ended_;
   Metrics metrics_;
   std::string headlines_;
   std::optional<tensorboard::EventFile> events_;
@@ -105,6 +120,7 @@ class Session {
 Ending Session::run() {
   if (experiment_.settings().log.tensorboard) begin_events();
   if (resumed_at_ && schedule_.due(*resumed_at_)) catch_up();
+  if (ended_) return Ending::condition;
   const Ending ending = run_loop(
       trainer_, experiment_.settings().train, schedule_, stop_when_,
       {.evaluated = [this](int64_t step, const Metrics& metrics) { evaluated(step, metrics); },
@@ -142,6 +158,7 @@ void Session::catch_up() {
 void Session::evaluated(int64_t step, const Metrics& metrics) {
   run_.metrics().append(metrics_line(step, metrics));
   if (events_) events_->add(step, metrics);
+  thinning_.evaluated(step, metrics);
   metrics_ = metrics;
   show(step, step == 0);
 }
@@ -167,6 +184,8 @@ void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
   for (const ProbeInRun& probe : experiment_.probes())
     if (probe.due(step)) due.push_back(&probe);
   ask_probes(step, due);
+  thinning_.asked(step);
+  thinning_.thin();
 }
 
 void Session::ask_probes(int64_t step, const std::vector<const ProbeInRun*>& probes) {
@@ -250,9 +269,30 @@ std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_
                      run.root().string());
 }
 
-// Whether a run to resume has made its steps and says so: then there is nothing to change in it.
-bool is_complete(const RunDirectory& run, int64_t step, int64_t steps, const Json& changes) {
+// What metrics.jsonl says of `step`; nothing if it was not evaluated.
+std::map<std::string, double> stored_metrics(const RunDirectory& run, int64_t step) {
+  for (const MetricsRow& row : run.read_metrics())
+    if (row.step == step) return {row.values.begin(), row.values.end()};
+  return {};
+}
+
+bool changed(const Json& changes, const std::string& key) {
+  return std::any_of(changes.begin(), changes.end(),
+                     [&](const Json& change) { return change["key"].get<std::string>() == key; });
+}
+
+// Whether a run to resume has made its steps and says so: then there is nothing to change in it. `holds`:
+// whether train.stop_when does at `step`; the run may have been killed before it said so.
+bool is_complete(const RunDirectory& run, int64_t step, const TrainSettings& train, const Json& changes,
+                 bool holds) {
+  const int64_t steps = train.steps;
   if (changes.empty() && read_run_json(run.root()).ended() == "condition") return true;
+  if (holds && step < steps && !changes.empty() && !changed(changes, "train.stop_when"))
+    throw UsageError(fmt::format("{}: train.stop_when ({}) holds at step {}, where it ended, so there is "
+                                 "nothing that another {} could change",
+                                 run.root().string(), train.stop_when, thousands(step),
+                                 changes[0]["key"].get<std::string>()),
+                     "to go on, give it another condition as well, or none: --set train.stop_when=\"\"");
   if (step < steps) return false;
   if (!changes.empty())
     throw UsageError(
@@ -264,11 +304,29 @@ bool is_complete(const RunDirectory& run, int64_t step, int64_t steps, const Jso
   return read_run_json(run.root()).ended() == "finished";
 }
 
-void warn_of_hardware(const SessionRecord& record, Reporter& reporter) {
-  const std::vector<std::string> changed = record.changed_hardware();
+// Another train.kernel sums in another order, as other hardware does.
+void warn_of_other_arithmetic(const SessionRecord& record, const Json& changes, Reporter& reporter) {
+  std::vector<std::string> changed = record.changed_hardware();
+  for (const Json& change : changes)
+    if (change["key"] == Json("train.kernel"))
+      changed.push_back(fmt::format("train.kernel: {}, before {}", change["to"].get<std::string>(),
+                                    change["from"].get<std::string>()));
   if (!changed.empty())
     reporter.warning(fmt::format("this session computes with something else ({})", fmt::join(changed, "; ")),
                      "the run goes on, but will not end in the same bits as without the interruption");
+}
+
+// Cuts what the session makes anew. Says what it does with the conclusions of probes that it does not ask.
+void trim(RunDirectory& run, const Experiment& experiment, int64_t step, Reporter& reporter) {
+  const CheckpointSchedule schedule(experiment.settings().checkpoints, experiment.settings().train.steps);
+  // A checkpoint at which the run was interrupted goes once there is another.
+  Asked asked{{}, schedule.due(step) ? step : step - 1};
+  for (const ProbeInRun& probe : experiment.probes()) asked.labels.insert(probe.label);
+  for (const SetAside& conclusion : run.trim_after(step, asked))
+    reporter.note(
+        fmt::format("probe {}: its conclusion is of steps that are made again, and this session does "
+                    "not ask it: moved to {}",
+                    conclusion.label, (run.root() / conclusion.path).string()));
 }
 
 }  // namespace
@@ -289,6 +347,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   Experiment experiment(registry, settings, choose_device(settings.train.device));
   if (start == Start::anew) experiment.load_initial_weights();
   experiment.add_probes(settings.probes);
+  Metrics metrics;  // an example of them
   const auto trainer_of_settings = settings.places.in([&] {
     auto trainer = std::make_unique<Trainer>(
         experiment.model(), experiment.spec(), experiment.split(), settings.train, settings.seeds.batches,
@@ -298,44 +357,53 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
         [&](const torch::Tensor& logits, const Batch& examples) {
           return experiment.task_metrics(logits, examples);
         });
-    check_condition(Condition::parse(settings.train.stop_when), *trainer);
+    metrics = trainer->evaluate();
+    check_condition(Condition::parse(settings.train.stop_when), metrics);
     return trainer;
   });
   Trainer& trainer = *trainer_of_settings;
   RunDirectory run = start == Start::resume ? RunDirectory::open(path) : RunDirectory::create(path);
   Json changes = Json::array();
-  bool resumed = false, complete = false;
+  bool resumed = false, complete = false, holds = false;
   if (start == Start::resume) {
     changes = changes_on_resume(read_settings(run, registry), settings);
     check_labels(experiment, run);
     warn_of_other_plugins(registry, run, reporter);
     resumed = !run.checkpoints().empty();
     if (resumed) load_resumable(run, experiment.model(), trainer);
-    complete = resumed && is_complete(run, trainer.steps_done(), settings.train.steps, changes);
+    if (resumed)
+      holds = Condition::parse(settings.train.stop_when).holds(stored_metrics(run, trainer.steps_done()));
+    complete = resumed && is_complete(run, trainer.steps_done(), settings.train, changes, holds);
     if (!resumed) experiment.load_initial_weights();  // killed before the first checkpoint
-    if (!complete) run.trim_after(resumed ? trainer.steps_done() : -1);
+    if (!complete) trim(run, experiment, resumed ? trainer.steps_done() : -1, reporter);
     if (resumed)
       run.drop_states_but(trainer.steps_done());  // a power cut may have brought back an earlier one
   }
 
-  Session session(experiment, run, trainer, resumed, reporter);
+  warn_of_thinning(experiment, reporter);
+  Session session(experiment, run, trainer, {.resumed = resumed, .ended = holds}, reporter);
   reporter.note(opening_text(experiment, run, trainer.steps_done()));
+  if (!complete && !holds) tell_disk_use(run.root(), disk_use(experiment, trainer, metrics), reporter);
   const auto ended_with = [&](Ending ending) {
     TrainedRun trained{ending, trainer.steps_done(), false};
     if (ending == Ending::diverged) trained.last_good = last_checkpoint_before(run, trained.step);
     trained.failed_probes = session.tallies();
     const bool ended = ending == Ending::finished || ending == Ending::condition;
     trained.probed = ended && finish_probes(experiment, run, reporter, resumed, trained.failed_probes);
+    if (trained.probed) session.thin_all();
     std::erase_if(trained.failed_probes, [](const ProbeTally& tally) { return tally.first_error.empty(); });
     return trained;
   };
+  if (holds && !complete)
+    reporter.note(fmt::format("train.stop_when ({}) holds at this step: the training ends here",
+                              settings.train.stop_when));
   if (complete)
     return ended_with(trainer.steps_done() < settings.train.steps ? Ending::condition : Ending::finished);
   // The device itself, not the config's word for it, which may be "auto".
   const std::string device = c10::DeviceTypeName(experiment.model().device().type(), /*lower_case=*/true);
   SessionRecord record(run, experiment.describe(), trainer.steps_done(), device, settings.train.threads);
   record.add_overrides(changes);
-  warn_of_hardware(record, reporter);
+  warn_of_other_arithmetic(record, changes, reporter);
   const auto begin = std::chrono::steady_clock::now();
   const Ending ending = session.run();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -182,6 +182,130 @@ TEST_F(ResumedRun, WarnsOfOtherHardware) {
   expect_holds(reporter.warnings[0], "before those of another processor");
 }
 
+TEST_F(ResumedRun, WarnsOfAnotherKernel) {
+  Settings other = longer();
+  other.train.kernel = TrainSettings::Kernel::plain;
+  EXPECT_EQ(resume(other), "no error");
+  ASSERT_EQ(reporter.warnings.size(), 1u);
+  expect_holds(reporter.warnings[0], "train.kernel: plain, before auto");
+  expect_holds(reporter.warnings[0], "will not end in the same bits");
+}
+
+TEST_F(ResumedRun, KeepsTheNullOfAProbeThatItDoesNotAsk) {
+  const std::string null = bytes_of(run / "probes/fourier_basis/null.json"),
+                    results = bytes_of(run / "probes/fourier_basis/results.jsonl");
+  EXPECT_EQ(resume(small_settings("[[probe]]\nname = \"trig_loss\"\n", 30)), "no error");
+  EXPECT_EQ(bytes_of(run / "probes/fourier_basis/null.json"), null);
+  EXPECT_EQ(bytes_of(run / "probes/fourier_basis/null.safetensors").empty(), false);
+  EXPECT_EQ(bytes_of(run / "probes/fourier_basis/results.jsonl"), results);
+}
+
+// A run that its condition ended, made to look as if it had been killed just before it said so.
+TEST(TrainRun, EndsAtOnceWhereItsConditionHeldBeforeItWasKilled) {
+  const TestFolder folder;
+  CollectingReporter reporter;
+  Settings settings = small_settings(probe);
+  train_run(built_in_plugins(), settings, folder / "first", Start::anew, reporter);
+  double loss = 0;
+  for (const MetricsRow& row :
+       RunDirectory::open(folder / "first", RunDirectory::Access::read).read_metrics())
+    if (row.step == 10)
+      for (const auto& [name, value] : row.values)
+        if (name == "train/loss") loss = value;
+  settings.train.stop_when = "train/loss <= " + json_number(loss);
+  const std::filesystem::path run = folder / "run";
+  EXPECT_EQ(train_run(built_in_plugins(), settings, run, Start::anew, reporter).step, 10);
+  Json about = parse_object(bytes_of(run / "run.json"), "run.json");
+  about.erase("sha256");
+  for (const char* key : {"to", "seconds"}) about["sessions"][0].erase(key);
+  about["sessions"][0]["ended"] = "running";
+  std::ofstream(run / "run.json") << about.dump();
+  std::filesystem::remove(run / "probes/trig_loss/null.json");
+
+  const std::string metrics = bytes_of(run / "metrics.jsonl");
+  const TrainedRun trained = train_run(built_in_plugins(), settings, run, Start::resume, reporter);
+  EXPECT_EQ(trained.ending, Ending::condition);
+  EXPECT_EQ(trained.step, 10);
+  EXPECT_EQ(bytes_of(run / "metrics.jsonl"), metrics);
+  EXPECT_EQ(read_run_json(run).ended(), "condition");
+  EXPECT_TRUE(std::filesystem::exists(run / "probes/trig_loss/null.json"));
+
+  settings.train.steps = 40;
+  expect_holds(error_of([&] { train_run(built_in_plugins(), settings, run, Start::resume, reporter); }),
+               "holds at step 10, where it ended");
+  settings.train.stop_when = "";
+  EXPECT_EQ(train_run(built_in_plugins(), settings, run, Start::resume, reporter).step, 40);
+}
+
+// keep_last continues the table [checkpoints].
+class ThinnedRun : public ::testing::Test {
+ protected:
+  std::vector<int64_t> checkpoints(const std::filesystem::path& run) const {
+    std::vector<int64_t> steps;
+    for (const CheckpointFile& file : RunDirectory::open(run, RunDirectory::Access::read).checkpoints())
+      steps.push_back(file.step);
+    return steps;
+  }
+  Settings thinned(const std::string& keys = "keep_last = 2\n") const {
+    Settings settings = small_settings(keys + probe);
+    settings.checkpoints.every = 2;
+    return settings;
+  }
+  TestFolder folder;
+  CollectingReporter reporter;
+};
+
+TEST_F(ThinnedRun, KeepsTheFirstAndTheLastAndMeasuresAll) {
+  train_run(built_in_plugins(), thinned(), folder / "run", Start::anew, reporter);
+  EXPECT_EQ(checkpoints(folder / "run"), (std::vector<int64_t>{0, 18, 20}));
+  const RunDirectory run = RunDirectory::open(folder / "run", RunDirectory::Access::read);
+  EXPECT_EQ(run.read_probe_results("fourier_basis").size(), 11u);
+  EXPECT_EQ(run.read_probe_results("trig_loss").size(), 3u);  // it fits to the last
+  ASSERT_FALSE(reporter.warnings.empty());
+  expect_holds(reporter.warnings[0], "trig_loss (reference last)");
+}
+
+TEST_F(ThinnedRun, KeepsWhatTheConfigMarks) {
+  Settings settings = thinned("keep_last = 1\nper_decade = 1\n");
+  settings.probes[1].reference = "step:6";
+  train_run(built_in_plugins(), settings, folder / "run", Start::anew, reporter);
+  EXPECT_EQ(checkpoints(folder / "run"), (std::vector<int64_t>{0, 1, 6, 10, 20}));
+}
+
+TEST_F(ThinnedRun, StoppedAndResumedIsTheSameRun) {
+  train_run(built_in_plugins(), thinned(), folder / "whole", Start::anew, reporter);
+  CollectingReporter stopped;
+  stopped.stop_at = 13;
+  train_run(built_in_plugins(), thinned(), folder / "parts", Start::anew, stopped);
+  train_run(built_in_plugins(), thinned(), folder / "parts", Start::resume, reporter);
+  EXPECT_EQ(checkpoints(folder / "parts"), checkpoints(folder / "whole"));
+  for (const char* file :
+       {"metrics.jsonl", "probes/fourier_basis/results.jsonl", "probes/trig_loss/results.jsonl"})
+    EXPECT_EQ(bytes_of(folder / "parts" / file), bytes_of(folder / "whole" / file)) << file;
+}
+
+// A run that kept all is resumed with a new probe and keep_last: what the probe has not measured waits for
+// it.
+TEST_F(ThinnedRun, NothingGoesUnmeasured) {
+  Settings settings = thinned("");
+  settings.probes.clear();
+  train_run(built_in_plugins(), settings, folder / "run", Start::anew, reporter);
+  settings = thinned();
+  settings.train.steps = 24;
+  train_run(built_in_plugins(), settings, folder / "run", Start::resume, reporter);
+  EXPECT_EQ(checkpoints(folder / "run"), (std::vector<int64_t>{0, 22, 24}));
+  const RunDirectory run = RunDirectory::open(folder / "run", RunDirectory::Access::read);
+  EXPECT_EQ(run.read_probe_results("fourier_basis").size(), 13u);
+}
+
+TEST_F(ThinnedRun, SaysHowMuchItWrites) {
+  train_run(built_in_plugins(), thinned(), folder / "run", Start::anew, reporter);
+  ASSERT_GE(reporter.notes.size(), 2u);
+  expect_holds(reporter.notes[1], "writes about ");
+  expect_holds(reporter.notes[1], " to " + (folder / "run").string() + " (");
+  expect_holds(reporter.notes[1], " free)");
+}
+
 TEST(TrainRun, WhatCannotBeTrainedLeavesNothing) {
   const TestFolder folder;
   CollectingReporter reporter;

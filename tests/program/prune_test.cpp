@@ -1,0 +1,219 @@
+// Runs with fewer checkpoints: thinned while they train, or pruned afterwards. What probes measured stays.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "run_program.h"
+
+namespace orrery {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class Prune : public ::testing::Test {
+ protected:
+  Prune() {
+    at.write("small.toml",
+             "[task]\nname = \"modular_arithmetic\"\np = 7\n[model]\nd_model = 8\nn_heads = 2\nd_head = 4\n"
+             "d_mlp = 16\n[train]\nsteps = 100\neval_every = 10\n[checkpoints]\nevery = 10\n[[probe]]\n"
+             "name = \"fourier_basis\"\n[[probe]]\nname = \"trig_loss\"\n");
+  }
+  void train(const std::string& out = "runs/a", const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"train", "small.toml", "--out", out};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Finished done = at.orrery(arguments);
+    ASSERT_EQ(done.code, 0) << done.err;
+  }
+  std::vector<int64_t> checkpoints(const std::string& run = "runs/a") {
+    return json::parse(at.orrery({"show", "--json", run}).out)["checkpoints"]["steps"];
+  }
+  Finished well(const std::vector<std::string>& arguments) {
+    Finished done = at.orrery(arguments);
+    EXPECT_EQ(done.code, 0) << arguments[0] << ": " << done.err;
+    return done;
+  }
+  // All of `parts`, in what a command prints.
+  void expect_said(const std::string& text, const std::vector<std::string>& parts) {
+    for (const std::string& part : parts)
+      EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
+  }
+  using Steps = std::vector<int64_t>;
+
+  Workplace at;
+};
+
+TEST_F(Prune, SaysWhatGoesAndDeletesIt) {
+  train();
+  const auto before = at.tree("runs/a");
+  const Finished dry = well({"prune", "runs/a", "--keep-last", "2", "--dry-run"});
+  expect_said(dry.out, {"runs/a: would delete 8 of 11 checkpoints, ", " kB", "0; 90; 100"});
+  EXPECT_EQ(at.tree("runs/a"), before);
+
+  const Finished done = well({"prune", "runs/a", "--every", "50", "--json"});
+  const json said = json::parse(done.out);
+  EXPECT_EQ(said["kept"], json({0, 50, 100}));
+  EXPECT_EQ(said["deleted"].size(), 8u);
+  EXPECT_GT(said["bytes"], 8000);
+  EXPECT_FALSE(said["dry_run"]);
+  EXPECT_EQ(checkpoints(), (Steps{0, 50, 100}));
+  for (const char* file :
+       {"probes/fourier_basis/results.jsonl", "probes/trig_loss/null.json", "metrics.jsonl"})
+    for (const auto& [name, text] : before)
+      if (name == file) EXPECT_EQ(at.read(std::string("runs/a/") + file), text) << file;
+}
+
+TEST_F(Prune, EveryCommandTellsOfWhatIsGone) {
+  train();
+  well({"prune", "runs/a", "--keep-last", "1"});
+  const Finished checked = well({"show", "--check", "runs/a"});
+  expect_said(checked.err, {"probe fourier_basis: 9 of its results are of checkpoints that were thinned"});
+  EXPECT_EQ(checked.err.find("warning"), std::string::npos) << checked.err;
+  expect_said(well({"show", "runs/a"}).out, {"at 11 of 11 checkpoints, 9 of which are gone"});
+  expect_said(well({"probe", "runs/a"}).err,
+              {"18 stored results are of checkpoints that are gone: they stay"});
+  expect_said(well({"report", "runs/a"}).err + at.read("runs/a/report.html"),
+              {"18 results are of checkpoints that are gone"});
+  fs::copy(at.path("runs/a"), at.path("runs/b"), fs::copy_options::recursive);
+  well({"compare", "runs/a", "runs/b"});
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"probe", "runs/a", "--steps", "50"}, {"compare", "runs/a", "runs/b", "--step", "50"}}) {
+    const Finished done = at.orrery(command);
+    EXPECT_EQ(done.code, 2);
+    expect_said(done.err, {"there is no checkpoint of step 50 in runs/a any more",
+                           "what probes measured from it stays"});
+  }
+  well({"train", "--resume", "runs/a", "--set", "train.steps=120"});
+  EXPECT_EQ(checkpoints(), (Steps{0, 100, 110, 120}));
+  EXPECT_EQ(well({"show", "--check", "runs/a"}).err.find("warning"), std::string::npos);
+}
+
+TEST_F(Prune, KeepsWhatOthersStartFrom) {
+  train();
+  train("runs/b",
+        {"--set", "init.from=\"runs/a/checkpoints/step_00000030.safetensors\"", "--set", "train.steps=10"});
+  const Finished done = well({"prune", "runs/a", "--keep-last", "1"});
+  expect_said(done.out, {"step 30 stays, because runs/b starts from it"});
+  EXPECT_EQ(checkpoints(), (Steps{0, 30, 100}));
+}
+
+TEST_F(Prune, RefusesWhatItCannotDo) {
+  train();
+  const auto before = at.tree("runs/a");
+  const Finished nothing = at.orrery({"prune", "runs/a"});
+  EXPECT_EQ(nothing.code, 2);
+  expect_said(nothing.err, {"--keep-last N, --every K"});
+  EXPECT_EQ(at.tree("runs/a"), before);
+  EXPECT_EQ(at.orrery({"prune", "runs/a", "--keep-last", "0"}).code, 2);
+  EXPECT_EQ(at.orrery({"prune", "absent", "--keep-last", "1"}).code, 2);
+
+  const pid_t pid = at.start({"train", "small.toml", "--out", "runs/long", "--set", "train.steps=1000000"});
+  while (at.lines("runs/long/metrics.jsonl").size() < 3) usleep(1000);
+  EXPECT_EQ(at.run(ORRERY_PROGRAM, {"prune", "runs/long", "--keep-last", "1"}).code,
+            1);  // it is being written
+  kill(pid, SIGKILL);
+  at.wait(pid);
+  const Finished killed = at.orrery({"prune", "runs/long", "--keep-last", "1"});
+  EXPECT_EQ(killed.code, 2);
+  expect_said(killed.err, {"its training has not ended", "checkpoints.keep_last"});
+}
+
+TEST_F(Prune, WarnsOfWhatWasNotMeasured) {
+  train();
+  at.write("runs/a/probes/trig_loss/results.jsonl", "");
+  expect_said(at.orrery({"prune", "runs/a", "--keep-last", "1", "--dry-run"}).err,
+              {"probe trig_loss has not measured 9 of the checkpoints that would go"});
+}
+
+TEST_F(Prune, KilledAnywhereItLeavesAWholeRun) {
+  train("whole");
+  bool all = false;
+  for (int number = 1; number < 40 && !all; ++number) {
+    fs::remove_all(at.path("run"));
+    fs::copy(at.path("whole"), at.path("run"), fs::copy_options::recursive);
+    const Finished done = at.run(
+        "/usr/bin/env",
+        {"LD_PRELOAD=" ORRERY_FILE_FAULTS, "FILE_FAULTS_ROOT=" + at.path("run").string(),
+         "FILE_FAULTS_KILL=" + std::to_string(number), ORRERY_PROGRAM, "prune", "run", "--keep-last", "1"});
+    all = done.code == 0;
+    if (!all) {
+      EXPECT_EQ(done.code, 128 + SIGKILL) << done.err;
+    }
+    if (number % 3 == 1) {
+      EXPECT_EQ(at.orrery({"show", "--check", "run"}).code, 0) << number;
+    }
+    well({"prune", "run", "--keep-last", "1"});
+    EXPECT_EQ(checkpoints("run"), (Steps{0, 100})) << number;
+  }
+  EXPECT_TRUE(all);
+}
+
+TEST_F(Prune, ATrainingKeepsTheLast) {
+  const std::vector<std::string> keep = {"--set", "checkpoints.keep_last=3", "--set",
+                                         "probe.trig_loss.reference=self"};
+  train("runs/a", keep);
+  EXPECT_EQ(checkpoints(), (Steps{0, 80, 90, 100}));
+  for (const char* label : {"fourier_basis", "trig_loss"})
+    EXPECT_EQ(at.lines(std::string("runs/a/probes/") + label + "/results.jsonl").size(), 11u);
+  expect_said(well({"show", "--check", "runs/a"}).err, {"were thinned"});
+  std::vector<std::string> arguments = {"train", "small.toml", "--out", "parts"};
+  arguments.insert(arguments.end(), keep.begin(), keep.end());
+  const pid_t pid = at.start(arguments);
+  while (at.lines("parts/metrics.jsonl").size() < 6) usleep(200);
+  kill(pid, SIGKILL);
+  at.wait(pid);
+  well({"train", "--resume", "parts"});
+  auto whole = at.tree("runs/a"), parts = at.tree("parts");
+  for (auto* tree : {&whole, &parts})
+    std::erase_if(*tree, [](auto& file) { return file.first == "run.json"; });
+  ASSERT_EQ(whole.size(), parts.size());
+  for (size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(whole[i].first, parts[i].first);
+    EXPECT_TRUE(whole[i].second == parts[i].second) << whole[i].first;
+  }
+}
+
+// A resumed run that has lost a probe does not show its old numbers as its own.
+TEST_F(Prune, ARemovedProbeIsSaidToBeOfEarlier) {
+  train();
+  const Finished done = well({"train", "--resume", "runs/a", "--json", "--set", "train.steps=120", "--set",
+                              "probe=[{name = \"trig_loss\"}]"});
+  const json said = json::parse(done.out);
+  EXPECT_FALSE(said["probes"].contains("fourier_basis"));
+  EXPECT_TRUE(said["probes"].contains("trig_loss"));
+  EXPECT_EQ(said["earlier_probes"]["fourier_basis"]["step"], 100);
+  EXPECT_EQ(said["earlier_probes"]["fourier_basis"]["session"], 1);
+  expect_said(
+      done.err,
+      {"fourier_basis           not in this config; its last result is of step 100 (session 1 of 2)"});
+  EXPECT_EQ(done.err.find("logit_variance_explained"), std::string::npos) << done.err;
+  expect_said(well({"show", "runs/a"}).out,
+              {"not in the config; its last result is of step 100 (session 1 of 2)"});
+  const json shown = json::parse(well({"show", "--json", "runs/a"}).out)["probes"];
+  EXPECT_FALSE(shown["fourier_basis"]["configured"]);
+  EXPECT_EQ(shown["fourier_basis"]["last"]["step"], 100);
+  EXPECT_FALSE(shown["fourier_basis"]["null"].is_null());
+  EXPECT_TRUE(shown["trig_loss"]["configured"]);
+}
+
+// Runs of the same config on other kernels end in other bits, and only then is the column there.
+TEST_F(Prune, RunsShowKernelsWhereTheyDiffer) {
+  train("runs/a", {"--set", "train.steps=1"});
+  train("runs/b", {"--set", "train.steps=1"});
+  EXPECT_EQ(well({"runs"}).out.find("kernels"), std::string::npos);
+  json about = json::parse(at.read("runs/b/run.json"));
+  about.erase("sha256");
+  about["sessions"][0]["loops"] = "baseline";
+  at.write("runs/b/run.json", about.dump());
+  const Finished listed = well({"runs"});
+  expect_said(listed.out, {"kernels", "loops=baseline"});
+  EXPECT_EQ(listed.out.find("blas_core="), std::string::npos) << listed.out;
+  const std::string lines = well({"runs", "--json"}).out;
+  EXPECT_EQ(json::parse(lines.substr(lines.find('\n') + 1))["kernels"],
+            json::parse(R"({"loops": "baseline"})"));
+}
+
+}  // namespace
+}  // namespace orrery
