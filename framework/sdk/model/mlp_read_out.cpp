@@ -123,6 +123,13 @@ std::function<torch::Tensor(const torch::Tensor& W)> Mlp::hidden_layer(const tor
   return [post](const torch::Tensor& W) { return post.mm(W); };
 }
 
+// Whether W_out W_U is made one small matrix first: where that saves multiplications.
+bool Mlp::output_is_joined(int64_t n_examples) const {
+  const int64_t d_mlp = W_out_.size(0), d_embed = W_out_.size(1);
+  return d_mlp * d_embed * d_vocab_out_ + n_examples * d_mlp * d_vocab_out_ <
+         n_examples * d_embed * (d_mlp + d_vocab_out_);
+}
+
 std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
   const torch::Tensor& tokens = request.tokens;
   // Independent of the weights, so made once.
@@ -134,10 +141,7 @@ std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
                              : has_bits() ? rows_of_bits(tokens)
                                           : first_layer_rows(fixed);
   const auto n_read = static_cast<int64_t>(request.positions.size());
-  const int64_t batch = tokens.size(0), d_mlp = W_out_.size(0), d_embed = W_out_.size(1);
-  // W_out W_U as one small matrix, where that saves multiplications.
-  const bool joined = d_mlp * d_embed * d_vocab_out_ + batch * d_mlp * d_vocab_out_ <
-                      batch * d_embed * (d_mlp + d_vocab_out_);
+  const bool joined = output_is_joined(tokens.size(0));
   return make_pass([this, fixed, rows, n_read, joined] {
     const auto onwards = hidden_layer(fixed, rows);
     torch::Tensor logits;
