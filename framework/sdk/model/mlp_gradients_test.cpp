@@ -164,6 +164,15 @@ TEST_P(MlpGradients, AreThoseOfAutogradBitForBit) {
   }
 }
 
+TEST_P(MlpGradients, LogitsAreTheSameWithoutThem) {
+  const auto pass = read_out(*model, {batch.tokens, c.spec.read_out});
+  const torch::Tensor expected = pass->logits();
+  torch::NoGradGuard no_grad;
+  EXPECT_TRUE(pass->logits().equal(expected));
+  model->weights()[0].value.mul_(1.5);  // the pass takes the weights as they are
+  EXPECT_FALSE(pass->logits().equal(expected));
+}
+
 TEST_P(MlpGradients, AreThoseOfTheFormulaInDouble) {
   FlatWeights ours(*model);
   std::map<std::string, torch::Tensor> weights;

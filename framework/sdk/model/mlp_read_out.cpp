@@ -5,7 +5,7 @@
 #include "sdk/kernels/folded_attention.h"
 #include "sdk/kernels/relu_product.h"
 #include "sdk/kernels/sum_of_rows.h"
-#include "sdk/model/mlp_model.h"
+#include "sdk/model/mlp_table.h"
 #include "sdk/model/plus.h"
 
 namespace orrery {
@@ -130,6 +130,11 @@ bool Mlp::output_is_joined(int64_t n_examples) const {
          n_examples * d_embed * (d_mlp + d_vocab_out_);
 }
 
+// Whether logits are relu(a sum of rows of the table) times one matrix (mlp_table.h).
+bool Mlp::is_one_table(const torch::Tensor& tokens) const {
+  return table_fits(tokens) && (writes_logits() || (output_is_joined(tokens.size(0)) && !b_out_.defined()));
+}
+
 std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
   const torch::Tensor& tokens = request.tokens;
   // Independent of the weights, so made once.
@@ -142,18 +147,25 @@ std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
                                           : first_layer_rows(fixed);
   const auto n_read = static_cast<int64_t>(request.positions.size());
   const bool joined = output_is_joined(tokens.size(0));
-  return make_pass([this, fixed, rows, n_read, joined] {
-    const auto onwards = hidden_layer(fixed, rows);
-    torch::Tensor logits;
-    if (writes_logits()) {
-      logits = plus(onwards(W_out_), b_out_);
-    } else if (const torch::Tensor W_U = unembedding(); joined) {
-      logits = plus(onwards(W_out_.mm(W_U)), b_out_.defined() ? b_out_.matmul(W_U) : b_out_);
-    } else {
-      logits = plus(onwards(W_out_), b_out_).mm(W_U);
-    }
-    return logits.unsqueeze(1).expand({-1, n_read, -1});
-  });
+  // Without gradients, few outputs are computed in one pass over the examples, to the same bits.
+  const bool at_once = d_vocab_out_ <= kernels::few_outputs && is_one_table(tokens);
+  return make_pass(
+      [this, tokens, fixed, rows, n_read, joined, at_once, table = std::shared_ptr<Table>()]() mutable {
+        if (at_once && !torch::GradMode::is_enabled()) {
+          if (!table) table = std::make_shared<Table>(*this, tokens);
+          return table->logits().unsqueeze(1).expand({-1, n_read, -1});
+        }
+        const auto onwards = hidden_layer(fixed, rows);
+        torch::Tensor logits;
+        if (writes_logits()) {
+          logits = plus(onwards(W_out_), b_out_);
+        } else if (const torch::Tensor W_U = unembedding(); joined) {
+          logits = plus(onwards(W_out_.mm(W_U)), b_out_.defined() ? b_out_.matmul(W_U) : b_out_);
+        } else {
+          logits = plus(onwards(W_out_), b_out_).mm(W_U);
+        }
+        return logits.unsqueeze(1).expand({-1, n_read, -1});
+      });
 }
 
 }  // namespace orrery

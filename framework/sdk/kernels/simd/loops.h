@@ -103,6 +103,7 @@ struct Loops {
   void (*relu_product_weights)(const ReluProduct& product, const float* d_y, int64_t ld_d, float* d_w);
   /// d_x [n_examples, n_neurons], with ld_x, from d_y [n_examples, n_out].
   void (*relu_product_inputs)(const ReluProduct& product, const float* d_y, int64_t ld_d, float* d_x);
+  void (*few_outputs_logits)(const FewOutputs& network, float* logits);  ///< logits: [n_examples, n_out]
   /// The summed loss, in double, and its gradients, overwritten: d_table [n_rows, width], of which the
   /// columns after n_neurons are unspecified; d_w [n_neurons, n_out]; d_logits [n_examples, n_out], unless
   /// null. Sums in the order of folded_forward, relu_product, cross_entropy and their gradients, to the same
