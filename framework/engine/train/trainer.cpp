@@ -102,7 +102,11 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
   const bool full = settings.batch_size == 0 || settings.batch_size == split.train.size();
   full_batch_ = full;
   // These inputs never change, so what a pass works out about them (which rows repeat) is worked out once.
-  if (full && !dropout_) full_batch_pass_ = training_pass(train_);
+  if (full && !dropout_) {
+    const bool fused = settings.kernel == TrainSettings::Kernel::automatic && loss_dtype_ == torch::kFloat64;
+    if (fused) gradient_pass_ = gradient_pass(model, spec, train_);
+    if (!gradient_pass_) full_batch_pass_ = training_pass(train_);
+  }
   if (!full) order_.emplace(split.train.size(), settings.batch_size, batch_seed);
 }
 
@@ -136,20 +140,27 @@ torch::Tensor Trainer::dropped_out_logits(const Batch& batch) {
   return run_with_hooks(model_, batch.tokens, dropout_->hooks()).index_select(1, positions);
 }
 
-double Trainer::step() {
+// The loss, and its gradients in the weights, by autograd.
+double Trainer::backpropagate() {
   optimizer_.zero_gradients();
   const auto [logits, batch] = next_logits();
   const bool fused = settings_.kernel == TrainSettings::Kernel::automatic &&
                      kernels::cross_entropy_fits(spec_, *batch, logits, loss_dtype_);
   const torch::Tensor loss =
       fused ? kernels::cross_entropy(logits, *batch) : mean_loss(spec_, logits, *batch, loss_dtype_);
-  // Before backward(): an update would write what is not finite into weights and moments, and the last
-  // checkpoint of a run that diverges has to hold good ones.
   const double value = loss.item<double>();
   if (!std::isfinite(value)) return value;
   // Trained on, but not part of the value that is returned: that is the loss of the task, for any model.
   const torch::Tensor penalty = model_.penalty();
   (penalty.defined() ? loss + penalty : loss).backward();
+  return value;
+}
+
+double Trainer::step() {
+  const double value = gradient_pass_ ? gradient_pass_->loss_and_gradients() : backpropagate();
+  // An update would write what is not finite into weights and moments, and the last checkpoint of a run that
+  // diverges has to hold good ones.
+  if (!std::isfinite(value)) return value;
   optimizer_.step(learning_rate());
   ++steps_done_;
   return value;

@@ -15,6 +15,7 @@
 #include "engine/train/dropout.h"
 #include "engine/train/loss.h"
 #include "engine/train/optimizer.h"
+#include "sdk/model/gradient_pass.h"
 
 namespace orrery::engine {
 
@@ -69,6 +70,7 @@ class Trainer {
 
  private:
   double learning_rate() const;
+  double backpropagate();
   std::pair<torch::Tensor, const Batch*> next_logits();
   std::unique_ptr<ReadOutPass> pass_over(const ReadOutRequest& request);
   std::unique_ptr<ReadOutPass> training_pass(const Batch& batch);
@@ -82,7 +84,8 @@ class Trainer {
   Optimizer optimizer_;
   // An update uses the whole training set, batches of it (order_), or fresh examples (sample_).
   bool full_batch_ = false;
-  std::unique_ptr<ReadOutPass> full_batch_pass_;  // made once; null with dropout
+  std::unique_ptr<GradientPass> gradient_pass_;   // made once; null where the model has none
+  std::unique_ptr<ReadOutPass> full_batch_pass_;  // else: made once; null with dropout
   std::optional<BatchOrder> order_;
   Sampler sample_;
   torch::Generator sample_rng_;

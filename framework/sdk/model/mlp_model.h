@@ -19,6 +19,11 @@ class Mlp final : public Model {
   /// Whether W_out gives logits rather than a vector to be unembedded.
   bool writes_logits() const;
 
+  class Table;  ///< mlp_table.h
+  /// A GradientPass, for what gradients_fit() says yes to (mlp_gradients.cpp).
+  class Gradients;
+  bool gradients_fit(const TaskSpec& spec, const Batch& batch) const;
+
  private:
   void add_input(const TaskSpec& spec, torch::Generator rng);
   void add_hidden(torch::Generator rng);
@@ -35,6 +40,8 @@ class Mlp final : public Model {
   bool operands_share_rows() const;
   bool kernels_fit(const torch::Tensor& tokens) const;
   bool table_fits(const torch::Tensor& tokens) const;
+  bool output_is_joined(int64_t n_examples) const;
+  bool is_one_table(const torch::Tensor& tokens) const;
   torch::Tensor patterns() const;
   torch::Tensor rows_of_bits(const torch::Tensor& tokens) const;
   torch::Tensor first_layer_table(const torch::Tensor& fixed) const;

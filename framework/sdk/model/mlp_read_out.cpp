@@ -5,7 +5,7 @@
 #include "sdk/kernels/folded_attention.h"
 #include "sdk/kernels/relu_product.h"
 #include "sdk/kernels/sum_of_rows.h"
-#include "sdk/model/mlp_model.h"
+#include "sdk/model/mlp_table.h"
 #include "sdk/model/plus.h"
 
 namespace orrery {
@@ -123,6 +123,18 @@ std::function<torch::Tensor(const torch::Tensor& W)> Mlp::hidden_layer(const tor
   return [post](const torch::Tensor& W) { return post.mm(W); };
 }
 
+// Whether W_out W_U is made one small matrix first: where that saves multiplications.
+bool Mlp::output_is_joined(int64_t n_examples) const {
+  const int64_t d_mlp = W_out_.size(0), d_embed = W_out_.size(1);
+  return d_mlp * d_embed * d_vocab_out_ + n_examples * d_mlp * d_vocab_out_ <
+         n_examples * d_embed * (d_mlp + d_vocab_out_);
+}
+
+// Whether logits are relu(a sum of rows of the table) times one matrix (mlp_table.h).
+bool Mlp::is_one_table(const torch::Tensor& tokens) const {
+  return table_fits(tokens) && (writes_logits() || (output_is_joined(tokens.size(0)) && !b_out_.defined()));
+}
+
 std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
   const torch::Tensor& tokens = request.tokens;
   // Independent of the weights, so made once.
@@ -134,22 +146,26 @@ std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
                              : has_bits() ? rows_of_bits(tokens)
                                           : first_layer_rows(fixed);
   const auto n_read = static_cast<int64_t>(request.positions.size());
-  const int64_t batch = tokens.size(0), d_mlp = W_out_.size(0), d_embed = W_out_.size(1);
-  // W_out W_U as one small matrix, where that saves multiplications.
-  const bool joined = d_mlp * d_embed * d_vocab_out_ + batch * d_mlp * d_vocab_out_ <
-                      batch * d_embed * (d_mlp + d_vocab_out_);
-  return make_pass([this, fixed, rows, n_read, joined] {
-    const auto onwards = hidden_layer(fixed, rows);
-    torch::Tensor logits;
-    if (writes_logits()) {
-      logits = plus(onwards(W_out_), b_out_);
-    } else if (const torch::Tensor W_U = unembedding(); joined) {
-      logits = plus(onwards(W_out_.mm(W_U)), b_out_.defined() ? b_out_.matmul(W_U) : b_out_);
-    } else {
-      logits = plus(onwards(W_out_), b_out_).mm(W_U);
-    }
-    return logits.unsqueeze(1).expand({-1, n_read, -1});
-  });
+  const bool joined = output_is_joined(tokens.size(0));
+  // Without gradients, few outputs are computed in one pass over the examples, to the same bits.
+  const bool at_once = d_vocab_out_ <= kernels::few_outputs && is_one_table(tokens);
+  return make_pass(
+      [this, tokens, fixed, rows, n_read, joined, at_once, table = std::shared_ptr<Table>()]() mutable {
+        if (at_once && !torch::GradMode::is_enabled()) {
+          if (!table) table = std::make_shared<Table>(*this, tokens);
+          return table->logits().unsqueeze(1).expand({-1, n_read, -1});
+        }
+        const auto onwards = hidden_layer(fixed, rows);
+        torch::Tensor logits;
+        if (writes_logits()) {
+          logits = plus(onwards(W_out_), b_out_);
+        } else if (const torch::Tensor W_U = unembedding(); joined) {
+          logits = plus(onwards(W_out_.mm(W_U)), b_out_.defined() ? b_out_.matmul(W_U) : b_out_);
+        } else {
+          logits = plus(onwards(W_out_), b_out_).mm(W_U);
+        }
+        return logits.unsqueeze(1).expand({-1, n_read, -1});
+      });
 }
 
 }  // namespace orrery

@@ -41,6 +41,34 @@ struct Attention {
   int64_t pattern_width;  // n_keys, rounded up to a whole number of vectors
 };
 
+/// A network with few outputs whose hidden layer is a sum of rows of a table:
+/// logits[i] = relu(sum over k of the row at offset[i, k]) w + b.
+struct FewOutputs {
+  int64_t n_examples, n_terms, n_rows, n_neurons;
+  int64_t n_out;          // at most few_outputs
+  int64_t width;          // of the table's rows: a multiple of Loops::vector, at least n_neurons
+  const int32_t* offset;  // [n_examples, n_terms]: the first number of a row in `table`
+  const float* table;     // [n_rows, width]
+  const float* w;         // [n_neurons, n_out]
+  const float* b;         // [n_out]; null: 0
+};
+
+/// The loss of logits: the cross-entropy of n_out classes, or the hinge of one logit.
+struct LabelledLoss {
+  bool hinge;
+  const int64_t* labels;  // [n_examples]
+  const bool* counts;     // [n_examples]: which examples count; null: all
+  double scale;           // what the gradient of the sum is multiplied with
+};
+
+/// A sparse matrix [n_rows, any]: row r has the entries begin[r] to begin[r + 1], ascending by column.
+struct SparseMatrix {
+  int64_t n_rows;
+  const int32_t* begin;   // [n_rows + 1]
+  const int32_t* column;  // [begin[n_rows]]
+  const float* value;     // likewise
+};
+
 struct AdamUpdate {
   float decay;        // what values are multiplied with first: 1 - lr * weight decay
   float beta1, new1;  // the share of the old moment, and that of the new gradient
@@ -75,6 +103,16 @@ struct Loops {
   void (*relu_product_weights)(const ReluProduct& product, const float* d_y, int64_t ld_d, float* d_w);
   /// d_x [n_examples, n_neurons], with ld_x, from d_y [n_examples, n_out].
   void (*relu_product_inputs)(const ReluProduct& product, const float* d_y, int64_t ld_d, float* d_x);
+  void (*few_outputs_logits)(const FewOutputs& network, float* logits);  ///< logits: [n_examples, n_out]
+  /// The summed loss, in double, and its gradients, overwritten: d_table [n_rows, width], of which the
+  /// columns after n_neurons are unspecified; d_w [n_neurons, n_out]; d_logits [n_examples, n_out], unless
+  /// null. Sums in the order of folded_forward, relu_product, cross_entropy and their gradients, to the same
+  /// bits.
+  double (*few_outputs_gradients)(const FewOutputs& network, const LabelledLoss& loss, float* d_table,
+                                  float* d_w, float* d_logits);
+  /// y = a x, for n_columns columns of x and y, each entry a sum by ascending column of a.
+  void (*sparse_product)(const SparseMatrix& a, int64_t n_columns, const float* x, int64_t ld_x, float* y,
+                         int64_t ld_y);
   /// pattern: room for n_examples * n_heads * (n_queries rounded up to a multiple of 4) * pattern_width. Its
   /// numbers must be finite or 0 beforehand.
   void (*attention_forward)(const Attention& attention, float* pattern, float* z);
@@ -86,5 +124,6 @@ struct Loops {
 };
 
 constexpr int64_t most_terms = 64;  // n_heads * n_rowed of a FoldedSum
+constexpr int64_t few_outputs = 4;  // the most outputs of a network that is vectorised over its neurons
 
 }  // namespace orrery::kernels
