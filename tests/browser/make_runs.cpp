@@ -1,4 +1,5 @@
-// make_runs FOLDER: writes three runs and a sweep for the tests in a browser. "small" has values that the tests know:
+// make_runs FOLDER: writes three runs and a sweep for the tests in a browser. "small" has values that the
+// tests know:
 //   train/loss 10^(-step / 100), test/loss 10 up to step 200 and then falling;
 //   the heatmap "grid" row - column + step / 100, 6 rows of 8 columns, its null -1 everywhere;
 //   the line "decay" 10^-x * (1 + step), on a logarithmic axis; "circle" points on a circle of radius 1 +

@@ -10,12 +10,34 @@
 namespace orrery::engine {
 namespace {
 
-std::vector<Observation> drawn(const std::vector<Observation>& group, const std::vector<size_t>& sample) {
-  std::vector<Observation> some;
-  some.reserve(sample.size());
-  for (const size_t i : sample) some.push_back(group[i]);
-  return some;
-}
+// Resamples of a group in ascending order, so that the quantile's own sort, most of the work, is short.
+class Resampler {
+ public:
+  explicit Resampler(const std::vector<Observation>& group) : ordered_(group), rank_(group.size()) {
+    std::vector<size_t> order(group.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+      return group[a].value != group[b].value ? group[a].value < group[b].value
+                                              : group[a].censored < group[b].censored;
+    });
+    for (size_t i = 0; i < order.size(); ++i) {
+      ordered_[i] = group[order[i]];
+      rank_[order[i]] = i;
+    }
+  }
+  std::vector<Observation> drawn(const std::vector<size_t>& sample) {
+    times_.assign(ordered_.size(), 0);
+    for (const size_t i : sample) ++times_[rank_[i]];
+    std::vector<Observation> some;
+    some.reserve(sample.size());
+    for (size_t i = 0; i < times_.size(); ++i) some.insert(some.end(), times_[i], ordered_[i]);
+    return some;
+  }
+
+ private:
+  std::vector<Observation> ordered_;
+  std::vector<size_t> rank_, times_;
+};
 
 double mean_of(const std::vector<Observation>& group) {
   const double sum = std::accumulate(group.begin(), group.end(), 0.0,
@@ -42,13 +64,16 @@ GroupEstimate estimate_group(const std::vector<Observation>& group) {
   made.median = survival_quantile(group, 0.5);
   if (made.never == 0) made.mean = mean_of(group);
   if (made.n < 2) return made;
+  Resampler resampler(group);
   made.median_band = bootstrap_interval(made.n, [&](const std::vector<size_t>& sample) {
-    const Quantile median = survival_quantile(drawn(group, sample), 0.5);
+    const Quantile median = survival_quantile(resampler.drawn(sample), 0.5);
     return std::optional(median.beyond ? std::numeric_limits<double>::infinity() : median.value);
   });
   if (made.mean)
     made.mean_band = bootstrap_interval(made.n, [&](const std::vector<size_t>& sample) {
-      return std::optional(mean_of(drawn(group, sample)));
+      double sum = 0;
+      for (const size_t i : sample) sum += group[i].value;
+      return std::optional(sum / static_cast<double>(sample.size()));
     });
   return made;
 }

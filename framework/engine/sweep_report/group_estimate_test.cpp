@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 
+#include "engine/sweep/bootstrap.h"
 #include "engine/sweep_report/survival_curve.h"
 
 namespace orrery::engine {
@@ -49,6 +52,20 @@ TEST(GroupEstimate, WhatNeverCameCountsInTheMedianAndLeavesNoMean) {
   const GroupEstimate most = estimate_group({{100}, {900, true}, {900, true}});
   EXPECT_TRUE(most.median.beyond);
   EXPECT_EQ(most.median.value, 900);
+}
+
+// The interval of a claim about this median: resamples of the runs in the order of the plan.
+TEST(GroupEstimate, TheBandIsThatOfAClaim) {
+  const std::vector<Observation> group = {{500}, {100}, {900, true}, {300}, {300}, {300, true}, {200}, {700}};
+  const auto of_claim = bootstrap_interval(group.size(), [&](const std::vector<size_t>& sample) {
+    std::vector<Observation> drawn;
+    for (const size_t i : sample) drawn.push_back(group[i]);
+    const Quantile median = survival_quantile(std::move(drawn), 0.5);
+    return std::optional(median.beyond ? std::numeric_limits<double>::infinity() : median.value);
+  });
+  const GroupEstimate made = estimate_group(group);
+  EXPECT_EQ(made.median_band->low, of_claim->low);
+  EXPECT_EQ(made.median_band->high, of_claim->high);
 }
 
 TEST(GroupEstimate, ARunHasAValueOrAnEndOrNothing) {

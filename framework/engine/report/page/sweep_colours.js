@@ -3,7 +3,7 @@
 
 const rampStops = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
 // The part of the ramp that can be seen on paper of this theme.
-const rampRange = () => (themeName() === "dark" ? [0.3, 1] : [0, 0.86]);
+const rampRange = () => (themeName() === "dark" ? [0.28, 1] : [0, 0.82]);
 
 function rampColour(share) {
   const [from, to] = rampRange();

@@ -1,7 +1,7 @@
 "use strict";
 // All curves of a metric in one panel.
 
-// One trace for each colour, with gaps between its curves: a thousand curves are drawn as fast as ten.
+// One trace of several curves, with gaps between them: a thousand curves are drawn as fast as ten.
 function curveTrace(curves, colour, name, opacity) {
   const x = [], y = [], meta = [];
   for (const {run, steps, values} of curves) {
@@ -21,13 +21,20 @@ function curveTrace(curves, colour, name, opacity) {
 }
 
 // Lines fade as they become many, but each can still be seen.
-const curveOpacity = (n) => Math.max(0.25, Math.min(0.9, 4 / Math.sqrt(Math.max(1, n))));
+const curveOpacity = (n) => Math.max(0.3, Math.min(0.9, 4 / Math.sqrt(Math.max(1, n))));
+
+// A trace does not darken where it crosses itself, so the curves of a colour are dealt out to several.
+const mostCurveTraces = 120;
+function dealtOut(curves, all) {
+  const n = Math.max(1, Math.min(curves.length, Math.round((mostCurveTraces * curves.length) / Math.max(all, mostCurveTraces))));
+  return Array.from({length: n}, (_, i) => curves.filter((_, j) => j % n === i));
+}
 
 function curvesFigure(state) {
   const metric = pageData.metrics[state.metric], colours = colouring(state.colour);
-  const data = colours.names.map((name, group) =>
-    curveTrace(metric.curves.filter(({run}) => colours.of(runs[run]) === group), colours.colour(group), name, curveOpacity(metric.curves.length)))
-    .filter((trace) => trace.x.length > 0);
+  const n = metric.curves.length;
+  const data = colours.names.flatMap((name, group) => dealtOut(metric.curves.filter(({run}) => colours.of(runs[run]) === group), n)
+    .map((curves) => curveTrace(curves, colours.colour(group), name, curveOpacity(n)))).filter((trace) => trace.x.length > 0);
   for (const curve of metric.curves.filter(({run}) => isChosen(run))) {
     const trace = curveTrace([curve], theme().ink, "chosen", 1);
     data.push({...trace, line: {color: theme().ink, width: 2.6}});
@@ -55,7 +62,7 @@ function curvesSection() {
   state.log = isLog();
   const scale = element("span", {className: "holder"});
   const target = figureSection("curves", "Curves of all runs", null, (redraw) => {
-    const showScale = () => scale.replaceChildren(logOrLinear("up", state.log, (log) => { state.log = log; redraw(); }));
+    const showScale = () => scale.replaceChildren(logOrLinear("y axis", state.log, (log) => { state.log = log; redraw(); }));
     showScale();
     return [
       menu("metric", names.map((name, i) => [name, i]), state.metric, (metric) => {
@@ -65,7 +72,7 @@ function curvesSection() {
         redraw();
       }),
       menu("colour", colourMenu(), state.colour, (colour) => { state.colour = colour; redraw(); }),
-      scale, logOrLinear("steps", state.logSteps, (log) => { state.logSteps = log; redraw(); })];
+      scale, logOrLinear("x axis", state.logSteps, (log) => { state.logSteps = log; redraw(); })];
   }, () => curvesFigure(state));
   onChoice(() => updateFigure(target));
 }

@@ -4,7 +4,7 @@
 function simpleTable(head, all, more = {}) {
   return element("div", {className: "scroll"}, element("table", {className: "listed", ...more},
     element("thead", {}, element("tr", {}, ...head.map((title) => element("th", {scope: "col"}, title)))),
-    element("tbody", {}, ...all.map((cells) => element("tr", {}, ...cells.map((cell, i) =>
+    element("tbody", {}, ...all.map((cells) => element("tr", {}, ...cells.slice(0, head.length).map((cell, i) =>
       element("td", {"data-column": head[i]}, cell)))))));
 }
 
@@ -43,11 +43,11 @@ function leftText() {
 
 function setSection() {
   const few = (values) => (values.length > 16 ? [...values.slice(0, 15), "…", values.at(-1)] : values).join(", ");
-  const all = [
-    ...keys.map((key) => [key.name + (key.sets.length ? ` (${key.sets.join(", ")})` : ""), few(key.values), plural(key.values.length, "value")]),
-    ...pageData.fixed.map(([key, value]) => [key, value, "every run"])];
+  const all = keys.map((key) => [key.name, few(key.values), plural(key.values.length, "value"), key.sets.join(", ")]);
+  const fixed = pageData.fixed.map(([key, value]) => `${key} ${value}`).join(" · ");
   section("set", "The set", null, stateChips(), failedList(), leftText(),
-    all.length ? simpleTable(["key", "values", ""], all, {id: "keys"}) : null);
+    all.length ? simpleTable(["key", "values", "", "sets"].slice(0, keys.some((key) => key.sets.length) ? 4 : 3), all, {id: "keys"}) : null,
+    fixed ? element("p", {className: "note caption"}, `Every run: ${fixed}`) : null);
 }
 
 document.addEventListener("DOMContentLoaded", () => {

@@ -1,12 +1,14 @@
 "use strict";
 // A reading against a key: a point for each run, and the median or the mean of each value with its interval.
 
-// Evenly spaced, or where the numbers are. Numbers that span more than a factor of 20 lie on a logarithmic axis.
+// Evenly spaced, or where the numbers are. Numbers that span more than a factor of 20, or each a multiple of the one
+// before, lie on a logarithmic axis.
 function naturalScale(key) {
   if (key.numbers.length === 0 || key.name === "seed") return "even";
-  const positive = key.numbers.filter((x) => x > 0);
-  const wide = positive.length > 1 && Math.max(...positive) / Math.min(...positive) >= 20;
-  return !wide ? "linear" : positive.length === key.numbers.length ? "log" : "even";
+  const positive = key.numbers.filter((x) => x > 0), factors = positive.slice(1).map((x, i) => x / positive[i]);
+  const wide = factors.length > 0 && positive.at(-1) / positive[0] >= 20;
+  const geometric = factors.length > 1 && factors.every((factor) => Math.abs(factor / factors[0] - 1) < 0.02);
+  return !wide && !geometric ? "linear" : positive.length === key.numbers.length ? "log" : "even";
 }
 function scaleOptions(key) {
   if (key.numbers.length === 0) return [];
@@ -44,24 +46,33 @@ function estimateHover(group, statistic, name) {
 }
 const listedLines = (...lines) => lines.filter((line) => line).map(plain).join("<br>");
 
+// Lists of neighbours that are all known: a band does not bridge a value of which nothing is known.
+function stretches(list, isKnown) {
+  const all = [[]];
+  for (const one of list) isKnown(one) ? all.at(-1).push(one) : all.push([]);
+  return all.filter((stretch) => stretch.length > 0);
+}
+
 // The traces of one group's estimates: the band below the points, the line above.
 function estimateTraces({groups, statistic, at, ceiling, colour, ordered, name}) {
-  const known = groups.filter((group) => estimateOf(group, statistic).value !== null);
-  if (known.length === 0) return {below: [], above: []};
-  const x = known.map(at), of = known.map((group) => estimateOf(group, statistic));
-  const low = of.map(({value, band}) => Math.min(band ? band[0] : value, ceiling));
-  const high = of.map(({value, band}) => Math.min(band ? band[1] : value, ceiling));
-  const y = of.map(({value}) => value);
-  const line = {type: "scatter", x, y, mode: ordered ? "lines+markers+text" : "markers+text", showlegend: false, legendgroup: name,
-    text: of.map(({beyond}) => (beyond ? "↑" : "")), textposition: "top center", textfont: {color: colour, size: 14},
-    line: {color: colour, width: 2}, marker: {color: of.map(({beyond}) => (beyond ? theme().paper : colour)), size: ordered ? 7 : 11,
+  const of = (group) => estimateOf(group, statistic), known = (group) => of(group).value !== null;
+  if (!groups.some(known)) return {below: [], above: []};
+  const bound = (group, side) => Math.min(of(group).band ? of(group).band[side] : of(group).value, ceiling);
+  const line = {type: "scatter", x: groups.map(at), y: groups.map((group) => of(group).value), mode: ordered ? "lines+markers+text" : "markers+text",
+    showlegend: false, legendgroup: name, text: groups.map((group) => (of(group).beyond ? "↑" : "")), textposition: "top center",
+    textfont: {color: colour, size: 14}, line: {color: colour, width: 2},
+    marker: {color: groups.map((group) => (of(group).beyond ? theme().paper : colour)), size: ordered ? 7 : 11,
       symbol: ordered ? "diamond" : "line-ew-open", line: {color: colour, width: 2}},
-    hovertemplate: "%{customdata}<extra></extra>", customdata: known.map((group) => estimateHover(group, statistic, name))};
-  if (ordered && known.length > 1)
-    return {below: [{type: "scatter", mode: "lines", x: [...x, ...[...x].reverse()], y: [...high, ...[...low].reverse()], fill: "toself",
-      fillcolor: faded(colour, 0.14), line: {width: 0}, hoverinfo: "skip", showlegend: false, legendgroup: name}], above: [line]};
-  return {below: [], above: [{...line, error_y: {type: "data", symmetric: false, array: high.map((value, i) => value - y[i]),
-    arrayminus: low.map((value, i) => y[i] - value), color: colour, thickness: 1.5, width: 5}}]};
+    hovertemplate: "%{customdata}<extra></extra>", customdata: groups.map((group) => estimateHover(group, statistic, name))};
+  if (!ordered)
+    return {below: [], above: [{...line, error_y: {type: "data", symmetric: false, color: colour, thickness: 1.5, width: 5,
+      array: groups.map((group) => (known(group) ? bound(group, 1) - of(group).value : 0)),
+      arrayminus: groups.map((group) => (known(group) ? of(group).value - bound(group, 0) : 0))}}]};
+  const below = stretches(groups, known).filter((stretch) => stretch.length > 1).map((stretch) => ({
+    type: "scatter", mode: "lines", x: [...stretch, ...[...stretch].reverse()].map(at),
+    y: [...stretch.map((group) => bound(group, 1)), ...[...stretch].reverse().map((group) => bound(group, 0))],
+    fill: "toself", fillcolor: faded(colour, 0.14), line: {width: 0}, hoverinfo: "skip", showlegend: false, legendgroup: name}));
+  return {below, above: [line]};
 }
 
 function pointTraces(state, group, colours, at) {
@@ -73,8 +84,8 @@ function pointTraces(state, group, colours, at) {
     return {type: "scatter", mode: censored ? "markers+text" : "markers", name, legendgroup: name, showlegend: false,
       x: some.map(({run}) => at(run)), y: some.map(({read}) => read.value), ids: some.map(({run}) => run.id),
       text: censored ? some.map(() => "↑") : undefined, textposition: "top center", textfont: {color: colour, size: 13},
-      marker: {symbol: censored ? "circle-open" : "circle", color: colour, opacity: censored ? 1 : 0.75,
-        size: some.map(({index}) => (isChosen(index) ? 14 : 7)), line: {color: censored ? colour : theme().paper, width: censored ? 1.5 : 0.5}},
+      marker: {symbol: censored ? "circle-open" : "circle", color: colour, opacity: (censored ? 1 : 0.75) * (runs.length > 300 ? 0.5 : 1),
+        size: some.map(({index}) => (isChosen(index) ? 14 : runs.length > 300 ? 5 : 7)), line: {color: censored ? colour : theme().paper, width: censored ? 1.5 : 0.5}},
       meta: some.map(({index}) => index),
       customdata: some.map(({run}) => runHover(run, `${readings[state.reading].name} ${readingText(run, state.reading)}`)),
       hovertemplate: "%{customdata}<extra></extra>"};
@@ -94,11 +105,14 @@ function pointsFigure(state, width) {
   const key = keys[state.key], reading = readings[state.reading], colours = colouring(state.colour);
   const even = state.scale === "even", ordered = key.numbers.length > 0 && key.name !== "seed";
   const apart = typeof state.colour === "number" && state.colour !== state.key && estimatesOf(state.reading, state.key, state.colour);
-  // Side by side where there is room between the values.
+  // Groups stand side by side, a little where the axis has numbers, and points a little apart.
   const n = apart ? colours.names.length : 1;
-  const shift = (group) => (even && apart ? (group - (n - 1) / 2) * 0.8 / n : 0);
-  const place = (value, group) => (even ? value + shift(group) : key.numbers[value]);
-  const at = (run) => place(run.keys[state.key], colours.of(run)) + (even ? jitterOf(run) * 0.26 / n : 0);
+  const onAxis = state.scale === "log" ? Math.log10 : (x) => x, back = state.scale === "log" ? (x) => 10 ** x : (x) => x;
+  const places = even ? key.values.map((_, i) => i) : key.numbers.map(onAxis);
+  const gap = Math.min(...places.slice(1).map((place, i) => place - places[i]));
+  const room = (even ? 0.8 : 0.22) * gap / n;
+  const place = (value, group, jitter = 0) => back(places[value] + (apart ? (group - (n - 1) / 2) * room : 0) + jitter * room * 0.32);
+  const at = (run) => place(run.keys[state.key], colours.of(run), jitterOf(run));
   const known = runs.map((run) => readingOf(run, state.reading)).filter((read) => read);
   const ceiling = Math.max(...known.map(({value}) => value));
   const all = (apart || estimatesOf(state.reading, state.key, null)).groups;
@@ -134,7 +148,7 @@ function pointsSection() {
   state.colour = other >= 0 ? other : classes.length ? "class" : null;
   const scales = element("span", {className: "holder"});
   const target = figureSection("points", "A reading against a key", readings.map(({name, what}) => `${name}: ${what}`).join(" · "), (redraw) => {
-    const showScales = () => scales.replaceChildren(...[buttons("across", scaleOptions(keys[state.key]), state.scale, (scale) => {
+    const showScales = () => scales.replaceChildren(...[buttons("x axis", scaleOptions(keys[state.key]), state.scale, (scale) => {
       state.scale = scale;
       redraw();
     })].filter((one) => one));
@@ -144,7 +158,7 @@ function pointsSection() {
       menu("against", keyMenu, state.key, (key) => { Object.assign(state, {key, scale: naturalScale(keys[key])}); showScales(); redraw(); }),
       menu("colour", colourMenu(), state.colour, (colour) => { state.colour = colour; redraw(); }),
       buttons("estimate", [["median", "median"], ["mean", "mean"]], state.statistic, (statistic) => { state.statistic = statistic; redraw(); }),
-      logOrLinear("up", state.log, (log) => { state.log = log; redraw(); }), scales];
+      logOrLinear("y axis", state.log, (log) => { state.log = log; redraw(); }), scales];
   }, ({width}) => pointsFigure(state, width));
   onChoice(() => updateFigure(target));
 }

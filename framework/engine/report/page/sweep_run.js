@@ -23,7 +23,7 @@ function runDetails(index) {
   return [
     element("p", {className: "outcome"}, outcomeText(run)),
     run.error ? element("p", {className: "note"}, run.error) : null,
-    element("h3", {}, "Unlike other runs"),
+    element("h3", {}, "What sets it apart"),
     run.sets.length ? pairTable(run.sets) : element("p", {className: "note"}, "nothing"),
     readings.length ? element("h3", {}, "Readings") : null,
     readings.length ? pairTable(readings.map((reading, i) => [reading.name, readingText(run, i)])) : null,

@@ -2,7 +2,7 @@
 // Two readings against each other, with iso-lines of a third.
 
 const fewestForLines = 12; // runs with all three readings
-const lineWidth = 0.09; // of the weights, as a share of each axis
+const lineWidth = 0.14; // of the weights, as a share of each axis
 
 // The third reading between the runs: at each place the mean of all runs with Gaussian weights, only where some run is near.
 function smoothed(points, log) {
@@ -23,7 +23,7 @@ function smoothed(points, log) {
       sum += weight * point.z;
       most = Math.max(most, weight);
     });
-    return most > 0.25 ? sum / weights : null;
+    return most > 0.2 ? sum / weights : null;
   }));
   return {x: at.map(x.back), y: at.map(y.back), z};
 }
@@ -78,7 +78,7 @@ function scatterFigure(state) {
       xaxis: axisStyle(readingTitle(x), {log: state.logX}), yaxis: axisStyle(readingTitle(y), {log: state.logY})},
     pick: (point) => (point.data.meta ? [point.data.meta[point.pointNumber]] : null),
     note: [countText(both), open ? "Open, with an arrow: what had not come by the last step lies further that way." : "",
-      lines?.trace ? `Lines of equal ${lines.name}: the mean over the runs with Gaussian weights (${100 * lineWidth} % of each axis wide), where a run is near.` : lines?.why || "",
+      lines?.trace ? `Lines of equal ${lines.name}: the mean over the runs with Gaussian weights (${Math.round(100 * lineWidth)} % of each axis wide), where a run is near.` : lines?.why || "",
     ].filter((part) => part).join(" "),
   };
 }
@@ -97,12 +97,12 @@ function scatterSection() {
   const scales = element("span", {className: "holder"});
   const target = figureSection("scatter", "Two readings", null, (redraw) => {
     const showScales = () => scales.replaceChildren(
-      logOrLinear("across", state.logX, (log) => { state.logX = log; redraw(); }),
-      logOrLinear("up", state.logY, (log) => { state.logY = log; redraw(); }));
+      logOrLinear("x axis", state.logX, (log) => { state.logX = log; redraw(); }),
+      logOrLinear("y axis", state.logY, (log) => { state.logY = log; redraw(); }));
     showScales();
     return [
-      menu("across", readingMenu, state.x, (x) => { Object.assign(state, {x, logX: wantsLog(x)}); showScales(); redraw(); }),
-      menu("up", readingMenu, state.y, (y) => { Object.assign(state, {y, logY: wantsLog(y)}); showScales(); redraw(); }),
+      menu("x", readingMenu, state.x, (x) => { Object.assign(state, {x, logX: wantsLog(x)}); showScales(); redraw(); }),
+      menu("y", readingMenu, state.y, (y) => { Object.assign(state, {y, logY: wantsLog(y)}); showScales(); redraw(); }),
       menu("colour", colourMenu(), state.colour, (colour) => { state.colour = colour; redraw(); }),
       menu("iso-lines", [["none", null], ...readingMenu], null, (third) => { state.third = third; redraw(); }), scales];
   }, () => scatterFigure(state));

@@ -35,7 +35,7 @@ function survivalFigure(state) {
     data.push(...survivalTraces(group, colours.colour(i), name, found.groups.length <= 3));
   }
   if (state.by !== null)
-    data.push(...legendTraces({...colours, names: colours.names.map((name) => name)}, (i) => found.groups.some(({value}) => value === i), "line"));
+    data.push(...legendTraces(colours, (i) => found.groups.some(({value}) => value === i), "line"));
   const never = found.groups.reduce((sum, group) => sum + group.never, 0);
   return {
     file: `${reading.name}-survival`, title: `Share of runs not yet at ${reading.name}`, data,
@@ -55,9 +55,9 @@ function survivalSection() {
   const groups = [["nothing", null], ...keyMenu.filter(([, key]) => pageData.survival.some((one) => one.key === key))];
   const grok = available.find((reading) => readings[reading].name.includes("grok"));
   const state = {reading: grok ?? available[0], by: groups[1]?.[1] ?? null, log: false};
-  figureSection("survival", "Not yet", "The Kaplan-Meier estimate: runs that ended without it count as long as they were watched.", (redraw) => [
+  figureSection("survival", "Survival", "The share of runs to which it has not happened yet. Kaplan-Meier estimate: runs that ended without it count as long as they were watched.", (redraw) => [
     menu("reading", available.map((i) => [readings[i].name, i]), state.reading, (reading) => { state.reading = reading; redraw(); }),
     menu("apart by", groups, state.by, (by) => { state.by = by; redraw(); }),
-    logOrLinear("steps", state.log, (log) => { state.log = log; redraw(); }),
+    logOrLinear("x axis", state.log, (log) => { state.log = log; redraw(); }),
   ], () => survivalFigure(state));
 }

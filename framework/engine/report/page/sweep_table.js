@@ -1,7 +1,7 @@
 "use strict";
 // The table of the runs. It sorts by any column; on a narrow page each run is a card.
 
-const rowsAtFirst = 100;
+const rowsAtFirst = () => (window.innerWidth < 620 ? 12 : 100);
 
 // {title, number, text(run, index), order(run, index)}: numbers sort by size, what never came after all that did.
 function tableColumns() {
@@ -30,7 +30,7 @@ function sortedRuns(column, descending) {
 }
 
 function tableSection() {
-  const columns = tableColumns(), state = {column: 0, descending: false, all: runs.length <= rowsAtFirst};
+  const columns = tableColumns(), state = {column: 0, descending: false, all: runs.length <= rowsAtFirst()};
   const body = element("tbody"), more = element("p", {className: "note"});
   const heads = columns.map((column, i) => element("th", {scope: "col", className: column.number ? "number" : ""},
     element("button", {type: "button", className: "sort", onclick: () => sortBy(i)}, column.title)));
@@ -42,7 +42,7 @@ function tableSection() {
     fill();
   }
   function fill() {
-    const order = sortedRuns(columns[state.column], state.descending), some = state.all ? order : order.slice(0, rowsAtFirst);
+    const order = sortedRuns(columns[state.column], state.descending), some = state.all ? order : order.slice(0, rowsAtFirst());
     heads.forEach((head, i) => head.setAttribute("aria-sort", i !== state.column ? "none" : state.descending ? "descending" : "ascending"));
     body.replaceChildren(...some.map((index) => element("tr", {className: isChosen(index) ? "chosen" : ""}, ...columns.map((column, i) => {
       const text = column.text(runs[index], index);
