@@ -40,15 +40,16 @@ Grouped grouped(const std::vector<SweepRow>& rows, size_t reading, const SweptKe
 Json index_or_null(bool has, size_t index) { return has ? Json(index) : Json(nullptr); }
 
 Json one_estimate(const std::vector<SweepRow>& rows, const std::vector<SweptKey>& keys, size_t reading,
-                  size_t key, std::optional<size_t> by) {
+                  std::optional<size_t> key, std::optional<size_t> by) {
   Json groups = Json::array();
-  for (const auto& [at, group] : grouped(rows, reading, &keys[key], by ? &keys[*by] : nullptr)) {
+  for (const auto& [at, group] :
+       grouped(rows, reading, key ? &keys[*key] : nullptr, by ? &keys[*by] : nullptr)) {
     Json made = {{"x", at.first}, {"by", index_or_null(by.has_value(), at.second)}};
     made.update(json_group(estimate_group(group)));
     groups.push_back(std::move(made));
   }
   return {{"reading", reading},
-          {"key", key},
+          {"key", index_or_null(key.has_value(), key.value_or(0))},
           {"by", index_or_null(by.has_value(), by.value_or(0))},
           {"groups", std::move(groups)}};
 }
@@ -106,13 +107,16 @@ Json json_cell(std::pair<size_t, size_t> at, const Cell& cell) {
 Json json_estimates(const SweepPlan& plan, const std::vector<SweepRow>& rows,
                     const std::vector<SweptKey>& keys) {
   Json all = Json::array();
-  for (size_t reading = 0; reading < plan.file.readings.size(); ++reading)
-    for (size_t key = 0; key < keys.size(); ++key) {
+  for (size_t reading = 0; reading < plan.file.readings.size(); ++reading) {
+    const auto add = [&](std::optional<size_t> key, bool apart) {
       all.push_back(one_estimate(rows, keys, reading, key, std::nullopt));
       for (size_t by = 0; by < keys.size(); ++by)
-        if (by != key && !keys[key].is_seed() && may_colour(keys[by]))
+        if (apart && by != key && may_colour(keys[by]))
           all.push_back(one_estimate(rows, keys, reading, key, by));
-    }
+    };
+    add(std::nullopt, true);
+    for (size_t key = 0; key < keys.size(); ++key) add(key, !keys[key].is_seed());
+  }
   return all;
 }
 

@@ -11,7 +11,7 @@ namespace orrery::engine {
 /// Keys with more values than this are neither colours nor groups of survival curves.
 constexpr size_t most_colours = 12;
 
-/// Of each reading, by each key, apart by each other key (`by`; null: together):
+/// Of each reading, by each key (null: all runs), apart by each other key (`by`; null: together):
 /// [{"reading": 0, "key": 0, "by": null, "groups": [{"x": 0, "by": null, "n": 5, "never": 1, "median": 700,
 /// "beyond": false, "band": [600, "Infinity"], "mean": null, "mean_band": null}]}].
 Json json_estimates(const SweepPlan& plan, const std::vector<SweepRow>& rows,

@@ -112,3 +112,5 @@ function figureSection(id, title, note, controls, make) {
 const classMenu = classes.map(({name}, i) => [name, i]);
 const readingMenu = readings.map((reading, i) => [reading.name, i]);
 const keyMenu = keys.map((key, i) => [key.name, i]);
+// All runs at one place of an axis, where a figure may have a key: the key null.
+const allRuns = {name: "", values: ["all runs"], numbers: []};

@@ -57,7 +57,7 @@ function gridFigure(state, width) {
 }
 
 function gridSection() {
-  if (pageData.grids.length === 0) return;
+  if (!pageData.grids.some(({cells}) => cells.some(({n}) => n > 0))) return;
   const measures = [...classes.map(({name}, i) => [`share: ${name}`, ["class", i]]),
     ...readings.map(({name}, i) => [`median: ${name}`, ["reading", i]])];
   if (measures.length === 0) return;

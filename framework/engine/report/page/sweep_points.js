@@ -99,26 +99,27 @@ function legendTraces(colours, present, symbol = "circle") {
   return colours.names.map((name, i) => ({type: "scatter", mode: symbol === "line" ? "lines" : "markers", x: [null], y: [null], name,
     legendgroup: name, marker: {color: colours.colour(i), size: 8}, line: {color: colours.colour(i), width: 2}})).filter((_, i) => present(i));
 }
-const colourLegend = (colours) => ({...legendStyle(), title: {text: colours.title ? `${colours.title}  ` : "", font: {size: 11.5, color: theme().soft}}});
+const colourLegend = (colours) => ({...legendStyle(), title: {text: colours.title ? `${colours.title}  ` : "", font: {size: 11.5, color: theme().soft},
+  side: window.innerWidth < 620 ? "top left" : "left"}});
 
 function pointsFigure(state, width) {
-  const key = keys[state.key], reading = readings[state.reading], colours = colouring(state.colour);
+  const key = keys[state.key] || allRuns, reading = readings[state.reading], colours = colouring(state.colour);
   const even = state.scale === "even", ordered = key.numbers.length > 0 && key.name !== "seed";
   const apart = typeof state.colour === "number" && state.colour !== state.key && estimatesOf(state.reading, state.key, state.colour);
   // Groups stand side by side, a little where the axis has numbers, and points a little apart.
   const n = apart ? colours.names.length : 1;
   const onAxis = state.scale === "log" ? Math.log10 : (x) => x, back = state.scale === "log" ? (x) => 10 ** x : (x) => x;
   const places = even ? key.values.map((_, i) => i) : key.numbers.map(onAxis);
-  const gap = Math.min(...places.slice(1).map((place, i) => place - places[i]));
+  const gap = places.length < 2 ? 1 : Math.min(...places.slice(1).map((place, i) => place - places[i]));
   const room = (even ? 0.8 : 0.22) * gap / n;
   const place = (value, group, jitter = 0) => back(places[value] + (apart ? (group - (n - 1) / 2) * room : 0) + jitter * room * 0.32);
-  const at = (run) => place(run.keys[state.key], colours.of(run), jitterOf(run));
+  const at = (run) => place(keys[state.key] ? run.keys[state.key] : 0, colours.of(run), jitterOf(run));
   const known = runs.map((run) => readingOf(run, state.reading)).filter((read) => read);
   const ceiling = Math.max(...known.map(({value}) => value));
-  const all = (apart || estimatesOf(state.reading, state.key, null)).groups;
+  const all = (apart || estimatesOf(state.reading, state.key, null)).groups, several = all.some((group) => group.n > 1);
   const points = [], below = [], above = [];
   colours.names.forEach((_, group) => points.push(...pointTraces(state, group, colours, at)));
-  for (let group = 0; group < n; ++group) {
+  for (let group = 0; several && group < n; ++group) {
     const made = estimateTraces({statistic: state.statistic, ceiling, ordered,
       groups: apart ? all.filter((one) => one.by === group) : all, at: ({x}) => place(x, group),
       colour: apart ? colours.colour(group) : theme().ink, name: apart ? `${colours.title} ${colours.names[group]}` : ""});
@@ -127,13 +128,13 @@ function pointsFigure(state, width) {
   }
   const never = known.some(({censored}) => censored);
   return {
-    file: `${reading.name}-by-${key.name}`, title: `${readingTitle(reading)} by ${key.name}`,
+    file: key.name ? `${reading.name}-by-${key.name}` : reading.name, title: key.name ? `${readingTitle(reading)} by ${key.name}` : readingTitle(reading),
     data: [...below, ...points, ...above, ...legendTraces(colours, (i) => runs.some((run) => colours.of(run) === i && readingOf(run, state.reading)))],
     layout: {height: 420, uirevision: JSON.stringify(state), legend: colourLegend(colours), showlegend: colours.names.length > 1,
       xaxis: keyAxis(key, state.scale, width - 80), yaxis: axisStyle(readingTitle(reading), {log: state.log})},
     pick: (point) => (point.data.meta ? [point.data.meta[point.pointNumber]] : null),
     note: [countText((run) => readingOf(run, state.reading)),
-      `${ordered ? "Line and band" : "Bars"}: ${state.statistic} and 95 % interval (bootstrap of the runs)${apart ? "" : ", of all runs"}.`,
+      several ? `${ordered ? "Line and band" : "Bars"}: ${state.statistic} and 95 % interval (bootstrap of the runs)${apart ? "" : ", of all colours"}.` : "One run each: nothing to estimate.",
       never ? "Open, with an arrow: it had not come by the last step." : "",
       never && state.statistic === "mean" ? "There is no mean where it never came in a run." : "",
       never && state.statistic === "median" ? "Those count in the median (Kaplan-Meier)." : ""].filter((part) => part).join(" "),
@@ -141,21 +142,23 @@ function pointsFigure(state, width) {
 }
 
 function pointsSection() {
-  if (readings.length === 0 || keys.length === 0 || runs.every((run) => run.readings.length === 0)) return;
+  if (readings.length === 0 || runs.every((run) => run.readings.length === 0)) return;
   const firstStep = readings.findIndex((reading) => reading.name.includes("grok"));
-  const state = {reading: Math.max(0, firstStep), key: 0, statistic: "median", log: false, scale: naturalScale(keys[0])};
+  const state = {reading: Math.max(0, firstStep), statistic: "median", log: false};
+  state.key = keys.length > 0 && keys[0].name !== "seed" ? 0 : null;
+  state.scale = naturalScale(keys[state.key] || allRuns);
   const other = keys.findIndex((key, i) => i > 0 && key.name !== "seed" && key.values.length <= mostColours);
   state.colour = other >= 0 ? other : classes.length ? "class" : null;
   const scales = element("span", {className: "holder"});
   const target = figureSection("points", "A reading against a key", readings.map(({name, what}) => `${name}: ${what}`).join(" · "), (redraw) => {
-    const showScales = () => scales.replaceChildren(...[buttons("x axis", scaleOptions(keys[state.key]), state.scale, (scale) => {
+    const showScales = () => scales.replaceChildren(...[buttons("x axis", scaleOptions(keys[state.key] || allRuns), state.scale, (scale) => {
       state.scale = scale;
       redraw();
     })].filter((one) => one));
     showScales();
     return [
       menu("reading", readingMenu, state.reading, (reading) => { state.reading = reading; redraw(); }),
-      menu("against", keyMenu, state.key, (key) => { Object.assign(state, {key, scale: naturalScale(keys[key])}); showScales(); redraw(); }),
+      menu("against", [...keyMenu, ["nothing", null]], state.key, (key) => { Object.assign(state, {key, scale: naturalScale(keys[key] || allRuns)}); showScales(); redraw(); }),
       menu("colour", colourMenu(), state.colour, (colour) => { state.colour = colour; redraw(); }),
       buttons("estimate", [["median", "median"], ["mean", "mean"]], state.statistic, (statistic) => { state.statistic = statistic; redraw(); }),
       logOrLinear("y axis", state.log, (log) => { state.log = log; redraw(); }), scales];

@@ -6,7 +6,9 @@ const rowsAtFirst = () => (window.innerWidth < 620 ? 12 : 100);
 // {title, number, text(run, index), order(run, index)}: numbers sort by size, what never came after all that did.
 function tableColumns() {
   const columns = [{title: "run", text: (run) => run.id, order: (run, index) => index}];
-  keys.forEach((key, k) => columns.push({title: key.name, number: key.numbers.length > 0, text: (run) => key.values[run.keys[k]], order: (run) => run.keys[k]}));
+  // On a card, which is narrow, the last part of a key if no other has it.
+  const last = keys.map(({name}) => name.split(".").at(-1));
+  keys.forEach((key, k) => columns.push({title: key.name, short: last.filter((part) => part === last[k]).length > 1 ? key.name : last[k], number: key.numbers.length > 0, text: (run) => key.values[run.keys[k]], order: (run) => run.keys[k]}));
   columns.push({title: "state", text: (run) => run.state, order: (run) => run.state});
   if (classes.length) columns.push({title: "class", text: (run) => (run.class === null ? "–" : className(run)), order: (run) => run.class ?? classes.length});
   readings.forEach((reading, i) => columns.push({title: reading.name, number: true, text: (run) => readingText(run, i), order: (run) => {
@@ -46,7 +48,7 @@ function tableSection() {
     heads.forEach((head, i) => head.setAttribute("aria-sort", i !== state.column ? "none" : state.descending ? "descending" : "ascending"));
     body.replaceChildren(...some.map((index) => element("tr", {className: isChosen(index) ? "chosen" : ""}, ...columns.map((column, i) => {
       const text = column.text(runs[index], index);
-      return element("td", {className: column.number ? "number" : "", "data-column": column.title},
+      return element("td", {className: column.number ? "number" : "", "data-column": column.short || column.title},
         i === 0 ? element("button", {type: "button", className: "link code", onclick: () => choose([index])}, text) : text);
     }))));
     more.replaceChildren(...(state.all ? [] : [`${shown(some.length)} of ${plural(runs.length, "run")}. `,
