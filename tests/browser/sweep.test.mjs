@@ -28,6 +28,7 @@ async function drawn(page, section, choices = {}) {
       x: xaxis.title.text, y: yaxis.title.text, types: [xaxis.type, yaxis.type],
       ticks: [...target.querySelectorAll(".xtick text")].map((tick) => tick.textContent),
       legend: [...target.querySelectorAll(".legendtext")].map((text) => text.textContent),
+      heading: target.parentNode.querySelector("h3").textContent,
       note: target.parentNode.querySelector(".caption").textContent,
     };
   }, plot(section));
@@ -54,8 +55,8 @@ test("every figure has a title and labels, in light and dark, at two widths", as
     for (const width of [1440, 390])
       await withPage("set", {colorScheme, viewport: {width, height: 900}}, async (page) => {
         for (const section of sections) {
-          const {x, y, note} = await drawn(page, section);
-          assert.ok(x && y && note, `${section}: "${x}" "${y}" "${note}"`);
+          const {x, y, note, heading} = await drawn(page, section);
+          assert.ok(x && y && note && heading, `${section}: "${heading}" "${x}" "${y}" "${note}"`);
           const {title, file} = await page.evaluate((selector) => figures.get(document.querySelector(selector)).make({width: 900, image: true}), plot(section));
           assert.ok(title && file, section);
         }
@@ -102,7 +103,7 @@ test("a grid of two keys: shares, their n, and what is missing", () =>
     assert.deepEqual([x, y], ["train.weight_decay", "task.p"]);
     assert.deepEqual(ticks, ["0.1", "1", "10"]);
     assert.deepEqual(heat.z, [[0, 1, 1], [0, 2 / 3, 1]]);
-    assert.equal(heat.colorbar.title.text, "share of runs: groks");
+    assert.equal(heat.colorbar.title.text, "share of runs of class groks");
     assert.match(heat.text[1][1], /0\.67<br>2 of 3/);
     assert.match(heat.customdata[1][1], /groks: 2 of 3.*95 %: 0\.208 to 0\.939 \(Wilson\).*1 not done/);
     const {data: [medians]} = await drawn(page, "grid", {colour: "median: grok_step"});

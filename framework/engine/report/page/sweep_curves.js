@@ -42,7 +42,7 @@ function curvesFigure(state) {
   const drawn = new Set(metric.curves.map(({run}) => run));
   const going = runs.filter((run, i) => drawn.has(i) && run.state !== "done").length;
   return {
-    file: `${metric.name.replaceAll("/", "-")}-curves`, title: `${metricTitle(metric.name)} of all runs`,
+    file: `${metric.name.replaceAll("/", "-")}-curves`, title: `${metricTitle(metric.name)} of all runs${state.colour === null ? "" : `, by ${colours.title}`}`,
     data: [...data, ...legendTraces(colours, (group) => metric.curves.some(({run}) => colours.of(runs[run]) === group), "line")],
     layout: {height: 420, uirevision: JSON.stringify(state), showlegend: colours.names.length > 1, legend: colourLegend(colours),
       xaxis: axisStyle("step", {log: state.logSteps}), yaxis: axisStyle(metricTitle(metric.name), {log: state.log})},

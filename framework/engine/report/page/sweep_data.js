@@ -89,16 +89,17 @@ function section(id, title, note, ...children) {
 }
 
 // A section with one figure. `controls(redraw)` makes its menus, make() the figure as {data, layout, title, file, note,
-// pick}: `note` goes below it, `pick(point)` gives the runs of a point that is clicked.
+// pick}: `title` goes above it, `note` below it, `pick(point)` gives the runs of a point that is clicked.
 function figureSection(id, title, note, controls, make) {
-  const target = element("div"), caption = element("p", {className: "note caption"});
+  const target = element("div"), heading = element("h3"), caption = element("p", {className: "note caption"});
   let last = {};
   const redraw = () => { updateFigure(target); };
-  section(id, title, note, element("div", {className: "controls"}, ...controls(redraw).filter((one) => one)), target, caption);
+  section(id, title, note, element("div", {className: "controls"}, ...controls(redraw).filter((one) => one)), heading, target, caption);
   addFigure(target, (size) => {
     const made = make(size);
     if (size.image) return made;
     last = made;
+    heading.textContent = made.title;
     caption.textContent = made.note || "";
     return made;
   });

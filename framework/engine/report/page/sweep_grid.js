@@ -34,11 +34,11 @@ function gridFigure(state, width) {
   }));
   const room = (width - 190) / x.values.length;
   const text = room > 54 ? (cell) => cell.long : room > 34 ? (cell) => cell.short : null;
-  const title = ofClass ? `share of runs: ${classes[chosen].name}` : `median of ${readingTitle(readings[chosen])}`;
+  const title = ofClass ? `share of runs of class ${classes[chosen].name}` : `median of ${readingTitle(readings[chosen])}`;
   const ticks = (key) => ({...namedTicks(key.values, 24), showgrid: false, showline: false, ticks: ""});
   const colours = theme();
   return {
-    file: `${ofClass ? classes[chosen].name : readings[chosen].name}-grid`, title: `${title}, by ${x.name} and ${y.name}`,
+    file: `${ofClass ? classes[chosen].name : readings[chosen].name}-grid`, title: `${title[0].toUpperCase()}${title.slice(1)}, by ${x.name} and ${y.name}`,
     data: [{type: "heatmap", x: x.values.map((_, i) => i), y: y.values.map((_, i) => i), z: matrix((cell) => cell.z), xgap: 2, ygap: 2,
       ...(ofClass ? {zmin: 0, zmax: 1, colorscale: shareScale()} : {colorscale: rampScale()}),
       text: text ? matrix(text) : undefined, texttemplate: text ? "%{text}" : undefined, textfont: {size: room > 54 ? 12 : 10.5},

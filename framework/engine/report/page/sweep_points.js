@@ -128,7 +128,7 @@ function pointsFigure(state, width) {
   }
   const never = known.some(({censored}) => censored);
   return {
-    file: key.name ? `${reading.name}-by-${key.name}` : reading.name, title: key.name ? `${readingTitle(reading)} by ${key.name}` : readingTitle(reading),
+    file: key.name ? `${reading.name}-by-${key.name}` : reading.name, title: readingTitle(reading) + (key.name ? ` by ${key.name}` : " of all runs") + (apart ? `, apart by ${colours.title}` : ""),
     data: [...below, ...points, ...above, ...legendTraces(colours, (i) => runs.some((run) => colours.of(run) === i && readingOf(run, state.reading)))],
     layout: {height: 420, uirevision: JSON.stringify(state), legend: colourLegend(colours), showlegend: colours.names.length > 1,
       xaxis: keyAxis(key, state.scale, width - 80), yaxis: axisStyle(readingTitle(reading), {log: state.log})},

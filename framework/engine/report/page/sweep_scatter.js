@@ -71,7 +71,7 @@ function scatterFigure(state) {
   const both = (run) => readingOf(run, state.x) && readingOf(run, state.y);
   const open = runs.some((run) => both(run) && (readingOf(run, state.x).censored || readingOf(run, state.y).censored));
   return {
-    file: `${y.name}-by-${x.name}`, title: `${readingTitle(y)} and ${readingTitle(x)} of each run`,
+    file: `${y.name}-by-${x.name}`, title: `${readingTitle(y)} against ${readingTitle(x)}${lines?.trace ? `, with lines of equal ${lines.name}` : ""}`,
     data: [...(lines?.trace ? [lines.trace] : []), ...colours.names.flatMap((_, group) => scatterTraces(state, group, colours)),
       ...legendTraces(colours, (group) => runs.some((run) => both(run) && colours.of(run) === group))],
     layout: {height: 440, uirevision: JSON.stringify(state), showlegend: colours.names.length > 1, legend: colourLegend(colours),

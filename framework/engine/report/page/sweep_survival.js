@@ -38,7 +38,7 @@ function survivalFigure(state) {
     data.push(...legendTraces(colours, (i) => found.groups.some(({value}) => value === i), "line"));
   const never = found.groups.reduce((sum, group) => sum + group.never, 0);
   return {
-    file: `${reading.name}-survival`, title: `Share of runs not yet at ${reading.name}`, data,
+    file: `${reading.name}-survival`, title: `Share of runs without ${reading.name} so far${state.by === null ? "" : `, by ${colours.title}`}`, data,
     layout: {height: 400, uirevision: JSON.stringify(state), showlegend: state.by !== null, legend: colourLegend(colours),
       xaxis: axisStyle("step", {log: state.log, ...(state.log ? {} : {rangemode: "tozero"})}),
       yaxis: axisStyle(`share not yet: ${reading.name}`, {range: [-0.02, 1.03]})},
