@@ -77,10 +77,9 @@ class SweepPageTest : public ::testing::Test {
     made = make_sweep_page(plan, read_rows(plan), file.is_absolute() ? file : folder / file);
     return parse_json(made.json, "the page");
   }
-  static const Json& estimate(const Json& page, size_t reading, size_t key, const Json& by) {
+  static const Json& estimate(const Json& page, size_t reading, const Json& key, const Json& by) {
     for (const Json& each : page.at("estimates"))
-      if (each.at("reading") == Json(reading) && each.at("key") == Json(key) && each.at("by") == by)
-        return each;
+      if (each.at("reading") == Json(reading) && each.at("key") == key && each.at("by") == by) return each;
     throw Error("no such estimate");
   }
   const TestFolder folder;
@@ -178,6 +177,11 @@ TEST_F(SweepPageTest, EstimatesAreByKeyAndApartByAnother) {
   EXPECT_EQ(groups[1].at("beyond"), Json(true));
   EXPECT_EQ(groups[1].at("median"), Json(390.0));
   EXPECT_EQ(groups[1].at("band"), Json({"Infinity", "Infinity"}));
+  // All runs at one place: 7 grok, 5 never, so the median is the sixth and the seventh step.
+  const Json& together = estimate(all, 0, nullptr, nullptr).at("groups");
+  ASSERT_EQ(together.size(), 1u);
+  EXPECT_EQ(together[0].at("n"), Json(12));
+  EXPECT_EQ(together[0].at("median"), Json(155.0));
   const Json& apart = estimate(all, 0, 0, 1).at("groups");
   ASSERT_EQ(apart.size(), 6u);
   EXPECT_EQ(apart.back().at("n"), Json(2));

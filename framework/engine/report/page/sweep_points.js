@@ -111,7 +111,7 @@ function pointsFigure(state, width) {
   const onAxis = state.scale === "log" ? Math.log10 : (x) => x, back = state.scale === "log" ? (x) => 10 ** x : (x) => x;
   const places = even ? key.values.map((_, i) => i) : key.numbers.map(onAxis);
   const gap = places.length < 2 ? 1 : Math.min(...places.slice(1).map((place, i) => place - places[i]));
-  const room = (even ? 0.8 : 0.22) * gap / n;
+  const room = (places.length < 2 ? 0.3 : even ? 0.8 : 0.22) * gap / n;
   const place = (value, group, jitter = 0) => back(places[value] + (apart ? (group - (n - 1) / 2) * room : 0) + jitter * room * 0.32);
   const at = (run) => place(keys[state.key] ? run.keys[state.key] : 0, colours.of(run), jitterOf(run));
   const known = runs.map((run) => readingOf(run, state.reading)).filter((read) => read);
@@ -134,7 +134,7 @@ function pointsFigure(state, width) {
       xaxis: keyAxis(key, state.scale, width - 80), yaxis: axisStyle(readingTitle(reading), {log: state.log})},
     pick: (point) => (point.data.meta ? [point.data.meta[point.pointNumber]] : null),
     note: [countText((run) => readingOf(run, state.reading)),
-      several ? `${ordered ? "Line and band" : "Bars"}: ${state.statistic} and 95 % interval (bootstrap of the runs)${apart ? "" : ", of all colours"}.` : "One run each: nothing to estimate.",
+      several ? `${ordered ? "Line and band" : "Bars"}: ${state.statistic} and 95 % interval (bootstrap of the runs)${apart ? "" : ", of all runs"}.` : "One run each: nothing to estimate.",
       never ? "Open, with an arrow: it had not come by the last step." : "",
       never && state.statistic === "mean" ? "There is no mean where it never came in a run." : "",
       never && state.statistic === "median" ? "Those count in the median (Kaplan-Meier)." : ""].filter((part) => part).join(" "),
