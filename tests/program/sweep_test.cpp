@@ -1,105 +1,19 @@
 // Sets of runs: they share work, go on after anything, and one that fails costs itself only.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
 #include <thread>
 
-#include "run_program.h"
+#include "small_sweep.h"
 
 namespace orrery {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr const char* base = R"(
-[task]
-name = "modular_arithmetic"
-p = 5
-[model]
-d_model = 4
-n_heads = 1
-d_head = 4
-d_mlp = 4
-[train]
-steps = 20
-eval_every = 5
-[checkpoints]
-every = 10
-[[probe]]
-name = "weight_structure"
-)";
-
-constexpr const char* sweep = R"(base = "base.toml"
-seeds = 3
-[grid]
-train.weight_decay = [0.1, 1]
-[[reading]]
-name = "loss"
-metric = "train/loss"
-[[reading]]
-name = "never"
-metric = "test/accuracy"
-of = "first step >= 2"
-[[class]]
-name = "trained"
-if = "loss < 100"
-[[expect]]
-share = "trained"
-bound = ">= 1"
-source = "by construction"
-[[expect]]
-median = "never"
-bound = "> 10"
-source = "no accuracy is above 1"
-)";
-
-class Sweep : public ::testing::Test {
- protected:
-  void SetUp() override {
-    at.write("base.toml", base);
-    at.write("s.toml", sweep);
-  }
-  Finished run(std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"sweep", "run", "s.toml"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return at.orrery(arguments);
-  }
-  std::string csv(const std::string& of = "s.toml") {
-    const Finished done = at.orrery({"sweep", "table", of, "--csv"});
-    EXPECT_EQ(done.code, 0) << done.err;
-    return done.out;
-  }
-  std::vector<fs::path> folders() {
-    std::vector<fs::path> found;
-    for (const auto& entry : fs::directory_iterator(at.path("runs/sweeps/s/runs")))
-      found.push_back(entry.path());
-    return found;
-  }
-  std::string status(std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"sweep", "status", "s.toml"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return at.orrery(arguments).out;
-  }
-  static size_t count(const std::string& text, const std::string& part) {
-    size_t found = 0;
-    for (size_t i = text.find(part); i != std::string::npos; i = text.find(part, i + 1)) ++found;
-    return found;
-  }
-
-  Workplace at;
-};
-
-void expect_part(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "expected \"" << part << "\" in:\n" << text;
-}
 
 TEST_F(Sweep, PlansRunsAndShowsItself) {
   const Finished planned = at.orrery({"sweep", "plan", "s.toml"});
@@ -202,6 +116,19 @@ TEST_F(Sweep, VerifyJudgesTheSet) {
   expect_part(bad.out, "FAILED");
 }
 
+TEST_F(Sweep, ATierHoldsTheSweepsBesideTheConfigs) {
+  at.write("configs/base.toml", base);
+  std::string text = sweep;
+  text.replace(text.find("base.toml"), 9, "../base.toml");
+  at.write("configs/sweeps/s.toml", text + "[verify]\ntier = \"standard\"\n");
+  const Finished done = at.orrery({"verify", "--tier", "standard"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  expect_part(done.out, "configs/sweeps/s.toml");
+  EXPECT_EQ(at.orrery({"verify", "--tier", "quick"}).out, "");
+  at.write("configs/sweeps/s.toml", text + "[verify]\ntier = \"soon\"\n");
+  expect_part(at.orrery({"verify", "--tier", "quick"}).err, "verify.tier: expected one of");
+}
+
 TEST_F(Sweep, KeepingNoCheckpointsKeepsTheCurves) {
   at.write("s.toml", std::string("keep = \"none\"\n") + sweep);
   ASSERT_EQ(run().code, 0);
@@ -213,28 +140,6 @@ TEST_F(Sweep, KeepingNoCheckpointsKeepsTheCurves) {
   ASSERT_EQ(run().code, 0);
   EXPECT_EQ(at.tree("runs/sweeps/s"), before);
 }
-
-// Longer runs, so that a signal meets them.
-class LongSweep : public Sweep {
- protected:
-  void SetUp() override {
-    Sweep::SetUp();
-    std::string longer = base;
-    longer.replace(longer.find("steps = 20"), 10, "steps = 300");
-    at.write("base.toml", longer);
-    at.write("whole.toml", sweep);
-    const Finished done = at.orrery({"sweep", "run", "whole.toml", "--out", "whole"});
-    ASSERT_EQ(done.code, 0) << done.err;
-    expected = csv("whole");
-  }
-  size_t runs_begun() {
-    size_t begun = 0;
-    if (fs::exists(at.path("runs/sweeps/s/runs")))
-      for (const fs::path& folder : folders()) begun += fs::exists(folder / "metrics.jsonl");
-    return begun;
-  }
-  std::string expected;
-};
 
 TEST_F(LongSweep, CtrlCStopsAllAndTheNextGoesOn) {
   const pid_t pid = at.start({"sweep", "run", "s.toml", "--jobs", "2"});
@@ -268,14 +173,6 @@ TEST_F(LongSweep, TwoAtOnceShareTheWork) {
         << "trained twice: " << folder;
 }
 
-// The children of a process.
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> found;
-  std::ifstream list("/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children");
-  for (pid_t child; list >> child;) found.push_back(child);
-  return found;
-}
-
 TEST_F(LongSweep, KilledAtAnyMomentItGoesOnToTheSameTable) {
   std::mt19937 random(1);
   for (int round = 0; round < 20; ++round) {
@@ -303,17 +200,6 @@ TEST_F(LongSweep, AKilledWorkerCostsItsRunOnly) {
   expect_part(status(), "5 done, 1 failed");
   EXPECT_EQ(run().code, 0) << "what crashed is tried again";
   EXPECT_EQ(csv(), expected);
-}
-
-TEST_F(LongSweep, DamagedAndDeletedRunsAreMadeAnew) {
-  ASSERT_EQ(run().code, 0);
-  const std::vector<fs::path> made = folders();
-  fs::remove_all(made[0]);
-  at.write(fs::relative(made[1] / "run.json", at.path("")).string(), "{ half");
-  expect_part(status(), "4 done, 1 failed, 1 missing");
-  EXPECT_EQ(run().code, 0);
-  EXPECT_EQ(csv(), expected);
-  EXPECT_TRUE(fs::exists(made[1].string() + ".damaged")) << "nothing is deleted";
 }
 
 }  // namespace

@@ -22,10 +22,19 @@ struct SweepArguments {
   std::string sweep, out;
   std::vector<std::string> files;
   int jobs = 1;
+  std::vector<size_t> indices_to_run;
   bool failed = false, indices = false, csv = false, json = false;
 };
 
+void refuse_missing(const SweepArguments& options) {
+  std::error_code ignored;
+  if (fs::exists(options.sweep, ignored)) return;
+  throw UsageError(fmt::format("{}: no sweep: there is no such file or folder", options.sweep),
+                   "give the sweep's TOML file, or its folder in runs/sweeps");
+}
+
 SweepPlan plan_of(const SweepArguments& options, const Registry& registry) {
+  refuse_missing(options);
   if (fs::is_directory(options.sweep))
     throw UsageError(fmt::format("{}: is the folder of a sweep; this needs its file", options.sweep),
                      fmt::format("its plan.json names it: {}", read_plan(options.sweep).file.origin));
@@ -34,6 +43,7 @@ SweepPlan plan_of(const SweepArguments& options, const Registry& registry) {
 
 // For what only looks: from the file, or from the copy of the plan in the folder, which needs no plugins.
 SweepPlan plan_to_look_at(const SweepArguments& options) {
+  refuse_missing(options);
   if (fs::is_directory(options.sweep)) return read_plan(options.sweep);
   return plan_of(options, *load_plugins(options.files));
 }
@@ -55,15 +65,22 @@ int run_all(const SweepArguments& options) {
   catch_interrupts();
   const auto registry = load_plugins(options.files);
   const SweepPlan plan = plan_of(options, *registry);
-  const SweepEnding ending = run_sweep(*registry, plan, options.jobs, terminal());
+  SweepChoice choice{options.jobs, {options.indices_to_run.begin(), options.indices_to_run.end()}};
+  if (!choice.indices.empty() && *choice.indices.rbegin() >= plan.runs.size())
+    throw UsageError(
+        fmt::format("--index {}: the sweep has runs 0 to {}", *choice.indices.rbegin(), plan.runs.size() - 1),
+        "`orrery sweep table` lists them");
+  const SweepEnding ending = run_sweep(*registry, plan, choice, terminal());
   const std::string count = fmt::format("{} of {} runs done", ending.done, plan.runs.size());
   if (ending.interrupted) {
     note(fmt::format("stopped; {}; go on with: orrery sweep run {}", count, options.sweep));
     return 130;
   }
-  note(fmt::format("{}{}; see them with: orrery sweep table {}", count,
-                   ending.failed > 0 ? fmt::format(", {} failed", ending.failed) : "", plan.folder.string()));
-  return ending.failed > 0 ? 1 : 0;
+  note(fmt::format("{}{}{}; see them with: orrery sweep table {}", count,
+                   ending.failed > 0 ? fmt::format(", {} failed", ending.failed) : "",
+                   ending.blocked > 0 ? fmt::format(", {} cannot start", ending.blocked) : "",
+                   plan.folder.string()));
+  return ending.well() ? 0 : 1;
 }
 
 int status(const SweepArguments& options) {
@@ -80,18 +97,20 @@ int table(const SweepArguments& options) {
                 : options.json ? table_json(plan, rows)
                                : sweep_table_text(plan, rows))
             << std::flush;
+  if (const std::string text = table_note(plan, rows); !text.empty()) note(text);
   return 0;
 }
 
 int commands(const SweepArguments& options) {
-  const SweepPlan plan = plan_to_look_at(options);
-  for (const SweptRun& run : plan.runs) std::cout << command_of(plan, run) << "\n";
+  const SweepPlan plan = plan_of(options, *load_plugins(options.files));
+  for (size_t i = 0; i < plan.runs.size(); ++i)
+    std::cout << command_of(options.sweep, options.out, i) << "\n";
   std::cout << std::flush;
   return 0;
 }
 
 CLI::App* add_action(CLI::App& sweep, SweepArguments& options, const std::string& name,
-                     const std::string& what, bool file) {
+                     const std::string& what, bool file, const std::string& more) {
   CLI::App* action = sweep.add_subcommand(name, what);
   action
       ->add_option("sweep", options.sweep,
@@ -101,6 +120,7 @@ CLI::App* add_action(CLI::App& sweep, SweepArguments& options, const std::string
   action->add_option("--out", options.out, "The sweep's folder; by default runs/sweeps/NAME")
       ->type_name("DIR");
   add_plugin_option(*action, options.files);
+  action->footer(more);
   return action;
 }
 
@@ -111,23 +131,51 @@ Command add_sweep(CLI::App& program) {
   CLI::App* command = program.add_subcommand("sweep", "Plan, run and look at sets of runs: grids and seeds");
   command->require_subcommand(1);
   auto actions = std::make_shared<std::vector<Command>>();
-  const auto add = [&](const char* name, const char* what, bool file, int (*act)(const SweepArguments&)) {
-    CLI::App* action = add_action(*command, *options, name, what, file);
+  const auto add = [&](const char* name, const char* what, bool file, int (*act)(const SweepArguments&),
+                       const char* more) {
+    CLI::App* action = add_action(*command, *options, name, what, file, more);
     actions->push_back({action, [options, act] { return act(*options); }});
     return action;
   };
-  add("plan", "Check every point, and say what there is to do", true, plan);
-  add("run", "Train what is not done; Ctrl-C and go on", true, run_all)
-      ->add_option("--jobs", options->jobs, "How many runs to train at a time, each with one thread")
+  add("plan", "Check every point, and say what there is to do", true, plan,
+      R"(Writes the plan only; trains nothing.
+Examples:
+  orrery sweep plan configs/sweeps/quickstart.toml
+  orrery sweep plan configs/sweeps/quickstart.toml --out /scratch/quickstart)");
+  CLI::App* running = add(
+      "run", "Train what is not done; Ctrl-C and go on", true, run_all,
+      R"(Damaged runs are set aside and made anew. Exits with 1 if a run failed or cannot start, with 130 if stopped.
+Examples:
+  orrery sweep run configs/sweeps/quickstart.toml --jobs 2
+  orrery sweep run configs/sweeps/quickstart.toml --index 3 --index 5)");
+  running->add_option("--jobs", options->jobs, "How many runs to train at a time, each with one thread")
       ->check(CLI::Range(1, 1024));
-  CLI::App* state = add("status", "What is done, running, stale, failed, missing", false, status);
+  running
+      ->add_option("--index", options->indices_to_run,
+                   "Only the run of this index, as `sweep table` and `sweep status --indices` give it")
+      ->type_name("N")
+      ->allow_extra_args(false);
+  CLI::App* state = add(
+      "status", "What is done, running, stale, failed, missing", false, status,
+      R"(States: done; running; stale (stopped or killed: goes on where it was); missing (not begun); blocked (the run
+that it starts from failed); damaged (its files are not what was written: made anew); failed.
+Examples:
+  orrery sweep status runs/sweeps/quickstart
+  orrery sweep status runs/sweeps/quickstart --failed --indices)");
   state->add_flag("--failed", options->failed, "Only the failed runs, with the first line of the error");
   state->add_flag("--indices", options->indices, "The indices of the runs in each state, as 3,17,40-42");
-  CLI::App* rows = add("table", "One row a run: keys, status, class, readings", false, table);
+  CLI::App* rows = add("table", "One row a run: keys, status, class, readings", false, table,
+                       R"(Examples:
+  orrery sweep table runs/sweeps/quickstart
+  orrery sweep table runs/sweeps/quickstart --csv > quickstart.csv)");
   rows->add_flag("--csv", options->csv, "Comma-separated values");
   rows->add_flag("--json", options->json, "A line of JSON per run");
   actions->push_back(add_sweep_report(*command));
-  add("commands", "One `orrery train` command a run, for GNU parallel and others", false, commands);
+  add("commands", "One `orrery sweep run --index` command a run, for GNU parallel and others", true, commands,
+      R"(Each may be given again at any time: it goes on, or does nothing if the run is done. Those of later stages
+need those of earlier ones to be done.
+Examples:
+  orrery sweep commands configs/sweeps/quickstart.toml | parallel -j 4)");
   command->footer(
       R"(A sweep is a TOML file: a base config, a grid of keys, seeds, readings, claims; docs/sweeps.md explains it.
 Its runs are in runs/sweeps/NAME/runs, each in a folder named by the hash of its config, so planning or

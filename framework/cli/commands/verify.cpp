@@ -40,7 +40,18 @@ fs::path found_configs() {
   return fs::is_directory(installed, failed) ? fs::canonical(installed) : fs::path("configs");
 }
 
-// The configs of a tier and of quicker ones, by name.
+// The tier of a config or a sweep; "" if it has nothing to verify.
+std::string tier_of(const fs::path& file, const ParametersOf& parameters) {
+  const Document document = Document::load(file);
+  if (is_sweep(document)) {
+    const SweepFile sweep = read_sweep_file(file);
+    return sweep.claims.empty() ? "" : sweep.verify.tier;
+  }
+  const Settings settings = resolve(document, parameters);
+  return settings.expectations.empty() ? "" : settings.verify.tier;
+}
+
+// The configs of a tier and of quicker ones, and the sweeps in the folder `sweeps` beside them, by name.
 std::vector<std::string> configs_of_tier(const VerifyArguments& options, const ParametersOf& parameters) {
   const fs::path folder = options.configs_folder.empty() ? found_configs() : fs::path(options.configs_folder);
   if (!fs::is_directory(folder))
@@ -48,11 +59,13 @@ std::vector<std::string> configs_of_tier(const VerifyArguments& options, const P
                      "run it where configs/ lies, or give --configs DIR");
   std::vector<std::string> chosen;
   const auto rank = [](const std::string& tier) { return std::find(tiers.begin(), tiers.end(), tier); };
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() != ".toml") continue;
-    const Settings settings = resolve(Document::load(entry.path()), parameters);
-    if (!settings.expectations.empty() && rank(settings.verify.tier) <= rank(options.tier))
-      chosen.push_back(entry.path().string());
+  for (const fs::path& part : {folder, folder / "sweeps"}) {
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(part, none)) {
+      if (entry.path().extension() != ".toml") continue;
+      const std::string tier = tier_of(entry.path(), parameters);
+      if (!tier.empty() && rank(tier) <= rank(options.tier)) chosen.push_back(entry.path().string());
+    }
   }
   std::sort(chosen.begin(), chosen.end());
   return chosen;
@@ -62,15 +75,15 @@ std::vector<std::string> configs_of_tier(const VerifyArguments& options, const P
 enum class Judged { good, bad, none };
 
 Judged verify_sweep(const std::string& file, const VerifyArguments& options, const Registry& registry) {
-  const fs::path runs = options.runs.empty() ? fs::path() : fs::path(options.runs) / fs::path(file).stem();
-  const SweepPlan plan = plan_sweep(file, parameters_from(registry), runs);
+  SweepPlan plan = plan_sweep(file, parameters_from(registry));
+  if (!options.runs.empty()) plan.folder = fs::path(options.runs) / plan.file.name;
   if (plan.file.claims.empty())
     throw UsageError(fmt::format("{}: it has no [[expect]] entry, so there is nothing to verify", file));
-  if (run_sweep(registry, plan, options.jobs, terminal()).interrupted) return Judged::none;
+  if (run_sweep(registry, plan, {options.jobs}, terminal()).interrupted) return Judged::none;
   const std::vector<SweepRow> rows = read_rows(plan);
   const std::vector<SweepVerdict> verdicts = judge_sweep(plan, rows);
   std::cout << (options.json ? sweep_verdict_json(file, verdicts)
-                             : file + "\n" + sweep_verdict_table(verdicts) + "\n")
+                             : file + "\n" + sweep_verdict_table(verdicts, line_limit()) + "\n")
             << std::flush;
   const bool good = std::all_of(verdicts.begin(), verdicts.end(), [](auto& each) { return each.passed; });
   return good ? Judged::good : Judged::bad;

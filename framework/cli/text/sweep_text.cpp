@@ -12,9 +12,6 @@
 namespace orrery::cli {
 namespace {
 
-constexpr SweptState all_states[] = {SweptState::done, SweptState::running, SweptState::stale,
-                                     SweptState::failed, SweptState::missing};
-
 std::vector<size_t> in_state(const std::vector<SweptStatus>& states, SweptState wanted) {
   std::vector<size_t> indices;
   for (size_t i = 0; i < states.size(); ++i)
@@ -24,7 +21,7 @@ std::vector<size_t> in_state(const std::vector<SweptStatus>& states, SweptState 
 
 std::string counts_text(const std::vector<SweptStatus>& states) {
   std::vector<std::string> parts;
-  for (const SweptState state : all_states)
+  for (const SweptState state : swept_states())
     if (const size_t n = in_state(states, state).size(); n > 0 || state == SweptState::done)
       parts.push_back(fmt::format("{} {}", n, to_string(state)));
   return fmt::format("{}", fmt::join(parts, ", "));
@@ -63,7 +60,49 @@ std::string time_text(const SweepEstimate& estimate, size_t left) {
   return fmt::format("about {} with one job, by steps x parameters", duration(*estimate.seconds));
 }
 
+// Which runs keep less than the sweep asks for, or "".
+std::string kept_less_text(const std::vector<SweptStatus>& states) {
+  std::vector<size_t> indices;
+  for (size_t i = 0; i < states.size(); ++i)
+    if (states[i].kept_less) indices.push_back(i);
+  return indices.empty()
+             ? ""
+             : fmt::format(
+                   "  {} done without checkpoints, as keep = \"none\" had it: {}; to have them, delete "
+                   "their folders and run again\n",
+                   indices.size(), indices_text(indices));
+}
+
 std::string indented_titles(const std::string& title) { return fmt::format("  {:<9}", title); }
+
+// A line for each stage: how many runs, what they set, what they start from.
+std::string stages_text(const SweepPlan& plan) {
+  Table table;
+  for (const SweepStage& stage : plan.file.stages) {
+    const auto n = std::count_if(plan.runs.begin(), plan.runs.end(),
+                                 [&](const SweptRun& run) { return run.point.stage == stage.name; });
+    std::vector<std::string> sets;
+    for (const Override& each : stage.fixed)
+      sets.push_back(fmt::format("{} = {}", each.key, to_string(each.value)));
+    std::string text = fmt::format("{} runs", n);
+    if (!stage.starts_anew())
+      text += fmt::format(", each from {} of its run{}{}",
+                          stage.start.text == "last" ? "the last checkpoint" : stage.start.text,
+                          stage.from.empty() ? "" : " of " + stage.from,
+                          stage.sweep.empty() ? "" : " in " + stage.sweep);
+    if (!sets.empty()) text += fmt::format("; sets {}", fmt::join(sets, ", "));
+    table.add({"  stage", stage.name, text});
+  }
+  return table.text();
+}
+
+// The lines of the runs in `state`, with what is wrong.
+void add_errors(const SweepPlan& plan, const std::vector<SweptStatus>& states, SweptState state,
+                Table& table) {
+  for (const size_t i : in_state(states, state))
+    table.add({fmt::format("  {}", i), plan.runs[i].id, to_string(state), point_text(plan.runs[i].point),
+               states[i].error});
+}
 
 }  // namespace
 
@@ -74,13 +113,15 @@ std::string plan_text(const SweepPlan& plan, const std::vector<SweptStatus>& sta
   Table keys;
   for (const Override& each : plan.file.fixed) keys.add({"  set", each.key, to_string(each.value)});
   for (const std::string& key : plan.keys())
-    keys.add({"  vary", key == "seed" ? fmt::format("seed ({})", fmt::join(plan.file.seeds_of, ", ")) : key,
-              values_text(plan, key)});
+    if (key != "stage")
+      keys.add({"  vary", key == "seed" ? fmt::format("seed ({})", fmt::join(plan.file.seeds_of, ", ")) : key,
+                values_text(plan, key)});
   text += keys.text();
+  text += stages_text(plan);
   if (plan.n_points > plan.runs.size())
     text += fmt::format("{}{} of {} points resolve to the config of another\n", indented_titles("same"),
                         plan.n_points - plan.runs.size(), plan.n_points);
-  text += indented_titles("state") + counts_text(states) + "\n";
+  text += indented_titles("state") + counts_text(states) + "\n" + kept_less_text(states);
   const size_t left = states.size() - in_state(states, SweptState::done).size();
   text += indented_titles("time") + time_text(estimate, left) + "\n";
   text += indented_titles("disk") + disk_text(estimate) + "\n";
@@ -104,15 +145,49 @@ std::string status_text(const SweepPlan& plan, const std::vector<SweptStatus>& s
     text = fmt::format("{}: {} runs: {}\n", plan.file.name, states.size(), counts_text(states));
   if (indices) {
     Table table;
-    for (const SweptState state : all_states)
+    for (const SweptState state : swept_states())
       if (const auto found = in_state(states, state); !found.empty())
         table.add({"  " + to_string(state), indices_text(found)});
     return text + table.text();
   }
   Table table;
-  for (const size_t i : in_state(states, SweptState::failed))
-    table.add({fmt::format("  {}", i), plan.runs[i].id, point_text(plan.runs[i].point), states[i].error});
-  return text + table.text();
+  add_errors(plan, states, SweptState::failed, table);
+  if (!only_failed) {
+    add_errors(plan, states, SweptState::damaged, table);
+    add_errors(plan, states, SweptState::blocked, table);
+  }
+  text += table.text();
+  if (only_failed) return text;
+  for (size_t i = 0; i < states.size(); ++i)
+    if (!states[i].waits.empty() && !plan.runs[i].start->sweep.empty()) {
+      text += fmt::format("  {} of {}: {}\n", i, plan.runs[i].point.stage, states[i].waits);
+      break;
+    }
+  if (!in_state(states, SweptState::damaged).empty())
+    text += "  `orrery sweep run` sets damaged runs aside and makes them anew\n";
+  return text + kept_less_text(states);
+}
+
+std::string table_note(const SweepPlan& plan, const std::vector<SweepRow>& rows) {
+  size_t damaged = 0, unread = 0;
+  std::string what, why;
+  for (const SweepRow& row : rows) {
+    if (row.status.state == SweptState::damaged && damaged++ == 0)
+      what = fmt::format("{}: {}", row.run->id, row.status.error);
+    for (size_t r = 0; r < row.readings.size(); ++r)
+      if (!row.readings[r].why.empty() && unread++ == 0)
+        why = fmt::format("{} of {}: {}", plan.file.readings[r].name, row.run->id, row.readings[r].why);
+  }
+  std::string text;
+  if (damaged > 0)
+    text = fmt::format(
+        "{} of {} runs are damaged, so nothing is read from them ({}); `orrery sweep run` sets "
+        "them aside and makes them anew",
+        damaged, rows.size(), what);
+  if (unread > 0)
+    text += fmt::format("{}{} readings are empty because they could not be read ({})",
+                        text.empty() ? "" : "\n", unread, why);
+  return text;
 }
 
 std::string sweep_table_text(const SweepPlan& plan, const std::vector<SweepRow>& rows) {
@@ -131,13 +206,17 @@ std::string sweep_table_text(const SweepPlan& plan, const std::vector<SweepRow>&
   return table.text();
 }
 
-std::string sweep_verdict_table(const std::vector<SweepVerdict>& verdicts) {
-  Table table;
+std::string sweep_verdict_table(const std::vector<SweepVerdict>& verdicts, size_t width) {
+  Table table({{Align::left, 0, 14, true},
+               {Align::left, 0, 12, true},
+               {Align::left, 0, 10, true},
+               {Align::right},
+               {Align::left, 0, 12, true}});
   table.add({"expected", "got", "95 % interval", "n", "source", "verdict"});
   for (const SweepVerdict& each : verdicts)
     table.add({sentence(*each.claim), each.got, each.interval, std::to_string(each.n), each.claim->source,
                each.passed ? "ok" : "FAILED"});
-  return table.text();
+  return table.text(width);
 }
 
 std::string sweep_verdict_json(const std::string& file, const std::vector<SweepVerdict>& verdicts) {

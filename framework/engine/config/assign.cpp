@@ -65,13 +65,16 @@ class Assignment {
  public:
   // `value` gives the content for the key with this path.
   using Reader = std::function<Table::Content(const std::string& path)>;
-  Assignment(std::vector<std::string> path, Reader value, std::string place)
-      : path_(std::move(path)), value_(std::move(value)), place_(std::move(place)) {}
+  Assignment(std::vector<std::string> path, Reader value, std::string place, std::string value_place = "")
+      : path_(std::move(path)),
+        value_(std::move(value)),
+        place_(std::move(place)),
+        value_place_(std::move(value_place)) {}
 
   // Sets path_[depth...] in `table`, making missing tables on the way.
   void apply(Table& table, size_t depth) const {
     const std::string& key = path_[depth];
-    if (depth + 1 == path_.size()) return table.set(key, place_, value_(table.path(key)));
+    if (depth + 1 == path_.size()) return table.set(key, place_, value_(table.path(key)), value_place_);
     switch (table.kind(key)) {
       case Table::Kind::absent:
         return into(table, key, Table(place_, table.path(key)), place_, depth);
@@ -103,7 +106,7 @@ class Assignment {
 
   std::vector<std::string> path_;
   Reader value_;
-  std::string place_;
+  std::string place_, value_place_;
 };
 
 }  // namespace
@@ -177,7 +180,7 @@ void assign(Table& root, const Override& override) {
   const std::vector<std::string> path = split_path(override.key);
   if (path.empty()) refuse(override.place, fmt::format("\"{}\" is not a key of a config", override.key));
   Assignment(
-      path, [&](const std::string&) { return override.value; }, override.place)
+      path, [&](const std::string&) { return override.value; }, override.place, override.value_place)
       .apply(root, 0);
 }
 

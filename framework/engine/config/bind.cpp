@@ -71,12 +71,12 @@ class Binder {
     const auto* written = std::get_if<Value>(&content);
     if (!written) {
       const std::string bounds = field.bounds().empty() ? "" : " " + field.bounds();
-      refuse(table.place(key), fmt::format("{}: expected one value ({}{}), got {}", table.path(key),
-                                           field.type(), bounds, describe(content)));
+      refuse(table.value_place(key), fmt::format("{}: expected one value ({}{}), got {}", table.path(key),
+                                                 field.type(), bounds, describe(content)));
     }
     Value value = *written;
     if (const auto wrong = conform(field, value))
-      refuse(table.place(key), fmt::format("{}: {}", table.path(key), *wrong));
+      refuse(table.value_place(key), fmt::format("{}: {}", table.path(key), *wrong));
     values_[field.name] = std::move(value);
   }
 

@@ -36,6 +36,8 @@ class Table {
   const std::string& place() const { return place_; }
   /// Where `key` was written, or where the table begins if it is absent.
   const std::string& place(const std::string& key) const;
+  /// Where the value of `key` was written, in a table of keys to set; elsewhere place(key).
+  const std::string& value_place(const std::string& key) const;
 
   const std::string& path() const { return path_; }
   /// "train.steps": the name of this table's `key` for `--set`.
@@ -49,7 +51,7 @@ class Table {
   std::vector<Table> tables(const std::string& key) const;
 
   /// Adds `key` or replaces its content.
-  void set(const std::string& key, std::string place, Content content);
+  void set(const std::string& key, std::string place, Content content, std::string value_place = "");
 
  private:
   struct Entry;

@@ -157,18 +157,19 @@ void check_text(const Table& entry, const std::string& key, const std::string& t
            fmt::format("{}: expected one line of text, got {}", entry.path(key), to_string(Value(text))));
 }
 
-void check_metric(const Table& entry, const std::string& metric, const std::vector<std::string>& probes) {
+void check_metric(const Table& entry, const char* key, const std::string& metric,
+                  const std::vector<std::string>& probes) {
   const std::string prefix = "probe/";
   if (!metric.starts_with(prefix)) return;
   const size_t slash = metric.find('/', prefix.size());
   const std::string label = metric.substr(prefix.size(), slash - prefix.size());
   if (slash == std::string::npos || slash + 1 == metric.size() || label.empty())
-    refuse(entry.place("metric"),
-           fmt::format("{}: expected probe/LABEL/SCALAR, got \"{}\"", entry.path("metric"), metric));
+    refuse(entry.place(key),
+           fmt::format("{}: expected probe/LABEL/SCALAR, got \"{}\"", entry.path(key), metric));
   if (label.find('*') != std::string::npos) return;
   if (std::find(probes.begin(), probes.end(), label) == probes.end())
-    refuse(entry.place("metric"),
-           fmt::format("{}: no probe has the label \"{}\"{}", entry.path("metric"), label,
+    refuse(entry.place(key),
+           fmt::format("{}: no probe has the label \"{}\"{}", entry.path(key), label,
                        did_you_mean(label, probes)),
            probes.empty() ? "the config has no [[probe]]"
                           : fmt::format("the labels are {}", fmt::join(probes, ", ")));
@@ -180,7 +181,12 @@ void read_question(const Table& entry, Expectation& e, const std::vector<std::st
   if (!entry.has("when")) e.when = e.of != "every" ? "always" : "end";
   for (const auto& [key, text] : {std::pair("metric", e.metric), {"when", e.when}, {"of", e.of}})
     if (entry.has(key)) check_text(entry, key, text);
-  if (probes) check_metric(entry, e.metric, *probes);
+  if (probes) check_metric(entry, "metric", e.metric, *probes);
+  if (!e.minus.empty()) check_text(entry, "minus", e.minus);
+  if (e.minus.find('*') != std::string::npos)
+    refuse(entry.place("minus"),
+           fmt::format("{}: name one metric; only `metric` may have a `*`", entry.path("minus")));
+  if (probes) check_metric(entry, "minus", e.minus, *probes);
   e.rows = placed(entry, "when", e.when, read_rows);
   e.reading = placed(entry, "of", e.of, read_reading);
   if (e.rows.single() && e.reading.kind != Kind::every)
@@ -214,9 +220,10 @@ Expectation read_expectation(const Table& entry, const std::vector<std::string>&
 
 // The quantity that `bound` bounds.
 std::string subject(const Expectation& e) {
-  if (e.reading.kind == Kind::every || e.reading.kind == Kind::any) return e.metric;
-  if (e.reading.kind != Kind::first_step) return fmt::format("{} of {}", e.of, e.metric);
-  return fmt::format("first step with {} {}", e.metric, e.of.substr(e.of.find_first_of("<>")));
+  const std::string metric = e.minus.empty() ? e.metric : fmt::format("{} - {}", e.metric, e.minus);
+  if (e.reading.kind == Kind::every || e.reading.kind == Kind::any) return metric;
+  if (e.reading.kind != Kind::first_step) return fmt::format("{} of {}", e.of, metric);
+  return fmt::format("first step with {} {}", metric, e.of.substr(e.of.find_first_of("<>")));
 }
 
 std::string rows_text(const Expectation& e) {
@@ -241,7 +248,10 @@ double Interval::margin(double value) const {
 
 void Expectation::fields(Fields<Expectation>& f) {
   using E = Expectation;
-  f.add("metric", &E::metric, "a column of metrics.jsonl or probe/LABEL/SCALAR; `*` for any characters");
+  f.add("metric", &E::metric,
+        "a column of metrics.jsonl, probe/LABEL/SCALAR, or "
+        "probe/LABEL/null/SCALAR and .../conclusion/SCALAR; `*` for any characters");
+  f.add("minus", &E::minus, "another metric, which is subtracted in each row; empty: none");
   f.add("when", &E::when, "which rows: end, always, step N or a range of steps");
   f.add("of", &E::of, "what is asked of the rows: every, any, max, first step >= NUMBER, ...");
   f.add("bound", &E::bound, "what it has to be, e.g. \">= 0.99\"");

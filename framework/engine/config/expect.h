@@ -8,7 +8,10 @@
 //   source = "Nanda et al. 2023, fig. 2"  # the publication
 //
 // metric   a column of metrics.jsonl, or "probe/LABEL/SCALAR", a scalar of a probe's results
+//          "probe/LABEL/null/SCALAR"        of its results for random weights
+//          "probe/LABEL/conclusion/SCALAR"  of what it concludes from the whole run
 //          "test/loss/digit_*"              `*` matches any characters; every metric it matches must hold
+// minus    another metric, which is subtracted in each row; a null or a conclusion from all of them
 // when     "end"                            the last row; the default if `of` is absent or "every"
 //          "always"                         all rows; the default for any other `of`
 //          "step 1000"                      the row of that step
@@ -39,6 +42,10 @@
 //     metric = "test/accuracy", of = "first step >= 0.99", bound = ">= 5000 and <= 15000"
 //   the fastest fall lies between steps 500 and 1,500
 //     metric = "train/loss", of = "step of steepest fall", bound = ">= 500 and <= 1500"
+//   the training loss below the test loss in every row
+//     metric = "train/loss", minus = "test/loss", when = "always", bound = "< 0"
+//   a scalar of a probe is 0.5 above the same for random weights
+//     metric = "probe/LABEL/r2", minus = "probe/LABEL/null/r2", bound = "> 0.5"
 //   a fall by more than 2 between steps 500 and 1,500
 //     metric = "train/loss", when = "500 <= step <= 1500", of = "fall", bound = "> 2"
 #pragma once
@@ -96,6 +103,7 @@ struct Expectation {
   RowRange rows;                     ///< what `when` means
   Reading reading;                   ///< what `of` means
   Interval wanted;                   ///< what `bound` means
+  std::string minus = {};            ///< another metric, subtracted; "": none
 
   static void fields(Fields<Expectation>& f);
   bool operator==(const Expectation&) const = default;

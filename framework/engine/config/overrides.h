@@ -9,11 +9,12 @@
 
 namespace orrery::engine {
 
-/// A key, as for `--set`, the value it is to have, and where that was written.
+/// A key, as for `--set`, the value it is to have, and where the two were written.
 struct Override {
   std::string key;
   Value value;
-  std::string place;
+  std::string place;             ///< of the key
+  std::string value_place = {};  ///< "": that of the key
 };
 
 /// resolve() of `document` with these keys set; of two that set the same key, the later one counts.

@@ -25,11 +25,13 @@ std::string subject(const std::string& message) {
 
 }  // namespace
 
-Places::Places(const Document& document) : source_(document.source()) { add(document.root()); }
+Places::Places(const Document& document) : Places(document.root(), document.source()) {}
+
+Places::Places(const Table& root, std::string source) : source_(std::move(source)) { add(root); }
 
 void Places::add(const Table& table) {
   for (const std::string& key : table.keys()) {
-    places_.emplace(table.path(key), table.place(key));
+    places_.emplace(table.path(key), table.value_place(key));
     const Table::Content& content = table.content(key);
     if (const auto* inner = std::get_if<Table>(&content)) add(*inner);
     if (const auto* entries = std::get_if<std::vector<Table>>(&content))
@@ -42,6 +44,8 @@ void Places::add(const Table& table) {
 
 std::string Places::placed(const std::string& message) const {
   if (source_.empty() || message.starts_with(source_) || message.starts_with("--")) return message;
+  for (const auto& [path, place] : places_)
+    if (message.starts_with(place + ":")) return message;
   // A key that is at its default stands nowhere, but its table may.
   for (std::string path = subject(message); !path.empty();
        path = path.substr(0, path.rfind('.') == path.npos ? 0 : path.rfind('.')))

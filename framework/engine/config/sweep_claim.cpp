@@ -14,17 +14,6 @@ namespace {
 
 using NameList = std::vector<std::string>;
 
-// A name stands in conditions and as the title of a column.
-std::string read_name(const Table& entry, const std::string& owner, const NameList& taken) {
-  const std::string name = required_text(entry, "name", owner, "what it is called");
-  if (name.empty() || name.find_first_of(" \t\n\",<>=!") != std::string::npos)
-    refuse(entry.place("name"),
-           fmt::format("{}: expected one word, got {}", entry.path("name"), to_string(Value(name))));
-  if (std::find(taken.begin(), taken.end(), name) != taken.end())
-    refuse(entry.place("name"), fmt::format("two entries of {} are called \"{}\"", owner, name));
-  return name;
-}
-
 void refuse_unnamed(const Table& entry, const std::string& key, const std::string& name,
                     const std::string& kind, const NameList& known) {
   if (std::find(known.begin(), known.end(), name) != known.end()) return;
@@ -52,7 +41,7 @@ SweepReading read_reading_entry(const Table& entry, const NameList& taken, const
   for (const Field& field : fields.list())
     if (field.name != "bound" && field.name != "source") asked.push_back(field);
   Expectation question = fields.make(bind_fields(entry, asked, "[[reading]]", {"name"}));
-  SweepReading reading{read_name(entry, "[[reading]]", taken), {}};
+  SweepReading reading{read_word(entry, "[[reading]]", taken), {}};
   required_text(entry, "metric", "[[reading]]", "the number to look at", "for example \"test/accuracy\"");
   if (question.metric.find('*') != std::string::npos)
     refuse(entry.place("metric"),
@@ -83,70 +72,131 @@ struct ClaimKey {
   const char* key;
   SweepClaim::Kind kind;
 };
-constexpr ClaimKey claim_keys[] = {{"share", SweepClaim::Kind::share},
-                                   {"median", SweepClaim::Kind::quantile},
-                                   {"quantile", SweepClaim::Kind::quantile},
-                                   {"order", SweepClaim::Kind::order}};
+constexpr ClaimKey claim_keys[] = {
+    {"share", SweepClaim::Kind::share},       {"median", SweepClaim::Kind::quantile},
+    {"quantile", SweepClaim::Kind::quantile}, {"order", SweepClaim::Kind::order},
+    {"spread", SweepClaim::Kind::spread},     {"rising", SweepClaim::Kind::rising},
+    {"falling", SweepClaim::Kind::falling},   {"equal", SweepClaim::Kind::equal},
+    {"below", SweepClaim::Kind::below},       {"difference", SweepClaim::Kind::difference}};
 
-// Which of the four it is.
+// Keys that go with some of those only.
+struct FurtherKey {
+  const char* key;
+  std::vector<std::string> with;
+  bool required;
+  const char* means;
+};
+const std::vector<FurtherKey>& further_keys() {
+  static const std::vector<FurtherKey> all = {
+      {"q", {"quantile"}, true, "for example q = 0.9"},
+      {"middle", {"spread"}, false, ""},
+      {"along", {"order", "rising", "falling"}, true, "the key that the runs differ in"},
+      {"along", {"equal"}, false, ""},
+      {"across", {"equal"}, true, "the key that makes the groups"},
+      {"than", {"below"}, true, "the reading it is compared with"},
+      {"minus", {"difference"}, true, "the reading whose median is subtracted"}};
+  return all;
+}
+
+// Which of them it is.
 ClaimKey read_kind(const Table& entry) {
   const ClaimKey* found = nullptr;
+  std::vector<std::string> names;
   for (const ClaimKey& each : claim_keys) {
+    names.push_back(each.key);
     if (!entry.has(each.key)) continue;
     if (found)
       refuse(entry.place(each.key), fmt::format("one entry claims a {} and a {}", found->key, each.key));
     found = &each;
   }
   if (!found)
-    refuse(entry.place(), "[[expect]] of a sweep needs one of the keys share, median, quantile, order",
+    refuse(entry.place(),
+           fmt::format("[[expect]] of a sweep needs one of the keys {}", fmt::join(names, ", ")),
            "for example share = \"groks\"");
   return *found;
 }
 
-void refuse_stray(const Table& entry, const char* key, const char* wanted, const char* kind) {
-  if (entry.has(key) && std::string(wanted) != kind)
-    refuse(entry.place(key), fmt::format("{} belongs to {}, not to {}", entry.path(key), wanted, kind));
+void check_further(const Table& entry, const std::string& kind) {
+  for (const FurtherKey& each : further_keys()) {
+    const auto goes_with = [&](const FurtherKey& other) {
+      return std::string(other.key) == each.key && std::count(other.with.begin(), other.with.end(), kind) > 0;
+    };
+    const bool fits = std::any_of(further_keys().begin(), further_keys().end(), goes_with);
+    if (entry.has(each.key) && !fits)
+      refuse(entry.place(each.key), fmt::format("{} belongs to {}, not to {}", entry.path(each.key),
+                                                fmt::join(each.with, " or "), kind));
+    if (goes_with(each) && each.required && !entry.has(each.key))
+      refuse(entry.place(kind), fmt::format("{} needs {}, {}", kind, each.key, each.means));
+  }
+}
+
+// The key `name` of the entry: one that the runs differ in.
+std::string read_swept(const Table& entry, const char* name, const std::string& key, const NameList& keys) {
+  if (std::find(keys.begin(), keys.end(), key) == keys.end())
+    refuse(entry.place(name),
+           fmt::format("{}: the runs do not differ in {}{}", entry.path(name), key, did_you_mean(key, keys)));
+  return key;
 }
 
 SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep, const NameList& keys) {
-  const auto text = [](const char* name) { return Field{name, std::string(), "", {}, {}, {}}; };
-  const Values values =
-      bind_fields(entry,
-                  {text("share"), text("median"), text("quantile"), text("order"), text("along"),
-                   text("bound"), text("source"), Field{"q", 0.5, "", 0.0, 1.0, {}}},
-                  "[[expect]]", {"where"});
+  std::vector<Field> fields = {{"q", 0.5, "", 0.0, 1.0, {}}, {"middle", 0.5, "", 0.0, 1.0, {}}};
+  for (const char* name : {"along", "across", "than", "minus", "bound", "source"})
+    fields.push_back({name, std::string(), "", {}, {}, {}});
+  for (const ClaimKey& each : claim_keys) fields.push_back({each.key, std::string(), "", {}, {}, {}});
+  const Values values = bind_fields(entry, fields, "[[expect]]", {"where"});
+  const auto text = [&](const char* name) { return std::get<std::string>(values.at(name)); };
   const ClaimKey kind = read_kind(entry);
-  refuse_stray(entry, "q", "quantile", kind.key);
-  refuse_stray(entry, "along", "order", kind.key);
+  check_further(entry, kind.key);
   SweepClaim claim;
   claim.kind = kind.kind;
-  claim.subject = std::get<std::string>(values.at(kind.key));
+  claim.subject = text(kind.key);
   claim.wanted = read_claim(entry);
-  claim.bound = std::get<std::string>(values.at("bound"));
-  claim.source = std::get<std::string>(values.at("source"));
+  claim.bound = text("bound");
+  claim.source = text("source");
   claim.where = read_part(entry.table("where"));
-  if (kind.kind == SweepClaim::Kind::share) {
+  claim.q = std::get<double>(values.at(entry.has("middle") ? "middle" : "q"));
+  if (entry.has("along"))
+    claim.along = claim.kind == SweepClaim::Kind::equal && text("along") == "step"
+                      ? "step"
+                      : read_swept(entry, "along", text("along"), keys);
+  if (entry.has("across")) claim.across = read_swept(entry, "across", text("across"), keys);
+  if (claim.kind == SweepClaim::Kind::share) {
     refuse_unnamed(entry, kind.key, claim.subject, "class", names_in(sweep.classes));
     return claim;
   }
-  refuse_unnamed(entry, kind.key, claim.subject, "reading", names_in(sweep.readings));
-  if (std::string(kind.key) == "quantile" && !entry.has("q"))
-    refuse(entry.place("quantile"), "a quantile needs q, for example q = 0.9");
-  claim.q = std::get<double>(values.at("q"));
-  if (kind.kind != SweepClaim::Kind::order) return claim;
-  claim.along = required_text(entry, "along", "[[expect]]", "the key that the runs differ in");
-  if (std::find(keys.begin(), keys.end(), claim.along) == keys.end())
-    refuse(entry.place("along"), fmt::format("{}: the runs do not differ in {}{}", entry.path("along"),
-                                             claim.along, did_you_mean(claim.along, keys)));
+  if (!claim.of_curves()) refuse_unnamed(entry, kind.key, claim.subject, "reading", names_in(sweep.readings));
+  for (const char* name : {"than", "minus"})
+    if (entry.has(name)) {
+      claim.other = text(name);
+      refuse_unnamed(entry, name, claim.other, "reading", names_in(sweep.readings));
+    }
   return claim;
 }
 
 std::string quantity(const SweepClaim& claim) {
-  if (claim.kind == SweepClaim::Kind::share) return "share of " + claim.subject;
-  if (claim.kind == SweepClaim::Kind::order)
-    return fmt::format("rank correlation of {} with {}", claim.subject, claim.along);
-  if (claim.q == 0.5) return "median of " + claim.subject;
-  return fmt::format("{}-quantile of {}", claim.q, claim.subject);
+  const std::string& subject = claim.subject;
+  switch (claim.kind) {
+    case SweepClaim::Kind::share:
+      return "share of " + subject;
+    case SweepClaim::Kind::quantile:
+      return claim.q == 0.5 ? "median of " + subject : fmt::format("{}-quantile of {}", claim.q, subject);
+    case SweepClaim::Kind::spread:
+      return fmt::format("range of {} in the middle {:g} % of runs", subject, 100 * claim.q);
+    case SweepClaim::Kind::order:
+      return fmt::format("rank correlation of {} with {}", subject, claim.along);
+    case SweepClaim::Kind::rising:
+    case SweepClaim::Kind::falling:
+      return fmt::format("least {} of the median of {} along {}",
+                         claim.kind == SweepClaim::Kind::rising ? "rise" : "fall", subject, claim.along);
+    case SweepClaim::Kind::equal:
+      return fmt::format("largest difference of the mean {} across {}{}", subject, claim.across,
+                         claim.along.empty() ? "" : " along " + claim.along);
+    case SweepClaim::Kind::below:
+      return fmt::format("share with {} below {}", subject, claim.other);
+    case SweepClaim::Kind::difference:
+      return fmt::format("median of {} less that of {}", subject, claim.other);
+  }
+  return subject;
 }
 
 }  // namespace
@@ -165,7 +215,7 @@ std::vector<SweepClass> read_classes(const std::vector<Table>& entries,
     const Values values =
         bind_fields(entry, {Field{"if", std::string(), "", {}, {}, {}}}, "[[class]]", {"name"});
     SweepClass read{
-        read_name(entry, "[[class]]", names_in(classes)), std::get<std::string>(values.at("if")), {}};
+        read_word(entry, "[[class]]", names_in(classes)), std::get<std::string>(values.at("if")), {}};
     read.otherwise = !entry.has("if");
     if (!read.otherwise && read.text.find_first_not_of(" \t") == std::string::npos)
       refuse(entry.place("if"), fmt::format("{}: the condition is empty", entry.path("if")));
@@ -187,10 +237,10 @@ std::vector<SweepClaim> read_claims(const std::vector<Table>& entries, const Swe
 
 std::string sentence(const SweepClaim& claim) {
   std::string text = quantity(claim) + " " + claim.bound;
-  for (const auto& [key, values] : claim.where.wanted) {
+  for (const SweepPart::Wanted& each : claim.where.wanted) {
     std::vector<std::string> texts;
-    for (const Value& value : values) texts.push_back(to_string(value));
-    text += fmt::format(", {} = {}", key, fmt::join(texts, " or "));
+    for (const Value& value : each.values) texts.push_back(to_string(value));
+    text += fmt::format(", {} = {}", each.key, fmt::join(texts, " or "));
   }
   return text;
 }

@@ -8,11 +8,20 @@
 //   name = "groks"
 //   if = "test_accuracy >= 0.99"       # without `if`: every other run
 //
-//   [[expect]]                         # one of these four
+//   [[expect]]                         # one of these
 //   share = "groks"                    # the share of runs of a class
 //   median = "grok_step"               # the median of a reading
 //   quantile = "grok_step"             # with q = 0.9
+//   spread = "grok_step"               # the width of the middle half of the runs; with middle = 0.8, of 80 %
 //   order = "grok_step"                # Spearman's rank correlation, with along = "train.weight_decay"
+//   rising = "grok_step"               # with along: the least rise from the median at one value of the key
+//   to falling = "grok_step"              # that at the next; the least fall equal = "final" # with across =
+//   "train.weight_decay": the largest difference between the
+//                                      # means of the groups; with along = "task.p", at equal values of that;
+//   equal = "test/accuracy"            # with along = "step", of a metric's curves
+//   below = "memorised"                # the share of runs in which it is below the reading than =
+//   "grok_step" difference = "grok_step"           # its median less that of the reading minus = "memorised"
+//
 //   bound = ">= 0.75"
 //   source = "the publication"
 //   where.train.weight_decay = [1, 2]  # only runs with (one of) these values of swept keys, or of `seed`
@@ -39,24 +48,34 @@ struct SweepClass {
   bool otherwise = false;  ///< no condition: every run
 };
 
-/// Part of a sweep: the runs that have one of these values for each of these keys.
+/// Part of a sweep: the runs whose config has one of these values for each of these keys.
 struct SweepPart {
+  struct Wanted {
+    std::string key;
+    std::vector<Value> values;
+    std::string place;
+  };
   std::string place;
-  std::vector<std::pair<std::string, std::vector<Value>>> wanted;
+  std::vector<Wanted> wanted;
 
   /// Whether `keys` has all of them.
   bool holds(const std::vector<Override>& keys) const;
 };
 
 struct SweepClaim {
-  enum class Kind { share, quantile, order };
+  enum class Kind { share, quantile, spread, order, rising, falling, equal, below, difference };
   Kind kind = Kind::share;
-  std::string subject;  ///< a class, or a reading
-  double q = 0.5;       ///< of a quantile
-  std::string along;    ///< the key of an order
+  std::string subject;  ///< a class, or a reading; of equal curves, a metric
+  double q = 0.5;       ///< of a quantile; of a spread, the share of runs in the middle
+  std::string along;    ///< the key of an order; of `equal` also "step", or ""
+  std::string across;   ///< the key of the groups of `equal`
+  std::string other;    ///< the reading that it is compared with
   SweepPart where;
   std::string bound, source;
   Interval wanted;
+
+  /// Whether it is about the curves of the metric `subject`, not about a reading.
+  bool of_curves() const { return kind == Kind::equal && along == "step"; }
 };
 
 /// Whether these are the same number, or equal otherwise.

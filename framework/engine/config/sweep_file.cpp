@@ -55,43 +55,8 @@ std::vector<std::string> read_seeds_of(const Table& root, const std::vector<std:
   return keys;
 }
 
-// Every run keeps its first and its last checkpoint; "none" is of the same schedule and cleared at the end.
-std::vector<Override> kept_as_keys(Keep keep, const std::string& place) {
-  if (keep == Keep::all) return {};
-  const int64_t per_decade = keep == Keep::logarithmic ? 5 : 0;
-  return {{"checkpoints.every", int64_t{0}, place}, {"checkpoints.per_decade", per_decade, place}};
-}
-
-SweepAxis read_zip(const Table& table) {
-  std::vector<std::vector<Override>> columns;
-  for (const WrittenKey& key : written_keys(table)) columns.push_back(read_listed(key));
-  if (columns.empty()) refuse(table.place(), "[[zip]] has no keys");
-  SweepAxis axis(columns.front().size());
-  for (const auto& column : columns) {
-    if (column.size() != axis.size())
-      refuse(column.front().place,
-             fmt::format("{} has {} values, {} has {}", column.front().key, column.size(),
-                         columns.front().front().key, axis.size()),
-             "the lists of one [[zip]] go together, entry by entry");
-    for (size_t i = 0; i < column.size(); ++i) axis[i].push_back(column[i]);
-  }
-  return axis;
-}
-
-std::vector<SweepAxis> read_axes(const Table& root) {
-  std::vector<SweepAxis> axes;
-  const Table grid = root.table("grid");
-  for (const WrittenKey& key : written_keys(grid)) {
-    SweepAxis axis;
-    for (Override& value : read_listed(key)) axis.push_back({std::move(value)});
-    axes.push_back(std::move(axis));
-  }
-  for (const Table& zip : root.tables("zip")) axes.push_back(read_zip(zip));
-  return axes;
-}
-
 // Refuses a key that two of [set], [grid], the [[zip]]s and the seeds would set.
-void refuse_conflicts(const SweepFile& sweep) {
+void refuse_conflicts(const SweepFile& sweep, const std::vector<Override>& fixed, const SweepGrid& grid) {
   std::map<std::string, std::string> set_at;
   const auto claim = [&](const std::string& key, const std::string& place) {
     const auto [found, fresh] = set_at.emplace(key, place);
@@ -99,30 +64,30 @@ void refuse_conflicts(const SweepFile& sweep) {
       refuse(place, fmt::format("{} is set twice, here and at {}", key, found->second),
              "leave out one of them");
   };
-  for (const Override& each : sweep.fixed) claim(each.key, each.place);
-  for (const SweepAxis& axis : sweep.axes)
+  for (const Override& each : fixed) claim(each.key, each.place);
+  for (const SweepAxis& axis : grid.axes)
     for (const Override& each : axis.front()) claim(each.key, each.place);
   if (!sweep.seeds.empty())
     for (const std::string& key : sweep.seeds_of) claim(key, sweep.seeds_place);
 }
 
-std::vector<std::string> swept_keys(const SweepFile& sweep) {
-  std::vector<std::string> keys;
+void add_swept_keys(const SweepGrid& grid, std::vector<std::string>& keys) {
   const auto add = [&](const std::vector<Override>& point) {
     for (const Override& each : point)
       if (std::find(keys.begin(), keys.end(), each.key) == keys.end()) keys.push_back(each.key);
   };
-  for (const SweepAxis& axis : sweep.axes) add(axis.front());
-  for (const auto& point : sweep.points) add(point);
-  return keys;
+  for (const SweepAxis& axis : grid.axes) add(axis.front());
+  for (const auto& point : grid.points) add(point);
 }
 
-void check_part(const SweepPart& part, const std::vector<std::string>& keys, const std::string& owner) {
-  for (const auto& [key, values] : part.wanted)
-    if (std::find(keys.begin(), keys.end(), key) == keys.end())
-      refuse(part.place,
-             fmt::format("{}: the runs do not differ in {}{}", owner, key, did_you_mean(key, keys)),
-             keys.empty() ? "there is no [grid]" : fmt::format("they differ in {}", fmt::join(keys, ", ")));
+// What the runs differ in.
+std::vector<std::string> swept_keys(const SweepFile& sweep) {
+  std::vector<std::string> keys;
+  if (!sweep.stages.empty()) keys.push_back("stage");
+  add_swept_keys(sweep.grid, keys);
+  for (const SweepStage& stage : sweep.stages) add_swept_keys(stage.grid, keys);
+  if (!sweep.seeds.empty()) keys.push_back("seed");
+  return keys;
 }
 
 std::vector<std::string> labels_in(const Document& base) {
@@ -144,32 +109,35 @@ struct Top {
   std::vector<std::string> seeds_of = seed_names;
 };
 
-Names<Keep> keeps() {
-  return {{"all", Keep::all}, {"last", Keep::last}, {"logarithmic", Keep::logarithmic}, {"none", Keep::none}};
-}
-
 Top read_top(const Table& root, const std::string& stem) {
-  std::vector<std::string> choices;
-  for (const auto& [text, keep] : keeps()) choices.push_back(text);
-  const std::vector<Field> fields = {
-      {"name", stem, "what the sweep is called", {}, {}, {}},
-      {"base", std::string(), "the config", {}, {}, {}},
-      {"keep", std::string("all"), "which checkpoints to keep", {}, {}, choices},
-      {"seeds_of", seed_names, "what the seeds set", {}, {}, {}}};
-  const Values values =
-      bind_fields(root, fields, "the sweep",
-                  {"seeds", "set", "grid", "zip", "point", "exclude", "reading", "class", "expect"});
+  const std::vector<Field> fields = {{"name", stem, "what the sweep is called", {}, {}, {}},
+                                     {"base", std::string(), "the config", {}, {}, {}},
+                                     keep_field("all"),
+                                     {"seeds_of", seed_names, "what the seeds set", {}, {}, {}}};
+  const Values values = bind_fields(
+      root, fields, "the sweep",
+      {"seeds", "set", "grid", "zip", "point", "exclude", "stage", "verify", "reading", "class", "expect"});
   Top top;
   top.name = std::get<std::string>(values.at("name"));
   top.base = required_text(root, "base", "the sweep", "the config that its runs share");
-  for (const auto& [text, keep] : keeps())
-    if (text == std::get<std::string>(values.at("keep"))) top.keep = keep;
+  top.keep = keep_of(values);
   top.seeds_of = std::get<std::vector<std::string>>(values.at("seeds_of"));
   check_folder_name(root, "name", top.name);
   return top;
 }
 
 }  // namespace
+
+const SweepStage* SweepFile::find_stage(const std::string& stage) const {
+  const auto found =
+      std::find_if(stages.begin(), stages.end(), [&](const SweepStage& each) { return each.name == stage; });
+  return found == stages.end() ? nullptr : &*found;
+}
+
+Keep SweepFile::keep_of(const std::string& stage) const {
+  const SweepStage* found = find_stage(stage);
+  return found ? found->keep : keep;
+}
 
 bool is_sweep(const Document& document) { return document.root().has("base"); }
 
@@ -186,23 +154,21 @@ SweepFile read_sweep_text(const std::string& text, const std::string& origin, Re
                   top.keep,
                   kept_as_keys(top.keep, root.place("keep")),
                   read_overrides(root.table("set")),
-                  read_axes(root)};
-  for (const Table& table : root.tables("exclude")) sweep.excluded.push_back(read_part(table));
-  for (const Table& table : root.tables("point")) sweep.points.push_back(read_overrides(table));
+                  read_grid(root)};
   sweep.seeds = read_seeds(root);
   sweep.seeds_of = read_seeds_of(root, top.seeds_of);
   sweep.seeds_place = root.place("seeds");
-  refuse_conflicts(sweep);
+  refuse_conflicts(sweep, sweep.fixed, sweep.grid);
+  sweep.stages = read_stages(root.tables("stage"), top.keep, root.place("keep"));
+  for (const SweepStage& stage : sweep.stages) refuse_conflicts(sweep, stage.fixed, stage.grid);
 
-  std::vector<std::string> keys = swept_keys(sweep);
-  for (const SweepPart& part : sweep.excluded) check_part(part, keys, "[[exclude]]");
-  if (!sweep.seeds.empty()) keys.push_back("seed");
   const std::vector<std::string> labels =
       with_base == ReadBase::yes ? labels_in(sweep.base) : std::vector<std::string>{};
   sweep.readings = read_readings(root.tables("reading"), with_base == ReadBase::yes ? &labels : nullptr);
   sweep.classes = read_classes(root.tables("class"), sweep.readings);
-  sweep.claims = read_claims(root.tables("expect"), sweep, keys);
-  for (const SweepClaim& claim : sweep.claims) check_part(claim.where, keys, "where");
+  const Fields<VerifySettings> verify = fields_of<VerifySettings>();
+  sweep.verify = verify.make(bind_fields(root.table("verify"), verify.list(), "[verify]"));
+  sweep.claims = read_claims(root.tables("expect"), sweep, swept_keys(sweep));
   return sweep;
 }
 

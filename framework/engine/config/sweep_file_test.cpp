@@ -84,6 +84,85 @@ TEST_F(SweepFileTest, ValuesKeepTheirPlaceInTheSweep) {
             "configs/s.toml:4:3: task.p: expected an integer >= 2, got 1");
 }
 
+TEST_F(SweepFileTest, ABadValuePointsAtTheValueAndABadKeyAtTheKey) {
+  const auto resolved = [](const std::string& text) {
+    return complaint([&] {
+      const SweepFile file = sweep(text);
+      for (const SweepPoint& point : expand(file))
+        resolve_with(file.base, point.overrides(file), parameters_of);
+    });
+  };
+  const auto begins = [](const std::string& text, const std::string& begin) {
+    EXPECT_EQ(text.substr(0, begin.size()), begin);
+  };
+  begins(resolved("[set]\ntask.p = 1\n"), "configs/s.toml:3:10: task.p: expected an integer");
+  begins(resolved("[[point]]\ntask.p = 1\n"), "configs/s.toml:3:10: task.p: expected an integer");
+  begins(resolved("[grid]\ntask.p = [5, 1]\n"), "configs/s.toml:3:14: task.p: expected an integer");
+  begins(resolved("[set]\ntask.q = 1\n"), "configs/s.toml:3:6: task \"sums\" has no key \"q\"");
+  begins(resolved("[grid]\ntask.q = [1]\n"), "configs/s.toml:3:6: task \"sums\" has no key \"q\"");
+  begins(resolved("[[zip]]\ntask.q = [1]\n"), "configs/s.toml:3:6: task \"sums\" has no key \"q\"");
+}
+
+TEST_F(SweepFileTest, StagesHaveGridsOfTheirOwn) {
+  const SweepFile file = sweep(R"(seeds = 2
+keep = "none"
+[grid]
+train.lr = [0.1, 1]
+[[stage]]
+name = "full"
+keep = "all"
+[stage.set]
+train.steps = 5
+[[stage]]
+name = "fewer"
+from = "full"
+checkpoint = "first test/accuracy >= 0.99"
+[stage.grid]
+task.p = [5, 7]
+[[stage.exclude]]
+task.p = 7
+)");
+  ASSERT_EQ(file.stages.size(), 2u);
+  EXPECT_EQ(file.keep_of("full"), Keep::all);
+  EXPECT_EQ(file.keep_of("fewer"), Keep::none);
+  EXPECT_EQ(file.stages[1].start.kind, StartRule::Kind::first);
+  const std::vector<SweepPoint> full = expand(file, file.stages[0]);
+  ASSERT_EQ(full.size(), 4u);
+  EXPECT_EQ(point_text(full[3]), "stage full, train.lr = 1, seed 1");
+  const std::vector<SweepPoint> fewer = expand(file, file.stages[1], full[3]);
+  ASSERT_EQ(fewer.size(), 1u);
+  EXPECT_EQ(point_text(fewer[0]), "stage fewer, train.lr = 1, task.p = 5, seed 1");
+  Texts keys;
+  for (const Override& each : fewer[0].overrides(file)) keys.push_back(each.key);
+  EXPECT_EQ(keys, (Texts{"checkpoints.every", "checkpoints.per_decade", "train.lr", "task.p", "seeds.data",
+                         "seeds.init", "seeds.batches"}));
+  EXPECT_EQ(expand(file, file.stages[0])[0].overrides(file)[0].key, "train.steps");
+}
+
+TEST_F(SweepFileTest, AMistakeInAStageHasItsPlace) {
+  const auto begins = [](const std::string& text, const std::string& begin) {
+    EXPECT_EQ(text.substr(0, begin.size()), begin);
+  };
+  begins(complaint([] { sweep("[[stage]]\nfrom = \"x\"\n"); }),
+         "configs/s.toml:2:1: [[stage]] needs a key \"name\"");
+  const std::string full = "[[stage]]\nname = \"full\"\n", few = full + "[[stage]]\nname = \"few\"\n";
+  begins(complaint([&] { sweep(full + full); }), "configs/s.toml:5:1: two entries of [[stage]] are called");
+  begins(complaint([&] { sweep(few + "from = \"ful\"\n"); }),
+         "configs/s.toml:6:8: from: there is no earlier [[stage]] \"ful\" (did you mean \"full\"?)");
+  begins(complaint([&] { sweep(few + "from = \"full\"\ncheckpoint = \"frist\"\n"); }),
+         "configs/s.toml:7:14: checkpoint: expected \"last\", \"step NUMBER\" or");
+  begins(complaint([&] { sweep(few + "checkpoint = \"last\"\n"); }),
+         "configs/s.toml:6:1: checkpoint: this stage starts anew");
+  begins(complaint([&] { sweep(few + "form = \"full\"\n"); }),
+         "configs/s.toml:6:1: [[stage]] has no key \"form\"");
+  begins(complaint([&] {
+           const SweepFile file =
+               sweep("[grid]\ntask.p = [5]\n" + few + "from = \"full\"\n[stage.set]\ntask.p = 7\n");
+           expand(file, file.stages[1], expand(file, file.stages[0])[0]);
+         }),
+         "configs/s.toml:10:6: task.p: the runs that stage few starts from differ in it");
+}
+
 TEST_F(SweepFileTest, EveryMistakeHasItsPlace) {
   const auto expect_begin = [](const std::string& text, const std::string& begin) {
     EXPECT_EQ(text.substr(0, begin.size()), begin);
@@ -96,14 +175,12 @@ TEST_F(SweepFileTest, EveryMistakeHasItsPlace) {
                "configs/s.toml:2:1: seeds_of: there is no seed \"dta\" (did you mean");
   expect_begin(refusal("keep = \"some\"\n"), "configs/s.toml:2:1: keep: expected one of");
   expect_begin(refusal("[grid]\ntask.p = 5\n"),
-               "configs/s.toml:3:6: task.p: expected a list of values, got 5");
-  expect_begin(refusal("[grid]\ntask.p = []\n"), "configs/s.toml:3:6: task.p: the list is empty");
+               "configs/s.toml:3:10: task.p: expected a list of values, got 5");
+  expect_begin(refusal("[grid]\ntask.p = []\n"), "configs/s.toml:3:10: task.p: the list is empty");
   expect_begin(refusal("[[zip]]\ntask.p = [5, 7]\ntrain.lr = [1]\n"),
-               "configs/s.toml:4:13: train.lr has 1 values, task.p has 2");
+               "configs/s.toml:4:7: train.lr has 1 values, task.p has 2");
   expect_begin(refusal("[set]\ntask.p = 5\n[grid]\ntask.p = [7]\n"),
-               "configs/s.toml:5:11: task.p is set twice");
-  expect_begin(refusal("[grid]\ntask.p = [7]\n[[exclude]]\ntask.q = 7\n"),
-               "configs/s.toml:4:1: [[exclude]]: the runs do not differ in task.q");
+               "configs/s.toml:5:6: task.p is set twice");
   expect_begin(refusal("[grid]\ntask.p = [7]\n[[exclude]]\ntask.p = 5\n"),
                "configs/s.toml:4:1: this [[exclude]] is of no point of the grid");
   EXPECT_EQ(refusal("[grid]\ntask.p = [7]\n[[exclude]]\ntask.p = 7\n"),
@@ -171,7 +248,14 @@ TEST_F(SweepFileTest, ClaimsThatCannotBeMeantAreRefused) {
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nshare = \"c\"\n" + end),
         "one entry claims a share and a median");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nq = 0.2\n" + end), "belongs to quantile");
-  holds(refusal(more + "[[expect]]\nquantile = \"grok\"\n" + end), "a quantile needs q");
+  holds(refusal(more + "[[expect]]\nquantile = \"grok\"\n" + end), "quantile needs q");
+  holds(refusal(more + "[[expect]]\nrising = \"grok\"\n" + end), "configs/s.toml:7:1: rising needs along");
+  holds(refusal(more + "[[expect]]\nbelow = \"grok\"\nthan = \"grk\"\n" + end),
+        "configs/s.toml:8:1: expect.than: there is no [[reading]] \"grk\" (did you mean \"grok\"?)");
+  holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nthan = \"grok\"\n" + end),
+        "configs/s.toml:8:1: expect.than belongs to below, not to median");
+  holds(refusal(more + "[[expect]]\nequal = \"grok\"\nacross = \"task.p\"\n" + end),
+        "configs/s.toml:8:1: expect.across: the runs do not differ in task.p");
   holds(refusal(more + "[[expect]]\norder = \"grok\"\nalong = \"task.p\"\n" + end),
         "the runs do not differ in task.p");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nbound = \">= 1\"\n"), "needs a key \"source\"");

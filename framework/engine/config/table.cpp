@@ -17,6 +17,7 @@ struct Table::Entry {
   std::string key;
   std::string place;
   Content content;
+  std::string value_place;  // "": not told
 };
 
 Table::Table(std::string place, std::string path) : place_(std::move(place)), path_(std::move(path)) {}
@@ -50,6 +51,11 @@ const std::string& Table::place(const std::string& key) const {
   return entry ? entry->place : place_;
 }
 
+const std::string& Table::value_place(const std::string& key) const {
+  const Entry* entry = find(key);
+  return entry && !entry->value_place.empty() ? entry->value_place : place(key);
+}
+
 std::string Table::path(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
 
 const Table::Content& Table::content(const std::string& key) const {
@@ -76,11 +82,12 @@ std::vector<Table> Table::tables(const std::string& key) const {
                                    describe(entry->content)));
 }
 
-void Table::set(const std::string& key, std::string place, Content content) {
+void Table::set(const std::string& key, std::string place, Content content, std::string value_place) {
+  Entry made{key, std::move(place), std::move(content), std::move(value_place)};
   if (const Entry* entry = find(key))
-    entries_[entry - entries_.data()] = {key, std::move(place), std::move(content)};
+    entries_[entry - entries_.data()] = std::move(made);
   else
-    entries_.push_back({key, std::move(place), std::move(content)});
+    entries_.push_back(std::move(made));
 }
 
 std::string describe(const Table::Content& content) {

@@ -14,6 +14,17 @@ namespace {
 bool lists_values(const std::string& path) {
   for (const char* above : {"grid.", "zip.", "exclude.", "expect.where."})
     if (path.starts_with(above)) return true;
+  if (path.starts_with("stage."))
+    for (const char* part : {".grid.", ".zip.", ".exclude."})
+      if (path.find(part) != std::string::npos) return true;
+  return false;
+}
+
+// Below these, keys of configs are set: a value that does not fit is an error of its own place, because its
+// key is checked elsewhere.
+bool sets_keys(const std::string& path) {
+  for (const char* above : {"set.", "grid.", "zip.", "point.", "exclude.", "expect.where.", "stage."})
+    if (path.starts_with(above)) return true;
   return false;
 }
 
@@ -41,7 +52,9 @@ class TomlReader {
     for (const auto& [key, node] : entries) {
       const std::string name(key->str());
       const std::string where = place({begin(*key, *node), {}, {}});
-      into.set(name, where, content(*node, where, into.path(name), depth + 1));
+      const std::string key_path = into.path(name);
+      into.set(name, where, content(*node, where, key_path, depth + 1),
+               sets_keys(key_path) ? place(node->source()) : "");
     }
     return into;
   }

@@ -15,4 +15,10 @@ namespace orrery::engine {
 std::optional<Bounds> bootstrap_interval(
     size_t n, const std::function<std::optional<double>(const std::vector<size_t>&)>& statistic);
 
+/// The same, but each group of indices is drawn from itself, so that its size stays. The sample holds the
+/// indices of the first group first.
+std::optional<Bounds> bootstrap_interval_within(
+    const std::vector<std::vector<size_t>>& groups,
+    const std::function<std::optional<double>(const std::vector<size_t>&)>& statistic);
+
 }  // namespace orrery::engine

@@ -4,31 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "engine/sweep/bootstrap.h"
+#include "engine/sweep/judge_parts.h"
 #include "engine/sweep/spearman.h"
-#include "engine/sweep/survival.h"
 
 namespace orrery::engine {
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-
-using Chosen = std::vector<const SweepRow*>;
-
-std::string number(double value) { return fmt::format("{:.4g}", value); }
-
-// Four digits, or all of them if four would lie on the other side of the bound.
-std::string number(double value, const Interval& wanted) {
-  const std::string text = number(value);
-  return wanted.contains(std::stod(text)) == wanted.contains(value) ? text : fmt::format("{}", value);
-}
-
-Chosen choose(const std::vector<SweepRow>& rows, const SweepPart& where) {
-  Chosen chosen;
+ChosenRows choose(const std::vector<SweepRow>& rows, const SweepPart& where) {
+  ChosenRows chosen;
   for (const SweepRow& row : rows)
-    if (where.holds(row.run->point.coordinates())) chosen.push_back(&row);
+    if (where.holds(row.run->values())) chosen.push_back(&row);
   return chosen;
 }
 
@@ -43,63 +30,56 @@ const ReadingValue* unread_in(const SweepRow& row) {
   return found == row.readings.end() ? nullptr : &*found;
 }
 
-// Why a claim over `rows` cannot be judged, or "". `reading` is an index, or -1 for a claim about classes.
-std::string unjudgeable(const Chosen& rows, int reading) {
+constexpr int no_reading = -2;
+
+// Why a claim over `rows` cannot be judged, or "". `reading` is an index, -1 for a claim about classes, or
+// no_reading.
+std::string unjudgeable(const ChosenRows& rows, int reading) {
   if (rows.empty()) return "no run is of this part";
-  size_t unfinished = 0, failed = 0, unread = 0;
-  std::string why;
+  size_t unfinished = 0, failed = 0, unread = 0, damaged = 0;
+  std::string why, damage;
   for (const SweepRow* row : rows) {
-    if (row->status.state == SweptState::failed) {
+    if (row->status.state == SweptState::damaged) {
+      ++damaged;
+      damage = fmt::format("run {} is damaged ({}); `orrery sweep run` makes it anew", row->run->id,
+                           row->status.error);
+    } else if (row->status.state == SweptState::failed || row->status.state == SweptState::blocked) {
       // A share counts those that diverged; a crash says nothing about the network.
-      if (reading < 0 && row->status.diverged) continue;
+      if (reading == -1 && row->status.diverged) continue;
       ++failed;
       why = row->status.error;
     } else if (row->status.state != SweptState::done) {
       ++unfinished;
-    } else {
+    } else if (reading != no_reading) {
       const ReadingValue* value =
           reading < 0 ? unread_in(*row) : &row->readings[static_cast<size_t>(reading)];
       if (!value || is_read(*value)) continue;
       ++unread;
-      why = value->value ? number(*value->value) : value->why;
+      why = value->value ? number_text(*value->value) : value->why;
     }
   }
+  if (damaged > 0) return damage;
   if (unfinished > 0) return fmt::format("{} of {} runs are not done", unfinished, rows.size());
-  if (failed > 0) return fmt::format("{} of {} runs failed: {}", failed, rows.size(), why);
+  if (failed > 0) return fmt::format("{} of {} runs failed or could not start: {}", failed, rows.size(), why);
   if (unread > 0) return fmt::format("no reading in {} of {} runs: {}", unread, rows.size(), why);
   return "";
 }
 
 std::string end_text(double value, double last) {
-  return std::isinf(value) ? fmt::format("beyond {}", number(last)) : number(value);
+  return std::isinf(value) ? fmt::format("beyond {}", number_text(last)) : number_text(value);
 }
 
-void judge_share(const SweepClaim& claim, const Chosen& rows, SweepVerdict& verdict) {
+void judge_share(const SweepClaim& claim, const ChosenRows& rows, SweepVerdict& verdict) {
   const auto hits = static_cast<size_t>(std::count_if(
       rows.begin(), rows.end(), [&](const SweepRow* row) { return row->name_of_class == claim.subject; }));
   const double share = static_cast<double>(hits) / static_cast<double>(rows.size());
   const Bounds bounds = wilson_interval(hits, rows.size());
   verdict.passed = claim.wanted.contains(share);
-  verdict.got = fmt::format("{} ({} of {})", number(share, claim.wanted), hits, rows.size());
+  verdict.got = fmt::format("{} ({} of {})", bounded_text(share, claim.wanted), hits, rows.size());
   verdict.interval = fmt::format("{:.3g} to {:.3g}", bounds.low, bounds.high);
 }
 
-std::vector<Observation> observations(const Chosen& rows, size_t reading) {
-  std::vector<Observation> all;
-  for (const SweepRow* row : rows) {
-    const ReadingValue& value = row->readings[reading];
-    all.push_back(value.value ? Observation{*value.value}
-                              : Observation{static_cast<double>(*value.censored_at), true});
-  }
-  return all;
-}
-
-std::string censored_text(const std::vector<Observation>& all) {
-  const auto never = std::count_if(all.begin(), all.end(), [](const Observation& o) { return o.censored; });
-  return never == 0 ? "" : fmt::format(" ({} of {} never)", never, all.size());
-}
-
-void judge_quantile(const SweepClaim& claim, const Chosen& rows, size_t reading, SweepVerdict& verdict) {
+void judge_quantile(const SweepClaim& claim, const ChosenRows& rows, size_t reading, SweepVerdict& verdict) {
   const std::vector<Observation> all = observations(rows, reading);
   const Quantile quantile = survival_quantile(all, claim.q);
   double last = -infinity;
@@ -107,9 +87,9 @@ void judge_quantile(const SweepClaim& claim, const Chosen& rows, size_t reading,
   // All that is known of one beyond the end is that it is larger.
   verdict.passed =
       claim.wanted.contains(quantile.value) && (!quantile.beyond || std::isinf(claim.wanted.high));
-  verdict.got =
-      (quantile.beyond ? "beyond " + number(quantile.value) : number(quantile.value, claim.wanted)) +
-      censored_text(all);
+  verdict.got = (quantile.beyond ? "beyond " + number_text(quantile.value)
+                                 : bounded_text(quantile.value, claim.wanted)) +
+                censored_text(all);
   const auto bounds = bootstrap_interval(all.size(), [&](const std::vector<size_t>& sample) {
     std::vector<Observation> drawn;
     for (const size_t i : sample) drawn.push_back(all[i]);
@@ -120,16 +100,7 @@ void judge_quantile(const SweepClaim& claim, const Chosen& rows, size_t reading,
     verdict.interval = fmt::format("{} to {}", end_text(bounds->low, last), end_text(bounds->high, last));
 }
 
-std::optional<double> coordinate(const SweepRow& row, const std::string& key) {
-  for (const Override& each : row.run->point.coordinates()) {
-    if (each.key != key) continue;
-    if (const auto* integer = std::get_if<int64_t>(&each.value)) return static_cast<double>(*integer);
-    if (const auto* real = std::get_if<double>(&each.value)) return *real;
-  }
-  return std::nullopt;
-}
-
-void judge_order(const SweepClaim& claim, const Chosen& rows, size_t reading, SweepVerdict& verdict) {
+void judge_order(const SweepClaim& claim, const ChosenRows& rows, size_t reading, SweepVerdict& verdict) {
   std::vector<double> x, y;
   for (const SweepRow* row : rows) {
     const auto at = coordinate(*row, claim.along);
@@ -146,7 +117,7 @@ void judge_order(const SweepClaim& claim, const Chosen& rows, size_t reading, Sw
     return;
   }
   verdict.passed = claim.wanted.contains(*rho);
-  verdict.got = number(*rho, claim.wanted) + censored_text(observations(rows, reading));
+  verdict.got = bounded_text(*rho, claim.wanted) + censored_text(observations(rows, reading));
   const auto bounds = bootstrap_interval(x.size(), [&](const std::vector<size_t>& sample) {
     std::vector<double> some_x, some_y;
     for (const size_t i : sample) {
@@ -155,25 +126,96 @@ void judge_order(const SweepClaim& claim, const Chosen& rows, size_t reading, Sw
     }
     return spearman(some_x, some_y);
   });
-  if (bounds) verdict.interval = fmt::format("{} to {}", number(bounds->low), number(bounds->high));
+  if (bounds) verdict.interval = fmt::format("{} to {}", number_text(bounds->low), number_text(bounds->high));
+}
+
+// The index of the reading called `name`; -1 if there is none.
+int reading_called(const SweepFile& file, const std::string& name) {
+  for (size_t i = 0; i < file.readings.size(); ++i)
+    if (file.readings[i].name == name) return static_cast<int>(i);
+  return -1;
 }
 
 SweepVerdict judge_claim(const SweepPlan& plan, const std::vector<SweepRow>& rows, const SweepClaim& claim) {
-  const Chosen chosen = choose(rows, claim.where);
+  using Kind = SweepClaim::Kind;
+  const ChosenRows chosen = choose(rows, claim.where);
   SweepVerdict verdict{&claim, false, "", "", chosen.size()};
-  int reading = -1;
-  if (claim.kind != SweepClaim::Kind::share)
-    for (size_t i = 0; i < plan.file.readings.size(); ++i)
-      if (plan.file.readings[i].name == claim.subject) reading = static_cast<int>(i);
-  verdict.got = unjudgeable(chosen, reading);
+  const bool of_reading = claim.kind != Kind::share && !claim.of_curves();
+  const int reading = of_reading ? reading_called(plan.file, claim.subject) : -1,
+            other = reading_called(plan.file, claim.other);
+  const auto index = static_cast<size_t>(reading), with = static_cast<size_t>(other);
+  verdict.got = unjudgeable(chosen, claim.of_curves() ? no_reading : reading);
+  if (verdict.got.empty() && other >= 0) verdict.got = unjudgeable(chosen, other);
   if (!verdict.got.empty()) return verdict;
-  if (claim.kind == SweepClaim::Kind::share) judge_share(claim, chosen, verdict);
-  if (claim.kind == SweepClaim::Kind::quantile) judge_quantile(claim, chosen, size_t(reading), verdict);
-  if (claim.kind == SweepClaim::Kind::order) judge_order(claim, chosen, size_t(reading), verdict);
+  switch (claim.kind) {
+    case Kind::share:
+      judge_share(claim, chosen, verdict);
+      break;
+    case Kind::quantile:
+      judge_quantile(claim, chosen, index, verdict);
+      break;
+    case Kind::spread:
+      judge_spread(claim, chosen, index, verdict);
+      break;
+    case Kind::order:
+      judge_order(claim, chosen, index, verdict);
+      break;
+    case Kind::rising:
+    case Kind::falling:
+      judge_monotone(claim, chosen, index, verdict);
+      break;
+    case Kind::equal:
+      judge_equal(claim, chosen, reading, verdict);
+      break;
+    case Kind::below:
+      judge_below(claim, chosen, index, with, verdict);
+      break;
+    case Kind::difference:
+      judge_difference(claim, chosen, index, with, verdict);
+      break;
+  }
   return verdict;
 }
 
 }  // namespace
+
+std::string number_text(double value) { return fmt::format("{:.4g}", value); }
+
+std::string bounded_text(double value, const Interval& wanted) {
+  const std::string text = number_text(value);
+  return wanted.contains(std::stod(text)) == wanted.contains(value) ? text : fmt::format("{}", value);
+}
+
+std::vector<Observation> observations(const ChosenRows& rows, size_t reading) {
+  std::vector<Observation> all;
+  for (const SweepRow* row : rows) {
+    const ReadingValue& value = row->readings[reading];
+    all.push_back(value.value ? Observation{*value.value}
+                              : Observation{static_cast<double>(*value.censored_at), true});
+  }
+  return all;
+}
+
+std::string censored_text(const std::vector<Observation>& all) {
+  const auto never = std::count_if(all.begin(), all.end(), [](const Observation& o) { return o.censored; });
+  return never == 0 ? "" : fmt::format(" ({} of {} never)", never, all.size());
+}
+
+std::optional<double> coordinate(const SweepRow& row, const std::string& key) {
+  for (const Override& each : row.run->point.coordinates()) {
+    if (each.key != key) continue;
+    if (const auto* integer = std::get_if<int64_t>(&each.value)) return static_cast<double>(*integer);
+    if (const auto* real = std::get_if<double>(&each.value)) return *real;
+  }
+  return std::nullopt;
+}
+
+double quantile_of(const std::vector<Observation>& all, const std::vector<size_t>& indices, double q) {
+  std::vector<Observation> some;
+  for (const size_t i : indices) some.push_back(all[i]);
+  const Quantile quantile = survival_quantile(std::move(some), q);
+  return quantile.beyond ? infinity : quantile.value;
+}
 
 std::vector<SweepVerdict> judge_sweep(const SweepPlan& plan, const std::vector<SweepRow>& rows) {
   std::vector<SweepVerdict> verdicts;

@@ -86,7 +86,8 @@ TEST_F(JudgeSweep, WhatCannotBeJudgedFailsAndSaysWhy) {
     rows[0].status = {SweptState::failed, "it crashed", false, 0, 0, 0};
     rows[0].readings.clear();
   };
-  EXPECT_EQ(judged("share = \"groks\"\nbound = \">= 0\"", six).got, "1 of 8 runs failed: it crashed");
+  EXPECT_EQ(judged("share = \"groks\"\nbound = \">= 0\"", six).got,
+            "1 of 8 runs failed or could not start: it crashed");
   spoil = [&] {
     rows[0].status = {SweptState::failed, "NaN", true, 0, 0, 0};
     rows[0].readings.clear();
@@ -94,7 +95,8 @@ TEST_F(JudgeSweep, WhatCannotBeJudgedFailsAndSaysWhy) {
   };
   EXPECT_EQ(judged("share = \"groks\"\nbound = \">= 0\"", six).got, "0.625 (5 of 8)")
       << "one that diverged counts";
-  EXPECT_EQ(judged("median = \"grok\"\nbound = \">= 0\"", six).got, "1 of 8 runs failed: NaN");
+  EXPECT_EQ(judged("median = \"grok\"\nbound = \">= 0\"", six).got,
+            "1 of 8 runs failed or could not start: NaN");
   spoil = [&] { rows[0].readings[0] = {{}, {}, "no such metric"}; };
   EXPECT_EQ(judged("median = \"grok\"\nbound = \">= 0\"", six).got,
             "no reading in 1 of 8 runs: no such metric");

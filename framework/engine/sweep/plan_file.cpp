@@ -1,5 +1,8 @@
 // FOLDER/plan.json: {"orrery": "0.3.0", "origin": "configs/sweeps/x.toml", "text": "base = ...", "n_points":
-// 8, "runs": [{"id": "60303ae22b99", "keys": {"train.lr": 0.1}, "seed": 3}]}
+// 8, "runs": [{"id": "60303ae22b99", "keys": {"train.lr": 0.1}, "seed": 3}]}; a run may also have "stage":
+// "fewer", "starts_from": {"sweep": "", "stage": "full", "run": "0a1b2c3d4e5f", "checkpoint": "last"}, and
+// "resolved":
+// {"train.steps": 400}, keys that claims ask for.
 #include <fmt/format.h>
 #include <orrery/error.h>
 #include <orrery/version.h>
@@ -14,7 +17,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Value value_of(const Json& json, const std::string& where) {
+SweptRun read_run(const Json& json, const std::string& where) {
+  SweptRun run;
+  run.id = text_of(member(json, "id", where), "id", where);
+  for (const auto& [key, value] : object_at(json, "keys", where).items())
+    run.point.keys.push_back({key, value_of_json(value, where), where});
+  if (json.contains("seed")) run.point.seed = integer_of(json.at("seed"), "seed", where);
+  if (json.contains("stage")) run.point.stage = text_of(json.at("stage"), "stage", where);
+  if (json.contains("starts_from")) {
+    const Json& start = object_at(json, "starts_from", where);
+    const auto text = [&](const char* key) { return text_of(member(start, key, where), key, where); };
+    run.start = SweepStart{text("sweep"), text("stage"), text("run"), parse_start_rule(text("checkpoint"))};
+  }
+  if (json.contains("resolved"))
+    for (const auto& [key, value] : object_at(json, "resolved", where).items())
+      run.resolved.push_back({key, value_of_json(value, where), where});
+  return run;
+}
+
+}  // namespace
+
+Value value_of_json(const Json& json, const std::string& where) {
   if (json.is_boolean()) return json.get<bool>();
   if (json.is_number_integer()) return json.get<int64_t>();
   if (json.is_number()) return json.get<double>();
@@ -29,17 +52,6 @@ Value value_of(const Json& json, const std::string& where) {
   throw Error(where + ": not the value of a key: " + json.dump());
 }
 
-SweptRun read_run(const Json& json, const std::string& where) {
-  SweptRun run;
-  run.id = text_of(member(json, "id", where), "id", where);
-  for (const auto& [key, value] : object_at(json, "keys", where).items())
-    run.point.keys.push_back({key, value_of(value, where), where});
-  if (json.contains("seed")) run.point.seed = integer_of(json.at("seed"), "seed", where);
-  return run;
-}
-
-}  // namespace
-
 void write_plan(const SweepPlan& plan) {
   Json object = {{"orrery", version()},
                  {"origin", plan.file.origin},
@@ -50,6 +62,13 @@ void write_plan(const SweepPlan& plan) {
     Json entry = {{"id", run.id}, {"keys", Json::object()}};
     for (const Override& each : run.point.keys) entry["keys"][each.key] = json_value(each.value);
     if (run.point.seed) entry["seed"] = *run.point.seed;
+    if (!run.point.stage.empty()) entry["stage"] = run.point.stage;
+    if (run.start)
+      entry["starts_from"] = {{"sweep", run.start->sweep.string()},
+                              {"stage", run.start->stage},
+                              {"run", run.start->run},
+                              {"checkpoint", run.start->rule.text}};
+    for (const Override& each : run.resolved) entry["resolved"][each.key] = json_value(each.value);
     object["runs"].push_back(std::move(entry));
   }
   std::error_code failure;

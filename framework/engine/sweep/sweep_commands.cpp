@@ -18,11 +18,10 @@ std::string shell_word(const std::string& text) {
 
 }  // namespace
 
-std::string command_of(const SweepPlan& plan, const SweptRun& run) {
-  std::string line = "orrery train " + shell_word(plan.file.base_path);
-  for (const Override& each : run.point.overrides(plan.file))
-    line += " --set " + shell_word(each.key + "=" + orrery::to_string(each.value));
-  return line + " --out " + shell_word(plan.run_folder(run).string());
+std::string command_of(const std::string& file, const std::string& folder, size_t index) {
+  std::string line = "orrery sweep run " + shell_word(file);
+  if (!folder.empty()) line += " --out " + shell_word(folder);
+  return line + " --index " + std::to_string(index);
 }
 
 }  // namespace orrery::engine

@@ -1,13 +1,12 @@
 // A sweep as command lines, for GNU parallel, HyperQueue or Snakemake.
 #pragma once
 
+#include <cstddef>
 #include <string>
-
-#include "engine/sweep/sweep_plan.h"
 
 namespace orrery::engine {
 
-/// `orrery train BASE --set KEY=VALUE ... --out FOLDER`, quoted for a POSIX shell.
-std::string command_of(const SweepPlan& plan, const SweptRun& run);
+/// `orrery sweep run FILE --index INDEX`, quoted for a POSIX shell; `folder`: that of --out, or "".
+std::string command_of(const std::string& file, const std::string& folder, size_t index);
 
 }  // namespace orrery::engine

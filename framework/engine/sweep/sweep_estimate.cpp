@@ -44,7 +44,7 @@ SweepEstimate estimate(const SweepPlan& plan, const std::vector<SweptStatus>& st
     }
     const auto size = sizes.find(run.id);
     if (size == sizes.end()) continue;
-    largest = std::max(largest, weights_kept(*run.settings, plan.file.keep, size->second));
+    largest = std::max(largest, weights_kept(*run.settings, plan.keep_of(run), size->second));
     if (!status.diverged)
       left += static_cast<double>(std::max<int64_t>(run.settings->train.steps - status.step, 0)) *
               static_cast<double>(size->second);

@@ -4,42 +4,60 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/config/settings.h"
+#include "engine/run/json_read.h"
 #include "engine/sweep/sweep_point.h"
 
 namespace orrery::engine {
 
+/// The run that a run of a later stage starts from, and at which checkpoint.
+struct SweepStart {
+  std::filesystem::path sweep;  ///< the folder of the sweep it is in; empty: this one
+  std::string stage, run;       ///< its stage ("" if that sweep has none) and its id
+  StartRule rule = {};
+};
+
 struct SweptRun {
   /// Names its folder: the first 12 digits of the SHA-256 of its resolved config without name, [verify] and
-  /// [[expect]].
+  /// [[expect]]; with the id of the run and the checkpoint that it starts from, if it does.
   std::string id;
   SweepPoint point;
   std::shared_ptr<const Settings> settings;  ///< null in a plan that was read from a sweep's folder
+  std::optional<SweepStart> start = {};
+  /// What its config has for the keys that claims ask for and the sweep does not set.
+  std::vector<Override> resolved = {};
+
+  /// The coordinates of its point, then `resolved`.
+  std::vector<Override> values() const;
 };
 
 struct SweepPlan {
   SweepFile file;
   std::filesystem::path folder;
-  std::vector<SweptRun> runs;  ///< each config once, in the order of the points
+  std::vector<SweptRun> runs;  ///< each config once, in the order of the points; stage after stage
   size_t n_points = 0;         ///< more than runs if some resolve to the same config
 
   std::filesystem::path run_folder(const SweptRun& run) const { return folder / "runs" / run.id; }
   /// A run's lock for sweeps, held by the process that works on it, even before the run exists.
   std::filesystem::path lock_folder(const SweptRun& run) const { return folder / "locks" / run.id; }
-  /// The keys that runs differ in, in the order of the file; "seed" last.
+  /// The keys that runs differ in, in the order of the file; "stage" first, "seed" last.
   std::vector<std::string> keys() const;
+  /// Null if it has no run of that id.
+  const SweptRun* find(const std::string& id) const;
+  Keep keep_of(const SweptRun& run) const { return file.keep_of(run.point.stage); }
 };
 
-std::string identity(const Settings& settings);
+std::string identity(const Settings& settings, const std::optional<SweepStart>& start = std::nullopt);
 
 /// "runs/sweeps/NAME".
 std::filesystem::path sweep_folder(const SweepFile& file);
 
-/// Resolves every point. Throws UsageError for the first error, with its place and its point. `folder`: that
-/// of the sweep, if not sweep_folder().
+/// Resolves every point. Throws UsageError for the first error, with its place and its point; also for an
+/// [[exclude]] or a `where` that is of no run. `folder`: that of the sweep, if not sweep_folder().
 SweepPlan plan_sweep(const std::filesystem::path& file, const ParametersOf& parameters_of,
                      const std::filesystem::path& folder = {});
 
@@ -50,5 +68,10 @@ SweepPlan read_plan(const std::filesystem::path& folder);
 
 /// The folders below FOLDER/runs that are of no run of the plan, sorted.
 std::vector<std::string> left_over(const SweepPlan& plan);
+
+/// The value of a key of `--set` in a resolved config; nothing if it has no such key.
+std::optional<Value> value_in(const Json& config, const std::string& key);
+/// A value of a key as JSON has it. Throws orrery::Error, opening with `where`, if it is none.
+Value value_of_json(const Json& json, const std::string& where);
 
 }  // namespace orrery::engine

@@ -1,6 +1,8 @@
 // Plans: which folder a point gets, and what is said about one that cannot be.
 #include "engine/sweep/sweep_plan.h"
 
+#include <unistd.h>
+
 #include <fstream>
 
 #include "engine/run/run_directory.h"
@@ -66,7 +68,93 @@ TEST_F(SweepPlanTest, ABadValueNamesItsPlaceAndItsPoint) {
       error,
       "s.toml:5:14: task.p: expected an integer 2 to 4096, got 0 (at train.lr = 0.1, task.p = 0, seed 0)");
   expect_holds(error_of([&] { plan("[grid]\ntask.modulus = [5]\n"); }),
-               "s.toml:3:17: task \"modular_arithmetic\" has no key \"modulus\"");
+               "s.toml:3:6: task \"modular_arithmetic\" has no key \"modulus\"");
+}
+
+TEST_F(SweepPlanTest, AnExcludeAndAWhereSeeTheResolvedConfig) {
+  // train.lr is written in neither file; task.p in the base alone.
+  EXPECT_EQ(plan("[grid]\ntrain.batch_size = [0, 5]\n[[exclude]]\ntrain.lr = 1e-3\ntrain.batch_size = 5\n")
+                .runs.size(),
+            1u);
+  const std::string claim =
+      "[grid]\ntask.p = [5, 7]\n[[reading]]\nname = \"a\"\nmetric = \"train/loss\"\n[[expect]]\nmedian = "
+      "\"a\"\nbound = \"> 0\"\nsource = \"x\"\n";
+  const SweepPlan made = plan(claim + "where.model.d_mlp = 4\nwhere.task.p = [7]\n");
+  EXPECT_FALSE(made.file.claims[0].where.holds(made.runs[0].values()));
+  EXPECT_TRUE(made.file.claims[0].where.holds(made.runs[1].values()));
+  write_plan(made);
+  const SweepPlan read = read_plan(folder / "sweep");
+  EXPECT_TRUE(read.file.claims[0].where.holds(read.runs[1].values()));
+  EXPECT_EQ(plan(claim).runs[0].id, made.runs[0].id);
+}
+
+TEST_F(SweepPlanTest, AnExcludeOrAWhereOfNoRunIsSaid) {
+  const auto refusal = [&](const std::string& text) { return error_of([&] { plan(text); }); };
+  expect_holds(refusal("[grid]\ntask.p = [5, 7]\n[[exclude]]\ntask.q = 7\n"),
+               "s.toml:5:6: [[exclude]]: no run has a key task.q");
+  expect_holds(refusal("[grid]\ntask.p = [5, 7]\n[[exclude]]\ntrain.lr = 7\n"),
+               "s.toml:4:1: this [[exclude]] is of no point of the grid");
+  const std::string claim =
+      "[grid]\ntask.p = [5, 7]\n[[reading]]\nname = \"a\"\nmetric = \"train/loss\"\n[[expect]]\nmedian = "
+      "\"a\"\nbound = \"> 0\"\nsource = \"x\"\n";
+  expect_holds(refusal(claim + "where.task.p = 9\n"), "s.toml:11:12: where: no run is of this part");
+  expect_holds(refusal(claim + "where.task.p = 9\n"), "task.p is 5, 7 in the runs");
+  expect_holds(refusal(claim + "where.train.lr = 9\n"), "where: no run is of this part");
+  expect_holds(refusal(claim + "where.train.rl = 9\n"),
+               "s.toml:11:13: where: no run has a key train.rl (did you mean \"train.lr\"?)");
+}
+
+constexpr const char* two_stages = R"(seeds = 2
+[[stage]]
+name = "full"
+[[stage]]
+name = "fewer"
+from = "full"
+[stage.grid]
+train.weight_decay = [0.1, 0.5]
+)";
+
+TEST_F(SweepPlanTest, ALaterStageStartsFromTheRunOfItsSeed) {
+  const SweepPlan made = plan(two_stages);
+  ASSERT_EQ(made.runs.size(), 6u);
+  EXPECT_FALSE(made.runs[1].start);
+  for (size_t i = 2; i < 6; ++i) {
+    EXPECT_EQ(made.runs[i].start->run, made.runs[(i - 2) / 2].id);
+    EXPECT_EQ(made.runs[i].point.seed, made.runs[(i - 2) / 2].point.seed);
+  }
+  EXPECT_EQ(made.keys(), (std::vector<std::string>{"stage", "train.weight_decay", "seed"}));
+  write_plan(made);
+  const SweepPlan read = read_plan(folder / "sweep");
+  EXPECT_EQ(ids(read), ids(made));
+  EXPECT_EQ(read.runs[5].start->run, made.runs[1].id);
+  EXPECT_EQ(point_text(read.runs[5].point), point_text(made.runs[5].point));
+}
+
+TEST_F(SweepPlanTest, WhereARunStartsFromIsOfItsId) {
+  const std::string text = two_stages;
+  const SweepPlan made = plan(text);
+  EXPECT_EQ(ids(made)[0], ids(plan("seeds = 2\n"))[0]) << "a run that starts anew is that of no stage";
+  const SweepPlan step = plan(text.substr(0, text.find("[stage.grid]")) + "checkpoint = \"step 10\"\n" +
+                              text.substr(text.find("[stage.grid]")));
+  EXPECT_EQ(ids(step)[0], ids(made)[0]);
+  EXPECT_NE(ids(step)[2], ids(made)[2]);
+  const SweepPlan longer = plan(text + "", std::string(base) + "eval_every = 7\n");
+  EXPECT_NE(ids(longer)[2], ids(made)[2]);
+}
+
+TEST_F(SweepPlanTest, ASweepThatHasNotRunIsSaid) {
+  const std::string text = "[[stage]]\nname = \"on\"\nsweep = \"nowhere\"\n";
+  expect_holds(error_of([&] { plan(text); }),
+               "s.toml:2:1: stage on: nowhere: no sweep: there is no plan.json");
+  const SweepPlan first = plan("seeds = 2\n");
+  write_plan(first);
+  const std::string there = "[[stage]]\nname = \"on\"\nsweep = \"" + (folder / "sweep").string() + "\"\n";
+  const SweepPlan made = plan("seeds = [1]\n" + there);
+  ASSERT_EQ(made.runs.size(), 1u);
+  EXPECT_EQ(made.runs[0].start->run, first.runs[1].id);
+  EXPECT_EQ(status_of(made)[0].state, SweptState::missing);
+  expect_holds(status_of(made)[0].waits, "is missing; orrery sweep run makes it");
+  expect_holds(error_of([&] { plan("seeds = [7]\n" + there); }), "it has no run with one of these seeds");
 }
 
 TEST_F(SweepPlanTest, TheFolderKeepsACopy) {
@@ -77,16 +165,14 @@ TEST_F(SweepPlanTest, TheFolderKeepsACopy) {
   const SweepPlan read = read_plan(folder / "sweep");
   EXPECT_EQ(ids(read), ids(made));
   EXPECT_EQ(point_text(read.runs[0].point), point_text(made.runs[0].point));
-  EXPECT_EQ(command_of(read, read.runs[0]), command_of(made, made.runs[0]));
   EXPECT_EQ(read.file.readings.size(), 1u);
   expect_holds(error_of([&] { read_plan(folder / "nowhere"); }), "there is no plan.json");
 }
 
 TEST_F(SweepPlanTest, ACommandIsQuotedForTheShell) {
-  const SweepPlan made =
-      plan("seeds = [3]\nseeds_of = [\"init\"]\n[set]\ntrain.stop_when = \"test/loss < 1\"\n");
-  expect_holds(command_of(made, made.runs[0]),
-               " --set 'train.stop_when=\"test/loss < 1\"' --set seeds.init=3 --out ");
+  EXPECT_EQ(command_of("s.toml", "", 3), "orrery sweep run s.toml --index 3");
+  EXPECT_EQ(command_of("my sweep's.toml", "out", 0),
+            "orrery sweep run 'my sweep'\\''s.toml' --out out --index 0");
 }
 
 TEST_F(SweepPlanTest, StateComesFromTheFolders) {
@@ -118,6 +204,26 @@ TEST_F(SweepPlanTest, StateComesFromTheFolders) {
   EXPECT_EQ(state().state, SweptState::done);
   EXPECT_TRUE(left_over(made).empty());
   EXPECT_EQ(left_over(plan("seeds = [1]\n")), std::vector<std::string>{made.runs[0].id});
+}
+
+TEST_F(SweepPlanTest, WhatTheSystemRefusesToReadIsNoDamage) {
+  const SweepPlan made = plan("");
+  const std::filesystem::path run = made.run_folder(made.runs[0]);
+  testing::CollectingReporter reporter;
+  train_run(built_in_plugins(), *made.runs[0].settings, run, Start::anew, reporter);
+  ASSERT_EQ(status_of(made, made.runs[0]).state, SweptState::done);
+  std::filesystem::permissions(folder / ".", std::filesystem::perms(0755));
+  std::filesystem::permissions(run / "metrics.jsonl", std::filesystem::perms::none);
+  // Nothing is refused to root.
+  const bool is_root = ::geteuid() == 0;
+  ASSERT_EQ(is_root ? ::seteuid(65534) : 0, 0);
+  const SweptStatus status = status_of(made, made.runs[0]);
+  ASSERT_EQ(is_root ? ::seteuid(0) : 0, 0);
+  EXPECT_EQ(status.state, SweptState::failed);
+  expect_holds(status.error, "metrics.jsonl: cannot read this: Permission denied");
+  std::filesystem::permissions(run / "metrics.jsonl", std::filesystem::perms(0644));
+  std::ofstream(run / "metrics.jsonl") << "{";
+  EXPECT_EQ(status_of(made, made.runs[0]).state, SweptState::damaged);
 }
 
 TEST(SweptState, IndicesAreGrouped) {

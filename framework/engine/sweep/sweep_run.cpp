@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "engine/sweep/sweep_check.h"
 #include "engine/sweep/swept_state.h"
@@ -16,12 +18,19 @@
 namespace orrery::engine {
 namespace {
 
+// "60303ae22b99 (train.lr = 0.1, seed 3)".
+std::string named(const SweptRun& run) {
+  const std::string point = point_text(run.point);
+  return run.id + (point.empty() ? "" : " (" + point + ")");
+}
+
 class SweepRunner {
  public:
-  SweepRunner(const Registry& registry, const SweepPlan& plan, size_t jobs, Reporter& reporter)
+  SweepRunner(const Registry& registry, const SweepPlan& plan, const SweepChoice& choice, Reporter& reporter)
       : registry_(registry),
         plan_(plan),
-        jobs_(jobs),
+        jobs_(static_cast<size_t>(std::max(choice.jobs, 1))),
+        chosen_(choice.indices),
         reporter_(reporter),
         supervisor_({.on_message = [this](Supervisor::Id id, const std::string& text) { heard(id, text); },
                      .on_end = [this](Supervisor::Id id, int status, bool) { ended(id, status); }}) {}
@@ -36,6 +45,10 @@ class SweepRunner {
   };
 
   void look();
+  void release();
+  bool is_being_made(const std::string& id) const;
+  bool is_chosen(size_t index) const { return chosen_.empty() || chosen_.count(index) > 0; }
+  void block(const SweptRun& run, const std::string& why);
   void sort_longest_first();
   void dispatch();
   void heard(Supervisor::Id id, const std::string& text);
@@ -49,38 +62,95 @@ class SweepRunner {
   const Registry& registry_;
   const SweepPlan& plan_;
   size_t jobs_;
+  const std::set<size_t>& chosen_;
   Reporter& reporter_;
   Supervisor supervisor_;
   std::deque<const SweptRun*> queue_;
   std::vector<const SweptRun*> elsewhere_;  // another process works on them
+  std::vector<const SweptRun*> waiting_;    // for the runs that they start from
   std::map<Supervisor::Id, Worker> workers_;
   std::unique_ptr<Progress> progress_;
   int64_t steps_done_ = 0;
+  bool changed_ = true;  // a run ended, so that others may start
   SweepEnding ending_;
 };
 
 // What is left to do. Reports what failed for good.
 void SweepRunner::look() {
-  for (const SweptRun& run : plan_.runs) {
-    const SweptStatus status = status_of(plan_, run);
+  const std::vector<SweptStatus> states = status_of(plan_);
+  size_t damaged = 0, stale = 0, kept_less = 0;
+  for (size_t i = 0; i < states.size(); ++i) {
+    const SweptRun& run = plan_.runs[i];
+    const SweptStatus& status = states[i];
+    if (!is_chosen(i)) {
+      ending_.done += status.state == SweptState::done;
+      continue;
+    }
+    damaged += status.state == SweptState::damaged;
+    stale += status.state == SweptState::stale;
+    kept_less += status.kept_less;
     if (status.state == SweptState::done)
       ++ending_.done;
     else if (status.diverged)
       fail(run, status.error);
+    else if (run.start && (status.state == SweptState::missing || status.state == SweptState::blocked))
+      waiting_.push_back(&run);
     else
       queue_.push_back(&run);
   }
+  if (damaged > 0)
+    reporter_.note(fmt::format("{} of {} runs damaged: set aside and made anew", damaged, states.size()));
+  if (stale > 0)
+    reporter_.note(
+        fmt::format("{} of {} runs stopped or killed before their end, and held by no process now: "
+                    "going on with them",
+                    stale, states.size()));
+  if (kept_less > 0)
+    reporter_.warning(fmt::format("{} of {} runs are done but keep no checkpoints, as keep = \"none\" had it",
+                                  kept_less, states.size()),
+                      "if you need their checkpoints, delete their folders and run the sweep again; `sweep "
+                      "status` names them");
+}
+
+// Queues the waiting runs whose start is there by now, and gives up those whose start will never be.
+void SweepRunner::release() {
+  std::vector<const SweptRun*> still;
+  for (const SweptRun* run : waiting_) {
+    const StartNow now = start_now(plan_, *run);
+    if (now.kind == StartNow::Kind::ready)
+      queue_.push_back(run);
+    else if (now.kind == StartNow::Kind::waiting || is_being_made(run->start->run))
+      still.push_back(run);
+    else
+      block(*run, now.why);
+  }
+  waiting_ = std::move(still);
+}
+
+// Whether this process may yet make the run `id`, whatever its folder says now: a failed one is tried again.
+bool SweepRunner::is_being_made(const std::string& id) const {
+  const auto is = [&](const SweptRun* run) { return run->id == id; };
+  return std::any_of(queue_.begin(), queue_.end(), is) || std::any_of(waiting_.begin(), waiting_.end(), is) ||
+         std::any_of(workers_.begin(), workers_.end(), [&](auto& each) { return is(each.second.run); });
+}
+
+void SweepRunner::block(const SweptRun& run, const std::string& why) {
+  ++ending_.blocked;
+  steps_done_ += steps_of(run);
+  reporter_.warning(fmt::format("{} cannot start: {}", named(run), why));
 }
 
 void SweepRunner::sort_longest_first() {
-  const std::map<std::string, int64_t> sizes =
-      check_points(registry_, {queue_.begin(), queue_.end()}, reporter_);
+  std::vector<const SweptRun*> left(queue_.begin(), queue_.end());
+  left.insert(left.end(), waiting_.begin(), waiting_.end());
+  const std::map<std::string, int64_t> sizes = check_points(registry_, left, reporter_);
   const auto cost = [&](const SweptRun* run) {
     const auto size = sizes.find(run->id);
     return static_cast<double>(steps_of(*run)) * static_cast<double>(size == sizes.end() ? 1 : size->second);
   };
-  std::stable_sort(queue_.begin(), queue_.end(),
-                   [&](const SweptRun* a, const SweptRun* b) { return cost(a) > cost(b); });
+  const auto longer = [&](const SweptRun* a, const SweptRun* b) { return cost(a) > cost(b); };
+  std::stable_sort(queue_.begin(), queue_.end(), longer);
+  std::stable_sort(waiting_.begin(), waiting_.end(), longer);
 }
 
 void SweepRunner::dispatch() {
@@ -101,6 +171,10 @@ void SweepRunner::heard(Supervisor::Id id, const std::string& text) {
     worker.step = static_cast<int64_t>(message.number());
     return;
   }
+  if (news == SweptNews::anew) {
+    reporter_.warning(fmt::format("{} is damaged and made anew: {}", named(*worker.run), message.text()));
+    return;
+  }
   worker.told = true;
   if (news == SweptNews::done) finish(*worker.run);
   if (news == SweptNews::busy) elsewhere_.push_back(worker.run);
@@ -118,15 +192,15 @@ void SweepRunner::ended(Supervisor::Id id, int status) {
 void SweepRunner::finish(const SweptRun& run) {
   ++ending_.done;
   steps_done_ += steps_of(run);
+  changed_ = true;
 }
 
 void SweepRunner::fail(const SweptRun& run, const std::string& what) {
   ++ending_.failed;
+  changed_ = true;
   steps_done_ += progress_ ? steps_of(run) : 0;
-  const std::string point = point_text(run.point);
-  reporter_.warning(
-      fmt::format("{}{} failed: {}", run.id, point.empty() ? "" : " (" + point + ")", first_line(what)),
-      fmt::format("see {}", (plan_.run_folder(run) / SweptLog::file_name).string()));
+  reporter_.warning(fmt::format("{} failed: {}", named(run), first_line(what)),
+                    fmt::format("see {}", (plan_.run_folder(run) / SweptLog::file_name).string()));
 }
 
 // Those that another process worked on: done by now, or left by it.
@@ -153,6 +227,7 @@ void SweepRunner::show() {
   std::string text =
       fmt::format("{} of {} runs done, {} running", ending_.done, plan_.runs.size(), workers_.size());
   if (ending_.failed > 0) text += fmt::format(", {} failed", ending_.failed);
+  if (!waiting_.empty()) text += fmt::format(", {} of a later stage", waiting_.size());
   if (!elsewhere_.empty()) text += fmt::format(", {} in other processes", elsewhere_.size());
   progress_->show(steps, text);
 }
@@ -163,11 +238,18 @@ SweepEnding SweepRunner::run() {
   sort_longest_first();
   int64_t total = 0;
   for (const SweptRun* run : queue_) total += steps_of(*run);
+  for (const SweptRun* run : waiting_) total += steps_of(*run);
   progress_ = reporter_.progress(total, "steps");
-  while (!queue_.empty() || supervisor_.running() > 0 || !elsewhere_.empty()) {
+  while (true) {
+    if (!ending_.interrupted && std::exchange(changed_, false)) release();
+    if (queue_.empty() && supervisor_.running() == 0 && elsewhere_.empty()) {
+      if (!changed_ || ending_.interrupted) break;
+      continue;
+    }
     if (reporter_.stop_requested() && !ending_.interrupted) {
       ending_.interrupted = true;
       queue_.clear();
+      waiting_.clear();
       for (const auto& [id, worker] : workers_) supervisor_.send(id, Message().add(uint64_t{0}));
     }
     if (ending_.interrupted && supervisor_.running() == 0) break;
@@ -178,13 +260,15 @@ SweepEnding SweepRunner::run() {
     supervisor_.wait();
     show();
   }
+  for (const SweptRun* run : waiting_) block(*run, start_now(plan_, *run).why);
   return ending_;
 }
 
 }  // namespace
 
-SweepEnding run_sweep(const Registry& registry, const SweepPlan& plan, int jobs, Reporter& reporter) {
-  return SweepRunner(registry, plan, static_cast<size_t>(std::max(jobs, 1)), reporter).run();
+SweepEnding run_sweep(const Registry& registry, const SweepPlan& plan, const SweepChoice& choice,
+                      Reporter& reporter) {
+  return SweepRunner(registry, plan, choice, reporter).run();
 }
 
 }  // namespace orrery::engine

@@ -1,6 +1,7 @@
 // Runs a sweep: its runs in forked processes, longest first.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,17 +12,29 @@
 namespace orrery::engine {
 
 struct SweepEnding {
-  size_t done = 0;    ///< of the whole plan, those of earlier sessions and other processes included
-  size_t failed = 0;  ///< likewise
+  size_t done = 0;     ///< of the whole plan, those of earlier sessions and other processes included
+  size_t failed = 0;   ///< of the chosen ones, likewise
+  size_t blocked = 0;  ///< of the chosen ones: what they start from is not there
   bool interrupted = false;
+
+  bool well() const { return failed == 0 && blocked == 0; }
+};
+
+/// Which runs, and how many at a time.
+struct SweepChoice {
+  int jobs = 1;
+  std::set<size_t> indices = {};  ///< into the runs of the plan; empty: all
 };
 
 /// Writes the plan to the sweep's folder, checks every point that is not done, and trains those, `jobs` at a
-/// time, the longest first (steps x parameters). A run that another process works on is left to it and looked
-/// at again at the end. One that fails costs itself only: it is reported as a warning with the first line of
-/// its error. Those that diverged before are not tried again; all others are.
+/// time, the longest first (steps x parameters), those of later stages once the run that they start from is
+/// done. A run that another process works on is left to it and looked at again at the end. One that fails
+/// costs itself, and those that start from it, only: it is reported as a warning with the first line of its
+/// error. Those that diverged before are not tried again; all others are. A damaged one is set aside and made
+/// anew, with a warning.
 ///
 /// This process must have used one thread only.
-SweepEnding run_sweep(const Registry& registry, const SweepPlan& plan, int jobs, Reporter& reporter);
+SweepEnding run_sweep(const Registry& registry, const SweepPlan& plan, const SweepChoice& choice,
+                      Reporter& reporter);
 
 }  // namespace orrery::engine

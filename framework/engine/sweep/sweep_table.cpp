@@ -13,14 +13,12 @@ namespace orrery::engine {
 namespace {
 
 ReadingValue read_one(const SweepReading& reading, const std::vector<Series>& all) {
-  const auto found = std::find_if(
-      all.begin(), all.end(), [&](const Series& series) { return series.name == reading.question.metric; });
-  if (found == all.end()) {
-    std::vector<std::string> names;
-    for (const Series& series : all) names.push_back(series.name);
-    return {{}, {}, "no such metric" + did_you_mean(reading.question.metric, names)};
-  }
-  const Evaluated answered = answer(reading.question, *found);
+  const Series* found = find_series(all, reading.question.metric);
+  if (!found) return {{}, {}, no_such_metric(all, reading.question.metric)};
+  std::string why;
+  const auto asked = asked_series(reading.question, *found, all, why);
+  if (!asked) return {{}, {}, why};
+  const Evaluated answered = answer(reading.question, *asked);
   if (answered.value) return {answered.value, {}, ""};
   return {{}, answered.not_until, answered.not_until ? "" : answered.got};
 }
@@ -37,9 +35,13 @@ std::string class_of(const std::vector<SweepClass>& classes, const std::vector<S
 
 void read_done(const SweepPlan& plan, SweepRow& row) {
   const auto& readings = plan.file.readings;
-  const bool with_probes = std::any_of(readings.begin(), readings.end(), [](const SweepReading& reading) {
-    return may_be_of_probe(reading.question.metric);
-  });
+  const auto& claims = plan.file.claims;
+  const bool with_probes =
+      std::any_of(readings.begin(), readings.end(),
+                  [](const SweepReading& reading) { return may_be_of_probe(reading.question); }) ||
+      std::any_of(claims.begin(), claims.end(), [](const SweepClaim& claim) {
+        return claim.of_curves() && may_be_of_probe(claim.subject);
+      });
   std::vector<Series> all;
   std::string damage;
   try {
@@ -49,6 +51,10 @@ void read_done(const SweepPlan& plan, SweepRow& row) {
   }
   for (const SweepReading& reading : readings)
     row.readings.push_back(damage.empty() ? read_one(reading, all) : ReadingValue{{}, {}, damage});
+  for (const SweepClaim& claim : claims)
+    if (claim.of_curves())
+      if (const Series* found = find_series(all, claim.subject))
+        for (const Point& point : found->points) row.curves[claim.subject][point.step] = point.value;
   if (damage.empty()) row.name_of_class = class_of(plan.file.classes, readings, row.readings);
 }
 

@@ -1,6 +1,7 @@
 // A sweep as a tidy table: one row a run, with its keys, its state, its class and its readings.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ struct SweepRow {
   SweptStatus status;
   std::vector<ReadingValue> readings;  ///< in the order of the file; none unless the run is done
   std::string name_of_class;           ///< "" if it is of none
+  /// By step, of the metrics whose curves claims compare.
+  std::map<std::string, std::map<int64_t, double>> curves = {};
 };
 
 /// Reads the curves of every run that is done. The rows point into `plan`.

@@ -12,11 +12,13 @@
 #include "engine/inspect/run_state.h"
 #include "engine/probing/probe_runner.h"
 #include "engine/run/run_directory.h"
+#include "engine/run/run_json.h"
 #include "engine/run/run_lock.h"
 #include "engine/sweep/swept_state.h"
 #include "engine/train/hardware.h"
 #include "engine/training/training_run.h"
 #include "loader/processes/messages.h"
+#include "sdk/files/safetensors.h"
 
 namespace orrery::engine {
 namespace {
@@ -84,11 +86,12 @@ bool WorkerReporter::stop_requested() const {
 }
 
 // Where nobody will look for it, but where nothing of it is lost.
-void set_aside(const fs::path& folder, SweptLog& log) {
+fs::path set_aside(const fs::path& folder, SweptLog& log) {
   fs::path aside = folder.string() + ".damaged";
   for (int i = 2; fs::exists(aside); ++i) aside = fmt::format("{}.damaged-{}", folder.string(), i);
   fs::rename(folder, aside);
   log.line(fmt::format("the damaged run that was here is now {}", aside.string()));
+  return aside;
 }
 
 // Killed while it wrote its first checkpoint, a run has the state but not the weights.
@@ -100,27 +103,45 @@ bool can_be_resumed(const RunDirectory& run) {
   });
 }
 
-// What to do with what earlier attempts left; afterwards the folder is gone if the run starts anew.
-Start prepare(const fs::path& folder, SweptLog& log) {
-  if (!fs::exists(folder)) return Start::anew;
-  try {
-    if (fs::exists(folder / "run.json")) {
-      const RunDirectory run = RunDirectory::open(folder, RunDirectory::Access::read);
-      read_run_json(folder);
-      if (can_be_resumed(run)) return Start::resume;
-    }
-  } catch (const Error&) {
-    set_aside(folder, log);
-    return Start::anew;
+// Throws Error if the checkpoint from which a run goes on is damaged.
+void check_resumable(const RunDirectory& run) {
+  if (const auto step = run.resumable_step()) {
+    safetensors::File(run.checkpoint_path(*step));
+    safetensors::File(run.state_path(*step));
   }
+}
+
+// How to go on after what earlier attempts left; `aside`: where a damaged run is now, and what was wrong.
+struct Prepared {
+  Start start = Start::anew;
+  std::string aside = {};
+};
+
+// Afterwards the folder is gone if the run starts anew. An error that is no damage is thrown on: nothing is
+// set aside because a disk or a permission fails for once.
+Prepared prepare(const fs::path& folder, const SweptStatus& status, SweptLog& log) {
+  if (!fs::exists(folder)) return {};
+  refuse_unreadable(folder);
+  std::string damage = status.state == SweptState::damaged ? status.error : "";
+  if (damage.empty() && fs::exists(folder / "run.json")) {
+    try {
+      const RunDirectory run = RunDirectory::open(folder, RunDirectory::Access::read);
+      check_resumable(run);
+      if (can_be_resumed(run)) return {Start::resume};
+    } catch (const Error& error) {
+      damage = first_line(error.what());
+    }
+  }
+  if (!damage.empty())
+    return {Start::anew, fmt::format("{}; it is now {}", damage, set_aside(folder, log).string())};
   // Killed before its first checkpoint, or refused: there is nothing to go on from, and nothing to lose.
   const bool trained = fs::exists(folder / "metrics.jsonl") &&
                        (!fs::exists(folder / "run.json") || read_lines(folder / "metrics.jsonl").size() > 1);
   if (trained)
-    set_aside(folder, log);
-  else
-    fs::remove_all(folder);
-  return Start::anew;
+    return {Start::anew, fmt::format("it has metrics, but no checkpoint to go on from; it is now {}",
+                                     set_aside(folder, log).string())};
+  fs::remove_all(folder);
+  return {};
 }
 
 void drop_checkpoints(const fs::path& folder) {
@@ -135,12 +156,12 @@ std::string divergence(int64_t step) {
 
 // A run that is trained to its end, but was killed before it had asked all probes. It must not be resumed:
 // a training that its condition ended would go on.
-bool finish_swept_probes(const Registry& registry, const SweptRun& run, const fs::path& folder,
+bool finish_swept_probes(const Registry& registry, const Settings& settings, const fs::path& folder,
                          Reporter& reporter) {
-  prepare_processor(run.settings->train);
+  prepare_processor(settings.train);
   RunDirectory directory = RunDirectory::open(folder);
-  Experiment experiment(registry, *run.settings, torch::kCPU);
-  experiment.add_probes(run.settings->probes);
+  Experiment experiment(registry, settings, torch::kCPU);
+  experiment.add_probes(settings.probes);
   ProbeRunner probes(experiment, directory, reporter, {.workers = 0});
   return probes.run(directory.checkpoints()) != Probed::interrupted;
 }
@@ -149,15 +170,41 @@ bool is_trained(const fs::path& folder) {
   return fs::exists(folder / "run.json") && state_of(read_run_json(folder), false) == RunState::finished;
 }
 
-void train_claimed(const Registry& registry, const SweepPlan& plan, const SweptRun& run, int socket,
-                   SweptLog& log) {
+// With the checkpoint that the run starts from: the one it began with, if it has begun.
+Settings settings_with_start(const SweepPlan& plan, const SweptRun& run, const fs::path& folder, Start start,
+                             SweptLog& log) {
+  Settings settings = *run.settings;
+  if (!run.start) return settings;
+  if (start == Start::resume) {
+    settings.init.from = text_in(object_at(read_run_json(folder).config, "init", "the config"), "from");
+    return settings;
+  }
+  const StartNow now = start_now(plan, run);
+  if (now.kind != StartNow::Kind::ready) throw Error("it cannot start: " + now.why);
+  settings.init.from = now.checkpoint.string();
+  log.line("starts from " + settings.init.from);
+  return settings;
+}
+
+// A run that others start from keeps the checkpoints that they may need.
+bool drops_checkpoints(const SweepPlan& plan, const SweptRun& run) {
+  return plan.keep_of(run) == Keep::none &&
+         std::none_of(plan.runs.begin(), plan.runs.end(), [&](const SweptRun& other) {
+           return other.start && other.start->sweep.empty() && other.start->run == run.id;
+         });
+}
+
+void train_claimed(const Registry& registry, const SweepPlan& plan, const SweptRun& run,
+                   const SweptStatus& status, int socket, SweptLog& log) {
   const fs::path folder = plan.run_folder(run);
-  const Start start = prepare(folder, log);
+  const auto [start, aside] = prepare(folder, status, log);
+  if (!aside.empty()) tell(socket, SweptNews::anew, aside);
+  const Settings settings = settings_with_start(plan, run, folder, start, log);
   WorkerReporter reporter(socket, log);
   const TrainedRun trained = start == Start::resume && is_trained(folder)
-                                 ? TrainedRun{Ending::finished, run.settings->train.steps,
-                                              finish_swept_probes(registry, run, folder, reporter)}
-                                 : train_run(registry, *run.settings, folder, start, reporter);
+                                 ? TrainedRun{Ending::finished, settings.train.steps,
+                                              finish_swept_probes(registry, settings, folder, reporter)}
+                                 : train_run(registry, settings, folder, start, reporter);
   if (trained.ending == Ending::diverged) {
     log.failed(divergence(trained.step), "try a smaller train.lr, or train.loss_dtype = \"float64\"");
     return tell(socket, SweptNews::failed, divergence(trained.step));
@@ -167,19 +214,8 @@ void train_claimed(const Registry& registry, const SweepPlan& plan, const SweptR
     return tell(socket, SweptNews::stopped);
   }
   log.done();
-  if (plan.file.keep == Keep::none) drop_checkpoints(folder);
+  if (drops_checkpoints(plan, run)) drop_checkpoints(folder);
   tell(socket, SweptNews::done);
-}
-
-// Whether somebody else has done it since the supervisor looked, or is at it.
-bool settled(const SweepPlan& plan, const SweptRun& run, int socket) {
-  if (RunLock::is_held(plan.run_folder(run))) {
-    tell(socket, SweptNews::busy);
-    return true;
-  }
-  const bool done = status_of(plan, run).state == SweptState::done;
-  if (done) tell(socket, SweptNews::done);
-  return done;
 }
 
 }  // namespace
@@ -194,10 +230,13 @@ void train_swept(const Registry& registry, const SweepPlan& plan, const SweptRun
     if (RunLock::is_held(plan.lock_folder(run))) return tell(socket, SweptNews::busy);
     return tell(socket, SweptNews::failed, error.what());
   }
-  if (settled(plan, run, socket)) return;
+  if (RunLock::is_held(plan.run_folder(run))) return tell(socket, SweptNews::busy);
   std::string what, hint;
   try {
-    return train_claimed(registry, plan, run, socket, log);
+    // Somebody else may have done it since the supervisor looked. Our own claim is no state of the run.
+    const SweptStatus status = status_when_claimed(plan, run);
+    if (status.state == SweptState::done) return tell(socket, SweptNews::done);
+    return train_claimed(registry, plan, run, status, socket, log);
   } catch (const Error& error) {
     what = error.what();
     hint = error.hint();

@@ -9,8 +9,9 @@
 
 namespace orrery::engine {
 
-/// What a worker tells its supervisor: the kind, then for `step` a number, for `failed` a text.
-enum class SweptNews { step, done, stopped, busy, failed };
+/// What a worker tells its supervisor: the kind, then for `step` a number, for `failed` and `anew` a text.
+/// `anew`: what was there is damaged; it was set aside, as the text says, and the run is made anew.
+enum class SweptNews { step, done, stopped, busy, failed, anew };
 
 /// Trains `run`, or goes on with it, unless another process works on it (`busy`); its notes go to its
 /// sweep.log. Tells what becomes of it through `socket`; stops, with a checkpoint, once anything comes from

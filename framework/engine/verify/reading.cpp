@@ -1,6 +1,7 @@
 #include "engine/verify/reading.h"
 
 #include <fmt/format.h>
+#include <orrery/error.h>
 
 #include <algorithm>
 #include <cmath>
@@ -216,6 +217,28 @@ std::string unreadable(Kind kind, const Points& points) {
   return "";
 }
 
+// The nulls and conclusions of the probes, at the last step of the run.
+void add_run_level(const RunDirectory& run, std::vector<Series>& all) {
+  int64_t last = 0;
+  for (const Series& series : all) last = std::max(last, series.steps.empty() ? 0 : series.steps.back());
+  for (const std::string& label : run.probe_labels())
+    for (const RunLevelResult which : {RunLevelResult::null, RunLevelResult::conclusion})
+      if (const auto result = run.read_run_level(label, which, RunDirectory::ProbeData::leave_out))
+        for (const auto& [scalar, value] : result->record.scalars)
+          all.push_back({fmt::format("probe/{}/{}/{}", label, to_string(which), scalar),
+                         {{last, value}},
+                         {last},
+                         true});
+}
+
+std::optional<double> value_at(const Series& series, int64_t step) {
+  if (series.of_run) return series.points.front().value;
+  const auto found = std::lower_bound(series.points.begin(), series.points.end(), step,
+                                      [](const Point& point, int64_t wanted) { return point.step < wanted; });
+  if (found == series.points.end() || found->step != step) return std::nullopt;
+  return found->value;
+}
+
 }  // namespace
 
 Evaluated answer(const Expectation& e, const Series& series) {
@@ -241,7 +264,44 @@ std::vector<Series> all_series(const RunDirectory& run, bool with_probes) {
       all.push_back(std::move(series));
     }
   }
+  if (with_probes) add_run_level(run, all);
   return all;
+}
+
+const Series* find_series(const std::vector<Series>& all, const std::string& metric) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Series& series) { return series.name == metric; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+std::string no_such_metric(const std::vector<Series>& all, const std::string& metric) {
+  std::vector<std::string> names;
+  for (const Series& series : all) names.push_back(series.name);
+  return "no such metric" + did_you_mean(metric, names);
+}
+
+std::optional<Series> asked_series(const Expectation& expectation, const Series& series,
+                                   const std::vector<Series>& all, std::string& why) {
+  if (expectation.minus.empty()) return series;
+  const Series* other = find_series(all, expectation.minus);
+  if (!other) {
+    why = fmt::format("{}: {}", expectation.minus, no_such_metric(all, expectation.minus));
+    return std::nullopt;
+  }
+  // A number of the whole run stands beside every row.
+  const Series& rows = series.of_run ? *other : series;
+  Series made{series.name, {}, rows.steps, series.of_run && other->of_run};
+  for (const Point& row : rows.points)
+    if (const auto left = value_at(series, row.step), right = value_at(*other, row.step); left && right)
+      made.points.push_back({row.step, *left - *right});
+  if (!made.points.empty()) return made;
+  why = fmt::format("{} and {} have no step in common", series.name, expectation.minus);
+  return std::nullopt;
+}
+
+bool may_be_of_probe(const Expectation& expectation) {
+  return may_be_of_probe(expectation.metric) ||
+         (!expectation.minus.empty() && may_be_of_probe(expectation.minus));
 }
 
 bool may_be_of_probe(const std::string& metric) {

@@ -14,16 +14,18 @@ namespace {
 bool is_glob(const std::string& metric) { return metric.find('*') != std::string::npos; }
 
 Verdict unknown(const Expectation& e, const std::vector<Series>& all) {
-  std::vector<std::string> names;
-  for (const Series& series : all) names.push_back(series.name);
-  return {&e, false,
-          is_glob(e.metric) ? "no metric matches" : "no such metric" + did_you_mean(e.metric, names)};
+  return {&e, false, is_glob(e.metric) ? "no metric matches" : no_such_metric(all, e.metric)};
 }
 
 Verdict verdict(const Expectation& e, const std::vector<Series>& all) {
   std::vector<std::pair<const Series*, Evaluated>> answers;
   for (const Series& series : all)
-    if (matches(e.metric, series.name)) answers.emplace_back(&series, answer(e, series));
+    if (matches(e.metric, series.name)) {
+      std::string why;
+      const auto asked = asked_series(e, series, all, why);
+      if (!asked) return {&e, false, why};
+      answers.emplace_back(&series, answer(e, *asked));
+    }
   if (answers.empty()) return unknown(e, all);
   const auto& [series, worst] = *std::min_element(answers.begin(), answers.end(), [](auto& a, auto& b) {
     return std::pair(a.second.passed, a.second.margin) < std::pair(b.second.passed, b.second.margin);
@@ -40,7 +42,7 @@ Verdict verdict(const Expectation& e, const std::vector<Series>& all) {
 
 std::vector<Verdict> judge(const std::vector<Expectation>& expectations, const RunDirectory& run) {
   const bool with_probes = std::any_of(expectations.begin(), expectations.end(),
-                                       [](const Expectation& e) { return may_be_of_probe(e.metric); });
+                                       [](const Expectation& e) { return may_be_of_probe(e); });
   const std::vector<Series> all = all_series(run, with_probes);
   std::vector<Verdict> verdicts;
   for (const Expectation& e : expectations) verdicts.push_back(verdict(e, all));

@@ -267,6 +267,40 @@ TEST_F(VerdictTest, DigitsNeverContradictTheVerdict) {
   EXPECT_EQ(judged("m", ">= 0.5"), "ok: 1 at step 0");
 }
 
+TEST_F(VerdictTest, TwoMetricsAreCompared) {
+  write_metrics(metrics);
+  const std::string minus = "minus = 'loss/digit_1'\n";
+  EXPECT_EQ(judged("train/loss", "> 0", minus), "ok: 0.75 at step 400");
+  EXPECT_EQ(judged("train/loss", "> 0.5", minus + "when = 'always'"), "FAILED: at worst 0.25 at step 300");
+  EXPECT_EQ(judged("train/loss", "<= 110", minus + "of = 'first step >= 1.5'"), "ok: step 110 (1.5)");
+  EXPECT_EQ(judged("train/loss", "> 0", "minus = 'loss/digit_7'\n"),
+            "FAILED: loss/digit_7: no such metric (did you mean \"loss/digit_0\"?)");
+  EXPECT_EQ(sentence(expect("train/loss", "> 0", minus)[0]), "train/loss - loss/digit_1 > 0 at the end");
+  expect_holds(error_of([&] { expect("train/loss", "> 0", "minus = 'loss/*'\n"); }),
+               "x.toml:10:1: expect.minus: name one metric");
+  expect_holds(error_of([&] { expect("train/loss", "> 0", "minus = 'probe/tirg/x'\n"); }),
+               "x.toml:10:1: expect.minus: no probe has the label \"tirg\" (did you mean \"trig\"?)");
+}
+
+TEST_F(VerdictTest, ANullAndAConclusionAreMetricsOfTheRun) {
+  write_metrics(metrics);
+  write_scalars("trig", 0, {{"r2", 0.25}});
+  write_scalars("trig", 400, {{"r2", 0.875}});
+  for (const auto& [which, name, value] :
+       {std::tuple(RunLevelResult::null, "r2", 0.125), {RunLevelResult::conclusion, "n_falls", 2.0}}) {
+    Recorder recorder;
+    recorder.scalar(name, value);
+    run_.save_run_level("trig", which,
+                        pack_result(result_line(which, {{"trig", &recorder.record()}}), recorder.record()));
+  }
+  EXPECT_EQ(judged("probe/trig/null/r2", "< 0.2"), "ok: 0.125 at step 400");
+  EXPECT_EQ(judged("probe/trig/conclusion/n_falls", ">= 3"), "FAILED: 2 at step 400");
+  EXPECT_EQ(judged("probe/trig/r2", "> 0.5", "minus = 'probe/trig/null/r2'\n"), "ok: 0.75 at step 400");
+  EXPECT_EQ(judged("probe/trig/r2", "> 0.5", "minus = 'probe/trig/null/r2'\nwhen = 'always'\n"),
+            "FAILED: at worst 0.125 at step 0");
+  EXPECT_EQ(judged("probe/trig/conclusion/falls", "> 0").substr(0, 24), "FAILED: no such metric (");
+}
+
 TEST_F(VerdictTest, DamagedFilesAreNoVerdict) {
   write_metrics("{\"step\": 0, \"m\": 1.0}\n{\"step\": 1, \"m\": \"many\"}\n");
   const auto expectations = expect("m", "> 0");

@@ -1,0 +1,213 @@
+// Sweeps whose runs are damaged, deleted, half done or out of disk: each says so, and costs no other run.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include "small_sweep.h"
+
+namespace orrery {
+namespace {
+
+using nlohmann::json;
+
+class SweepFaults : public Sweep {};
+
+TEST_F(SweepFaults, DamagedRunsAreAStateOfTheirOwnAndMadeAnew) {
+  ASSERT_EQ(run().code, 0);
+  const std::string expected = csv();
+  fs::remove_all(folder_of(0));
+  at.write(file_of(1, "run.json"), "{ half");
+  const std::string metrics = at.read(file_of(2, "metrics.jsonl"));
+  at.write(file_of(2, "metrics.jsonl"), metrics.substr(0, metrics.find('\n') + 1));
+  std::string results = at.read(file_of(3, "probes/weight_structure/results.jsonl"));
+  results[results.find("scalars") + 12] ^= 1;
+  at.write(file_of(3, "probes/weight_structure/results.jsonl"), results);
+
+  const std::string said = status();
+  expect_part(said, "2 done, 1 missing, 3 damaged");
+  expect_part(said, "metrics.jsonl");
+  expect_part(said, "results.jsonl:1");
+  expect_part(said, "`orrery sweep run` sets damaged runs aside and makes them anew");
+  const Finished table = at.orrery({"sweep", "table", "s.toml", "--csv"});
+  EXPECT_EQ(count(table.out, ",damaged,"), 3u) << table.out;
+  expect_part(table.err, "3 of 6 runs are damaged");
+
+  const Finished again = run();
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(count(again.err, "is damaged and made anew: "), 3u) << again.err;
+  expect_part(again.err, folder_of(2).filename().string() + ".damaged");
+  EXPECT_EQ(csv(), expected);
+  EXPECT_TRUE(fs::exists(folder_of(1).string() + ".damaged")) << "nothing is deleted";
+}
+
+TEST_F(SweepFaults, VerifySaysTheWayOutOfADamagedRun) {
+  ASSERT_EQ(run().code, 0);
+  at.write("s.toml", std::string("keep = \"none\"\n") + sweep);
+  ASSERT_EQ(run().code, 0);
+  const std::string metrics = at.read(file_of(2, "metrics.jsonl"));
+  at.write(file_of(2, "metrics.jsonl"), metrics.substr(0, metrics.find('\n') + 1));
+  // Without checkpoints nothing but its last step tells that it was longer.
+  expect_part(status(), "metrics.jsonl: it ends at step 0, the run at step 20");
+  EXPECT_EQ(at.orrery({"verify", "s.toml"}).code, 0) << "verify runs what is damaged anew";
+}
+
+TEST_F(SweepFaults, AReadingThatCannotBeReadIsSaid) {
+  at.write("s.toml", std::string(sweep) + "[[reading]]\nname = \"odd\"\nmetric = \"train/lss\"\n");
+  ASSERT_EQ(run().code, 0);
+  const Finished table = at.orrery({"sweep", "table", "s.toml"});
+  expect_part(table.err, "6 readings are empty because they could not be read");
+  expect_part(table.err, "no such metric (did you mean \"train/loss\"?)");
+}
+
+TEST_F(SweepFaults, ATrainedRunThatLacksProbesIsNotDone) {
+  const Finished planned = at.orrery({"sweep", "plan", "s.toml"});
+  ASSERT_EQ(planned.code, 0) << planned.err;
+  const Finished trained =
+      at.orrery({"train", "base.toml", "--set", "train.weight_decay=0.1", "--out", folder_of(0).string()});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  expect_part(status(), "1 done, 5 missing");
+  // As if it had been killed before it asked the probe at the last checkpoint.
+  const std::string results = at.read(file_of(0, "probes/weight_structure/results.jsonl"));
+  at.write(file_of(0, "probes/weight_structure/results.jsonl"), results.substr(0, results.find('\n') + 1));
+  expect_part(status(), "0 done, 1 stale, 5 missing");
+  const Finished done = run();
+  EXPECT_EQ(done.code, 0) << done.err;
+  expect_part(done.err, "1 of 6 runs stopped or killed before their end");
+  EXPECT_EQ(at.read(file_of(0, "probes/weight_structure/results.jsonl")), results);
+}
+
+TEST_F(SweepFaults, KeepingLessThanAskedIsSaid) {
+  at.write("s.toml", std::string("keep = \"none\"\n") + sweep);
+  ASSERT_EQ(run().code, 0);
+  at.write("s.toml", std::string("keep = \"last\"\n") + sweep);
+  expect_part(status(), "6 done without checkpoints, as keep = \"none\" had it: 0-5; to have them, delete");
+  expect_part(at.orrery({"sweep", "plan", "s.toml"}).out, "6 done without checkpoints");
+  expect_part(run().err, "6 of 6 runs are done but keep no checkpoints");
+  fs::remove_all(folder_of(0));
+  ASSERT_EQ(run().code, 0);
+  expect_part(status(), "5 done without checkpoints, as keep = \"none\" had it: 1-5");
+}
+
+TEST_F(SweepFaults, WhatIsNoSweepIsSaid) {
+  for (const char* action : {"status", "table", "plan", "run", "commands"}) {
+    const Finished done = at.orrery({"sweep", action, "nowhere"});
+    EXPECT_EQ(done.code, 2);
+    expect_part(done.err, "nowhere: no sweep: there is no such file or folder");
+    EXPECT_EQ(done.err.find("config"), std::string::npos) << done.err;
+  }
+  fs::create_directories(at.path("empty"));
+  expect_part(at.orrery({"sweep", "status", "empty"}).err, "empty: no sweep: there is no plan.json");
+}
+
+TEST_F(SweepFaults, HelpOfAnActionHasItsOwnExamples) {
+  for (const char* action : {"plan", "run", "status", "table", "commands"}) {
+    const std::string help = at.orrery({"sweep", action, "--help"}).out;
+    expect_part(help, std::string("  orrery sweep ") + action + " ");
+    EXPECT_EQ(help.find("orrery new task"), std::string::npos) << help;
+  }
+}
+
+TEST_F(SweepFaults, TheVerdictsKeepToTheTerminal) {
+  std::string wordy = sweep;
+  const std::string source = "source = \"by construction";
+  wordy.replace(
+      wordy.find(source), source.size(),
+      source + ", as a long sentence about what networks of this kind do when they are trained, says");
+  at.write("s.toml", wordy);
+  ASSERT_EQ(run().code, 0);
+  const Finished done = at.on_terminal(80, {"verify", "s.toml"});
+  std::istringstream lines(done.out);
+  for (std::string line; std::getline(lines, line);) {
+    while (!line.empty() && line.back() == '\r') line.pop_back();
+    const bool coloured = line.find('\x1b') != std::string::npos;
+    EXPECT_TRUE(coloured || line.size() <= 80) << line;
+  }
+  expect_part(done.out, "expected");
+}
+
+TEST_F(SweepFaults, VerifyAndRunNameTheFolderByOneRule) {
+  at.write("s.toml", std::string("name = \"other\"\n") + sweep);
+  ASSERT_EQ(at.orrery({"verify", "s.toml", "--runs", "all"}).code, 0);
+  EXPECT_TRUE(fs::exists(at.path("all/other/plan.json")));
+  EXPECT_FALSE(fs::exists(at.path("all/s")));
+}
+
+TEST_F(SweepFaults, ALockThatADeadProcessLeftIsTakenOver) {
+  ASSERT_EQ(run().code, 0);
+  const std::string expected = csv();
+  fs::remove_all(folder_of(0));
+  const std::string id = folder_of(0).filename().string();
+  at.write("runs/sweeps/s/locks/" + id + "/.lock", "process 4242");
+  at.write(file_of(1, ".lock"), "process 4242");
+  expect_part(status(), "5 done, 1 missing");
+  const Finished done = run();
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(csv(), expected);
+}
+
+// A disk that is full in earnest: a file system in memory, which takes rights to mount.
+TEST_F(SweepFaults, AFullDiskCostsNoOtherRun) {
+  const std::string orrery = ORRERY_PROGRAM " sweep ";
+  const Finished done = at.run(
+      "/usr/bin/unshare",
+      {"-m", "/bin/sh", "-c",
+       "mkdir -p '" + at.path("small").string() + "' && cd '" + at.path("").string() +
+           "' && mount -t tmpfs -o size=160k tmpfs small || { echo no mount; exit 0; }; " + orrery +
+           "run s.toml --out small/s; echo first $?; " + orrery +
+           "status s.toml --out small/s; mount -o remount,size=64m small; " + orrery +
+           "run s.toml --out small/s; echo second $?; " + orrery + "table s.toml --out small/s --csv"});
+  if (done.out.find("no mount") != std::string::npos || done.code == 1)
+    GTEST_SKIP() << "cannot mount a small disk here: " << done.err;
+  ASSERT_EQ(run().code, 0);
+  expect_part(done.out, "first 1");
+  expect_part(done.err, "No space left on device");
+  expect_part(done.out, "second 0");
+  expect_part(done.out, csv());
+}
+
+// Runs of a hundred steps in two stages, killed fifty times at random moments.
+class KilledSweep : public Sweep {
+ protected:
+  void SetUp() override {
+    Sweep::SetUp();
+    std::string longer = base;
+    longer.replace(longer.find("steps = 20"), 10, "steps = 100");
+    at.write("base.toml", longer);
+    const std::string staged =
+        std::string(sweep) + "[[stage]]\nname = \"first\"\n[[stage]]\nname = \"second\"\nfrom = \"first\"\n" +
+        "[stage.set]\ntrain.lr = 0.01\n";
+    at.write("s.toml", staged);
+    at.write("whole.toml", staged);
+  }
+};
+
+TEST_F(KilledSweep, FiftyKillsDoNotChangeTheTable) {
+  const Finished whole = at.orrery({"sweep", "run", "whole.toml", "--out", "whole"});
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  std::mt19937 random(7);
+  int of_workers = 0;
+  for (int round = 0; round < 50; ++round) {
+    const pid_t pid = at.start({"sweep", "run", "s.toml", "--jobs", "2"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 700));
+    if (const auto workers = children_of(pid); round % 2 && !workers.empty()) {
+      kill(workers[random() % workers.size()], SIGKILL);
+      ++of_workers;
+      std::this_thread::sleep_for(std::chrono::milliseconds(random() % 100));
+    }
+    kill(pid, SIGKILL);
+    at.wait(pid);
+  }
+  EXPECT_GT(of_workers, 0);
+  const Finished done = run({"--jobs", "2"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(csv(), csv("whole"));
+  for (const fs::path& folder : folders())
+    EXPECT_EQ(folder.string().find(".damaged"), std::string::npos) << "a kill is no damage: " << folder;
+}
+
+}  // namespace
+}  // namespace orrery
