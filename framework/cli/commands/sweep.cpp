@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <orrery/error.h>
 
+#include <charconv>
 #include <iostream>
 #include <memory>
 
@@ -22,6 +23,7 @@ struct SweepArguments {
   std::string sweep, out;
   std::vector<std::string> files;
   int jobs = 1;
+  std::string replicas = "auto";
   bool failed = false, indices = false, csv = false, json = false;
 };
 
@@ -51,11 +53,23 @@ int plan(const SweepArguments& options) {
   return 0;
 }
 
+int replicas_of(const SweepArguments& options) {
+  if (options.replicas == "auto") return 0;
+  int number = 0;
+  const char* const end = options.replicas.data() + options.replicas.size();
+  const auto [at, fault] = std::from_chars(options.replicas.data(), end, number);
+  if (fault != std::errc() || at != end || number < 1 || number > 1024)
+    throw UsageError(
+        fmt::format("--replicas {}: expected a number from 1 to 1024, or \"auto\"", options.replicas),
+        "1 gives each run a process of its own");
+  return number;
+}
+
 int run_all(const SweepArguments& options) {
   catch_interrupts();
   const auto registry = load_plugins(options.files);
   const SweepPlan plan = plan_of(options, *registry);
-  const SweepEnding ending = run_sweep(*registry, plan, options.jobs, terminal());
+  const SweepEnding ending = run_sweep(*registry, plan, options.jobs, terminal(), replicas_of(options));
   const std::string count = fmt::format("{} of {} runs done", ending.done, plan.runs.size());
   if (ending.interrupted) {
     note(fmt::format("stopped; {}; go on with: orrery sweep run {}", count, options.sweep));
@@ -117,9 +131,14 @@ Command add_sweep(CLI::App& program) {
     return action;
   };
   add("plan", "Check every point, and say what there is to do", true, plan);
-  add("run", "Train what is not done; Ctrl-C and go on", true, run_all)
-      ->add_option("--jobs", options->jobs, "How many runs to train at a time, each with one thread")
+  CLI::App* running = add("run", "Train what is not done; Ctrl-C and go on", true, run_all);
+  running->add_option("--jobs", options->jobs, "How many processes train at a time, each with one thread")
       ->check(CLI::Range(1, 1024));
+  running
+      ->add_option("--replicas", options->replicas,
+                   "How many small networks of one shape may share a process; 1: each has its own")
+      ->type_name("N|auto")
+      ->capture_default_str();
   CLI::App* state = add("status", "What is done, running, stale, failed, missing", false, status);
   state->add_flag("--failed", options->failed, "Only the failed runs, with the first line of the error");
   state->add_flag("--indices", options->indices, "The indices of the runs in each state, as 3,17,40-42");

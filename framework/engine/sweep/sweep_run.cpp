@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <optional>
+#include <set>
 
+#include "engine/replicas/in_turns.h"
 #include "engine/sweep/sweep_check.h"
 #include "engine/sweep/swept_state.h"
 #include "engine/sweep/swept_worker.h"
@@ -18,10 +21,12 @@ namespace {
 
 class SweepRunner {
  public:
-  SweepRunner(const Registry& registry, const SweepPlan& plan, size_t jobs, Reporter& reporter)
+  SweepRunner(const Registry& registry, const SweepPlan& plan, size_t jobs, size_t replicas,
+              Reporter& reporter)
       : registry_(registry),
         plan_(plan),
         jobs_(jobs),
+        replicas_(replicas),
         reporter_(reporter),
         supervisor_({.on_message = [this](Supervisor::Id id, const std::string& text) { heard(id, text); },
                      .on_end = [this](Supervisor::Id id, int status, bool) { ended(id, status); }}) {}
@@ -29,14 +34,16 @@ class SweepRunner {
   SweepEnding run();
 
  private:
-  struct Worker {
+  struct Member {
     const SweptRun* run;
     int64_t step = 0;
     bool told = false;  // what became of it
   };
+  using Worker = std::vector<Member>;
 
   void look();
   void sort_longest_first();
+  std::vector<const SweptRun*> next_runs();
   void dispatch();
   void heard(Supervisor::Id id, const std::string& text);
   void ended(Supervisor::Id id, int status);
@@ -48,12 +55,13 @@ class SweepRunner {
 
   const Registry& registry_;
   const SweepPlan& plan_;
-  size_t jobs_;
+  size_t jobs_, replicas_;
   Reporter& reporter_;
   Supervisor supervisor_;
   std::deque<const SweptRun*> queue_;
   std::vector<const SweptRun*> elsewhere_;  // another process works on them
   std::map<Supervisor::Id, Worker> workers_;
+  std::set<const SweptRun*> alone_;  // no replicas: the process that they shared with others crashed
   std::unique_ptr<Progress> progress_;
   int64_t steps_done_ = 0;
   SweepEnding ending_;
@@ -83,36 +91,60 @@ void SweepRunner::sort_longest_first() {
                    [&](const SweptRun* a, const SweptRun* b) { return cost(a) > cost(b); });
 }
 
+// The next run, and with it those of its shape that share its process as replicas: of what is left of the
+// shape, the share of a worker, halved, so that the workers end together.
+std::vector<const SweptRun*> SweepRunner::next_runs() {
+  const SweptRun* const first = queue_.front();
+  const auto shape_of = [&](const SweptRun* run) {
+    return alone_.count(run) ? std::nullopt : replica_shape(*run->settings);
+  };
+  const size_t most = replicas_ > 0 ? replicas_ : replicas_by_default(*first->settings);
+  const auto shape = most > 1 ? shape_of(first) : std::nullopt;
+  std::vector<const SweptRun*> all = {first};
+  for (size_t i = 1; shape && i < queue_.size(); ++i)
+    if (shape_of(queue_[i]) == shape) all.push_back(queue_[i]);
+  all.resize(std::min(most, (all.size() + 2 * jobs_ - 1) / (2 * jobs_)));
+  const std::set<const SweptRun*> taken(all.begin(), all.end());
+  std::erase_if(queue_, [&](const SweptRun* run) { return taken.count(run) > 0; });
+  return all;
+}
+
 void SweepRunner::dispatch() {
   while (!queue_.empty() && supervisor_.running() < jobs_) {
-    const SweptRun* run = queue_.front();
-    queue_.pop_front();
+    const std::vector<const SweptRun*> runs = next_runs();
     const Supervisor::Id id =
-        supervisor_.spawn([&](int socket) { train_swept(registry_, plan_, *run, socket); });
-    workers_[id] = {run};
+        supervisor_.spawn([&](int socket) { train_swept(registry_, plan_, runs, socket); });
+    for (const SweptRun* run : runs) workers_[id].push_back({run});
   }
 }
 
 void SweepRunner::heard(Supervisor::Id id, const std::string& text) {
-  Worker& worker = workers_.at(id);
   MessageReader message(text);
+  Member& member = workers_.at(id).at(message.number());
   const auto news = static_cast<SweptNews>(message.number());
   if (news == SweptNews::step) {
-    worker.step = static_cast<int64_t>(message.number());
+    member.step = static_cast<int64_t>(message.number());
     return;
   }
-  worker.told = true;
-  if (news == SweptNews::done) finish(*worker.run);
-  if (news == SweptNews::busy) elsewhere_.push_back(worker.run);
-  if (news == SweptNews::failed) fail(*worker.run, message.text());
+  member.told = true;
+  if (news == SweptNews::done) finish(*member.run);
+  if (news == SweptNews::busy) elsewhere_.push_back(member.run);
+  if (news == SweptNews::failed) fail(*member.run, message.text());
 }
 
 void SweepRunner::ended(Supervisor::Id id, int status) {
   const Worker worker = workers_.extract(id).mapped();
-  if (worker.told) return;
   const std::string what = "its process ended: " + ending_text(status);
-  note_crash(plan_, *worker.run, what, ending_advice(status));
-  fail(*worker.run, what);
+  for (const Member& member : worker) {
+    if (member.told) continue;
+    if (worker.size() > 1 && !ending_.interrupted) {  // the fault of one of them
+      alone_.insert(member.run);
+      queue_.push_front(member.run);
+      continue;
+    }
+    note_crash(plan_, *member.run, what, ending_advice(status));
+    fail(*member.run, what);
+  }
 }
 
 void SweepRunner::finish(const SweptRun& run) {
@@ -149,9 +181,14 @@ void SweepRunner::look_again() {
 void SweepRunner::show() {
   if (!progress_->due()) return;
   int64_t steps = steps_done_;
-  for (const auto& [id, worker] : workers_) steps += worker.step;
-  std::string text =
-      fmt::format("{} of {} runs done, {} running", ending_.done, plan_.runs.size(), workers_.size());
+  size_t running = 0;
+  for (const auto& [id, worker] : workers_)
+    for (const Member& member : worker) {
+      if (member.told) continue;
+      ++running;
+      steps += member.step;
+    }
+  std::string text = fmt::format("{} of {} runs done, {} running", ending_.done, plan_.runs.size(), running);
   if (ending_.failed > 0) text += fmt::format(", {} failed", ending_.failed);
   if (!elsewhere_.empty()) text += fmt::format(", {} in other processes", elsewhere_.size());
   progress_->show(steps, text);
@@ -183,8 +220,11 @@ SweepEnding SweepRunner::run() {
 
 }  // namespace
 
-SweepEnding run_sweep(const Registry& registry, const SweepPlan& plan, int jobs, Reporter& reporter) {
-  return SweepRunner(registry, plan, static_cast<size_t>(std::max(jobs, 1)), reporter).run();
+SweepEnding run_sweep(const Registry& registry, const SweepPlan& plan, int jobs, Reporter& reporter,
+                      int replicas) {
+  return SweepRunner(registry, plan, static_cast<size_t>(std::max(jobs, 1)),
+                     static_cast<size_t>(std::max(replicas, 0)), reporter)
+      .run();
 }
 
 }  // namespace orrery::engine
