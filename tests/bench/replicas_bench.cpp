@@ -8,6 +8,7 @@
 #include "engine/train/hardware.h"
 #include "engine/train/trainer.h"
 #include "loader/registry.h"
+#include "sdk/kernels/cross_entropy.h"
 
 namespace {
 
@@ -36,8 +37,7 @@ struct Replica {
 };
 
 void replicas(benchmark::State& state, const char* task, const Values& parameters, const MlpConfig& config) {
-  use_threads(1);
-  flush_subnormals(true);
+  prepare_processor({}, 1);
   std::vector<std::unique_ptr<Replica>> all;
   for (int64_t seed = 0; seed < state.range(0); ++seed)
     all.push_back(std::make_unique<Replica>(task, parameters, config, seed));
@@ -48,6 +48,23 @@ void replicas(benchmark::State& state, const char* task, const Values& parameter
   state.counters["us_per_update"] =
       benchmark::Counter(1e-6 * static_cast<double>(state.range(0) * state.range(1)),
                          benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+
+// The same update by the same kernels, but by autograd: what a network takes that has no gradient pass.
+void by_autograd(benchmark::State& state, const char* task, const Values& parameters,
+                 const MlpConfig& config) {
+  prepare_processor({}, 1);
+  Replica replica(task, parameters, config, 0);
+  const Batch batch = replica.task->split(make_generator(0)).train;
+  const auto pass = read_out(*replica.model, {batch.tokens, replica.spec.read_out});
+  Optimizer optimizer(*replica.model, {});
+  for (auto _ : state) {
+    optimizer.zero_gradients();
+    const torch::Tensor loss = kernels::cross_entropy(pass->logits(), batch);
+    benchmark::DoNotOptimize(loss.item<double>());
+    loss.backward();
+    optimizer.step(1e-3);
+  }
 }
 
 MlpConfig bits(int64_t d_mlp) {
@@ -64,10 +81,13 @@ void sizes(benchmark::internal::Benchmark* bench) {
 const Values strings = {{"n", int64_t{30}}, {"k", int64_t{3}}, {"n_train", int64_t{1000}}};
 const Values pairs = {{"p", int64_t{67}}, {"pairs", std::string("a<=b")}, {"train_fraction", 0.4}};
 
-BENCHMARK_CAPTURE(replicas, parity_16, "sparse_parity", strings, bits(16))->Apply(sizes);
-BENCHMARK_CAPTURE(replicas, parity_64, "sparse_parity", strings, bits(64))->Apply(sizes);
-BENCHMARK_CAPTURE(replicas, parity_258, "sparse_parity", strings, bits(258))->Apply(sizes);
-BENCHMARK_CAPTURE(replicas, mlp_mod67, "modular_arithmetic", pairs, MlpConfig{.init = MlpConfig::Init::haiku})
-    ->Apply(sizes);
+#define ORRERY_REPLICAS(name, task, parameters, config)                                          \
+  BENCHMARK_CAPTURE(by_autograd, name, task, parameters, config)->Unit(benchmark::kMillisecond); \
+  BENCHMARK_CAPTURE(replicas, name, task, parameters, config)->Apply(sizes)
+
+ORRERY_REPLICAS(parity_16, "sparse_parity", strings, bits(16));
+ORRERY_REPLICAS(parity_64, "sparse_parity", strings, bits(64));
+ORRERY_REPLICAS(parity_258, "sparse_parity", strings, bits(258));
+ORRERY_REPLICAS(mlp_mod67, "modular_arithmetic", pairs, MlpConfig{.init = MlpConfig::Init::haiku});
 
 }  // namespace

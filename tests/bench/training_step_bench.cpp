@@ -57,7 +57,7 @@ Work symmetric_group() {
 
 struct Setting {
   Setting(const Work& work, TrainSettings::Kernel kernel) {
-    use_threads(1);
+    prepare_processor({}, 1);
     registry.load_folder(ORRERY_PLUGIN_DIR);
     task.emplace(registry.make_task(registry.find(PluginKind::task, work.task), work.parameters));
     spec = (*task)->spec();

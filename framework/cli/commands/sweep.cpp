@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <orrery/error.h>
 
+#include <charconv>
 #include <iostream>
 #include <memory>
 
@@ -23,6 +24,7 @@ struct SweepArguments {
   std::vector<std::string> files;
   int jobs = 1;
   std::vector<size_t> indices_to_run;
+  std::string replicas = "auto";
   bool failed = false, indices = false, csv = false, json = false;
 };
 
@@ -61,11 +63,25 @@ int plan(const SweepArguments& options) {
   return 0;
 }
 
+int replicas_of(const SweepArguments& options) {
+  if (options.replicas == "auto") return 0;
+  int number = 0;
+  const char* const end = options.replicas.data() + options.replicas.size();
+  const auto [at, fault] = std::from_chars(options.replicas.data(), end, number);
+  if (fault != std::errc() || at != end || number < 1 || number > 1024)
+    throw UsageError(
+        fmt::format("--replicas {}: expected a number from 1 to 1024, or \"auto\"", options.replicas),
+        "1 gives each run a process of its own");
+  return number;
+}
+
 int run_all(const SweepArguments& options) {
   catch_interrupts();
   const auto registry = load_plugins(options.files);
   const SweepPlan plan = plan_of(options, *registry);
-  SweepChoice choice{options.jobs, {options.indices_to_run.begin(), options.indices_to_run.end()}};
+  SweepChoice choice{options.jobs,
+                     {options.indices_to_run.begin(), options.indices_to_run.end()},
+                     replicas_of(options)};
   if (!choice.indices.empty() && *choice.indices.rbegin() >= plan.runs.size())
     throw UsageError(
         fmt::format("--index {}: the sweep has runs 0 to {}", *choice.indices.rbegin(), plan.runs.size() - 1),
@@ -148,13 +164,18 @@ Examples:
 Examples:
   orrery sweep run configs/sweeps/quickstart.toml --jobs 2
   orrery sweep run configs/sweeps/quickstart.toml --index 3 --index 5)");
-  running->add_option("--jobs", options->jobs, "How many runs to train at a time, each with one thread")
+  running->add_option("--jobs", options->jobs, "How many processes train at a time, each with one thread")
       ->check(CLI::Range(1, 1024));
   running
       ->add_option("--index", options->indices_to_run,
                    "Only the run of this index, as `sweep table` and `sweep status --indices` give it")
       ->type_name("N")
       ->allow_extra_args(false);
+  running
+      ->add_option("--replicas", options->replicas,
+                   "How many small networks of one shape may share a process; 1: each has its own")
+      ->type_name("N|auto")
+      ->capture_default_str();
   CLI::App* state = add(
       "status", "What is done, running, stale, failed, missing", false, status,
       R"(States: done; running; stale (stopped or killed: goes on where it was); missing (not begun); blocked (the run

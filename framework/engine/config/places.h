@@ -15,8 +15,8 @@ class Places {
  public:
   Places() = default;
   explicit Places(const Document& document);
-  /// Of `root`, the table of the document `origin` with keys from elsewhere.
-  Places(const Table& root, std::string origin);
+  /// Of `root`, the table of the document `source` with keys from elsewhere.
+  Places(const Table& root, std::string source);
 
   /// "configs/x.toml:9:1: train.batch_size is 400, but ...": the place of the key, the [[probe]] or the table
   /// that `message` begins with, or else the name of the config. A message that has one is returned as it is.

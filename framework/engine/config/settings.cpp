@@ -267,7 +267,7 @@ Settings resolve_table(const Document& document, const Table& root, const Parame
 
   check_tables(root, parameters_of);
   Settings settings;
-  settings.places = Places(root, document.origin());
+  settings.places = Places(root, document.source());
   settings.name = std::get<std::string>(bind_fields(root, {name_key(stem)}, "the config", keys).at("name"));
   check_folder_name(root, "name", settings.name);
   for (const Section& section : sections()) section.read(root, parameters_of, settings);

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
+#include "engine/replicas/in_turns.h"
 #include "engine/sweep/sweep_check.h"
 #include "engine/sweep/swept_state.h"
 #include "engine/sweep/swept_worker.h"
@@ -30,6 +32,7 @@ class SweepRunner {
       : registry_(registry),
         plan_(plan),
         jobs_(static_cast<size_t>(std::max(choice.jobs, 1))),
+        replicas_(static_cast<size_t>(std::max(choice.replicas, 0))),
         chosen_(choice.indices),
         reporter_(reporter),
         supervisor_({.on_message = [this](Supervisor::Id id, const std::string& text) { heard(id, text); },
@@ -38,11 +41,12 @@ class SweepRunner {
   SweepEnding run();
 
  private:
-  struct Worker {
+  struct Member {
     const SweptRun* run;
     int64_t step = 0;
     bool told = false;  // what became of it
   };
+  using Worker = std::vector<Member>;
 
   void look();
   void release();
@@ -50,6 +54,7 @@ class SweepRunner {
   bool is_chosen(size_t index) const { return chosen_.empty() || chosen_.count(index) > 0; }
   void block(const SweptRun& run, const std::string& why);
   void sort_longest_first();
+  std::vector<const SweptRun*> next_runs();
   void dispatch();
   void heard(Supervisor::Id id, const std::string& text);
   void ended(Supervisor::Id id, int status);
@@ -61,7 +66,7 @@ class SweepRunner {
 
   const Registry& registry_;
   const SweepPlan& plan_;
-  size_t jobs_;
+  size_t jobs_, replicas_;
   const std::set<size_t>& chosen_;
   Reporter& reporter_;
   Supervisor supervisor_;
@@ -69,6 +74,7 @@ class SweepRunner {
   std::vector<const SweptRun*> elsewhere_;  // another process works on them
   std::vector<const SweptRun*> waiting_;    // for the runs that they start from
   std::map<Supervisor::Id, Worker> workers_;
+  std::set<const SweptRun*> alone_;  // no replicas: the process that they shared with others crashed
   std::unique_ptr<Progress> progress_;
   int64_t steps_done_ = 0;
   bool changed_ = true;  // a run ended, so that others may start
@@ -131,7 +137,12 @@ void SweepRunner::release() {
 bool SweepRunner::is_being_made(const std::string& id) const {
   const auto is = [&](const SweptRun* run) { return run->id == id; };
   return std::any_of(queue_.begin(), queue_.end(), is) || std::any_of(waiting_.begin(), waiting_.end(), is) ||
-         std::any_of(workers_.begin(), workers_.end(), [&](auto& each) { return is(each.second.run); });
+         std::any_of(workers_.begin(), workers_.end(), [&](const auto& each) {
+           const Worker& worker = each.second;
+           return std::any_of(worker.begin(), worker.end(), [&](const Member& member) {
+             return !member.told && is(member.run);
+           });
+         });
 }
 
 void SweepRunner::block(const SweptRun& run, const std::string& why) {
@@ -153,40 +164,64 @@ void SweepRunner::sort_longest_first() {
   std::stable_sort(waiting_.begin(), waiting_.end(), longer);
 }
 
+// The next run, and with it those of its shape that share its process as replicas: of what is left of the
+// shape, the share of a worker, halved, so that the workers end together.
+std::vector<const SweptRun*> SweepRunner::next_runs() {
+  const SweptRun* const first = queue_.front();
+  const auto shape_of = [&](const SweptRun* run) {
+    return alone_.count(run) ? std::nullopt : replica_shape(*run->settings);
+  };
+  const size_t most = replicas_ > 0 ? replicas_ : replicas_by_default(*first->settings);
+  const auto shape = most > 1 ? shape_of(first) : std::nullopt;
+  std::vector<const SweptRun*> all = {first};
+  for (size_t i = 1; shape && i < queue_.size(); ++i)
+    if (shape_of(queue_[i]) == shape) all.push_back(queue_[i]);
+  all.resize(std::min(most, (all.size() + 2 * jobs_ - 1) / (2 * jobs_)));
+  const std::set<const SweptRun*> taken(all.begin(), all.end());
+  std::erase_if(queue_, [&](const SweptRun* run) { return taken.count(run) > 0; });
+  return all;
+}
+
 void SweepRunner::dispatch() {
   while (!queue_.empty() && supervisor_.running() < jobs_) {
-    const SweptRun* run = queue_.front();
-    queue_.pop_front();
+    const std::vector<const SweptRun*> runs = next_runs();
     const Supervisor::Id id =
-        supervisor_.spawn([&](int socket) { train_swept(registry_, plan_, *run, socket); });
-    workers_[id] = {run};
+        supervisor_.spawn([&](int socket) { train_swept(registry_, plan_, runs, socket); });
+    for (const SweptRun* run : runs) workers_[id].push_back({run});
   }
 }
 
 void SweepRunner::heard(Supervisor::Id id, const std::string& text) {
-  Worker& worker = workers_.at(id);
   MessageReader message(text);
+  Member& member = workers_.at(id).at(message.number());
   const auto news = static_cast<SweptNews>(message.number());
   if (news == SweptNews::step) {
-    worker.step = static_cast<int64_t>(message.number());
+    member.step = static_cast<int64_t>(message.number());
     return;
   }
   if (news == SweptNews::anew) {
-    reporter_.warning(fmt::format("{} is damaged and made anew: {}", named(*worker.run), message.text()));
+    reporter_.warning(fmt::format("{} is damaged and made anew: {}", named(*member.run), message.text()));
     return;
   }
-  worker.told = true;
-  if (news == SweptNews::done) finish(*worker.run);
-  if (news == SweptNews::busy) elsewhere_.push_back(worker.run);
-  if (news == SweptNews::failed) fail(*worker.run, message.text());
+  member.told = true;
+  if (news == SweptNews::done) finish(*member.run);
+  if (news == SweptNews::busy) elsewhere_.push_back(member.run);
+  if (news == SweptNews::failed) fail(*member.run, message.text());
 }
 
 void SweepRunner::ended(Supervisor::Id id, int status) {
   const Worker worker = workers_.extract(id).mapped();
-  if (worker.told) return;
   const std::string what = "its process ended: " + ending_text(status);
-  note_crash(plan_, *worker.run, what, ending_advice(status));
-  fail(*worker.run, what);
+  for (const Member& member : worker) {
+    if (member.told) continue;
+    if (worker.size() > 1 && !ending_.interrupted) {  // the fault of one of them
+      alone_.insert(member.run);
+      queue_.push_front(member.run);
+      continue;
+    }
+    note_crash(plan_, *member.run, what, ending_advice(status));
+    fail(*member.run, what);
+  }
 }
 
 void SweepRunner::finish(const SweptRun& run) {
@@ -223,9 +258,14 @@ void SweepRunner::look_again() {
 void SweepRunner::show() {
   if (!progress_->due()) return;
   int64_t steps = steps_done_;
-  for (const auto& [id, worker] : workers_) steps += worker.step;
-  std::string text =
-      fmt::format("{} of {} runs done, {} running", ending_.done, plan_.runs.size(), workers_.size());
+  size_t running = 0;
+  for (const auto& [id, worker] : workers_)
+    for (const Member& member : worker) {
+      if (member.told) continue;
+      ++running;
+      steps += member.step;
+    }
+  std::string text = fmt::format("{} of {} runs done, {} running", ending_.done, plan_.runs.size(), running);
   if (ending_.failed > 0) text += fmt::format(", {} failed", ending_.failed);
   if (!waiting_.empty()) text += fmt::format(", {} of a later stage", waiting_.size());
   if (!elsewhere_.empty()) text += fmt::format(", {} in other processes", elsewhere_.size());

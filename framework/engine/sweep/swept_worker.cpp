@@ -11,6 +11,7 @@
 #include "engine/experiment/experiment.h"
 #include "engine/inspect/run_state.h"
 #include "engine/probing/probe_runner.h"
+#include "engine/replicas/in_turns.h"
 #include "engine/run/run_directory.h"
 #include "engine/run/run_json.h"
 #include "engine/run/run_lock.h"
@@ -32,45 +33,50 @@ void make_swept_folder(const fs::path& path) {
   if (failure) throw Error(fmt::format("{}: cannot make this folder: {}", path.string(), failure.message()));
 }
 
-void tell(int socket, SweptNews news, const std::string& text = "") {
-  send(socket, Message().add(news).add(text));
+// The way to the supervisor of one of the runs of this process, and what it shares with the others.
+struct Line {
+  int socket;
+  uint64_t run;
+  Turns& turns;
+};
+
+void tell(const Line& line, SweptNews news, const std::string& text = "") {
+  send(line.socket, Message().add(line.run).add(news).add(text));
 }
 
 // Notes go to the log, steps to the supervisor, now and then; anything from it means to stop.
 class WorkerReporter final : public Reporter {
  public:
-  WorkerReporter(int socket, SweptLog& log) : socket_(socket), log_(log) {}
+  WorkerReporter(const Line& line, SweptLog& log) : line_(line), log_(log) {}
   void note(const std::string& text) override { log_.line(text); }
   void warning(const std::string& what, const std::string& hint) override {
     log_.line("warning: " + what);
     if (!hint.empty()) log_.line("  " + hint);
   }
   std::unique_ptr<Progress> progress(int64_t, const std::string& unit) override {
-    return std::make_unique<Steps>(unit == "steps" ? socket_ : -1, log_);
+    return std::make_unique<Steps>(unit == "steps" ? &line_ : nullptr, log_);
   }
   bool stop_requested() const override;
 
  private:
   class Steps final : public Progress {
    public:
-    Steps(int socket, SweptLog& log) : socket_(socket), log_(log) {}
+    Steps(const Line* line, SweptLog& log) : line_(line), log_(log) {}
     void show(int64_t done, const std::string&, bool) override {
       if (!due()) return;
       last_ = Clock::now();
       log_.flush();  // the run exists by now
-      send(socket_, Message().add(SweptNews::step).add(static_cast<uint64_t>(done)));
+      send(line_->socket, Message().add(line_->run).add(SweptNews::step).add(static_cast<uint64_t>(done)));
     }
-    bool due() const override {
-      return socket_ >= 0 && Clock::now() - last_ > std::chrono::milliseconds(200);
-    }
+    bool due() const override { return line_ && Clock::now() - last_ > std::chrono::milliseconds(200); }
 
    private:
-    int socket_;
+    const Line* line_;
     SweptLog& log_;
     Clock::time_point last_{};
   };
 
-  int socket_;
+  const Line line_;
   SweptLog& log_;
   mutable bool stop_ = false;
   mutable Clock::time_point looked_{};
@@ -80,7 +86,7 @@ bool WorkerReporter::stop_requested() const {
   if (stop_ || Clock::now() - looked_ < std::chrono::milliseconds(20)) return stop_;
   looked_ = Clock::now();
   char byte = 0;
-  const ssize_t got = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  const ssize_t got = ::recv(line_.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   stop_ = got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
   return stop_;
 }
@@ -195,48 +201,47 @@ bool drops_checkpoints(const SweepPlan& plan, const SweptRun& run) {
 }
 
 void train_claimed(const Registry& registry, const SweepPlan& plan, const SweptRun& run,
-                   const SweptStatus& status, int socket, SweptLog& log) {
+                   const SweptStatus& status, const Line& line, SweptLog& log) {
   const fs::path folder = plan.run_folder(run);
   const auto [start, aside] = prepare(folder, status, log);
-  if (!aside.empty()) tell(socket, SweptNews::anew, aside);
+  if (!aside.empty()) tell(line, SweptNews::anew, aside);
   const Settings settings = settings_with_start(plan, run, folder, start, log);
-  WorkerReporter reporter(socket, log);
+  WorkerReporter worker(line, log);
+  InTurns reporter(worker, line.turns);
   const TrainedRun trained = start == Start::resume && is_trained(folder)
                                  ? TrainedRun{Ending::finished, settings.train.steps,
                                               finish_swept_probes(registry, settings, folder, reporter)}
                                  : train_run(registry, settings, folder, start, reporter);
   if (trained.ending == Ending::diverged) {
     log.failed(divergence(trained.step), "try a smaller train.lr, or train.loss_dtype = \"float64\"");
-    return tell(socket, SweptNews::failed, divergence(trained.step));
+    return tell(line, SweptNews::failed, divergence(trained.step));
   }
   if (trained.ending == Ending::stopped || !trained.probed) {
     log.line(fmt::format("stopped at step {}", trained.step));
-    return tell(socket, SweptNews::stopped);
+    return tell(line, SweptNews::stopped);
   }
   log.done();
   if (drops_checkpoints(plan, run)) drop_checkpoints(folder);
-  tell(socket, SweptNews::done);
+  tell(line, SweptNews::done);
 }
 
-}  // namespace
-
-void train_swept(const Registry& registry, const SweepPlan& plan, const SweptRun& run, int socket) {
+void train_one(const Registry& registry, const SweepPlan& plan, const SweptRun& run, const Line& line) {
   SweptLog log(plan.run_folder(run));
   RunLock claim;
   try {
     make_swept_folder(plan.lock_folder(run));
     claim = RunLock(plan.lock_folder(run));
   } catch (const Error& error) {
-    if (RunLock::is_held(plan.lock_folder(run))) return tell(socket, SweptNews::busy);
-    return tell(socket, SweptNews::failed, error.what());
+    if (RunLock::is_held(plan.lock_folder(run))) return tell(line, SweptNews::busy);
+    return tell(line, SweptNews::failed, error.what());
   }
-  if (RunLock::is_held(plan.run_folder(run))) return tell(socket, SweptNews::busy);
+  if (RunLock::is_held(plan.run_folder(run))) return tell(line, SweptNews::busy);
   std::string what, hint;
   try {
     // Somebody else may have done it since the supervisor looked. Our own claim is no state of the run.
     const SweptStatus status = status_when_claimed(plan, run);
-    if (status.state == SweptState::done) return tell(socket, SweptNews::done);
-    return train_claimed(registry, plan, run, status, socket, log);
+    if (status.state == SweptState::done) return tell(line, SweptNews::done);
+    return train_claimed(registry, plan, run, status, line, log);
   } catch (const Error& error) {
     what = error.what();
     hint = error.hint();
@@ -248,7 +253,25 @@ void train_swept(const Registry& registry, const SweepPlan& plan, const SweptRun
   } catch (const Error&) {
     // A full disk, perhaps: the supervisor still hears of the failure.
   }
-  tell(socket, SweptNews::failed, what);
+  tell(line, SweptNews::failed, what);
+}
+
+}  // namespace
+
+void train_swept(const Registry& registry, const SweepPlan& plan, const std::vector<const SweptRun*>& runs,
+                 int socket) {
+  Turns turns;
+  if (runs.size() == 1) return train_one(registry, plan, *runs[0], {socket, 0, turns});
+  std::vector<std::function<void()>> pieces;
+  for (uint64_t i = 0; i < runs.size(); ++i)
+    pieces.push_back([&, i] {
+      try {
+        train_one(registry, plan, *runs[i], {socket, i, turns});
+      } catch (const Error&) {
+        // The supervisor is gone, and its runs stop.
+      }
+    });
+  turns.run(std::move(pieces));
 }
 
 void note_crash(const SweepPlan& plan, const SweptRun& run, const std::string& what,
