@@ -36,6 +36,8 @@ Command add_plugins(CLI::App& program);
 Command add_describe(CLI::App& program);
 Command add_new(CLI::App& program);
 Command add_check(CLI::App& program);
+/// `orrery sweep report`.
+Command add_sweep_report(CLI::App& sweep);
 
 /// A check for integers. CLI11's own prints the bound and the type's largest number, all 309 digits of it.
 CLI::Validator at_least(int64_t low);

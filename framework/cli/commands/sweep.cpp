@@ -1,4 +1,4 @@
-// orrery sweep plan | run | status | table | commands: sets of runs.
+// orrery sweep plan | run | status | table | report | commands: sets of runs.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -126,6 +126,7 @@ Command add_sweep(CLI::App& program) {
   CLI::App* rows = add("table", "One row a run: keys, status, class, readings", false, table);
   rows->add_flag("--csv", options->csv, "Comma-separated values");
   rows->add_flag("--json", options->json, "A line of JSON per run");
+  actions->push_back(add_sweep_report(*command));
   add("commands", "One `orrery train` command a run, for GNU parallel and others", false, commands);
   command->footer(
       R"(A sweep is a TOML file: a base config, a grid of keys, seeds, readings, claims; docs/sweeps.md explains it.
@@ -138,6 +139,7 @@ Examples:
   orrery sweep run configs/sweeps/quickstart.toml --jobs 2
   orrery sweep status runs/sweeps/quickstart
   orrery sweep table runs/sweeps/quickstart --csv > quickstart.csv
+  orrery sweep report runs/sweeps/quickstart
   orrery sweep commands configs/sweeps/quickstart.toml | parallel -j 4
   orrery verify configs/sweeps/quickstart.toml)");
   return {command, [actions] {

@@ -1,5 +1,5 @@
-// A self-contained HTML page for `orrery report` and `orrery compare`: plotly.js, the style, the scripts and
-// the data in one file that needs no internet.
+// A self-contained HTML page for `orrery report`, `orrery compare` and `orrery sweep report`: plotly.js, the
+// style, the scripts and the data in one file that needs no internet.
 //
 // The scripts are in page/, plain and unbundled; each becomes its own script element, in alphabetical order:
 //   page/shared_*.js  page/shared_*.css    on every page, first
@@ -46,8 +46,8 @@ class Numbers {
   std::map<std::string, std::string> known_;  // by type and SHA-256
 };
 
-/// The page. `view` selects its scripts: "report", "compare". `json` becomes pageData, and its references
-/// point into `numbers`. Throws orrery::Error if require_page() does.
+/// The page. `view` selects its scripts: "report", "compare", "sweep". `json` becomes pageData, and its
+/// references point into `numbers`. Throws orrery::Error if require_page() does.
 std::string html_page(const std::string& title, const std::string& view, const std::string& json,
                       const Numbers& numbers);
 
