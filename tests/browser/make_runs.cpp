@@ -1,11 +1,12 @@
-// make_runs FOLDER: writes three runs for the tests in a browser. "small" has values that the tests know:
+// make_runs FOLDER: writes three runs and a sweep for the tests in a browser. "small" has values that the
+// tests know:
 //   train/loss 10^(-step / 100), test/loss 10 up to step 200 and then falling;
 //   the heatmap "grid" row - column + step / 100, 6 rows of 8 columns, its null -1 everywhere;
 //   the line "decay" 10^-x * (1 + step), on a logarithmic axis; "circle" points on a circle of radius 1 +
 //   step / 400; figures of every other kind; margins of the frequencies 10, 3 and 2, of which 3 is a key
 //   frequency; trig loss and excluded loss.
 // "many" has twelve probes. "large" is as large as a run of modular addition with p = 113 that was probed at
-// each of 401 checkpoints.
+// each of 401 checkpoints. "set" is a sweep, see make_sweep.h.
 #include <fmt/format.h>
 #include <orrery/findings.h>
 
@@ -13,6 +14,7 @@
 #include <filesystem>
 
 #include "engine/run/run_directory.h"
+#include "make_sweep.h"
 
 namespace {
 
@@ -169,4 +171,5 @@ int main(int argc, char** argv) {
   make_small(argv[1]);
   make_many(argv[1]);
   make_large(argv[1]);
+  make_sweep(argv[1]);
 }

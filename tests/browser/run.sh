@@ -13,9 +13,10 @@ if ! cmp -s "$here/package-lock.json" node_modules/.fetched; then
   npm ci --ignore-scripts --no-audit --no-fund >npm.log 2>&1 || { cat npm.log >&2; exit 1; }
   cp "$here/package-lock.json" node_modules/.fetched
 fi
-rm -rf small many large figures trained compare
+rm -rf small many large set figures trained compare
 "$runs" .
 for run in small many large; do "$orrery" report $run; done
+"$orrery" sweep report set
 # Short runs of the built-in tasks, with every built-in probe.
 for config in "$here"/configs/*.toml; do
   name=$(basename "$config" .toml)
@@ -28,4 +29,4 @@ mkdir compare
 "$orrery" compare trained/addition trained/seed_7 trained/seed_8 --html compare/report.html >/dev/null
 cp "$here"/*.mjs .
 # One after the other: the first measures how long a page takes to open.
-for tests in report panels built_in; do ORRERY=$orrery node --test $tests.test.mjs; done
+for tests in report panels sweep built_in; do ORRERY=$orrery node --test $tests.test.mjs; done
