@@ -20,12 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr SweptState states_in_order[] = {SweptState::done, SweptState::running, SweptState::stale,
-                                          SweptState::failed, SweptState::missing};
-
 Json json_states(const std::vector<SweepRow>& rows) {
   Json all = Json::array();
-  for (const SweptState state : states_in_order) {
+  for (const SweptState state : swept_states()) {
     const auto n = std::count_if(rows.begin(), rows.end(),
                                  [&](const SweepRow& row) { return row.status.state == state; });
     if (n > 0 || state == SweptState::done) all.push_back({{"state", to_string(state)}, {"n", n}});

@@ -26,16 +26,16 @@ function stateChips() {
 }
 
 function failedList() {
-  const failed = runs.map((run, index) => ({run, index})).filter(({run}) => run.state === "failed");
+  const failed = runs.map((run, index) => ({run, index})).filter(({run}) => ["failed", "damaged", "blocked"].includes(run.state));
   if (failed.length === 0) return null;
   const list = element("ul", {className: "failed"}, ...failed.map(({run, index}) => element("li", {},
     element("button", {type: "button", className: "link", onclick: () => choose([index])}, pointText(run)), ` ${run.error}`)));
-  return failed.length <= 5 ? list : element("details", {}, element("summary", {}, `The ${failed.length} that failed`), list);
+  return failed.length <= 5 ? list : element("details", {}, element("summary", {}, `The ${failed.length} that failed, are damaged or cannot start`), list);
 }
 
 function leftText() {
   const missing = pageData.states.filter(({state}) => state !== "done").reduce((sum, {n}) => sum + n, 0);
-  const last = pageData.states.every(({state}) => state === "done" || state === "failed");
+  const last = pageData.states.every(({state}) => ["done", "failed", "blocked"].includes(state));
   if (missing === 0 || last) return null;
   return element("p", {className: "note"}, "Not all runs are done. Go on with ", element("span", {className: "code"}, `orrery sweep run ${pageData.file}`),
     " and draw this page again.");
