@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "markdown.h"
 #include "run_program.h"
 
 namespace orrery {
@@ -74,6 +75,13 @@ TEST_F(Contract, ATasksMetricsAreColumnsLikeOthers) {
   EXPECT_LE(rows.back()["test/whole_sum"], rows.back()["test/accuracy"]);
   EXPECT_NE(at.orrery({"show", "run"}).out.find("test/whole_sum"), std::string::npos);
   ASSERT_EQ(at.orrery({"report", "run"}).code, 0);
+}
+
+TEST_F(Contract, TheConfigOfTheGuideTrains) {
+  at.write("c.toml", source_file("plugins/guide/carry_addition/carry_addition.toml"));
+  const Finished done = at.orrery({"train", "c.toml", "--out", "run", "--set", "train.steps=50"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_TRUE(std::filesystem::exists(at.path("run/probes/carry_direction/conclusion.json")));
 }
 
 TEST_F(Contract, ATasksMetricsEndATrainingAndAreExpected) {
