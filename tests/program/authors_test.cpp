@@ -131,6 +131,30 @@ TEST(MistakenTask, TrainsWithoutAMistake) {
   }
 }
 
+// With weights, in minibatches of a finite and of an endless task; then ablated, which scores with the same
+// loss.
+TEST(LossesOfTasks, AreTrainedOnAndReported) {
+  for (const std::string loss : {"smoothed", "hinge", "logistic", "mse_one_hot"})
+    for (const char* endless : {"false", "true"}) {
+      SCOPED_TRACE(loss + ", endless " + endless);
+      const Workplace at;
+      at.write("c.toml", mistaken(false));
+      const Finished done =
+          at.orrery({"train", "c.toml", "--out", "run", "--plugin", ORRERY_MISTAKEN_TASK, "--set",
+                     "task.loss=" + loss, "--set", std::string("task.endless=") + endless, "--set",
+                     "train.steps=20", "--set", "train.eval_every=20"});
+      ASSERT_EQ(done.code, 0) << done.err;
+      const auto first = nlohmann::json::parse(at.lines("run/metrics.jsonl").front());
+      const auto last = nlohmann::json::parse(at.lines("run/metrics.jsonl").back());
+      EXPECT_EQ(first["train/loss"], first["test/loss"]);  // the same examples
+      EXPECT_NE(last["train/loss"], first["train/loss"]);
+      const Finished ablated = at.orrery({"ablate", "run", "--plugin", ORRERY_MISTAKEN_TASK, "--json"});
+      ASSERT_EQ(ablated.code, 0) << ablated.err;
+      const auto plain = nlohmann::json::parse(ablated.out.substr(0, ablated.out.find('\n')));
+      EXPECT_NEAR(plain["loss"].get<double>(), last["test/loss"].get<double>(), 1e-6) << plain;
+    }
+}
+
 constexpr const char* crashing = R"([task]
 name = "modular_arithmetic"
 p = 5

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "markdown.h"
 #include "run_program.h"
 
 namespace orrery {
@@ -71,9 +72,16 @@ TEST_F(Contract, ATasksMetricsAreColumnsLikeOthers) {
   // 200 test sums: the share is a number of whole sums.
   const double whole = 200 * rows.back()["test/whole_sum"].get<double>();
   EXPECT_NEAR(whole, std::round(whole), 1e-9);
-  EXPECT_LE(rows.back()["test/whole_sum"], rows.back()["test/accuracy"]);
+  EXPECT_LE(rows.back()["test/whole_sum"].get<double>(), rows.back()["test/accuracy"].get<double>());
   EXPECT_NE(at.orrery({"show", "run"}).out.find("test/whole_sum"), std::string::npos);
   ASSERT_EQ(at.orrery({"report", "run"}).code, 0);
+}
+
+TEST_F(Contract, TheConfigOfTheGuideTrains) {
+  at.write("c.toml", source_file("plugins/guide/carry_addition/carry_addition.toml"));
+  const Finished done = at.orrery({"train", "c.toml", "--out", "run", "--set", "train.steps=50"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_TRUE(std::filesystem::exists(at.path("run/probes/carry_direction/conclusion.json")));
 }
 
 TEST_F(Contract, ATasksMetricsEndATrainingAndAreExpected) {
@@ -119,7 +127,7 @@ TEST_F(Contract, AProbeConcludesFromItsOwnTensorsAndFindings) {
   const Json conclusion = Json::parse(at.read("run/probes/carry_direction/conclusion.json"));
   const Json& scalars = conclusion["probes"]["carry_direction"]["scalars"];
   EXPECT_EQ(scalars["found/step"], 0);
-  EXPECT_LE(scalars["settled/step"], 60);
+  EXPECT_LE(scalars["settled/step"].get<double>(), 60);
   EXPECT_EQ(conclusion["probes"]["carry_direction"]["figures"][0]["name"], "turning");
 
   // Afterwards it is the same; and with a run that was trained without the probe, in a pipeline, as well.

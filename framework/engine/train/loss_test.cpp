@@ -18,6 +18,8 @@ struct LossCase {
   int weights = 0;  // dimensions; 0: none
 };
 
+void PrintTo(const LossCase& of, std::ostream* out) { *out << of.name; }
+
 // The loss of one label by its formula, with the logits z of its d_vocab_out classes.
 double one_loss(const TaskSpec& spec, const std::vector<double>& z, int64_t label) {
   const double y = 2 * static_cast<double>(label) - 1;

@@ -10,6 +10,7 @@ namespace {
 struct Params {
   std::string mistake;
   bool endless = false;
+  std::string loss = "cross_entropy";
   static void fields(orrery::Fields<Params>& f) {
     f.add("mistake", &Params::mistake, "what is wrong")
         .one_of({"",
@@ -46,6 +47,8 @@ struct Params {
                  "penalty_crashes",
                  "destructor_crashes"});
     f.add("endless", &Params::endless, "whether examples are drawn without end");
+    f.add("loss", &Params::loss, "what it is trained on; all but the first with weights")
+        .one_of({"cross_entropy", "smoothed", "hinge", "logistic", "mse_one_hot"});
   }
 };
 
@@ -104,11 +107,11 @@ class MistakenTask final : public orrery::Task {
     if (is("read_out")) spec.read_out = {2};
     spec.metrics = {"mean_logit", is("metric_name") ? "loss/mine" : "ones"};
     spec.auxiliary = {"a"};
-    if (is("smoothed_hinge")) {
-      spec.loss = orrery::Loss::hinge;
-      spec.d_vocab_out = 1;
-      spec.label_smoothing = 0.1;
-    }
+    if (params_.loss == "smoothed" || is("smoothed_hinge")) spec.label_smoothing = 0.1;
+    if (params_.loss == "hinge" || is("smoothed_hinge")) spec.loss = orrery::Loss::hinge;
+    if (params_.loss == "logistic") spec.loss = orrery::Loss::logistic;
+    if (params_.loss == "mse_one_hot") spec.loss = orrery::Loss::mse_one_hot;
+    if (has_one_logit(spec.loss)) spec.d_vocab_out = 1;
     spec.endless = params_.endless;
     return spec;
   }
@@ -148,10 +151,11 @@ class MistakenTask final : public orrery::Task {
  private:
   bool is(const std::string& mistake) const { return params_.mistake == mistake; }
 
-  static orrery::Batch examples(int64_t n) {
+  orrery::Batch examples(int64_t n) const {
     const auto i = torch::arange(n, torch::kInt64), a = i.remainder(2), b = i.div(2, "floor").remainder(2);
     return {.tokens = torch::stack({a, b}, 1),
             .labels = (a + b).remainder(2).unsqueeze(1),
+            .weights = params_.loss == "cross_entropy" ? torch::Tensor() : 1 + a.to(torch::kFloat32),
             .auxiliary = {{"a", a}}};
   }
 
