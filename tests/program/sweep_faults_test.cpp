@@ -192,7 +192,10 @@ TEST_F(KilledSweep, FiftyKillsDoNotChangeTheTable) {
   int of_workers = 0;
   for (int round = 0; round < 50; ++round) {
     const pid_t pid = at.start({"sweep", "run", "s.toml", "--jobs", "2"});
-    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 700));
+    // Every other time once it has workers, however long the program takes to begin.
+    for (int i = 0; round % 2 && i < 500 && children_of(pid).empty(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 300));
     if (const auto workers = children_of(pid); round % 2 && !workers.empty()) {
       kill(workers[random() % workers.size()], SIGKILL);
       ++of_workers;

@@ -159,6 +159,38 @@ TEST_F(LongSweep, CtrlCStopsAllAndTheNextGoesOn) {
   EXPECT_EQ(csv(), expected);
 }
 
+TEST_F(LongSweep, ABatchSystemsSignalStopsInOrderToBeStartedAgain) {
+  for (const int signal_number : {SIGUSR1, SIGUSR2, SIGXCPU, SIGTERM}) {
+    at.write("s.toml", std::string(sweep) + "[[reading]]\nname = \"s" + std::to_string(signal_number) +
+                           "\"\nmetric = \"train/loss\"\n");
+    if (fs::exists(at.path("runs"))) fs::remove_all(at.path("runs"));
+    const pid_t pid = at.start({"sweep", "run", "s.toml", "--requeue-code", "75"});
+    while (runs_begun() < 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    kill(pid, signal_number);
+    kill(pid, signal_number == SIGTERM ? 0 : signal_number);
+    const Finished stopped = at.wait(pid);
+    EXPECT_EQ(stopped.code, 75) << stopped.err;
+    EXPECT_EQ(status().find("failed"), std::string::npos) << status();
+  }
+}
+
+TEST_F(Sweep, ATaskOfAnArrayDoesItsShare) {
+  const Finished none = run({"--task"});
+  EXPECT_EQ(none.code, 2);
+  expect_part(none.err, "no array job set the number of this task");
+  const auto task = [&](const std::string& variable, const std::string& more) {
+    return at.run("/bin/sh", {"-c", variable + " " ORRERY_PROGRAM " sweep run s.toml --task " + more});
+  };
+  EXPECT_EQ(task("SLURM_ARRAY_TASK_ID=1", "--pack 2").code, 0);
+  EXPECT_EQ(status({"--indices"}), "s: 6 runs: 2 done, 4 missing\n  done     2-3\n  missing  0-1,4-5\n");
+  EXPECT_EQ(task("SGE_TASK_ID=1", "--offset -1").code, 0);
+  expect_part(status({"--indices"}), "done     0,2-3");
+  const Finished beyond = task("PBS_ARRAY_INDEX=9", "");
+  EXPECT_EQ(beyond.code, 0);
+  expect_part(beyond.err, "no run of the sweep is of this task");
+  expect_part(run({"--index", "6"}).err, "--index 6: the sweep has runs 0 to 5");
+}
+
 TEST_F(LongSweep, TwoAtOnceShareTheWork) {
   const pid_t other = at.start({"sweep", "run", "s.toml"});
   while (runs_begun() < 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -1,8 +1,10 @@
-// orrery sweep plan | run | status | table | report | commands: sets of runs.
+// orrery sweep plan | run | status | table | report | commands | submit: sets of runs.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
 #include <charconv>
+#include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 
@@ -10,9 +12,12 @@
 #include "cli/text/sweep_text.h"
 #include "cli/text/terminal.h"
 #include "engine/experiment/experiment.h"
+#include "engine/sweep/array_task.h"
+#include "engine/sweep/slurm.h"
 #include "engine/sweep/sweep_check.h"
 #include "engine/sweep/sweep_commands.h"
 #include "engine/sweep/sweep_run.h"
+#include "sdk/files/atomic_file.h"
 
 namespace orrery::cli {
 namespace {
@@ -25,6 +30,10 @@ struct SweepArguments {
   int jobs = 1;
   std::vector<size_t> indices_to_run;
   std::string replicas = "auto";
+  bool task = false, slurm = false, dry_run = false;
+  int64_t pack = 1, offset = 0;
+  int requeue_code = 130;
+  SlurmOptions cluster;
   bool failed = false, indices = false, csv = false, json = false;
 };
 
@@ -82,6 +91,13 @@ int run_all(const SweepArguments& options) {
   SweepChoice choice{options.jobs,
                      {options.indices_to_run.begin(), options.indices_to_run.end()},
                      replicas_of(options)};
+  if (options.task)
+    choice.indices = share_of(array_task([](const char* name) { return std::getenv(name); }), options.pack,
+                              options.offset, plan.runs.size());
+  if (options.task && choice.indices.empty()) {
+    note("no run of the sweep is of this task: there are fewer");
+    return 0;
+  }
   if (!choice.indices.empty() && *choice.indices.rbegin() >= plan.runs.size())
     throw UsageError(
         fmt::format("--index {}: the sweep has runs 0 to {}", *choice.indices.rbegin(), plan.runs.size() - 1),
@@ -90,13 +106,55 @@ int run_all(const SweepArguments& options) {
   const std::string count = fmt::format("{} of {} runs done", ending.done, plan.runs.size());
   if (ending.interrupted) {
     note(fmt::format("stopped; {}; go on with: orrery sweep run {}", count, options.sweep));
-    return 130;
+    return options.requeue_code;
   }
   note(fmt::format("{}{}{}; see them with: orrery sweep table {}", count,
                    ending.failed > 0 ? fmt::format(", {} failed", ending.failed) : "",
                    ending.blocked > 0 ? fmt::format(", {} cannot start", ending.blocked) : "",
                    plan.folder.string()));
   return ending.well() ? 0 : 1;
+}
+
+// What `sbatch` said: the number of the job.
+std::string submit_script(const fs::path& script, const std::string& after) {
+  const std::string command = "sbatch --parsable" + (after.empty() ? "" : " --dependency=afterany:" + after) +
+                              " " + shell_word(script.string());
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
+  std::string said;
+  char buffer[256];
+  while (pipe && std::fgets(buffer, sizeof buffer, pipe.get())) said += buffer;
+  said = said.substr(0, said.find_first_of(";\n"));
+  if (said.empty() || said.find_first_not_of("0123456789") != std::string::npos)
+    throw Error(fmt::format("{}: sbatch did not take it", script.string()),
+                "what sbatch said is above; the script is there, and can be submitted by hand");
+  return said;
+}
+
+int submit(const SweepArguments& options) {
+  if (!options.slurm) throw UsageError("say to what: --slurm", "for others: orrery sweep commands FILE");
+  const auto registry = load_plugins(options.files);
+  const SweepPlan plan = plan_of(options, *registry);
+  write_plan(plan);
+  const fs::path logs = fs::absolute(plan.folder / "slurm");
+  // The program that sets the environment and becomes this one.
+  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "orrery";
+  const auto scripts = slurm_scripts(plan, program.string(), options.sweep, options.out, fs::current_path(),
+                                     logs, options.cluster);
+  if (options.dry_run) {
+    for (const SlurmScript& script : scripts) std::cout << script.text;
+    std::cout << std::flush;
+    return 0;
+  }
+  fs::create_directories(logs);
+  std::string before;
+  for (const SlurmScript& script : scripts) {
+    const fs::path path = logs / (script.name + ".sbatch");
+    write_file(path, script.text);
+    before = submit_script(path, before);
+    std::cout << before << "\n" << std::flush;
+    note(fmt::format("job {}: {}", before, path.string()));
+  }
+  return 0;
 }
 
 int status(const SweepArguments& options) {
@@ -176,6 +234,14 @@ Examples:
                    "How many small networks of one shape may share a process; 1: each has its own")
       ->type_name("N|auto")
       ->capture_default_str();
+  running->add_flag("--task", options->task,
+                    "Only the runs of this task of an array job: --pack of them, by the number that Slurm, "
+                    "HyperQueue, Grid Engine or PBS gives it");
+  running->add_option("--pack", options->pack, "With --task: how many runs a task does")
+      ->check(CLI::Range(1, 100000));
+  running->add_option("--offset", options->offset, "With --task: the index of the first run of task 0");
+  running->add_option("--requeue-code", options->requeue_code, "The exit code if stopped")
+      ->check(CLI::Range(1, 255));
   CLI::App* state = add(
       "status", "What is done, running, stale, failed, missing", false, status,
       R"(States: done; running; stale (stopped or killed: goes on where it was); missing (not begun); blocked (the run
@@ -197,6 +263,25 @@ Examples:
 need those of earlier ones to be done.
 Examples:
   orrery sweep commands configs/sweeps/quickstart.toml | parallel -j 4)");
+  CLI::App* cluster = add(
+      "submit", "Give the sweep to Slurm as array jobs", true, submit,
+      R"(One script for each stage, in the sweep's folder; those of later stages begin when those before have ended.
+Two minutes before its time is over a task writes checkpoints, and is queued again.
+Examples:
+  orrery sweep submit configs/sweeps/quickstart.toml --slurm --dry-run
+  orrery sweep submit configs/sweeps/quickstart.toml --slurm --pack 4 --throttle 10 --time 2:00:00)");
+  cluster->add_flag("--slurm", options->slurm, "Slurm, by sbatch");
+  cluster->add_flag("--dry-run", options->dry_run, "Print the scripts; submit nothing");
+  cluster->add_option("--pack", options->cluster.pack, "How many runs a task does")
+      ->check(CLI::Range(1, 100000));
+  cluster->add_option("--throttle", options->cluster.throttle, "How many tasks at a time; 0: any number");
+  cluster->add_option("--time", options->cluster.time, "The time of a task, as for sbatch")
+      ->type_name("TIME");
+  cluster->add_option("--partition", options->cluster.partition, "The partition")->type_name("NAME");
+  cluster
+      ->add_option("--sbatch", options->cluster.more, "A further option of sbatch, as in --sbatch=--mem=4G")
+      ->type_name("OPTION")
+      ->allow_extra_args(false);
   command->footer(
       R"(A sweep is a TOML file: a base config, a grid of keys, seeds, readings, claims; docs/sweeps.md explains it.
 Its runs are in runs/sweeps/NAME/runs, each in a folder named by the hash of its config, so planning or

@@ -91,6 +91,12 @@ extern "C" void on_interrupt(int signal_number) {
   raise(signal_number);
 }
 
+// What batch systems send some time before they kill: again and again, perhaps, and never an order.
+extern "C" void on_batch_signal(int) {
+  interrupts = interrupts + (interrupts == 0);
+  engine::tell_what_runs();
+}
+
 // One line that is redrawn in place on a terminal; elsewhere a plain line now and then.
 class TerminalProgress final : public Progress {
  public:
@@ -245,6 +251,9 @@ void catch_interrupts() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = on_batch_signal;
+  for (const int number : {SIGUSR1, SIGUSR2, SIGXCPU}) sigaction(number, &action, nullptr);
+  action.sa_handler = on_interrupt;
   // A terminal that closes; not under nohup, which ignores it.
   struct sigaction before = {};
   if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)

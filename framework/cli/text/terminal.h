@@ -51,7 +51,8 @@ struct ProgressLine {
 /// Writes notes, warnings and progress to stderr; stop_requested() is interrupted().
 Reporter& terminal();
 
-/// Makes Ctrl-C (and SIGTERM) request an orderly stop; a second one ends the program at once.
+/// Makes Ctrl-C (and SIGTERM) request an orderly stop; a second one ends the program at once. SIGUSR1,
+/// SIGUSR2 and SIGXCPU, which batch systems send before they kill, request it too.
 void catch_interrupts();
 bool interrupted();
 

@@ -249,13 +249,13 @@ TEST_F(SweepFileTest, ClaimsThatCannotBeMeantAreRefused) {
         "one entry claims a share and a median");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nq = 0.2\n" + end), "belongs to quantile");
   holds(refusal(more + "[[expect]]\nquantile = \"grok\"\n" + end), "quantile needs q");
-  holds(refusal(more + "[[expect]]\nrising = \"grok\"\n" + end), "configs/s.toml:7:1: rising needs along");
+  holds(refusal(more + "[[expect]]\nrising = \"grok\"\n" + end), "configs/s.toml:8:1: rising needs along");
   holds(refusal(more + "[[expect]]\nbelow = \"grok\"\nthan = \"grk\"\n" + end),
-        "configs/s.toml:8:1: expect.than: there is no [[reading]] \"grk\" (did you mean \"grok\"?)");
+        "configs/s.toml:9:1: expect.than: there is no [[reading]] \"grk\" (did you mean \"grok\"?)");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nthan = \"grok\"\n" + end),
-        "configs/s.toml:8:1: expect.than belongs to below, not to median");
+        "configs/s.toml:9:1: expect.than belongs to below, not to median");
   holds(refusal(more + "[[expect]]\nequal = \"grok\"\nacross = \"task.p\"\n" + end),
-        "configs/s.toml:8:1: expect.across: the runs do not differ in task.p");
+        "configs/s.toml:9:1: expect.across: the runs do not differ in task.p");
   holds(refusal(more + "[[expect]]\norder = \"grok\"\nalong = \"task.p\"\n" + end),
         "the runs do not differ in task.p");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nbound = \">= 1\"\n"), "needs a key \"source\"");

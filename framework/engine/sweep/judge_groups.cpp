@@ -145,7 +145,7 @@ void judge_monotone(const SweepClaim& claim, const ChosenRows& rows, size_t read
     for (size_t g = 1; g < drawn.size(); ++g) {
       const double change = sign * (quantile_of(all, drawn[g], 0.5) - quantile_of(all, drawn[g - 1], 0.5));
       if (std::isnan(change)) return change;
-      least = std::min(least, change);
+      least = std::min(least, change + 0.0);  // no -0
     }
     return least;
   };

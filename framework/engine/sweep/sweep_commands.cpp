@@ -4,7 +4,6 @@
 #include <cctype>
 
 namespace orrery::engine {
-namespace {
 
 std::string shell_word(const std::string& text) {
   const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -15,8 +14,6 @@ std::string shell_word(const std::string& text) {
   for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return quoted + "'";
 }
-
-}  // namespace
 
 std::string command_of(const std::string& file, const std::string& folder, size_t index) {
   std::string line = "orrery sweep run " + shell_word(file);
