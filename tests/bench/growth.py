@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """How cost grows with work: time of a training step against p, neurons, batch, layers and length; time of the modular
-probes against p; peak memory against the number of checkpoints.  Beside each time stands the exponent with which it
+probes against p; peak memory against the number of checkpoints; time and memory of a sweep against the replicas that
+share a process.  Beside each time stands the exponent with which it
 grew since the row above, and that of the multiplications that must be done: more than that would be a fault.
     tests/bench/growth.py [--plot FILE.png] [SWEEP...]     runs ./orrery; a plot needs Debian's python3-matplotlib
 """
@@ -117,6 +118,28 @@ def memory_of_checkpoints(folder):
     return rows
 
 
+def of_replicas(folder):
+    """A parity sweep, one worker: CPU time of an update, of all that a run needs beside its updates, and peak memory,
+    against how many replicas share its process."""
+    base, sweep, runs = folder / "parity.toml", folder / "replicas.toml", 64
+    base.write_text(
+        '[task]\nname = "sparse_parity"\nn_train = 1000\n[model]\nkind = "mlp"\ninput = "bits"\nbias_column = true\n'
+        "d_mlp = 64\n[train]\neval_every = 100000\n"
+    )
+    print(f"\nsparse parity, 1,000 x 30 -> 64 -> 2, {runs} seeds, up to N to a process, CPU time")
+    print(f"{'N':>10} {'us an update':>13} {'ms a run':>9} {'MiB':>6}")
+    for n in (1, 4, 16, 32):
+        used = {}
+        for steps in (1, 2000):
+            sweep.write_text(f'base = "parity.toml"\nseeds = {runs}\nkeep = "last"\n[set]\ntrain.steps = {steps}\n')
+            out = folder / f"replicas_{n}_{steps}"
+            used[steps] = run("sweep", "run", sweep, "--replicas", n, "--out", out)
+        idle = run("sweep", "run", sweep, "--out", out)[1]  # all is done
+        update = (used[2000][1] - used[1][1]) / (runs * 1999)
+        own = (used[1][1] - idle) / runs
+        print(f"{n:>10} {1e6 * update:>13.1f} {1e3 * own:>9.1f} {used[2000][0]:>6.0f}", flush=True)
+
+
 def plot(file, measured, memory):
     import matplotlib
 
@@ -142,7 +165,7 @@ def plot(file, measured, memory):
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-every = [*sweeps, "probes", "memory"]
+every = [*sweeps, "probes", "memory", "replicas"]
 parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help=f"of {', '.join(every)}; default: all")
 parser.add_argument("--plot", metavar="FILE.png")
 args = parser.parse_args()
@@ -161,5 +184,7 @@ with tempfile.TemporaryDirectory() as name:
         print_rows(*measured[-1])
     if "memory" in chosen:
         memory = memory_of_checkpoints(Path(name))
+    if "replicas" in chosen:
+        of_replicas(Path(name))
 if args.plot:
     plot(args.plot, measured, memory)

@@ -45,8 +45,8 @@ void replicas(benchmark::State& state, const char* task, const Values& parameter
   for (auto _ : state)
     for (auto& replica : all)
       for (int64_t step = 0; step < state.range(1); ++step) replica->trainer.step();
-  state.counters["us_per_update"] =
-      benchmark::Counter(1e-6 * static_cast<double>(state.range(0) * state.range(1)),
+  state.counters["per_update"] =
+      benchmark::Counter(static_cast<double>(state.range(0) * state.range(1)),
                          benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 

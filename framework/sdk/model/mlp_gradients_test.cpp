@@ -5,6 +5,8 @@
 #include <orrery/transformer.h>
 
 #include <cmath>
+#include <limits>
+#include <map>
 
 #include "engine/train/loss.h"
 #include "engine/train/trainer.h"

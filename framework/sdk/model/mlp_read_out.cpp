@@ -151,7 +151,7 @@ std::unique_ptr<ReadOutPass> Mlp::fast_read_out(const ReadOutRequest& request) {
   const bool at_once = d_vocab_out_ <= kernels::few_outputs && is_one_table(tokens);
   return make_pass(
       [this, tokens, fixed, rows, n_read, joined, at_once, table = std::shared_ptr<Table>()]() mutable {
-        if (at_once && !torch::GradMode::is_enabled()) {
+        if (at_once && !at::GradMode::is_enabled()) {
           if (!table) table = std::make_shared<Table>(*this, tokens);
           return table->logits().unsqueeze(1).expand({-1, n_read, -1});
         }
