@@ -100,8 +100,7 @@ const std::vector<BadConfig>& bad_configs() {
       change("betas_of_one", "steps = 2", "betas = [1, 1]", "9:1", "train.betas"),
       change("eps", "steps = 2", "eps = 0", "9:1", "train.eps"),
       change("batch_too_large", "steps = 2", "batch_size = 400", "9:1", "train.batch_size is 400"),
-      change("dropout_at_nothing", "steps = 2", "dropout = 0.1\ndropout_at = [\"*hook_x\"]", "9:1",
-             "hook_x"),
+      change("dropout_at_nothing", "steps = 2", "dropout = 0.1\ndropout_at = [\"*hook_x\"]", "9:1", "hook_x"),
       add("init_from_nothing", "[init]\nfrom = \"absent.safetensors\"\n", "13:1", "absent.safetensors"),
       // The task and its data.
       change("not_prime", "p = 7", "p = 9\noperation = \"divide\"", "1:1", "9 is not prime"),
@@ -115,7 +114,7 @@ const std::vector<BadConfig>& bad_configs() {
        of_task("name = \"repeated_subsequence\"\nlength = 40", "[train]\nbatch_size = 8\n"), "1:1", "48"},
       {"endless_without_batches", of_task("name = \"repeated_subsequence\"", "[train]\nbatch_size = 0\n"),
        "4:1", "train.batch_size is 0"},
-      {"digits_too_many", of_task("name = \"digit_addition\"\nn_digits = 100", "[train]\nbatch_size = 8\n"),
+      {"digits_too_many", of_task("name = \"digit_addition\"\nn_digits = 0", "[train]\nbatch_size = 8\n"),
        "3:1", "n_digits"},
       {"no_model_of_its_own", of_task("name = \"sparse_parity\"", "[model]\nkind = \"task\"\n"), "4:1",
        "brings no model"},

@@ -154,12 +154,13 @@ class FileFaults : public Faults {
 
 TEST_F(FileFaults, AFullDiskLeavesNothingOfAnImport) {
   at.write("sums.toml", "[task]\nname = \"modular_arithmetic\"\np = 5\ntrain_fraction = 0.5\n");
-  fs::create_directory(at.path("out_of"));
   const std::vector<std::string> import = {"import",   ORRERY_SOURCE_DIR "/tests/fixtures/checkpoints.pth",
                                            "--config", "sums.toml",
                                            "--out",    "out_of/run"};
   bool whole = false;
   for (int number = 1; number < 200 && !whole; number += number < 12 ? 1 : 7) {
+    fs::remove_all(at.path("out_of"));
+    fs::create_directory(at.path("out_of"));
     const Finished done = under("FILE_FAULTS_FULL", number, import);
     whole = done.code == 0;
     if (whole) break;

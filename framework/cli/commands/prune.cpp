@@ -87,9 +87,11 @@ Command add_prune(CLI::App& program) {
   command->add_option("run", options->run, "The run's directory")->required()->type_name("RUN");
   command->add_option("--keep-last", options->keep_last, "Keep this many of the newest checkpoints")
       ->type_name("N")
+      ->default_str("")
       ->check(at_least(1));
   command->add_option("--every", options->every, "Keep those whose step is a multiple of this")
       ->type_name("K")
+      ->default_str("")
       ->check(at_least(1));
   command->add_flag("--dry-run", options->dry_run, "Delete nothing; say what would go");
   command->add_flag("--json", options->json, "Print one JSON object");

@@ -76,8 +76,11 @@ void Experiment::load_initial_weights() {
 
 std::unique_ptr<Model> Experiment::make_model_of(int64_t seed) const {
   torch::Generator rng = make_generator(seed);
-  if (settings_.model.name != task_model)
-    return make_model(settings_.model.name, settings_.model.parameters, spec_, rng);
+  if (settings_.model.name != task_model) try {
+      return make_model(settings_.model.name, settings_.model.parameters, spec_, rng);
+    } catch (const UsageError& error) {  // names parameters, which may be at their defaults
+      throw UsageError(std::string("model: ") + error.what(), error.hint());
+    }
   if (auto own = task_->make_model(rng)) {
     guard(task_who_, "make_model", [&] { check_model(*own, spec_, split_.train); });
     return own;

@@ -38,11 +38,15 @@ class RunInTheMaking {
     const fs::path clean = (path_ / "").parent_path();  // without a trailing slash
     temporary_ = clean.parent_path() / fmt::format(".{}.importing-{}", clean.filename().string(), ::getpid());
     fs::remove_all(temporary_, ignored);  // left by a killed process
-    run_.emplace(RunDirectory::create(temporary_));
+    try {
+      run_.emplace(RunDirectory::create(temporary_));
+    } catch (...) {
+      remove();
+      throw;
+    }
   }
   ~RunInTheMaking() {
-    std::error_code ignored;
-    if (!done_) fs::remove_all(temporary_, ignored);
+    if (!done_) remove();
   }
   RunInTheMaking(const RunInTheMaking&) = delete;
 
@@ -58,6 +62,11 @@ class RunInTheMaking {
   }
 
  private:
+  void remove() const {
+    std::error_code ignored;
+    fs::remove_all(temporary_, ignored);
+  }
+
   fs::path path_, temporary_;
   std::optional<RunDirectory> run_;
   bool done_ = false;

@@ -36,6 +36,7 @@ bool CheckpointSchedule::is_logarithmic(int64_t step) const {
 }
 
 int64_t CheckpointSchedule::count(int64_t from, int64_t each) const {
+  if (from > last_) return 0;
   int64_t number = 0;
   if (every_ > 0) {
     // The least common multiple, unless that is beyond the last step.
