@@ -168,6 +168,8 @@ class ReportOf : public ::testing::Test {
     for (int64_t step = 0; step <= 20; step += 10)
       run.metrics().append(metrics_line(step, {{"train/loss", step + 0.5}}));
     for (int64_t step = 0; step <= 20; step += 10) {
+      std::filesystem::create_directories(run.checkpoint_path(step).parent_path());
+      std::ofstream(run.checkpoint_path(step)) << "weights";
       Recorder recorder;
       recorder.headline("score", static_cast<double>(step));
       recorder.panel("score", step < 20 ? "Early score" : "Score", "points");
@@ -242,6 +244,13 @@ TEST_F(ReportOf, SaysWhatItLeftOut) {
   EXPECT_NE(report.notes[0].find("1/127"), std::string::npos) << report.notes[0];
   EXPECT_NE(report.notes[1].find("2 of 3"), std::string::npos) << report.notes[1];
   EXPECT_EQ(Json::parse(report.json)["notes"].size(), 2u);
+}
+
+TEST_F(ReportOf, SaysHowManyCheckpointsAreGone) {
+  std::filesystem::remove(make().checkpoint_path(10));
+  const Report report = make_report(reading(), {});
+  ASSERT_EQ(report.notes.size(), 1u);
+  expect_holds(report.notes[0], "1 results are of checkpoints that are gone");
 }
 
 TEST_F(ReportOf, ARunWithoutProbesHasItsCurves) {

@@ -2,6 +2,7 @@
 // to be missing.
 #include "engine/sweep_report/sweep_page.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <orrery/error.h>
 
@@ -64,7 +65,7 @@ class SweepPageTest : public ::testing::Test {
   void make(size_t index, bool groks = true, const char* ended = "finished", int rows = 40) {
     RunDirectory run = RunDirectory::create(plan.run_folder(plan.runs[index]));
     run.write_run_json(std::string(R"({"orrery": "0.3.0", "config": {"name": "r", "task": {"name": "t"}},)") +
-                       R"("sessions": [{"from": 0, "to": 400, "ended": ")" + ended + "\"}]}");
+                       fmt::format(R"("sessions": [{{"from": 0, "to": {}, "ended": "{}"}}]}})", 10 * (rows - 1), ended));
     for (int row = 0; row < rows; ++row) {
       const int64_t step = 10 * row;
       const bool has = groks && step >= 100 + 10 * static_cast<int64_t>(index);
@@ -122,8 +123,8 @@ TEST_F(SweepPageTest, SaysHowEveryRunEnded) {
   const Json all = page();
   const Json states = {{{"state", "done"}, {"n", 2}},
                        {{"state", "stale"}, {"n", 1}},
-                       {{"state", "failed"}, {"n", 2}},
-                       {{"state", "missing"}, {"n", 7}}};
+                       {{"state", "missing"}, {"n", 7}},
+                       {{"state", "failed"}, {"n", 2}}};
   EXPECT_EQ(all.at("states"), states);
   const Json& runs = all.at("runs");
   ASSERT_EQ(runs.size(), 12u);
