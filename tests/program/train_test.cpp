@@ -113,7 +113,7 @@ TEST_F(Train, LeavesARunThatOthersCanOpen) {
         std::filesystem::exists(at.path(std::string("run/checkpoints/step_") + step + ".safetensors")))
         << step;
   EXPECT_NE(done.err.find("train accuracy"), std::string::npos);
-  EXPECT_NE(done.err.find("orrery probe run"), std::string::npos);
+  EXPECT_NE(done.err.find("orrery report run"), std::string::npos);
 }
 
 TEST_F(Train, SameSeedsSameBits) {

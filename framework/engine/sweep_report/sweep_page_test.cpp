@@ -64,8 +64,9 @@ class SweepPageTest : public ::testing::Test {
   // A run of 40 rows that groks at step 100 + 10 * index, or never if `groks` is false.
   void make(size_t index, bool groks = true, const char* ended = "finished", int rows = 40) {
     RunDirectory run = RunDirectory::create(plan.run_folder(plan.runs[index]));
-    run.write_run_json(std::string(R"({"orrery": "0.3.0", "config": {"name": "r", "task": {"name": "t"}},)") +
-                       fmt::format(R"("sessions": [{{"from": 0, "to": {}, "ended": "{}"}}]}})", 10 * (rows - 1), ended));
+    run.write_run_json(
+        std::string(R"({"orrery": "0.3.0", "config": {"name": "r", "task": {"name": "t"}},)") +
+        fmt::format(R"("sessions": [{{"from": 0, "to": {}, "ended": "{}"}}]}})", 10 * (rows - 1), ended));
     for (int row = 0; row < rows; ++row) {
       const int64_t step = 10 * row;
       const bool has = groks && step >= 100 + 10 * static_cast<int64_t>(index);
