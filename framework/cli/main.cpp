@@ -77,8 +77,14 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
 
 // "orrery train --help" for what went wrong in `orrery train ...`.
 std::string help_command(const std::vector<std::string>& arguments) {
-  const bool named = !arguments.empty() && !arguments.front().starts_with("-");
-  return fmt::format("orrery {}--help says what there is", named ? arguments.front() + " " : "");
+  std::string command;
+  for (const std::string& word : arguments) {  // "sweep run" before the first option or file
+    if (word.empty() || !std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; }))
+      break;
+    command += word + " ";
+    if (word != "sweep") break;
+  }
+  return fmt::format("orrery {}--help says what there is", command);
 }
 
 int run(const std::vector<std::string>& arguments) {

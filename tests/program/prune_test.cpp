@@ -125,6 +125,26 @@ TEST_F(Prune, WarnsOfWhatWasNotMeasured) {
   at.write("runs/a/probes/trig_loss/results.jsonl", "");
   expect_said(at.orrery({"prune", "runs/a", "--keep-last", "1", "--dry-run"}).err,
               {"probe trig_loss has not measured 9 of the checkpoints that would go"});
+  const Finished refused = at.orrery({"prune", "runs/a", "--keep-last", "1"});
+  EXPECT_EQ(refused.code, 2);
+  expect_said(refused.err, {"trig_loss has not measured 9", "orrery probe runs/a", "--force"});
+  EXPECT_EQ(checkpoints().size(), 11u);
+  well({"prune", "runs/a", "--keep-last", "1", "--force"});
+  EXPECT_EQ(checkpoints(), (Steps{0, 100}));
+}
+
+// What a damaged neighbour starts from is not known; through a link it is.
+TEST_F(Prune, DeletesNothingThatANeighbourMayNeed) {
+  train();
+  fs::create_directory_symlink("a", at.path("runs/link"));
+  train("runs/b", {"--set", "init.from=\"runs/link/checkpoints/step_00000030.safetensors\"", "--set",
+                   "train.steps=10"});
+  expect_said(well({"prune", "runs/a", "--keep-last", "1", "--dry-run"}).out, {"step 30 stays"});
+  at.write("runs/b/run.json", "{");
+  const Finished refused = at.orrery({"prune", "runs/a", "--keep-last", "1"});
+  EXPECT_EQ(refused.code, 1);
+  expect_said(refused.err, {"run.json", "nothing is deleted"});
+  EXPECT_EQ(checkpoints().size(), 11u);
 }
 
 TEST_F(Prune, KilledAnywhereItLeavesAWholeRun) {

@@ -92,6 +92,22 @@ TEST_F(SweepFaults, KeepingLessThanAskedIsSaid) {
   expect_part(status(), "5 done without checkpoints, as keep = \"none\" had it: 1-5");
 }
 
+// A folder is named for a config; what is in it is of that config.
+TEST_F(SweepFaults, TheRunOfAnotherSeedIsNotTaken) {
+  ASSERT_EQ(run().code, 0);
+  const json plan = json::parse(at.read("runs/sweeps/s/plan.json"));
+  const fs::path runs = at.path("runs/sweeps/s/runs");
+  const std::string first = plan["runs"][0]["id"], second = plan["runs"][1]["id"];
+  fs::remove_all(runs / first);
+  fs::copy(runs / second, runs / first, fs::copy_options::recursive);
+  const Finished seen = at.orrery({"sweep", "status", "runs/sweeps/s"});
+  expect_part(seen.out, "1 damaged");
+  const Finished again = run();
+  EXPECT_EQ(again.code, 0);
+  expect_part(again.err, first);
+  expect_part(again.err, "seeds.data is 1, and the sweep has 0 for this run");
+}
+
 TEST_F(SweepFaults, WhatIsNoSweepIsSaid) {
   for (const char* action : {"status", "table", "plan", "run", "commands"}) {
     const Finished done = at.orrery({"sweep", action, "nowhere"});

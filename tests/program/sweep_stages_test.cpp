@@ -95,6 +95,22 @@ TEST_F(SweepStages, ARunThatCannotStartIsListedWithTheReason) {
   expect_part(run().err, "keeps no checkpoint of step 15");
 }
 
+// "last" is the step at which the run ended, not whatever is left of it.
+TEST_F(SweepStages, ALostLastCheckpointBlocks) {
+  ASSERT_EQ(run().code, 0);
+  const json plan = json::parse(at.read("runs/sweeps/s/plan.json"));
+  const fs::path runs = at.path("runs/sweeps/s/runs");
+  const std::string parent = plan["runs"][0]["id"];
+  for (const json& each : plan["runs"])
+    if (each.contains("starts_from") && each["starts_from"]["run"] == parent)
+      fs::remove_all(runs / std::string(each["id"]));
+  fs::remove(runs / parent / "checkpoints/step_00000020.safetensors");
+  const Finished done = run();
+  EXPECT_EQ(done.code, 1);
+  expect_part(done.err, "run " + parent + " of stage full has lost the checkpoint of its last step, 20");
+  expect_part(status(), "s: 6 runs: 4 done, 2 blocked\n");
+}
+
 TEST_F(SweepStages, AFailedParentBlocksItsChildrenOnly) {
   edit("seeds = 2", "seeds = 1");
   edit("[stage.set]", "[stage.grid]\ntrain.lr = [0.01, 1e30]\n[stage.set]\ntrain.optimizer = \"sgd\"");

@@ -18,7 +18,7 @@ namespace {
 struct PruneArguments {
   std::string run;
   int64_t keep_last = 0, every = 0;
-  bool dry_run = false, json = false;
+  bool dry_run = false, force = false, json = false;
 };
 
 Json prune_json(const PruneArguments& options, const PrunePlan& plan) {
@@ -56,12 +56,15 @@ std::string prune_text(const PruneArguments& options, const PrunePlan& plan) {
 }
 
 // Before anything is deleted.
-void warn_of_unmeasured(const PruneArguments& options, const PrunePlan& plan) {
-  for (const auto& [label, count] : plan.unmeasured)
-    complain("warning",
-             fmt::format("probe {} has not measured {} of the checkpoints that {}", label, count,
-                         options.dry_run ? "would go" : "go"),
-             "measure them first, or never: orrery probe " + options.run);
+void look_at_unmeasured(const PruneArguments& options, const PrunePlan& plan) {
+  for (const auto& [label, count] : plan.unmeasured) {
+    const std::string what =
+        fmt::format("probe {} has not measured {} of the checkpoints that would go", label, count);
+    const std::string hint = "measure them first: orrery probe " + options.run;
+    if (!options.dry_run && !options.force)
+      throw UsageError(options.run + ": " + what, hint + "; or delete them all the same with --force");
+    complain("warning", what, hint);
+  }
 }
 
 int prune_run(const PruneArguments& options) {
@@ -70,7 +73,7 @@ int prune_run(const PruneArguments& options) {
   RunDirectory run = RunDirectory::open(
       options.run, options.dry_run ? RunDirectory::Access::read : RunDirectory::Access::write);
   const PrunePlan plan = plan_prune(run, choices);
-  warn_of_unmeasured(options, plan);
+  look_at_unmeasured(options, plan);
   if (!options.dry_run) prune(run, plan);
   if (options.json)
     print_json(prune_json(options, plan));
@@ -94,6 +97,7 @@ Command add_prune(CLI::App& program) {
       ->default_str("")
       ->check(at_least(1));
   command->add_flag("--dry-run", options->dry_run, "Delete nothing; say what would go");
+  command->add_flag("--force", options->force, "Delete also what a probe of the run has not measured");
   command->add_flag("--json", options->json, "Print one JSON object");
   command->footer(
       R"(Whatever the options, these stay: the first and the last checkpoint, those of checkpoints.per_decade, those that

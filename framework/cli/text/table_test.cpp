@@ -83,7 +83,7 @@ TEST(Wrapped, BreaksAtSpacesAndWithinLongWords) {
   EXPECT_EQ(wrapped("one two three", 2, 9), "one two\n  three");
   EXPECT_EQ(wrapped("  one two three", 4, 11), "  one two\n    three");
   EXPECT_EQ(wrapped("/a/path/without/spaces", 0, 10), "/a/path/\nwithout/\nspaces");
-  EXPECT_EQ(wrapped("abcdefghijkl", 0, 5), "abcde\nfghij\nkl");
+  EXPECT_EQ(wrapped("abcdefghijkl", 0, 8), "abcdefgh\nijkl");
   EXPECT_EQ(wrapped("", 2, 10), "");
   EXPECT_EQ(wrapped("as it is", 2, no_limit), "as it is");
 }

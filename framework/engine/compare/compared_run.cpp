@@ -4,9 +4,11 @@
 #include <orrery/error.h>
 
 #include <cmath>
+#include <set>
 
 #include "engine/experiment/open_run.h"
 #include "engine/run/provenance.h"
+#include "engine/run/run_json.h"
 #include "engine/training/checkpoints.h"
 #include "sdk/files/named_tensors.h"
 #include "sdk/files/tensors.h"
@@ -91,6 +93,9 @@ void ComparedRun::read_results() {
   elsewhere_.clear();
   with_null_.clear();
   constexpr auto numbers_only = RunDirectory::ProbeData::leave_out;
+  std::set<std::string> asked;
+  for (const ConfiguredProbe& probe : read_run_json(network_.run().root()).probes())
+    asked.insert(probe.label);
   for (const std::string& label : network_.run().probe_labels()) {
     const auto null = network_.run().read_run_level(label, RunLevelResult::null, numbers_only);
     std::vector<int64_t> steps;
@@ -101,8 +106,10 @@ void ComparedRun::read_results() {
       add(result, null ? &*null : nullptr, label);
       found = true;
     }
-    if (const auto conclusion =
-            network_.run().read_run_level(label, RunLevelResult::conclusion, numbers_only)) {
+    const auto conclusion = network_.run().read_run_level(label, RunLevelResult::conclusion, numbers_only);
+    // That of a probe which the run no longer asks, and which looked at fewer steps, says nothing of this
+    // one.
+    if (conclusion && (asked.contains(label) || conclusion->until.value_or(step()) >= step())) {
       add(*conclusion, nullptr, label);
       if (null) with_null_.insert(identity_of(*conclusion, label));
       found = true;

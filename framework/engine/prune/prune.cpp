@@ -34,6 +34,9 @@ void require_ended(const RunDirectory& run, const RunJson& info) {
 // "first/checkpoints/step_00000010.safetensors" names a checkpoint of the run first/, wherever that was then.
 bool names(const fs::path& from, const fs::path& run, int64_t step) {
   const fs::path file = fs::path(RunDirectory::checkpoint_name(step)).filename();
+  std::error_code ignored;
+  const fs::path real = fs::weakly_canonical(from, ignored);  // through links, if it is still there
+  if (real == run / "checkpoints" / file) return true;
   return from.filename() == file && from.parent_path().filename() == "checkpoints" &&
          from.parent_path().parent_path().filename() == run.filename();
 }
@@ -56,7 +59,10 @@ std::vector<NeededElsewhere> needs_of_others(const RunDirectory& run, const std:
       for (const int64_t step : there)
         if (names(text_in(*init, "from"), own, step))
           needed.push_back({step, run.root().parent_path() / other.filename()});
-    } catch (const Error&) {  // a damaged run.json says nothing
+    } catch (const Error& error) {
+      throw Error(
+          fmt::format("{}; so what it starts from is not known, and nothing is deleted", error.what()),
+          fmt::format("mend or move {} first", other.string()));
     }
   return needed;
 }

@@ -110,6 +110,7 @@ void read_conclusion(const RunDirectory& run, Recorded& recorded) {
       {"scalars", scalars_of(conclusion->record)},
       {"headlines", conclusion->record.headlines},
       {"findings", object_at(recorded_by(recorded.label, line, path.string()), "findings", path.string())}};
+  recorded.concluded_until = conclusion->until;
   add_figures(recorded.concluding, -1, std::move(conclusion->record.figures));
 }
 

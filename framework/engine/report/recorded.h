@@ -4,6 +4,7 @@
 #include <orrery/probe.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,9 @@ struct Recorded {
   Json null;        ///< its scalars for random weights, by name
   Json conclusion;  ///< {"scalars": .., "headlines": .., "findings": ..}
   std::vector<FigureFrames> figures;
-  std::vector<FigureFrames> concluding;  ///< the figures of its conclusion, one frame each
-  size_t n_results = 0, n_read = 0;      ///< checkpoints with results, and those whose figures were read
+  std::vector<FigureFrames> concluding;         ///< the figures of its conclusion, one frame each
+  std::optional<int64_t> concluded_until = {};  ///< the last step that its conclusion looked at, if known
+  size_t n_results = 0, n_read = 0;  ///< checkpoints with results, and those whose figures were read
 };
 
 /// Reads figures only at `steps`, unless that is empty, and at no more than `most` checkpoints, evenly

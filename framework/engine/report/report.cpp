@@ -11,6 +11,7 @@
 #include "engine/reporter/numbers.h"
 #include "engine/run/curves.h"
 #include "engine/run/json_read.h"
+#include "engine/run/run_json.h"
 
 namespace orrery::engine {
 namespace {
@@ -139,6 +140,15 @@ Report make_report(const RunDirectory& run, const ReportChoices& choices) {
         fmt::format("{} results are of checkpoints that are gone: they are shown, and cannot be "
                     "computed again.",
                     thousands(static_cast<int64_t>(gone))));
+  const std::vector<int64_t> steps = recorded_steps(run);
+  std::set<std::string> asked;
+  for (const ConfiguredProbe& probe : read_run_json(run.root()).probes()) asked.insert(probe.label);
+  for (const Recorded& probe : probes)
+    if (!asked.contains(probe.label) && probe.concluded_until && !steps.empty() &&
+        *probe.concluded_until < steps.back())
+      report.notes.push_back(
+          fmt::format("The conclusion of {} is of an earlier session: it looked at steps up to {}.",
+                      probe.label, thousands(*probe.concluded_until)));
   const std::vector<Curve> metrics = read_curves(run, false).front().curves();
   const Json about = parse_object(run.read_run_json(), (run.root() / "run.json").string());
 

@@ -24,17 +24,29 @@ bool is_read(const ReadingValue& value) {
   return value.value ? std::isfinite(*value.value) : value.censored_at.has_value();
 }
 
-// The first reading of `row` that could not be read, on which its class may depend; null if there is none.
-const ReadingValue* unread_in(const SweepRow& row) {
-  const auto found = std::find_if_not(row.readings.begin(), row.readings.end(), is_read);
-  return found == row.readings.end() ? nullptr : &*found;
+// The index of the reading called `name`; -1 if there is none.
+int reading_called(const SweepFile& file, const std::string& name) {
+  for (size_t i = 0; i < file.readings.size(); ++i)
+    if (file.readings[i].name == name) return static_cast<int>(i);
+  return -1;
+}
+
+// The first reading of `row` that could not be read, and on which its class depends; null if there is none.
+const ReadingValue* unread_in(const SweepFile& file, const SweepRow& row) {
+  for (const SweepClass& each : file.classes)
+    for (const std::string& name : each.condition.metrics()) {
+      const int reading = reading_called(file, name);
+      if (reading >= 0 && !is_read(row.readings[static_cast<size_t>(reading)]))
+        return &row.readings[static_cast<size_t>(reading)];
+    }
+  return nullptr;
 }
 
 constexpr int no_reading = -2;
 
 // Why a claim over `rows` cannot be judged, or "". `reading` is an index, -1 for a claim about classes, or
 // no_reading.
-std::string unjudgeable(const ChosenRows& rows, int reading) {
+std::string unjudgeable(const SweepFile& file, const ChosenRows& rows, int reading) {
   if (rows.empty()) return "no run is of this part";
   size_t unfinished = 0, failed = 0, unread = 0, damaged = 0;
   std::string why, damage;
@@ -52,7 +64,7 @@ std::string unjudgeable(const ChosenRows& rows, int reading) {
       ++unfinished;
     } else if (reading != no_reading) {
       const ReadingValue* value =
-          reading < 0 ? unread_in(*row) : &row->readings[static_cast<size_t>(reading)];
+          reading < 0 ? unread_in(file, *row) : &row->readings[static_cast<size_t>(reading)];
       if (!value || is_read(*value)) continue;
       ++unread;
       why = value->value ? number_text(*value->value) : value->why;
@@ -129,13 +141,6 @@ void judge_order(const SweepClaim& claim, const ChosenRows& rows, size_t reading
   if (bounds) verdict.interval = fmt::format("{} to {}", number_text(bounds->low), number_text(bounds->high));
 }
 
-// The index of the reading called `name`; -1 if there is none.
-int reading_called(const SweepFile& file, const std::string& name) {
-  for (size_t i = 0; i < file.readings.size(); ++i)
-    if (file.readings[i].name == name) return static_cast<int>(i);
-  return -1;
-}
-
 SweepVerdict judge_claim(const SweepPlan& plan, const std::vector<SweepRow>& rows, const SweepClaim& claim) {
   using Kind = SweepClaim::Kind;
   const ChosenRows chosen = choose(rows, claim.where);
@@ -144,8 +149,8 @@ SweepVerdict judge_claim(const SweepPlan& plan, const std::vector<SweepRow>& row
   const int reading = of_reading ? reading_called(plan.file, claim.subject) : -1,
             other = reading_called(plan.file, claim.other);
   const auto index = static_cast<size_t>(reading), with = static_cast<size_t>(other);
-  verdict.got = unjudgeable(chosen, claim.of_curves() ? no_reading : reading);
-  if (verdict.got.empty() && other >= 0) verdict.got = unjudgeable(chosen, other);
+  verdict.got = unjudgeable(plan.file, chosen, claim.of_curves() ? no_reading : reading);
+  if (verdict.got.empty() && other >= 0) verdict.got = unjudgeable(plan.file, chosen, other);
   if (!verdict.got.empty()) return verdict;
   switch (claim.kind) {
     case Kind::share:

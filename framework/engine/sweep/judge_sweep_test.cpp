@@ -97,7 +97,14 @@ TEST_F(JudgeSweep, WhatCannotBeJudgedFailsAndSaysWhy) {
       << "one that diverged counts";
   EXPECT_EQ(judged("median = \"grok\"\nbound = \">= 0\"", six).got,
             "1 of 8 runs failed or could not start: NaN");
+  // A class depends on the readings in its conditions alone.
+  spoil = [&] {
+    for (SweepRow& row : rows) row.readings.push_back({{}, {}, "no such metric"});
+  };
+  EXPECT_EQ(judged("share = \"groks\"\nbound = \">= 0\"", six).got, "0.75 (6 of 8)");
   spoil = [&] { rows[0].readings[0] = {{}, {}, "no such metric"}; };
+  EXPECT_EQ(judged("share = \"groks\"\nbound = \">= 0\"", six).got,
+            "no reading in 1 of 8 runs: no such metric");
   EXPECT_EQ(judged("median = \"grok\"\nbound = \">= 0\"", six).got,
             "no reading in 1 of 8 runs: no such metric");
 }

@@ -40,12 +40,24 @@ fi
 exit $code
 )";
 
+// sbatch splits its lines at spaces and expands %; a line break would end a comment.
+void refuse_for_sbatch(const std::string& what, const std::string& text,
+                       const char* characters = " \t\n\r'\"\\%") {
+  const size_t at = text.find_first_of(characters);
+  if (at == std::string::npos) return;
+  throw UsageError(fmt::format("{}: \"{}\" cannot stand in an #SBATCH line", what, text),
+                   "give it a name without spaces, quotes, % and line breaks (--out)");
+}
+
 }  // namespace
 
 std::vector<SlurmScript> slurm_scripts(const SweepPlan& plan, const std::string& program,
                                        const std::string& file, const std::string& out,
                                        const std::filesystem::path& folder, const std::filesystem::path& logs,
                                        const SlurmOptions& options) {
+  refuse_for_sbatch("the sweep's folder", logs.string());
+  refuse_for_sbatch("the sweep's file", file);
+  for (const std::string& each : options.more) refuse_for_sbatch("--sbatch", each, "\n\r");
   std::vector<SlurmScript> scripts;
   for (const Stretch& stretch : stretches(plan)) {
     const std::string name = plan.file.name + (stretch.stage.empty() ? "" : "-" + stretch.stage);

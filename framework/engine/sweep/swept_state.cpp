@@ -11,8 +11,10 @@
 #include <cstring>
 #include <set>
 
+#include "engine/config/sweep_claim.h"
 #include "engine/inspect/listing.h"
 #include "engine/run/run_directory.h"
+#include "engine/run/run_json.h"
 #include "engine/run/run_lock.h"
 #include "engine/sweep/swept_log.h"
 
@@ -150,7 +152,13 @@ StartNow checkpoint_in(const fs::path& folder, const StartRule& rule, const std:
   const RunDirectory run = RunDirectory::open(folder, RunDirectory::Access::read);
   const std::vector<CheckpointFile> there = run.checkpoints();
   if (there.empty()) return never(who + " keeps no checkpoint");
-  if (rule.kind == StartRule::Kind::last) return {StartNow::Kind::ready, "", there.back().path};
+  if (rule.kind == StartRule::Kind::last) {
+    const RunSummary seen = list_run(folder);
+    if (there.back().step == seen.step) return {StartNow::Kind::ready, "", there.back().path};
+    return never(
+        fmt::format("{} has lost the checkpoint of its last step, {}; delete {}, and it is made anew", who,
+                    seen.step, folder.string()));
+  }
   int64_t from = rule.step;
   if (rule.kind == StartRule::Kind::first) {
     const auto step = first_step(run, rule);
@@ -185,9 +193,32 @@ StartNow start_after(const SweepPlan& plan, const SweptRun& run, const SweptStat
   }
 }
 
+// How the config of the run in `folder` differs from the keys and the seed of `run`; "" if it does not.
+std::string differing_key(const SweepPlan& plan, const SweptRun& run, const fs::path& folder) {
+  std::vector<Override> wanted = run.point.keys;
+  if (run.point.seed)
+    for (const std::string& key : plan.file.seeds_of) wanted.push_back({key, *run.point.seed, ""});
+  const Json config = read_run_json(folder).config;
+  for (const Override& each : wanted)
+    if (const auto is = value_in(config, each.key); is && !same_value(*is, each.value))
+      return fmt::format("{}: {} is {}, and the sweep has {} for this run", (folder / "run.json").string(),
+                         each.key, orrery::to_string(*is), orrery::to_string(each.value));
+  return "";
+}
+
+// What stands in the folder of `run` may be another run.
+void look_at_config(const SweepPlan& plan, const SweptRun& run, SweptStatus& status) {
+  if (status.state != SweptState::done && status.state != SweptState::stale) return;
+  const std::string differs = differing_key(plan, run, plan.run_folder(run));
+  if (differs.empty()) return;
+  status.state = SweptState::damaged;
+  status.error = differs;
+}
+
 // Of a run whose start, if any, is in this state.
 SweptStatus status_after(const SweepPlan& plan, const SweptRun& run, const SweptStatus* parent) {
   SweptStatus status = status_at({plan.run_folder(run), plan.lock_folder(run)});
+  look_at_config(plan, run, status);
   if (status.state == SweptState::done)
     status.kept_less = plan.keep_of(run) != Keep::none && !has_checkpoints(plan.run_folder(run));
   if (!parent || status.state != SweptState::missing) return status;
@@ -260,7 +291,9 @@ std::vector<SweptStatus> status_of(const SweepPlan& plan) {
 }
 
 SweptStatus status_when_claimed(const SweepPlan& plan, const SweptRun& run) {
-  return status_in({plan.run_folder(run), plan.lock_folder(run)});
+  SweptStatus status = status_in({plan.run_folder(run), plan.lock_folder(run)});
+  look_at_config(plan, run, status);
+  return status;
 }
 
 StartNow start_now(const SweepPlan& plan, const SweptRun& run) {

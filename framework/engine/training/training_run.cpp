@@ -341,6 +341,15 @@ std::string network_text(const std::string& name, const std::string& model, cons
                      count(sizes.n_test));
 }
 
+// A run that has trained, but whose checkpoints are gone: beginning anew would overwrite what it measured.
+void refuse_lost_checkpoints(const RunDirectory& run) {
+  const std::vector<MetricsRow> rows = run.read_metrics();
+  if (rows.empty() || rows.back().step == 0) return;
+  throw Error(fmt::format("{}: it has metrics up to step {}, but no checkpoint to go on from",
+                          run.root().string(), rows.back().step),
+              "its curves and results stay as they are; train it anew into another folder with --out");
+}
+
 TrainedRun train_run(const Registry& registry, const Settings& settings, const std::filesystem::path& path,
                      Start start, Reporter& reporter) {
   prepare_processor(settings.train);
@@ -374,7 +383,10 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
     if (resumed)
       holds = Condition::parse(settings.train.stop_when).holds(stored_metrics(run, trainer.steps_done()));
     complete = resumed && is_complete(run, trainer.steps_done(), settings.train, changes, holds);
-    if (!resumed) experiment.load_initial_weights();  // killed before the first checkpoint
+    if (!resumed) {  // killed before the first checkpoint
+      refuse_lost_checkpoints(run);
+      experiment.load_initial_weights();
+    }
     if (!complete) trim(run, experiment, resumed ? trainer.steps_done() : -1, reporter);
     if (resumed)
       run.drop_states_but(trainer.steps_done());  // a power cut may have brought back an earlier one

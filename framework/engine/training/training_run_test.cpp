@@ -164,6 +164,15 @@ TEST_F(ResumedRun, BeginsAgainIfItWasKilledBeforeItsFirstCheckpoint) {
   EXPECT_EQ(again, expected);
 }
 
+TEST_F(ResumedRun, IsRefusedIfItHasTrainedAndItsCheckpointsAreGone) {
+  for (const auto& file : std::filesystem::directory_iterator(run / "checkpoints"))
+    std::filesystem::remove(file.path());
+  const auto before = everything();
+  expect_holds(resume(small_settings(probe)),
+               "it has metrics up to step 20, but no checkpoint to go on from");
+  EXPECT_EQ(everything(), before);
+}
+
 TEST_F(ResumedRun, MeasuresAgainWhatAPowerCutTook) {
   const auto whole = everything();
   const std::filesystem::path log = run / "probes/fourier_basis/results.jsonl";
