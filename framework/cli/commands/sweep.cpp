@@ -88,9 +88,8 @@ int run_all(const SweepArguments& options) {
   catch_interrupts();
   const auto registry = load_plugins(options.files);
   const SweepPlan plan = plan_of(options, *registry);
-  SweepChoice choice{options.jobs,
-                     {options.indices_to_run.begin(), options.indices_to_run.end()},
-                     replicas_of(options)};
+  SweepChoice choice{
+      options.jobs, {options.indices_to_run.begin(), options.indices_to_run.end()}, replicas_of(options)};
   if (options.task)
     choice.indices = share_of(array_task([](const char* name) { return std::getenv(name); }), options.pack,
                               options.offset, plan.runs.size());

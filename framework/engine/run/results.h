@@ -29,7 +29,7 @@ struct ProbeResult {
   std::optional<Provenance> provenance;  ///< nothing if unknown
   Record record;
   std::vector<std::string> tensor_names = {};  ///< of the record, whether its tensors were loaded or not
-  std::optional<int64_t> until = {};  ///< of a conclusion: the last step of what it looked at
+  std::optional<int64_t> until = {};           ///< of a conclusion: the last step of what it looked at
 };
 
 /// One checkpoint's results, by the label of each probe:

@@ -139,9 +139,8 @@ bool SweepRunner::is_being_made(const std::string& id) const {
   return std::any_of(queue_.begin(), queue_.end(), is) || std::any_of(waiting_.begin(), waiting_.end(), is) ||
          std::any_of(workers_.begin(), workers_.end(), [&](const auto& each) {
            const Worker& worker = each.second;
-           return std::any_of(worker.begin(), worker.end(), [&](const Member& member) {
-             return !member.told && is(member.run);
-           });
+           return std::any_of(worker.begin(), worker.end(),
+                              [&](const Member& member) { return !member.told && is(member.run); });
          });
 }
 
