@@ -42,7 +42,7 @@ enter() {
   unshare --mount bash -c '
     set -e
     root=$1; shift
-    mount -t proc proc "$root/proc"; mount --bind /dev "$root/dev"; mount -t sysfs sys "$root/sys" 2>/dev/null || true
+    mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"; mount -t sysfs sys "$root/sys" 2>/dev/null || true
     exec chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb LANG=C.UTF-8 "$@"' _ \
     "$root" ${registry:+npm_config_registry=$registry} NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
     $(env | grep -iE '^(https?|no)_proxy=' | tr '\n' ' ') \

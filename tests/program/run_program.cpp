@@ -7,9 +7,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 
 namespace orrery {
 
@@ -86,6 +89,7 @@ Finished Workplace::on_terminal(unsigned short columns, const std::vector<std::s
     execv(ORRERY_PROGRAM, argv.data());
     _exit(99);
   }
+  if (pid < 0) throw std::runtime_error(std::string("no pseudo-terminal: ") + std::strerror(errno));
   std::string text;
   std::array<char, 4096> buffer;
   // Reading fails with EIO once the last process on the terminal has ended.

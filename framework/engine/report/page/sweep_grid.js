@@ -28,9 +28,9 @@ function gridFigure(state, width) {
   const grid = pageData.grids.find((one) => one.x === state.x && one.y === state.y), x = keys[state.x], y = keys[state.y];
   const [kind, chosen] = state.measure, ofClass = kind === "class";
   const cells = ofClass ? shareCells(grid, chosen) : medianCells(grid, chosen);
-  const matrix = (value) => y.values.map((_, row) => x.values.map((_, column) => {
+  const matrix = (value, empty = null) => y.values.map((_, row) => x.values.map((_, column) => {
     const cell = cells.find((one) => one.x === column && one.y === row);
-    return cell ? value(cell) : null;
+    return cell ? value(cell) : empty;
   }));
   const room = (width - 190) / x.values.length;
   const text = room > 54 ? (cell) => cell.long : room > 34 ? (cell) => cell.short : null;
@@ -41,7 +41,7 @@ function gridFigure(state, width) {
     file: `${ofClass ? classes[chosen].name : readings[chosen].name}-grid`, title: `${title[0].toUpperCase()}${title.slice(1)}, by ${x.name} and ${y.name}`,
     data: [{type: "heatmap", x: x.values.map((_, i) => i), y: y.values.map((_, i) => i), z: matrix((cell) => cell.z), xgap: 2, ygap: 2,
       ...(ofClass ? {zmin: 0, zmax: 1, colorscale: shareScale()} : {colorscale: rampScale()}),
-      text: text ? matrix(text) : undefined, texttemplate: text ? "%{text}" : undefined, textfont: {size: room > 54 ? 12 : 10.5},
+      text: text ? matrix(text, "") : undefined, texttemplate: text ? "%{text}" : undefined, textfont: {size: room > 54 ? 12 : 10.5},
       customdata: matrix((cell) => [`<b>${plain(`${x.name} ${x.values[cell.x]}, ${y.name} ${y.values[cell.y]}`)}</b>`,
         ...cell.lines.filter((line) => line).map(plain)].join("<br>")),
       hovertemplate: "%{customdata}<extra></extra>", hoverongaps: false,
