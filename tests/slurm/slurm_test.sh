@@ -7,9 +7,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/cluster.sh"
 place=$(mktemp -d)
 trap 'stop_cluster; rm -rf "$place"' EXIT
-fail() { echo "failed: $*" >&2; tail -n 20 "$place"/work/runs/sweeps/s/slurm/*.log >&2; squeue >&2; exit 1; }
+fail() { echo "failed: $*" >&2; tail -n 20 "$place"/user/runs/sweeps/s/slurm/*.log >&2; squeue >&2; exit 1; }
 
-mkdir "$place/work" && cd "$place/work"
+mkdir "$place/user" && cd "$place/user"
 cat > base.toml <<'END'
 [task]
 name = "modular_arithmetic"
