@@ -58,5 +58,20 @@ TEST(SlurmScripts, EachStageIsAnArray) {
   EXPECT_NE(scripts[1].text.find("--offset 3 "), std::string::npos);
 }
 
+// sbatch would split the one, and take the rest of the other for a command.
+TEST(SlurmScripts, RefusePathsThatWouldBreakTheirLines) {
+  SweepPlan plan{read_sweep_text("base = \"b.toml\"\n", "s.toml", ReadBase::no), "s", {}, 0};
+  plan.runs.push_back({"id", {}, nullptr});
+  const auto refused = [&](const std::string& file, const char* logs, SlurmOptions options = {}) {
+    return testing::error_of([&] { slurm_scripts(plan, "/opt/orrery", file, "", "/home", logs, options); });
+  };
+  for (const char* logs : {"/my logs", "/it's", "/100%", "/a\nb"})
+    EXPECT_NE(refused("s.toml", logs).find("cannot stand in an #SBATCH line"), std::string::npos) << logs;
+  EXPECT_NE(refused("a\nrm -rf x/s.toml", "/logs").find("the sweep's file"), std::string::npos);
+  EXPECT_NE(refused("s.toml", "/logs", {.more = {"--mem=4G\nreboot"}}).find("--sbatch"), std::string::npos);
+  EXPECT_EQ(slurm_scripts(plan, "/opt/orrery", "my sweeps/100%.toml", "", "/home", "/logs", {}).size(), 1u)
+      << "a file is quoted in the command";
+}
+
 }  // namespace
 }  // namespace orrery::engine

@@ -1,6 +1,7 @@
 #include "engine/sweep/slurm.h"
 
 #include <fmt/format.h>
+#include <orrery/error.h>
 
 #include "engine/sweep/sweep_commands.h"
 
@@ -56,7 +57,7 @@ std::vector<SlurmScript> slurm_scripts(const SweepPlan& plan, const std::string&
                                        const std::filesystem::path& folder, const std::filesystem::path& logs,
                                        const SlurmOptions& options) {
   refuse_for_sbatch("the sweep's folder", logs.string());
-  refuse_for_sbatch("the sweep's file", file);
+  refuse_for_sbatch("the sweep's file", file, "\n\r");  // it stands in a comment, and quoted in a command
   for (const std::string& each : options.more) refuse_for_sbatch("--sbatch", each, "\n\r");
   std::vector<SlurmScript> scripts;
   for (const Stretch& stretch : stretches(plan)) {
