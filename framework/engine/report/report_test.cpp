@@ -253,6 +253,25 @@ TEST_F(ReportOf, SaysHowManyCheckpointsAreGone) {
   expect_holds(report.notes[0], "1 results are of checkpoints that are gone");
 }
 
+// Of a probe that the run no longer asks: the run went on to step 20 without it.
+TEST_F(ReportOf, SaysWhereAConclusionIsOfAnEarlierSession) {
+  make();
+  const auto notes_if_until = [&](int64_t until) {
+    RunDirectory run = RunDirectory::open(folder_ / "run");
+    Recorder conclusion;
+    conclusion.scalar("n_falls", 0);
+    run.save_run_level("look", RunLevelResult::conclusion,
+                       pack_result(result_line(RunLevelResult::conclusion, {{"look", &conclusion.record()}},
+                                               std::nullopt, until),
+                                   conclusion.record()));
+    return make_report(run, {}).notes;
+  };
+  EXPECT_TRUE(notes_if_until(20).empty());
+  const auto notes = notes_if_until(10);
+  ASSERT_EQ(notes.size(), 1u);
+  expect_holds(notes[0], "The conclusion of look is of an earlier session: it looked at steps up to 10.");
+}
+
 TEST_F(ReportOf, ARunWithoutProbesHasItsCurves) {
   RunDirectory run = RunDirectory::create(folder_ / "bare");
   run.write_run_json(R"({"config": {}})");
