@@ -218,6 +218,20 @@ TEST_F(Prune, ARemovedProbeIsSaidToBeOfEarlier) {
   EXPECT_TRUE(shown["trig_loss"]["configured"]);
 }
 
+// Both runs are at step 120; one no longer asks the probe, whose conclusion looked at steps up to 100.
+TEST_F(Prune, AConclusionOfAnEarlierSessionIsNotCompared) {
+  const std::string with = "probe=[{name = \"fourier_basis\"}, {name = \"phase_changes\"}]";
+  train("runs/a", {"--set", with});
+  fs::copy(at.path("runs/a"), at.path("runs/b"), fs::copy_options::recursive);
+  well({"train", "--resume", "runs/a", "--set", "train.steps=120", "--set",
+        "probe=[{name = \"fourier_basis\"}]"});
+  well({"train", "--resume", "runs/b", "--set", "train.steps=120"});
+  const std::string out = well({"compare", "runs/a", "runs/b"}).out;
+  const size_t row = out.find("phase/test/loss/n_falls");
+  ASSERT_NE(row, std::string::npos) << out;
+  expect_said(out.substr(row, out.find('\n', row) - row), {"not measured"});
+}
+
 // Runs of the same config on other kernels end in other bits, and only then is the column there.
 TEST_F(Prune, RunsShowKernelsWhereTheyDiffer) {
   train("runs/a", {"--set", "train.steps=1"});

@@ -5,31 +5,13 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "run_program.h"
+#include "small_sweep.h"
 
 namespace orrery {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr const char* tiny_base = R"(
-[task]
-name = "modular_arithmetic"
-p = 5
-[model]
-d_model = 4
-n_heads = 1
-d_head = 4
-d_mlp = 4
-[train]
-steps = 20
-eval_every = 5
-[checkpoints]
-every = 10
-[[probe]]
-name = "weight_structure"
-)";
 
 constexpr const char* tiny_sweep = R"(base = "base.toml"
 seeds = 3
@@ -58,7 +40,7 @@ source = "by construction"
 class SweepReport : public ::testing::Test {
  protected:
   void SetUp() override {
-    at.write("base.toml", tiny_base);
+    at.write("base.toml", base);
     at.write("s.toml", tiny_sweep);
   }
   Finished report(std::vector<std::string> more = {}, const std::string& of = "s.toml") {
