@@ -17,6 +17,7 @@ echo "$*" >>"$ASKED"
 case " $* " in
   *" -j "*) sleep 1; echo "rest is built" >>"$ASKED" ;;  # in the background
 esac
+[ -z "${EDIT:-}" ] || [ "$1" != --build ] || { sleep 0.02; touch "$EDIT"; }
 [ "$1" != --build ] || { mkdir -p "$2/bin"; printf '#!/bin/bash\necho "as $ORRERY_CALLED_AS: $*"\n' >"$2/bin/orrery"; chmod +x "$2/bin/orrery"; }
 STUB
 chmod +x "$place"/bin/*
@@ -56,4 +57,11 @@ sleep 0.01; touch tasks/parity
 launch train c.toml
 asked "--build" "a changed tree was to be built"
 ! grep -q -- --target "$ASKED" || fail "a tree that was built before is built whole"
+# What is edited while it builds is built by the next call.
+sleep 0.01; touch tasks/parity
+EDIT=$PWD/probes/norms launch plugins
+launch plugins
+asked "--build" "an edit during the build was missed"
+launch plugins
+[ ! -s "$ASKED" ] || fail "it is built, and nothing was edited"
 echo "the launcher builds what is needed, once"
