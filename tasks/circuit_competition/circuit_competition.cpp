@@ -4,9 +4,10 @@
 // w_M o_M with one-hot tables o, and four numbers are trained: w_G = w_G1 w_G2, w_M = w_M1 w_M2. With q =
 // 113, w_G = 2 and w_M = 5 a training label has logit 7 and the others 0; on a test input the label has 2,
 // the class that C_mem predicts has 5: train loss 0.097, test loss 3.59.
-#include <orrery/error.h>
 #include <orrery/plugin.h>
 #include <orrery/task.h>
+
+#include <cmath>
 
 namespace {
 
@@ -39,10 +40,10 @@ struct Params {
     f.add("mem.P", &Params::mem_P, "parameter norm of C_mem at weight 1").at_least(0);
     f.add("mem.w_1", &Params::mem_w_1, "the first factor of C_mem's weight, at step 0");
     f.add("mem.w_2", &Params::mem_w_2, "the second");
-    f.add("alpha", &Params::alpha, "weight decay: alpha/2 times the squared parameter norms is minimised too")
+    f.add("alpha", &Params::alpha, "weight decay: alpha times the squared parameter norms is minimised too")
         .at_least(0);
-    f.add("kappa", &Params::kappa, "a circuit of weight w has parameter norm P w^(1/kappa); below 2")
-        .between(0.1, 2);
+    f.add("kappa", &Params::kappa, "a circuit of weight w has parameter norm P w^(1/kappa)")
+        .between(0.1, 100);
     f.add("table_seed", &Params::table_seed, "seed of the labels and of what C_mem says on the test set")
         .at_least(0);
   }
@@ -93,9 +94,8 @@ class TwoCircuits final : public orrery::Model {
     });
   }
 
-  // alpha/2 sum_i (w_i^(1/kappa) P_i)^2. For w < 0 it is that of |w|. As 2/kappa > 1, it has slope 0 at w =
-  // 0.
-  Tensor penalty() override { return alpha_ / 2 * (cost(gen_) + cost(mem_)); }
+  // alpha sum_i (w_i^(1/kappa) P_i)^2. For w < 0 it is that of |w|.
+  Tensor penalty() override { return alpha_ * (cost(gen_) + cost(mem_)); }
 
  private:
   struct Trained {
@@ -119,8 +119,10 @@ class TwoCircuits final : public orrery::Model {
     return flat.view({tokens.size(0), tokens.size(1), -1});
   }
 
+  // From kappa = 2 on, |w|^(2/kappa) has a corner or a cusp at w = 0. Its slope counts as 0 there.
   Tensor cost(const Trained& circuit) const {
-    return circuit.P * circuit.P * circuit.weight().abs().pow(exponent_);
+    const Tensor size = circuit.weight().abs(), is_off = size == 0;
+    return circuit.P * circuit.P * size.masked_fill(is_off, 1).pow(exponent_).masked_fill(is_off, 0);
   }
 
   double alpha_, exponent_;
@@ -129,20 +131,14 @@ class TwoCircuits final : public orrery::Model {
 
 class CircuitCompetition final : public orrery::Task {
  public:
-  explicit CircuitCompetition(Params params) : params_(std::move(params)) {
-    if (params_.kappa >= 2)
-      throw orrery::UsageError(
-          "kappa is " + orrery::to_string(params_.kappa) +
-              ": from 2 on the squared parameter norm w^(2/kappa) has no slope at w = 0, where the "
-              "weights start",
-          "set kappa below 2, such as 1.2");
-  }
+  explicit CircuitCompetition(Params params) : params_(std::move(params)), tables_(draw_tables(params_)) {}
 
   orrery::TaskSpec spec() const override {
     return {.d_vocab = params_.n_train + params_.n_test,
             .d_vocab_out = params_.n_classes,
             .n_ctx = 1,
-            .read_out = {0}};
+            .read_out = {0},
+            .metrics = {"gen_logit", "mem_logit", "parameter_norm"}};
   }
 
   // Inputs are numbered, the training set first. Nothing is drawn: C_mem depends on which inputs are trained
@@ -150,10 +146,23 @@ class CircuitCompetition final : public orrery::Task {
   orrery::Split split(torch::Generator) const override {
     orrery::Batch grid;
     grid.tokens = torch::arange(params_.n_train + params_.n_test, torch::kInt64).unsqueeze(1);
-    grid.labels = draw_tables(params_).gen.unsqueeze(1);
+    grid.labels = tables_.gen.unsqueeze(1);
     return orrery::Split::of_grid(
         std::move(grid), torch::arange(params_.n_train, torch::kInt64),
         torch::arange(params_.n_train, params_.n_train + params_.n_test, torch::kInt64));
+  }
+
+  // w_G, w_M and P' = sqrt(P'_G^2 + P'_M^2), the right axis of figure 2, from the logits of the test set. On
+  // the training set the circuits agree, and nobody can tell them apart: NaN.
+  std::vector<double> metrics(const Tensor& logits, const orrery::Batch& examples) const override {
+    const Tensor token = examples.tokens.select(1, 0);
+    const Tensor gen = tables_.gen.index_select(0, token), mem = tables_.mem.index_select(0, token);
+    const auto weight = [&](const Tensor& answer) {
+      const Tensor logit = logits.select(1, 0).to(torch::kFloat64).gather(1, answer.unsqueeze(1)).squeeze(1);
+      return logit.masked_select(gen != mem).mean().item<double>();  // of no example: NaN
+    };
+    const double w_gen = weight(gen), w_mem = weight(mem);
+    return {w_gen, w_mem, std::hypot(norm(w_gen, params_.gen_P), norm(w_mem, params_.mem_P))};
   }
 
   // The parameters set the initial weights; the seed has no effect.
@@ -168,10 +177,14 @@ class CircuitCompetition final : public orrery::Task {
   }
 
  private:
+  // P' of appendix C.
+  double norm(double weight, double P) const { return std::pow(std::abs(weight), 1 / params_.kappa) * P; }
+
   Params params_;
+  Tables tables_;
 };
 
 }  // namespace
 
-ORRERY_TASK(CircuitCompetition, Params, "circuit_competition", "1.0.0",
+ORRERY_TASK(CircuitCompetition, Params, "circuit_competition", "2.0.0",
             "A generalising and a memorising circuit compete.")
