@@ -1,4 +1,4 @@
-// Phase changes of a training curve, with confidence intervals (Nanda et al. 2023, section 5.3, name three
+// Phase changes of a training curve, with confidence intervals (Nanda et al. 2023, section 5.2, name three
 // phases of grokking: memorisation, circuit formation, cleanup). A broken line is fitted to the logarithm of
 // a loss; the Bayesian information criterion chooses the number of breakpoints. A phase change is the start
 // of a fall of at least `min_fall` nats, over segments that fall at least 1/`contrast` as fast as the

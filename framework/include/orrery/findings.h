@@ -42,7 +42,7 @@ ORRERY_API Finding circuit_efficiency_finding(double c_gen, double c_mem, double
 
 /// kind "phase_change": a curve breaks at `step`, with a confidence interval at level `confidence` (0 to 1)
 /// from step `low` to step `high`. `boundary` names the phase that ends there, "memorisation", "circuit
-/// formation" or "cleanup" (Nanda et al. 2023, section 5.3); or "fall", where the curve starts to fall and no
+/// formation" or "cleanup" (Nanda et al. 2023, section 5.2); or "fall", where the curve starts to fall and no
 /// phase is known. Fields: curve, boundary, step, low, high, confidence, fraction (step as a share of the
 /// steps of the run).
 ORRERY_API Finding phase_change_finding(const std::string& curve, const std::string& boundary, int64_t step,

@@ -133,8 +133,9 @@ class ORRERY_API Model {
   /// The names of all hook points, in the order of hook_points(): "hook_embed", ...
   std::vector<std::string> hook_point_names() const;
 
-  int64_t n_parameters() const;  ///< total over all weights
-  torch::Device device() const;  ///< of the weights; the CPU if there are none
+  int64_t n_parameters() const;   ///< total over all weights
+  double parameter_norm() const;  ///< Euclidean norm of all weights together, summed in float64
+  torch::Device device() const;   ///< of the weights; the CPU if there are none
   /// Moves all weights, in place: handles and references to them stay valid.
   void to(torch::Device device);
 

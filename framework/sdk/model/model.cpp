@@ -4,6 +4,8 @@
 #include <orrery/hooks.h>
 #include <orrery/model.h>
 
+#include <cmath>
+
 #include "sdk/kernels/positions.h"
 
 namespace orrery {
@@ -108,6 +110,13 @@ int64_t Model::n_parameters() const {
   int64_t total = 0;
   for (const NamedWeight& weight : parts_->weights) total += weight.value.numel();
   return total;
+}
+
+double Model::parameter_norm() const {
+  double squares = 0;
+  for (const NamedWeight& weight : weights())
+    squares += weight.value.detach().to(torch::kFloat64).square().sum().item<double>();
+  return std::sqrt(squares);
 }
 
 torch::Device Model::device() const {
