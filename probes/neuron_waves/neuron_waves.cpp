@@ -128,6 +128,19 @@ Offset offset_of(const Neurons& neurons, const Tensor& members) {
   return {mean(angle.cos()), mean(angle.sin())};
 }
 
+// How evenly the phases of a group of m neurons go around the circle: the angle between neighbours, as a
+// multiple of 2 pi / m. Both are 1 where the neurons are evenly spaced.
+struct Gaps {
+  double smallest = 0, largest = 0;
+};
+
+Gaps gaps_of(const Tensor& phases) {
+  const auto sorted = std::get<0>(phases.sort());
+  const auto next = torch::cat({sorted.slice(0, 1), sorted.narrow(0, 0, 1) + 2 * M_PI});
+  const auto gaps = (next - sorted) * (double(phases.size(0)) / (2 * M_PI));
+  return {gaps.min().item<double>(), gaps.max().item<double>()};
+}
+
 // The logits about their mean over classes, and the part that neurons account for.
 class Contributions {
  public:
@@ -225,6 +238,10 @@ class NeuronWaves final : public orrery::Probe {
     for (const char* angle : {"angle_offset", "angle_deviation"})
       recorder.panel(angle, "Output phase less twice the input phase: mean and deviation by group",
                      "angle (radians)");
+    for (const char* gap : {"smallest_gap", "largest_gap"})
+      recorder.panel(gap, "Phases of neighbouring neurons of a group: 1 if evenly spaced",
+                     "gap (of even spacing)");
+    recorder.panel("size_ratio", "The smallest neuron of each group over the largest", "ratio");
     std::vector<double> shares;
     recorder.headline("n_groups", double(frequencies.size()));
     recorder.headline("angle_doubling", offset_of(neurons, members(neurons.alive)).cosine);
@@ -235,9 +252,19 @@ class NeuronWaves final : public orrery::Probe {
       recorder.scalar(name + "/neurons", double(group.size(0)));
       recorder.scalar(name + "/angle_offset", offset.mean());
       recorder.scalar(name + "/angle_deviation", offset.deviation());
+      evenness(name, neurons, group, recorder);
       shares.push_back(double(group.size(0)) / double(neurons.group.size(0)));
     }
     recorder.finding(orrery::key_frequencies_finding(order, frequencies, shares));
+  }
+
+  static void evenness(const std::string& name, const Neurons& neurons, const Tensor& group,
+                       orrery::Recorder& recorder) {
+    const Gaps gaps = gaps_of(neurons.left_star.phase.index_select(0, group));
+    recorder.scalar(name + "/smallest_gap", gaps.smallest);
+    recorder.scalar(name + "/largest_gap", gaps.largest);
+    const auto size = neurons.size.index_select(0, group);
+    recorder.scalar(name + "/size_ratio", (size.min() / size.max()).item<double>());
   }
 
   static void contributions(const Contributions& logits, const std::vector<int64_t>& frequencies,
@@ -331,5 +358,5 @@ class NeuronWaves final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(NeuronWaves, Params, "neuron_waves", "1.1.0",
+ORRERY_PROBE(NeuronWaves, Params, "neuron_waves", "1.2.0",
              "The waves that neurons read and write, grouped by frequency.")

@@ -62,6 +62,8 @@ TEST(NeuronWaves, ReadsTheConstructedSolutionWhateverTheWiring) {
     EXPECT_NEAR(scalar(recorder, "angle_doubling"), 1, kRounding);
     EXPECT_NEAR(scalar(recorder, "k=1/angle_offset"), 0, kRounding);
     EXPECT_NEAR(scalar(recorder, "k=1/angle_deviation"), 0, 1e-3);  // the root of a rounding error
+    for (const std::string even : {"smallest_gap", "largest_gap", "size_ratio"})
+      EXPECT_NEAR(scalar(recorder, "k=1/" + even), 1, kRounding);
     EXPECT_NEAR(scalar(recorder, "logit_share"), 1, kRounding);
     EXPECT_NEAR(scalar(recorder, "k=1/margin_share"), 1, kRounding);
     EXPECT_NEAR(scalar(recorder, "rest/logit_share"), 0, kRounding);
@@ -161,6 +163,18 @@ Plain plain_contribution(const Network& network, const std::vector<Neuron>& neur
     margin += part[right] - part[rival];
   }
   return {product / square, margin / double(pairs)};
+}
+
+// Six phases, a radian apart, and what is left of the circle.
+TEST(NeuronWaves, UnevenPhasesAndSizesAreSaid) {
+  Network network(addition(17));
+  std::vector<Neuron> neurons;
+  for (int64_t h = 0; h < 6; ++h) neurons.push_back({5, h == 3 ? 0.5 : 2, double(h), 0, 1, double(h)});
+  build(network, neurons);
+  const auto recorder = measured(network.observe());
+  EXPECT_NEAR(scalar(recorder, "k=5/smallest_gap"), 6 / (2 * M_PI), kRounding);
+  EXPECT_NEAR(scalar(recorder, "k=5/largest_gap"), (2 * M_PI - 5) * 6 / (2 * M_PI), kRounding);
+  EXPECT_NEAR(scalar(recorder, "k=5/size_ratio"), 0.25, kRounding);
 }
 
 TEST(NeuronWaves, ContributionsAreThoseOfTheDefinition) {

@@ -5,6 +5,7 @@
 // 2 / 113 at every frequency. Needs no forward pass.
 #include <orrery/fourier.h>
 #include <orrery/operand_grid.h>
+#include <orrery/operands.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 
@@ -60,6 +61,7 @@ void sizes(const Observation& observation, Recorder& recorder) {
   recorder.panel("sum_of_squares", "Sum of squares of each weight matrix", "sum of squares");
   recorder.panel("norm/L1", "L1 norm of all weights", "L1 norm");
   recorder.panel("norm/L2", "L2 norm of all weights", "L2 norm");
+  recorder.panel("n_parameters", "Numbers that are trained", "numbers (count)");
   std::vector<Tensor> all, squares_of;
   const auto sparsity = [&](const std::string& name, const Tensor& x) {
     recorder.scalar("gini/" + name, orrery::gini(x.abs()));
@@ -76,6 +78,7 @@ void sizes(const Observation& observation, Recorder& recorder) {
   const Tensor together = torch::cat(all);
   recorder.scalar("norm/L1", together.abs().sum().item<double>());
   recorder.headline("norm/L2", together.square().sum().sqrt().item<double>());
+  recorder.scalar("n_parameters", static_cast<double>(together.numel()));
   sparsity("all", together);
   recorder.figure(Figure::bars("sum_of_squares", "Sum of squares of each weight matrix",
                                {"weight", observation.model.weight_names()}, "sum of squares",
@@ -221,7 +224,7 @@ struct Embedding {
   Tensor rows;
 };
 
-// The embedding of an operand: W_E, or W_in for a collapsed input.
+// The embedding of an operand: W_E, W_in for a collapsed input, or a fixed circle, which is no weight.
 std::vector<Embedding> embeddings_of(const Observation& observation) {
   const orrery::OperandIndices indices(*observation.structure.cyclic);
   std::vector<Embedding> embeddings;
@@ -232,7 +235,11 @@ std::vector<Embedding> embeddings_of(const Observation& observation) {
       const Tensor rows = operand == "_b" ? indices.right(weight) : indices.left(weight);
       embeddings.push_back({matrix + operand, rows - rows.mean(0)});
     }
-    if (!embeddings.empty()) break;
+    if (!embeddings.empty()) return embeddings;
+  }
+  if (observation.model.find_hook_point("hook_embed") && orrery::has_one_neuron_layer(observation.model)) {
+    const Tensor rows = indices.left(orrery::operand_embedding(observation, 0).to(torch::kFloat64));
+    embeddings.push_back({"hook_embed", rows - rows.mean(0)});
   }
   return embeddings;
 }
@@ -338,6 +345,37 @@ void cyclic_embeddings(const Observation& observation, int64_t n_components, Rec
                                "share of the variance", shares));
 }
 
+// An mlp of operands as two matrices, W_input = W_E W_in and W_output = W_out W_U, whatever they are products
+// of (Pearce et al. 2023: 2 x 24 x 67 numbers).
+void collapsed(const Observation& observation, Recorder& recorder) {
+  if (!orrery::has_one_neuron_layer(observation.model)) return;
+  const orrery::OperandIndices indices(*observation.structure.cyclic);
+  const bool has_embedding = observation.model.find_weight("embed.W_E") ||
+                             observation.model.find_weight("embed.W_E_a") ||
+                             observation.model.find_hook_point("hook_embed");
+  std::vector<Tensor> matrices;
+  for (const std::string operand : {"", "_a", "_b"}) {
+    const Tensor W_in = find_weight(observation, "mlp.W_in" + operand);
+    if (!W_in.defined()) continue;
+    const bool is_right = operand == "_b";
+    const Tensor rows =
+        has_embedding ? orrery::operand_embedding(observation, is_right).to(torch::kFloat64).matmul(W_in)
+                      : W_in;
+    matrices.push_back(is_right ? indices.right(rows) : indices.left(rows));
+  }
+  if (matrices.empty()) return;  // a transformer
+  matrices.push_back(orrery::neurons_to_logits(observation, torch::kFloat64));
+  double n = 0, squares = 0;
+  for (const Tensor& matrix : matrices) {
+    n += static_cast<double>(matrix.numel());
+    squares += matrix.square().sum().item<double>();
+  }
+  recorder.panel("collapsed/n_parameters", "Numbers in W_E W_in and W_out W_U", "numbers (count)");
+  recorder.panel("collapsed/norm", "L2 norm of W_E W_in and W_out W_U together", "L2 norm");
+  recorder.scalar("collapsed/n_parameters", n);
+  recorder.scalar("collapsed/norm", std::sqrt(squares));
+}
+
 class WeightStructure final : public orrery::Probe {
  public:
   explicit WeightStructure(Params params) : params_(params) {}
@@ -349,7 +387,9 @@ class WeightStructure final : public orrery::Probe {
     const std::vector<NeuronLayer> layers = neuron_layers(observation);
     neurons(layers, params_.live_share, recorder);
     if (observation.structure.relevant_positions) inputs(observation, layers, params_.max_drawn, recorder);
-    if (observation.structure.cyclic) cyclic_embeddings(observation, params_.n_components, recorder);
+    if (!observation.structure.cyclic) return;
+    cyclic_embeddings(observation, params_.n_components, recorder);
+    collapsed(observation, recorder);
   }
 
  private:
@@ -358,5 +398,5 @@ class WeightStructure final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(WeightStructure, Params, "weight_structure", "1.1.0",
+ORRERY_PROBE(WeightStructure, Params, "weight_structure", "1.2.0",
              "Size, sparsity and geometry of the weights.")

@@ -231,17 +231,17 @@ TEST(WeightStructure, RandomWeightsReadAllInputsAlike) {
 }
 
 TEST(WeightStructure, InputsAreReadOnlyWhereTheyAreBits) {
-  TaskSpec spec{.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 8, .read_out = {7}};
+  TaskSpec spec{.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 3, .read_out = {2}};
   Structure structure;
   structure.relevant_positions = RelevantPositions{{0, 1}};
   MlpConfig config;
-  config.d_embed = 8;  // mlp.W_in has as many rows as there are positions, and they are no inputs
+  config.d_embed = 3;  // mlp.W_in has as many rows as there are positions, and they are no inputs
   EXPECT_FALSE(
       has_tensor(measured(*make_mlp(config, spec, make_generator(1)), spec, structure), "input_norms"));
   config.input = MlpConfig::Input::bits;
   EXPECT_TRUE(
       has_tensor(measured(*make_mlp(config, spec, make_generator(1)), spec, structure), "input_norms"));
-  structure.relevant_positions->positions = {0, 1, 2, 3, 4, 5, 6, 7};
+  structure.relevant_positions->positions = {0, 1, 2};
   const auto recorder = measured(*make_mlp(config, spec, make_generator(1)), spec, structure);
   EXPECT_FALSE(has_scalar(recorder, "inputs/ratio"));
   EXPECT_NEAR(scalar(recorder, "inputs/relevant_share"), 1, 1e-12);
@@ -377,14 +377,60 @@ TEST(WeightStructure, TheConstructedSolutionIsACircle) {
   }
 }
 
-TEST(WeightStructure, AFixedCircleHasNoEmbeddingToRead) {
+// Pearce et al. 2023: 24 neurons and 67 numbers are 3,216 parameters, however many the embedding makes of
+// them. What the matrices are is seen in the activations: one operand alone, and one neuron alone.
+TEST(WeightStructure, AnMlpIsTwoMatricesWhateverTheyAreProductsOf) {
+  const CyclicTask task = addition(67);
+  using C = MlpConfig::Collapse;
+  for (const auto& [collapse, embedding, n_trained] :
+       {std::tuple{C::none, MlpConfig::Embedding::tied, 68 * 500 + 2 * 500 * 24},
+        {C::both, MlpConfig::Embedding::input_tied, 68 * 24 + 24 * 67},
+        {C::output, MlpConfig::Embedding::untied, -1},
+        {C::none, MlpConfig::Embedding::circular, 2 * 24 + 24 * 2}}) {
+    MlpConfig config;
+    config.collapse = collapse;
+    config.embedding = embedding;
+    config.d_embed = embedding == MlpConfig::Embedding::circular ? 2 : 500;
+    config.d_mlp = 24;
+    const auto model = make_mlp(config, task.spec, make_generator(1));
+    const auto recorder = measured(*model, task.spec, task.structure);
+    if (n_trained > 0) EXPECT_EQ(scalar(recorder, "n_parameters"), n_trained);
+    const bool shared = model->find_weight("mlp.W_in") != nullptr;
+    EXPECT_EQ(scalar(recorder, "collapsed/n_parameters"), (shared ? 2 : 3) * 24 * 67);
+  }
+}
+
+// W_input of the constructed solution is cos(theta_i - 2 pi a/p), and W_output its double angle: sums of
+// squares N p / 2.
+TEST(WeightStructure, TheNormOfTheTwoMatrices) {
+  const CyclicTask task = addition(13);
+  for (const MlpConfig::Collapse collapse : {MlpConfig::Collapse::none, MlpConfig::Collapse::both}) {
+    MlpConfig config;
+    config.embedding = MlpConfig::Embedding::input_tied;
+    config.collapse = collapse;
+    config.d_embed = 2;
+    config.d_mlp = 5;
+    const auto model = make_mlp(config, task.spec, make_generator(1));
+    set_constructed_solution(*model, task.spec);
+    EXPECT_NEAR(scalar(measured(*model, task.spec, task.structure), "collapsed/norm"), std::sqrt(5 * 13),
+                1e-4);
+  }
+}
+
+// Pearce et al. 2023 draw it beside the neurons. It has the radius that the config gives it.
+TEST(WeightStructure, AFixedCircleIsReadAsTheModelComputesIt) {
   const CyclicTask task = addition(13);
   MlpConfig config;
   config.embedding = MlpConfig::Embedding::circular;
   config.d_embed = 2;
+  config.circle_radius = 0.5;
   const auto recorder = measured(*make_mlp(config, task.spec, make_generator(1)), task.spec, task.structure);
-  EXPECT_EQ(recorder.record().headlines, std::vector<std::string>{"norm/L2"});
-  EXPECT_EQ(recorder.record().figures.size(), 2u);  // sizes and neurons
+  EXPECT_NEAR(scalar(recorder, "circularity/hook_embed"), 1, 1e-6);
+  EXPECT_NEAR(scalar(recorder, "roundness/hook_embed"), 1, 1e-6);
+  EXPECT_EQ(scalar(recorder, "circle_frequency/hook_embed"), 1);
+  const auto& circle = figure(recorder, "circle_hook_embed").traces.at(0);
+  for (int64_t x = 0; x < 13; ++x)
+    EXPECT_NEAR(std::hypot(circle.x[x].item<double>(), circle.y[x].item<double>()), 0.5, 1e-6);
 }
 
 // n = 113 points of noise in d = 128 dimensions. Each of 56 frequencies has 2 d squares of normal numbers:
