@@ -68,6 +68,7 @@ struct Params : orrery::SplitParams {
   std::string operation = "add";
   std::string pairs = "all";
   bool random_labels = false;
+  bool operator_token = false;
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("p", &Params::p, "modulus; division needs a prime").between(2, 4096);
@@ -76,6 +77,8 @@ struct Params : orrery::SplitParams {
         .one_of({"all", "a<=b"});
     orrery::SplitParams::fields(f);
     f.add("random_labels", &Params::random_labels, "labels drawn at random: nothing to learn but by heart");
+    f.add("operator_token", &Params::operator_token,
+          "put a token for the operation, p + 1, between the operands: x op y =");
   }
 };
 
@@ -116,7 +119,8 @@ class ModularArithmetic final : public orrery::Task {
   }
 
   orrery::TaskSpec spec() const override {
-    return {.d_vocab = params_.p + 1, .d_vocab_out = params_.p, .n_ctx = 3, .read_out = {2}};
+    const int64_t n_ctx = right_position() + 2, d_vocab = params_.p + (params_.operator_token ? 2 : 1);
+    return {.d_vocab = d_vocab, .d_vocab_out = params_.p, .n_ctx = n_ctx, .read_out = {n_ctx - 1}};
   }
 
   // The grid holds every pair, even if train and test hold only those with a <= b. Drawn from `rng` in this
@@ -125,7 +129,7 @@ class ModularArithmetic final : public orrery::Task {
     orrery::Batch grid = all_pairs();
     auto [train, test] = params_.split_rows(n_pairs(), rng);
     if (symmetric_half()) {
-      const auto in_order = grid.tokens.select(1, 0) <= grid.tokens.select(1, 1);
+      const auto in_order = grid.tokens.select(1, 0) <= grid.tokens.select(1, right_position());
       const auto rows = in_order.nonzero().flatten();
       train = rows.index_select(0, train);
       test = rows.index_select(0, test);
@@ -148,7 +152,7 @@ class ModularArithmetic final : public orrery::Task {
   }
 
   std::string show(const torch::Tensor& tokens) const override {
-    const auto x = tokens[0].item<int64_t>(), y = tokens[1].item<int64_t>();
+    const auto x = tokens[0].item<int64_t>(), y = tokens[right_position()].item<int64_t>();
     const bool conditional = params_.operation == "divide_odd_subtract_even";
     const std::string formula = conditional ? (y % 2 ? "x / y" : "x - y") : operation_.formula;
     std::string text;
@@ -163,6 +167,7 @@ class ModularArithmetic final : public orrery::Task {
                          [&](const Operation& operation) { return params_.operation == operation.name; });
   }
 
+  int64_t right_position() const { return params_.operator_token ? 2 : 1; }
   bool excludes_zero() const { return params_.operation == "divide"; }  // as the second operand
   bool symmetric_half() const { return params_.pairs == "a<=b"; }
   int64_t n_pairs() const {  // that are divided in training and test set
@@ -175,14 +180,17 @@ class ModularArithmetic final : public orrery::Task {
   orrery::Batch all_pairs() const {
     const int64_t p = params_.p;
     std::vector<int64_t> tokens, labels;
-    tokens.reserve(3 * p * p);
+    tokens.reserve(4 * p * p);
     labels.reserve(p * p);
     for (int64_t x = 0; x < p; ++x)
       for (int64_t y = excludes_zero() ? 1 : 0; y < p; ++y) {
-        tokens.insert(tokens.end(), {x, y, p});
+        if (params_.operator_token)
+          tokens.insert(tokens.end(), {x, p + 1, y, p});
+        else
+          tokens.insert(tokens.end(), {x, y, p});
         labels.push_back(operation_.apply(x, y, p));
       }
-    return {torch::tensor(tokens, torch::kInt64).view({-1, 3}),
+    return {torch::tensor(tokens, torch::kInt64).view({-1, right_position() + 2}),
             torch::tensor(labels, torch::kInt64).view({-1, 1}),
             {},
             {}};
@@ -199,9 +207,13 @@ class ModularArithmetic final : public orrery::Task {
     return map;
   }
   // In all four operations the result has the index map of the left operand.
-  static orrery::Structure cyclic(int64_t order, const std::vector<int64_t>& left,
-                                  std::vector<int64_t> right) {
-    return {orrery::CyclicStructure{.order = order, .left = left, .right = std::move(right), .result = left}};
+  orrery::Structure cyclic(int64_t order, const std::vector<int64_t>& left,
+                           std::vector<int64_t> right) const {
+    return {orrery::CyclicStructure{.order = order,
+                                    .left = left,
+                                    .right = std::move(right),
+                                    .result = left,
+                                    .right_position = right_position()}};
   }
 
   Params params_;

@@ -73,6 +73,28 @@ TEST(ModularArithmetic, CompositeModuliWhereNothingIsInverted) {
                                                            grid.tokens[row][1].item<int64_t>(), 12));
 }
 
+// Varma et al. 2023, appendix A: x op y =, with d_vocab 115. All else stays: pairs, labels, split, structure.
+TEST(ModularArithmetic, TheOperationMayHaveAToken) {
+  const auto task = make_task(R"({"operator_token": true})");
+  const auto spec = task->spec();
+  EXPECT_EQ(spec.d_vocab, 115);
+  EXPECT_EQ(spec.n_ctx, 4);
+  EXPECT_EQ(spec.read_out, std::vector<int64_t>{3});
+  EXPECT_EQ(task->structure().cyclic->left_position, 0);
+  EXPECT_EQ(task->structure().cyclic->right_position, 2);
+  EXPECT_EQ(task->show(torch::tensor({50, 114, 70, 113}, torch::kInt64)), "50 + 70 =");
+  for (const std::string more : {"", R"(, "pairs": "a<=b")", R"(, "random_labels": true)"}) {
+    const Split with = split_of(parameters(13, "add", more + R"(, "operator_token": true)")),
+                without = split_of(parameters(13, "add", more));
+    for (const auto& [four, three] : {std::pair{with.train, without.train}, {with.test, without.test}}) {
+      EXPECT_TRUE(torch::equal(four.labels, three.labels));
+      EXPECT_TRUE(torch::equal(four.tokens.select(1, 0), three.tokens.select(1, 0)));
+      EXPECT_TRUE(torch::equal(four.tokens.select(1, 1), torch::full_like(four.tokens.select(1, 1), 14)));
+      EXPECT_TRUE(torch::equal(four.tokens.slice(1, 2), three.tokens.slice(1, 1)));
+    }
+  }
+}
+
 TEST(ModularArithmetic, SpecIsThatOfThePaper) {
   const auto spec = make_task()->spec();
   EXPECT_EQ(spec.d_vocab, 114);

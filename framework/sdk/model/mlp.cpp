@@ -84,6 +84,13 @@ void check(const MlpConfig& c, const TaskSpec& spec) {
                                  "inputs have {} token",
                                  name_of(c.input), spec.n_ctx),
                      "choose a task with two operands");
+  if (c.input != Input::bits && spec.n_ctx > 3)
+    throw UsageError(
+        fmt::format("input \"{}\" reads the operands at positions 0 and 1, and the task's "
+                    "inputs have {} tokens, more than two operands and \"=\"",
+                    name_of(c.input), spec.n_ctx),
+        "choose a task whose inputs are two operands, input = \"bits\" for strings of bits, or kind = "
+        "\"transformer\"");
   if (c.input == Input::embedding) check_embedding(c, spec);
 }
 

@@ -390,6 +390,13 @@ TEST(Mlp, RefusesWhatMakesNoSense) {
     EXPECT_EQ(refusal({.input = input}, one_token),
               "input \"" + name_of(input) +
                   "\" reads the operands at positions 0 and 1, and the task's inputs have 1 token");
+  const TaskSpec four_tokens{.d_vocab = 9, .d_vocab_out = 7, .n_ctx = 4, .read_out = {3}};
+  for (const auto input : {Input::embedding, Input::one_hot_sum})
+    EXPECT_EQ(
+        refusal({.input = input}, four_tokens),
+        "input \"" + name_of(input) +
+            "\" reads the operands at positions 0 and 1, and the task's inputs have 4 tokens, more than "
+            "two operands and \"=\"");
 }
 
 }  // namespace
