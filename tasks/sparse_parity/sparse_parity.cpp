@@ -32,8 +32,15 @@ struct Params {
         .at_least(0);
     f.add("n_train", &Params::n_train, "strings trained on").between(1, 1e6);
     f.add("n_test", &Params::n_test, "strings in the test set").between(0, 1e6);
-    f.add("read_out", &Params::read_out, "two classes with cross-entropy, or one logit with hinge loss")
-        .one_of({"two_logits", "single_logit"});
+    f.add("read_out", &Params::read_out,
+          "two classes with cross-entropy, or one logit with hinge loss or with the cross-entropy of one, "
+          "logistic")
+        .one_of({"two_logits", "single_logit", "single_logit_logistic"});
+  }
+
+  orrery::Loss loss() const {
+    if (read_out == "two_logits") return orrery::Loss::cross_entropy;
+    return read_out == "single_logit" ? orrery::Loss::hinge : orrery::Loss::logistic;
   }
 };
 
@@ -61,12 +68,11 @@ class SparseParity final : public orrery::Task {
   }
 
   orrery::TaskSpec spec() const override {
-    const bool single = params_.read_out == "single_logit";
     return {.d_vocab = 2,
-            .d_vocab_out = single ? 1 : 2,
+            .d_vocab_out = params_.read_out == "two_logits" ? 2 : 1,
             .n_ctx = params_.n,
             .read_out = {params_.n - 1},
-            .loss = single ? orrery::Loss::hinge : orrery::Loss::cross_entropy};
+            .loss = params_.loss()};
   }
 
   // Drawn from `rng`: the training strings, then those of the test set; no string twice.

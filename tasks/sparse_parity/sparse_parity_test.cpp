@@ -42,6 +42,9 @@ TEST(SparseParity, SpecIsThatOfTheReadOut) {
   EXPECT_EQ(one.d_vocab_out, 1);
   EXPECT_EQ(one.read_out, std::vector<int64_t>{39});
   EXPECT_EQ(one.loss, Loss::hinge);
+  const auto column = make_task(R"({"read_out": "single_logit_logistic"})")->spec();
+  EXPECT_EQ(column.d_vocab_out, 1);
+  EXPECT_EQ(column.loss, Loss::logistic);
 }
 
 TEST(SparseParity, TheLabelIsTheParityOfTheRelevantBits) {
