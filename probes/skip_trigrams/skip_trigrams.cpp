@@ -1,4 +1,4 @@
-// Skip trigrams "c ... END -> c" (Elhage et al. 2021; the task of Nanda et al. 2023, appendix). A one-layer
+// Skip trigrams "c ... END -> c" (Elhage et al. 2021; the task of Nanda and Lieberum 2022). A one-layer
 // attention-only transformer is a sum of tables. From END at the last position, source token s at position i
 // has the attention score qk[END, s] + qk_position[END, i] and, given all attention, adds ov[s] +
 // ov_position[i] to the logits; END itself adds direct[END]. For START 0 7 14 2 END -> 14 the head must

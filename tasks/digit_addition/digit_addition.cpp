@@ -1,5 +1,6 @@
-// Addition digit by digit, as on paper: each digit of the sum is learned at its own time (Nanda et al. 2023,
-// arXiv 2301.05217, appendix). Tokens 0..9 are digits, 10 is "+", 11 is "=". With five digits,
+// Addition digit by digit, as on paper: each digit of the sum is learned at its own time (Nanda and
+// Lieberum 2022, "A mechanistic interpretability analysis of grokking"). Tokens 0..9 are digits, 10 is "+",
+// 11 is "=". With five digits,
 //   1|3|4|5|2|+|5|8|3|2|1|=|0|7|1|7|7|3
 // The output positions are "=" and each digit of the sum but the last: there the network predicts the next
 // digit, given the true digits before it. Loss group digit_0 is the ones' digit, digit_1 the tens' digit, and

@@ -1,5 +1,5 @@
-// Name the one large entry among small ones: ten skip trigrams, each learned at its own time (Nanda et al.
-// 2023, arXiv 2301.05217, appendix; skip trigrams: Elhage et al. 2021).
+// Name the one large entry among small ones: ten skip trigrams, each learned at its own time (Nanda and
+// Lieberum 2022; skip trigrams: Elhage et al. 2021).
 //   START 0 4 7 2 4 14 9 7 2 5 3 END  ->  14
 // Exactly one entry is in 10..19, the others are in 0..9. The network answers at END. It has to learn "10 ...
 // END -> 10", "11 ... END -> 11", and so on: ten facts, each with its own loss group.

@@ -1,5 +1,5 @@
 // Random tokens among which one stretch occurs several times: the task on which two-layer attention-only
-// transformers form induction heads (Nanda et al. 2023, arXiv 2301.05217, appendix; Olsson et al. 2022).
+// transformers form induction heads (Nanda and Lieberum 2022; Olsson et al. 2022).
 // Tokens 0..vocabulary-1 are random, the token after them is BOS. With a subsequence of 3 that occurs twice,
 //   BOS 7 2 8 3 9 2 8 3 1   holds 2 8 3 at positions 2 and 6: at the second 2 the network is to say 8,
 //   then 3.
