@@ -3,7 +3,6 @@
 #include <orrery/groups.h>
 #include <orrery/mlp.h>
 #include <orrery/transformer.h>
-#include <tests/support/constructed_mlp.h>
 #include <tests/support/groups.h>
 #include <tests/support/plugin_under_test.h>
 

@@ -3,7 +3,6 @@
 
 #include <orrery/mlp.h>
 #include <orrery/transformer.h>
-#include <tests/support/constructed_mlp.h>
 #include <tests/support/hand_built.h>
 
 #include <memory>

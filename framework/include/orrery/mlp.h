@@ -21,7 +21,7 @@ struct ORRERY_API MlpConfig {
   enum class Collapse { none, input, output, both };
   enum class ActFn { relu, square };
   enum class BitValues { zero_one, signs };  ///< "0,1", "-1,1"
-  enum class Init { normal, haiku };
+  enum class Init { normal, haiku, constructed };
 
   Input input = Input::embedding;
   Embedding embedding = Embedding::tied;
@@ -59,7 +59,9 @@ struct ORRERY_API MlpConfig {
   friend Names<BitValues> names_of(BitValues) {
     return {{"0,1", BitValues::zero_one}, {"-1,1", BitValues::signs}};
   }
-  friend Names<Init> names_of(Init) { return {{"normal", Init::normal}, {"haiku", Init::haiku}}; }
+  friend Names<Init> names_of(Init) {
+    return {{"normal", Init::normal}, {"haiku", Init::haiku}, {"constructed", Init::constructed}};
+  }
 };
 
 /// One output for the whole input, the same at every position:
@@ -101,9 +103,28 @@ struct ORRERY_API MlpConfig {
 ///         haiku   as in the notebooks of Pearce et al. 2023: cut off at two standard deviations, which are
 ///                 1/sqrt(R) before the cut (0.88/sqrt(R) after it); W_E, W_U and a collapsed W_in have
 ///                 sqrt(2/R) after the cut
+///         constructed  not drawn: set_constructed_solution(), all weights times init_scale
 ///
 /// Throws orrery::UsageError for a combination that makes no sense, and where the task's shapes do not fit.
 ORRERY_API std::unique_ptr<Model> make_mlp(const MlpConfig& config, const TaskSpec& spec,
                                            torch::Generator rng);
+
+/// Writes a solution of a + b mod p into a model made by make_mlp for the task `spec`, p being d_vocab_out: N
+/// = d_mlp neurons look in N evenly spaced directions, neuron i at theta_i = 2 pi i / N, and its output turns
+/// twice as fast:
+///
+///     pre_i = cos(theta_i - 2 pi a/p) + cos(theta_i - 2 pi b/p)
+///           = 2 cos(pi (a - b)/p) cos(theta_i - pi (a + b)/p)
+///     logit_c = sum_i act_fn(pre_i) cos(2 theta_i - 2 pi c/p)
+///
+/// For odd p and act_fn "square" the largest logit is that of c = a + b for every pair, for N = 3 and every N
+/// >= 5. With "relu" the sum points in the direction 2 pi (a + b)/p + d, where d comes from the harmonics
+/// 2 + jN, j != 0, of relu(cos x); a pair is right where |d| < pi/p. At most |d| is 0.027 for N = 5 (every
+/// pair is right up to p = 117), 0.0092 for N = 7, but 0.15 for N = 6 and 0.055 for N = 8: an odd number of
+/// neurons, from 5 on, does as well as twice as many. For even p the pairs with a - b = p/2 leave all neurons
+/// at 0.
+/// Throws orrery::UsageError unless the model is an mlp with one hidden layer and operands for input (not
+/// bits), whose embedding, if it has one, has d_embed >= 2, with d_vocab >= d_vocab_out.
+ORRERY_API void set_constructed_solution(Model& model, const TaskSpec& spec);
 
 }  // namespace orrery

@@ -24,8 +24,19 @@ void MlpConfig::fields(Fields<MlpConfig>& f) {
       .at_least(1e-6);
   f.add("bit_values", &C::bit_values, "input bits: the numbers that stand for tokens 0 and 1");
   f.add("bias_column", &C::bias_column, "input bits: a last column of ones");
-  f.add("init", &C::init, "how weights are drawn; haiku as in the notebooks of Pearce et al. 2023");
+  f.add("init", &C::init,
+        "how weights are drawn; haiku as in the notebooks of Pearce et al. 2023; constructed is their "
+        "solution of "
+        "a + b mod p, which is written down");
   f.add("init_scale", &C::init_scale, "factor on all initial weights").at_least(0);
+}
+
+torch::Tensor unit_circle(int64_t n, int64_t n_rows) {
+  const torch::Tensor angle =
+      torch::arange(n, torch::kFloat64) * (2 * std::acos(-1.0) / static_cast<double>(n));
+  torch::Tensor rows = torch::zeros({n_rows, 2}, torch::kFloat64);
+  rows.narrow(0, 0, n).copy_(torch::stack({angle.cos(), angle.sin()}, 1));
+  return rows;
 }
 
 namespace {
@@ -43,15 +54,6 @@ bool collapses_input(const MlpConfig& c) {
 }
 bool collapses_output(const MlpConfig& c) {
   return c.collapse == Collapse::output || c.collapse == Collapse::both;
-}
-
-// The unit circle: row i of [n_rows, 2] float64 is (cos, sin)(2 pi i / n) for i < n, and 0 after that.
-torch::Tensor unit_circle(int64_t n, int64_t n_rows) {
-  const torch::Tensor angle =
-      torch::arange(n, torch::kFloat64) * (2 * std::acos(-1.0) / static_cast<double>(n));
-  torch::Tensor rows = torch::zeros({n_rows, 2}, torch::kFloat64);
-  rows.narrow(0, 0, n).copy_(torch::stack({angle.cos(), angle.sin()}, 1));
-  return rows;
 }
 
 void check_embedding(const MlpConfig& c, const TaskSpec& spec) {
@@ -221,7 +223,12 @@ torch::Tensor Mlp::forward(const torch::Tensor& tokens) {
 }
 
 std::unique_ptr<Model> make_mlp(const MlpConfig& config, const TaskSpec& spec, torch::Generator rng) {
-  return std::make_unique<Mlp>(config, spec, rng);
+  auto model = std::make_unique<Mlp>(config, spec, rng);
+  if (config.init != Init::constructed) return model;
+  set_constructed_solution(*model, spec);
+  const torch::NoGradGuard no_grad;
+  for (NamedWeight& weight : model->weights()) weight.value.mul_(config.init_scale);
+  return model;
 }
 
 }  // namespace orrery

@@ -4,7 +4,6 @@
 #include <orrery/error.h>
 #include <orrery/mlp.h>
 #include <sdk/model/catalog.h>
-#include <tests/support/constructed_mlp.h>
 
 #include <cmath>
 #include <complex>
@@ -31,7 +30,7 @@ torch::Tensor all_pairs(int64_t p) {
 torch::Tensor constructed_logits(const MlpConfig& config, int64_t p) {
   const torch::NoGradGuard no_grad;
   const auto model = make_mlp(config, modular(p), make_generator(0));
-  testing::set_constructed_solution(*model, modular(p));
+  set_constructed_solution(*model, modular(p));
   return model->forward(all_pairs(p)).select(1, 0);
 }
 
@@ -43,6 +42,25 @@ double accuracy(const torch::Tensor& logits, int64_t p) {
 
 MlpConfig circle_of(int64_t n_neurons, ActFn act_fn) {
   return {.embedding = Embedding::circular, .d_embed = 2, .d_mlp = n_neurons, .act_fn = act_fn};
+}
+
+// [model] init = "constructed".
+TEST(ConstructedSolution, IsAWayToBegin) {
+  MlpConfig config = circle_of(5, ActFn::relu);
+  config.init = MlpConfig::Init::constructed;
+  const torch::NoGradGuard no_grad;
+  const auto logits = [&] {
+    return make_mlp(config, modular(67), make_generator(3))->forward(all_pairs(67)).select(1, 0);
+  };
+  const auto begun = logits();
+  EXPECT_TRUE(torch::equal(begun, constructed_logits(circle_of(5, ActFn::relu), 67)));
+  EXPECT_EQ(accuracy(begun, 67), 1);
+  config.init_scale = 2;  // of W_in and W_out; the circle is no weight
+  EXPECT_TRUE(torch::allclose(logits(), begun * 4));
+  config.input = MlpConfig::Input::bits;
+  EXPECT_THROW(
+      make_mlp(config, {.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 4, .read_out = {3}}, make_generator(3)),
+      UsageError);
 }
 
 TEST(ConstructedSolution, IsTheFormula) {
@@ -135,7 +153,7 @@ TEST(ConstructedSolution, WithReluAnOddNumberOfNeuronsIsEnough) {
   for (const int64_t N : {5, 7, 24})  // p = 67 is that of Pearce et al. 2023
     EXPECT_EQ(accuracy(constructed_logits(circle_of(N, ActFn::relu), 67), 67), 1) << N;
   EXPECT_LT(accuracy(constructed_logits(circle_of(6, ActFn::relu), 67), 67), 0.5);
-  // The largest deviations that constructed_mlp.h states.
+  // The largest deviations that orrery/mlp.h states.
   for (const auto& [N, most] :
        std::vector<std::pair<int64_t, double>>{{5, 0.027}, {7, 0.0092}, {6, 0.154}, {8, 0.0553}}) {
     double largest = 0;
@@ -172,14 +190,14 @@ TEST(ConstructedSolution, IsTheSameInEveryArchitecture) {
 TEST(ConstructedSolution, RefusesModelsItDoesNotFit) {
   const auto refuses = [](const MlpConfig& config, const TaskSpec& spec) {
     const auto model = make_mlp(config, spec, make_generator(0));
-    EXPECT_THROW(testing::set_constructed_solution(*model, spec), UsageError);
+    EXPECT_THROW(set_constructed_solution(*model, spec), UsageError);
   };
   refuses({.input = Input::bits}, {.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 6, .read_out = {5}});
   refuses({.n_hidden = 2}, modular(7));
   refuses({.d_embed = 1}, modular(7));
   refuses({.embedding = Embedding::untied}, {.d_vocab = 4, .d_vocab_out = 7, .n_ctx = 2, .read_out = {1}});
   const auto transformer = make_model("transformer", {}, modular(7), make_generator(0));
-  EXPECT_THROW(testing::set_constructed_solution(*transformer, modular(7)), UsageError);
+  EXPECT_THROW(set_constructed_solution(*transformer, modular(7)), UsageError);
 }
 
 }  // namespace

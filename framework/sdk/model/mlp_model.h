@@ -7,6 +7,9 @@
 
 namespace orrery {
 
+// The unit circle: row i of [n_rows, 2] float64 is (cos, sin)(2 pi i / n) for i < n, and 0 after that.
+torch::Tensor unit_circle(int64_t n, int64_t n_rows);
+
 class Mlp final : public Model {
  public:
   Mlp(const MlpConfig& config, const TaskSpec& spec, torch::Generator rng);
