@@ -63,6 +63,30 @@ Tensor components_of(const Tensor& x, int64_t n) {
   return squares.sqrt();
 }
 
+// Where the energy of components [n, n] lies: in products of two waves of one frequency, which are waves of
+// the sum and of the difference; and in waves of one operand alone, the top row and the left column.
+struct Places {
+  double same_frequency = 0, one_operand = 0;  // shares
+};
+
+Places places_of(const Tensor& components) {
+  const int64_t n = components.size(0);
+  const auto energy = components.square();
+  const auto frequency =
+      torch::div(torch::arange(1, n + 1, torch::kInt64), 2, "floor");  // of each basis function
+  const auto same = torch::logical_and(frequency.unsqueeze(1) == frequency, frequency > 0);
+  const double total = energy.sum().item<double>();
+  if (total == 0) return {};
+  return {energy.masked_select(same).sum().item<double>() / total,
+          (energy[0].sum() + energy.select(1, 0).sum()).item<double>() / total};  // const x const is 0
+}
+
+void record(const std::string& figure, const Tensor& components, orrery::Recorder& recorder) {
+  const Places places = places_of(components);
+  recorder.scalar(figure + "/same_frequency", places.same_frequency);
+  recorder.scalar(figure + "/one_operand", places.one_operand);
+}
+
 class FourierBasis final : public orrery::Probe {
  public:
   explicit FourierBasis(Params params) : params_(std::move(params)) { params_.check(); }
@@ -94,6 +118,13 @@ class FourierBasis final : public orrery::Probe {
     recorder.panel("gini", "Sparsity in the Fourier basis: Gini coefficient of the norms by frequency",
                    "Gini coefficient");
     recorder.panel("sum_of_squares", "Sum of squares of each weight matrix", "sum of squares");
+    for (const char* figure : {"logits_2d", "neurons_2d"})
+      recorder.panel(figure,
+                     std::string("2-D DFT of the ") + (figure[0] == 'l' ? "logits" : "neurons") +
+                         ": waves of a and b of one frequency, and of one of them alone",
+                     "share of the energy");
+    recorder.panel("neuron_variance_explained", "What its own frequency explains of a neuron",
+                   "share of the variance");
     recorder.panel("neurons", "Neurons with most of their variance in one frequency", "neurons (count)");
   }
 
@@ -111,9 +142,10 @@ class FourierBasis final : public orrery::Probe {
     recorder.figure(bars("logit_coefficients", "Waves in the logits: height of cos w_k(a + b - c)",
                          "height (logit)", {{"logits", waves(coefficients * unit_height(view.order()))}}));
     const auto centred = view.classes(view.logits()).to(torch::kFloat32);
+    const auto components = components_of(centred - centred.mean(1, true), view.order());
+    record("logits_2d", components, recorder);
     recorder.figure(transform_2d("logits_2d", "2-D DFT of the logits: waves of a x waves of b",
-                                 "root mean square (logit)",
-                                 components_of(centred - centred.mean(1, true), view.order())));
+                                 "root mean square (logit)", components));
   }
 
   // The height of a function cos w_k(a + b - c) of norm 1 over all (a, b, c): [floor(n/2) + 1].
@@ -152,6 +184,13 @@ class FourierBasis final : public orrery::Probe {
       recorder.scalar("neurons/k=" + std::to_string(k), static_cast<double>(counts.back()));
     }
     recorder.scalar("neurons/clustered", sizes.sum().item<double>());
+    const auto post = view.inputs(orrery::neuron_activations(observation, "hook_post").select(1, 0));
+    recorder.scalar("neurons/always_on", (std::get<0>(post.min(0)) > 0).sum().item<double>());
+    const auto variance = post.to(torch::kFloat64).var(0, /*unbiased=*/false);
+    const double total = variance.sum().item<double>();
+    recorder.scalar("neuron_variance_explained",
+                    total > 0 ? (variance * spectrum.share.to(torch::kCPU)).sum().item<double>() / total : 0);
+    record("neurons_2d", spectrum.components.to(torch::kCPU), recorder);
     recorder.finding({"neuron_clusters",
                       "neuron_clusters",
                       {{"order", view.order()}, {"frequencies", frequencies}, {"sizes", counts}}});
@@ -167,5 +206,5 @@ class FourierBasis final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(FourierBasis, Params, "fourier_basis", "1.1.0",
+ORRERY_PROBE(FourierBasis, Params, "fourier_basis", "1.2.0",
              "Fourier structure of weights, neurons and logits.")

@@ -72,6 +72,36 @@ TEST(FourierBasis, ReadsTheConstructedSolutionOfAnMlp) {
   }
 }
 
+// One neuron of each kind: 3 + cos w_2 a + cos w_2 b, always on; cos w_5 a cos w_5 b; and cos w_3 a cos w_4
+// b, which no one frequency explains. The logits are waves of the sum.
+TEST(FourierBasis, SaysWhereTheEnergyOfTheTransformIs) {
+  const int64_t n = 17;
+  Network network(addition(n));
+  build_waves(network, {2, 5}, 1);
+  const auto tokens = network.task.split.grid->tokens;
+  auto post = torch::zeros({n * n, 1, 3}), operand = torch::zeros({n * n, 1, n});
+  for (int64_t row = 0; row < n * n; ++row) {
+    const int64_t a = tokens[row][0].item<int64_t>(), b = tokens[row][1].item<int64_t>();
+    post[row][0][0] = 3 + std::cos(angle(2, a, n)) + std::cos(angle(2, b, n));
+    post[row][0][1] = 2 * std::cos(angle(5, a, n)) * std::cos(angle(5, b, n));
+    post[row][0][2] = 2 * std::cos(angle(3, a, n)) * std::cos(angle(4, b, n));
+    for (int64_t c = 0; c < n; ++c) operand[row][0][c] = std::cos(angle(6, a - c, n));
+  }
+  network.cache.put("blocks.0.mlp.hook_post", post);
+  const auto recorder = measured(network, R"({"rule": "given", "frequencies": [2, 5]})");
+  EXPECT_EQ(scalar(recorder, "neurons/always_on"), 1);
+  // Each has the variance 1: 1/2 + 1/2, 4/4 and 4/4.
+  EXPECT_NEAR(scalar(recorder, "neurons_2d/one_operand"), 1.0 / 3, 1e-5);
+  EXPECT_NEAR(scalar(recorder, "neurons_2d/same_frequency"), 1.0 / 3, 1e-5);
+  EXPECT_NEAR(scalar(recorder, "neuron_variance_explained"), 2.0 / 3, 1e-5);
+  EXPECT_NEAR(scalar(recorder, "logits_2d/same_frequency"), 1, 1e-5);
+  EXPECT_NEAR(scalar(recorder, "logits_2d/one_operand"), 0, 1e-5);
+  network.logits = operand;
+  const auto of_one = measured(network, R"({"rule": "given", "frequencies": [2, 5]})");
+  EXPECT_NEAR(scalar(of_one, "logits_2d/one_operand"), 1, 1e-5);
+  EXPECT_NEAR(scalar(of_one, "logits_2d/same_frequency"), 0, 1e-5);
+}
+
 TEST(FourierBasis, FindsNothingInNoise) {
   Network network(addition(31));
   build_noise(network, 4);
