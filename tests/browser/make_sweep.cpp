@@ -51,8 +51,13 @@ where.train.weight_decay = [10]
 where.task.p = [7]
 )";
 
-constexpr const char* about = R"({{"orrery": "0.3.0", "config": {{"name": "set", "task": {{"name": "t"}}}},
+constexpr const char* about = R"({{"orrery": "0.3.0", "config": {},
   "sessions": [{{"from": 0, "to": {}, "ended": "{}"}}]}})";
+
+// The folder of a run is named for it.
+Json config_of(size_t i) {
+  return {{"name", "set"}, {"task", {{"name", "t"}}}, {"train", {{"steps", 400 + i}}}};
+}
 
 void make_one(const SweepPlan& plan, size_t i) {
   const auto folder = plan.run_folder(plan.runs[i]);
@@ -60,7 +65,10 @@ void make_one(const SweepPlan& plan, size_t i) {
   const bool never = i / 8 == 1;  // the second decay
   const int64_t last = stopped || diverged ? 200 : 400;
   RunDirectory run = RunDirectory::create(folder);
-  run.write_run_json(fmt::format(about, last, stopped ? "interrupted" : diverged ? "diverged" : "finished"));
+  run.write_run_json(fmt::format(about, config_of(i).dump(), last,
+                                 stopped    ? "interrupted"
+                                 : diverged ? "diverged"
+                                            : "finished"));
   const double at = static_cast<double>(i);
   for (int64_t step = 0; step <= last; step += 10) {
     const bool grokked = !never && step >= 100 + 10 * static_cast<int64_t>(i);
@@ -77,10 +85,8 @@ void make_one(const SweepPlan& plan, size_t i) {
 
 void make_sweep(const std::filesystem::path& folder) {
   SweepPlan plan{read_sweep_text(text, "set.toml", ReadBase::no), folder / "set", {}, 24};
-  size_t i = 0;
   for (SweepPoint& point : expand(plan.file))
-    plan.runs.push_back(
-        {fmt::format("{:012x}", 0x9e3779b97f4aULL * ++i % (1ULL << 48)), std::move(point), nullptr});
+    plan.runs.push_back({identity_of(config_of(plan.runs.size()), {}), std::move(point), nullptr});
   write_plan(plan);
-  for (i = 0; i + 1 < plan.runs.size(); ++i) make_one(plan, i);
+  for (size_t i = 0; i + 1 < plan.runs.size(); ++i) make_one(plan, i);
 }

@@ -111,6 +111,80 @@ TEST_F(SweepStages, ALostLastCheckpointBlocks) {
   expect_part(status(), "s: 6 runs: 4 done, 2 blocked\n");
 }
 
+// Others wait for it, so it is made anew.
+TEST_F(SweepStages, ADamagedCheckpointToStartFromIsMadeAnew) {
+  ASSERT_EQ(run().code, 0);
+  const std::string expected = csv();
+  const std::string parent = folder_of(0).filename().string();
+  const std::string checkpoint = file_of(0, "checkpoints/step_00000020.safetensors");
+  std::string bytes = at.read(checkpoint);
+  bytes[bytes.size() - 5] ^= 1;
+  at.write(checkpoint, bytes);
+  EXPECT_EQ(status(), "s: 6 runs: 6 done\n") << "nobody waits for it";
+  fs::remove_all(folder_of(2));
+  fs::remove_all(folder_of(3));
+  const std::string said = status();
+  expect_part(said, "3 done, 2 missing, 1 damaged");
+  expect_part(said, checkpoint + ": ");
+  const Finished one = run({"--index", "2"});
+  EXPECT_EQ(one.code, 1);
+  expect_part(one.err, "cannot start: run " + parent + " of stage full is damaged (");
+  expect_part(one.err, "orrery sweep run makes it anew");
+  const Finished done = run();
+  EXPECT_EQ(done.code, 0) << done.err;
+  expect_part(done.err, parent + " (stage full, seed 0) is damaged and made anew: ");
+  EXPECT_EQ(csv(), expected);
+  EXPECT_TRUE(fs::exists(folder_of(0).string() + ".damaged")) << "nothing is deleted";
+}
+
+TEST_F(SweepStages, ADamagedCheckpointOfAnotherSweepIsSaid) {
+  at.write("other.toml", "base = \"base.toml\"\nseeds = 1\n");
+  ASSERT_EQ(at.orrery({"sweep", "run", "other.toml"}).code, 0);
+  at.write("s.toml", "base = \"base.toml\"\n[[stage]]\nname = \"on\"\nsweep = \"runs/sweeps/other\"\n");
+  const json plan = json::parse(at.read("runs/sweeps/other/plan.json"));
+  const std::string id = plan["runs"][0]["id"];
+  const std::string folder = "runs/sweeps/other/runs/" + id;
+  std::string bytes = at.read(folder + "/checkpoints/step_00000020.safetensors");
+  const std::string whole = bytes;
+  bytes[bytes.size() - 5] ^= 1;
+  at.write(folder + "/checkpoints/step_00000020.safetensors", bytes);
+  const Finished done = run();
+  EXPECT_EQ(done.code, 1);
+  expect_part(done.err, "run " + id + " in runs/sweeps/other is damaged (");
+  expect_part(done.err, "to make it anew delete " + folder + " and run that sweep again");
+  at.write(folder + "/checkpoints/step_00000020.safetensors", whole);
+  // A run that went on by hand is not the one that the other sweep has there.
+  ASSERT_EQ(at.orrery({"train", "--resume", folder, "--set", "train.steps=40"}).code, 0);
+  const Finished other = run();
+  EXPECT_EQ(other.code, 1);
+  expect_part(other.err, "train.steps is 40, and the sweep has 20 for this run");
+}
+
+TEST_F(SweepStages, ARunWithoutATestSetHasNoReadingOfOne) {
+  edit("task.train_fraction = 0.8", "task.train_fraction = 1");
+  edit("[[class]]", "[[class]]\nname = \"well\"\nif = \"begin >= 0\"\n[[class]]");
+  at.write("s.toml",
+           at.read("s.toml") + "[[expect]]\nmedian = \"begin\"\nbound = \">= 0\"\nsource = \"x\"\n" +
+               "[[expect]]\nmedian = \"begin\"\nwhere.stage = \"fewer\"\nbound = \">= 0\"\nsource = \"x\"\n");
+  edit("share = \"all\"", "share = \"well\"");
+  ASSERT_EQ(run().code, 0);
+  for (const std::string& text : {csv(), at.orrery({"sweep", "table", "s.toml", "--json"}).out,
+                                  at.orrery({"sweep", "table", "s.toml"}).out})
+    EXPECT_EQ(text.find("NaN"), std::string::npos) << text;
+  expect_part(csv(), ",full,,0,done,all,,");
+  const Finished shown = at.orrery({"sweep", "table", "s.toml"});
+  expect_part(shown.out, "  -  ");
+  expect_part(shown.err, "2 of 6 runs have no test set, and no readings of one");
+  EXPECT_EQ(shown.err.find("could not be read"), std::string::npos) << shown.err;
+  const Finished lines = at.orrery({"sweep", "table", "s.toml", "--json"});
+  const json first = json::parse(lines.out.substr(0, lines.out.find('\n')))["readings"]["begin"];
+  EXPECT_TRUE(first["value"].is_null());
+  EXPECT_EQ(first["why"], "no test set");
+  const Finished judged = at.orrery({"verify", "s.toml", "--json"});
+  expect_part(judged.out, "2 of 6 runs have no test set; leave them out by `where`");
+  EXPECT_EQ(count(judged.out, "\"passed\":true"), 2u) << judged.out;
+}
+
 TEST_F(SweepStages, AFailedParentBlocksItsChildrenOnly) {
   edit("seeds = 2", "seeds = 1");
   edit("[stage.set]", "[stage.grid]\ntrain.lr = [0.01, 1e30]\n[stage.set]\ntrain.optimizer = \"sgd\"");

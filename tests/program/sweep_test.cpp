@@ -188,7 +188,23 @@ TEST_F(Sweep, ATaskOfAnArrayDoesItsShare) {
   const Finished beyond = task("PBS_ARRAY_INDEX=9", "");
   EXPECT_EQ(beyond.code, 0);
   expect_part(beyond.err, "no run of the sweep is of this task");
-  expect_part(run({"--index", "6"}).err, "--index 6: the sweep has runs 0 to 5");
+  for (const char* index : {"6", "-1"}) {
+    const Finished none = run({"--index", index});
+    EXPECT_EQ(none.code, 2);
+    expect_part(none.err, std::string("--index ") + index + ": the sweep has runs 0 to 5");
+  }
+}
+
+TEST_F(Sweep, ADryRunShowsWhatWouldBeSubmitted) {
+  at.write("s.toml", std::string(sweep) + "[[stage]]\nname = \"a\"\n[[stage]]\nname = \"b\"\nfrom = \"a\"\n");
+  const Finished dry = at.orrery({"sweep", "submit", "s.toml", "--slurm", "--dry-run", "--pack", "2"});
+  ASSERT_EQ(dry.code, 0) << dry.err;
+  EXPECT_EQ(count(dry.out, "#SBATCH --array=0-2\n"), 2u) << dry.out;
+  const std::string scripts = (fs::canonical(at.path("")) / "runs/sweeps/s/slurm").string();
+  expect_part(dry.out, "# job_1=$(sbatch --parsable " + scripts + "/s-a.sbatch)\n");
+  expect_part(dry.out,
+              "# job_2=$(sbatch --parsable --dependency=afterany:$job_1 " + scripts + "/s-b.sbatch)\n");
+  EXPECT_FALSE(fs::exists(at.path("runs"))) << "it writes nothing";
 }
 
 TEST_F(LongSweep, TwoAtOnceShareTheWork) {

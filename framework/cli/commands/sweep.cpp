@@ -28,7 +28,7 @@ struct SweepArguments {
   std::string sweep, out;
   std::vector<std::string> files;
   int jobs = 1;
-  std::vector<size_t> indices_to_run;
+  std::vector<int64_t> indices_to_run;
   std::string replicas = "auto";
   bool task = false, slurm = false, dry_run = false;
   int64_t pack = 1, offset = 0;
@@ -66,7 +66,7 @@ int plan(const SweepArguments& options) {
   std::vector<const SweptRun*> left;
   for (size_t i = 0; i < states.size(); ++i)
     if (states[i].state != SweptState::done) left.push_back(&plan.runs[i]);
-  const auto sizes = check_points(*registry, left, terminal());
+  const auto sizes = check_points(*registry, plan, left, terminal());
   write_plan(plan);
   std::cout << plan_text(plan, states, estimate(plan, states, sizes)) << std::flush;
   return 0;
@@ -84,12 +84,22 @@ int replicas_of(const SweepArguments& options) {
   return number;
 }
 
+std::set<size_t> chosen_indices(const SweepArguments& options, const SweepPlan& plan) {
+  std::set<size_t> chosen;
+  for (const int64_t index : options.indices_to_run) {
+    if (index < 0 || index >= static_cast<int64_t>(plan.runs.size()))
+      throw UsageError(fmt::format("--index {}: the sweep has runs 0 to {}", index, plan.runs.size() - 1),
+                       "`orrery sweep table` lists them");
+    chosen.insert(static_cast<size_t>(index));
+  }
+  return chosen;
+}
+
 int run_all(const SweepArguments& options) {
   catch_interrupts();
   const auto registry = load_plugins(options.files);
   const SweepPlan plan = plan_of(options, *registry);
-  SweepChoice choice{
-      options.jobs, {options.indices_to_run.begin(), options.indices_to_run.end()}, replicas_of(options)};
+  SweepChoice choice{options.jobs, chosen_indices(options, plan), replicas_of(options)};
   if (options.task)
     choice.indices = share_of(array_task([](const char* name) { return std::getenv(name); }), options.pack,
                               options.offset, plan.runs.size());
@@ -97,10 +107,6 @@ int run_all(const SweepArguments& options) {
     note("no run of the sweep is of this task: there are fewer");
     return 0;
   }
-  if (!choice.indices.empty() && *choice.indices.rbegin() >= plan.runs.size())
-    throw UsageError(
-        fmt::format("--index {}: the sweep has runs 0 to {}", *choice.indices.rbegin(), plan.runs.size() - 1),
-        "`orrery sweep table` lists them");
   const SweepEnding ending = run_sweep(*registry, plan, choice, terminal());
   const std::string count = fmt::format("{} of {} runs done", ending.done, plan.runs.size());
   if (ending.interrupted) {
@@ -116,8 +122,7 @@ int run_all(const SweepArguments& options) {
 
 // What `sbatch` said: the number of the job.
 std::string submit_script(const fs::path& script, const std::string& after) {
-  const std::string command = "sbatch --parsable" + (after.empty() ? "" : " --dependency=afterany:" + after) +
-                              " " + shell_word(script.string());
+  const std::string command = submit_command(script, after);
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
   std::string said;
   char buffer[256];
@@ -133,21 +138,26 @@ int submit(const SweepArguments& options) {
   if (!options.slurm) throw UsageError("say to what: --slurm", "for others: orrery sweep commands FILE");
   const auto registry = load_plugins(options.files);
   const SweepPlan plan = plan_of(options, *registry);
-  write_plan(plan);
   const fs::path logs = fs::absolute(plan.folder / "slurm");
   // The program that sets the environment and becomes this one.
   const fs::path program = fs::read_symlink("/proc/self/exe").parent_path() / "orrery";
   const auto scripts = slurm_scripts(plan, program.string(), options.sweep, options.out, fs::current_path(),
                                      logs, options.cluster);
+  const auto path_of = [&](const SlurmScript& script) { return logs / (script.name + ".sbatch"); };
   if (options.dry_run) {
-    for (const SlurmScript& script : scripts) std::cout << script.text;
+    for (size_t i = 0; i < scripts.size(); ++i) {
+      const std::string before = i > 0 ? fmt::format("$job_{}", i) : "";
+      std::cout << scripts[i].text
+                << fmt::format("# job_{}=$({})\n", i + 1, submit_command(path_of(scripts[i]), before));
+    }
     std::cout << std::flush;
     return 0;
   }
+  write_plan(plan);
   fs::create_directories(logs);
   std::string before;
   for (const SlurmScript& script : scripts) {
-    const fs::path path = logs / (script.name + ".sbatch");
+    const fs::path path = path_of(script);
     write_file(path, script.text);
     before = submit_script(path, before);
     std::cout << before << "\n" << std::flush;
@@ -270,7 +280,8 @@ Examples:
   orrery sweep submit configs/sweeps/quickstart.toml --slurm --dry-run
   orrery sweep submit configs/sweeps/quickstart.toml --slurm --pack 4 --throttle 10 --time 2:00:00)");
   cluster->add_flag("--slurm", options->slurm, "Slurm, by sbatch");
-  cluster->add_flag("--dry-run", options->dry_run, "Print the scripts; submit nothing");
+  cluster->add_flag("--dry-run", options->dry_run,
+                    "Print the scripts and the commands that would submit them; write and submit nothing");
   cluster->add_option("--pack", options->cluster.pack, "How many runs a task does")
       ->check(CLI::Range(1, 100000));
   cluster->add_option("--throttle", options->cluster.throttle, "How many tasks at a time; 0: any number");

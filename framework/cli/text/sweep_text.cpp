@@ -73,6 +73,23 @@ std::string kept_less_text(const std::vector<SweptStatus>& states) {
                    indices.size(), indices_text(indices));
 }
 
+// Which runs have lost results since they were done, or "".
+std::string lost_text(const std::vector<SweptStatus>& states) {
+  std::vector<size_t> indices;
+  std::string what;
+  for (size_t i = 0; i < states.size(); ++i) {
+    if (states[i].lost.empty()) continue;
+    if (indices.empty()) what = states[i].lost;
+    indices.push_back(i);
+  }
+  return indices.empty()
+             ? ""
+             : fmt::format(
+                   "  {} stale, as they have lost results since they were done: {} ({}{}); "
+                   "`orrery sweep run` asks their probes again\n",
+                   indices.size(), indices_text(indices), what, indices.size() > 1 ? ", ..." : "");
+}
+
 std::string indented_titles(const std::string& title) { return fmt::format("  {:<9}", title); }
 
 // A line for each stage: how many runs, what they set, what they start from.
@@ -165,17 +182,19 @@ std::string status_text(const SweepPlan& plan, const std::vector<SweptStatus>& s
     }
   if (!in_state(states, SweptState::damaged).empty())
     text += "  `orrery sweep run` sets damaged runs aside and makes them anew\n";
-  return text + kept_less_text(states);
+  return text + lost_text(states) + kept_less_text(states);
 }
 
 std::string table_note(const SweepPlan& plan, const std::vector<SweepRow>& rows) {
-  size_t damaged = 0, unread = 0;
+  size_t damaged = 0, unread = 0, without = 0;
   std::string what, why;
   for (const SweepRow& row : rows) {
     if (row.status.state == SweptState::damaged && damaged++ == 0)
       what = fmt::format("{}: {}", row.run->id, row.status.error);
+    without += std::any_of(row.readings.begin(), row.readings.end(),
+                           [](const ReadingValue& reading) { return reading.no_test_set; });
     for (size_t r = 0; r < row.readings.size(); ++r)
-      if (!row.readings[r].why.empty() && unread++ == 0)
+      if (!row.readings[r].why.empty() && !row.readings[r].no_test_set && unread++ == 0)
         why = fmt::format("{} of {}: {}", plan.file.readings[r].name, row.run->id, row.readings[r].why);
   }
   std::string text;
@@ -187,6 +206,9 @@ std::string table_note(const SweepPlan& plan, const std::vector<SweepRow>& rows)
   if (unread > 0)
     text += fmt::format("{}{} readings are empty because they could not be read ({})",
                         text.empty() ? "" : "\n", unread, why);
+  if (without > 0)
+    text += fmt::format("{}{} of {} runs have no test set, and no readings of one", text.empty() ? "" : "\n",
+                        without, rows.size());
   return text;
 }
 

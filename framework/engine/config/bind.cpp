@@ -113,7 +113,8 @@ std::string required_text(const Table& table, const std::string& key, const std:
   const Table::Content& content = table.content(key);
   if (const auto* value = std::get_if<Value>(&content))
     if (const auto* text = std::get_if<std::string>(value)) return *text;
-  refuse(table.place(key), fmt::format("{}: expected a text, got {}", table.path(key), describe(content)));
+  refuse(table.value_place(key),
+         fmt::format("{}: expected a text, got {}", table.path(key), describe(content)));
 }
 
 }  // namespace orrery::engine

@@ -146,14 +146,14 @@ auto placed(const Table& entry, const std::string& key, const std::string& writt
   try {
     return read(written);
   } catch (const UsageError& error) {
-    refuse(entry.place(key), fmt::format("{}: {}", entry.path(key), error.what()), error.hint());
+    refuse(entry.value_place(key), fmt::format("{}: {}", entry.path(key), error.what()), error.hint());
   }
 }
 
 void check_text(const Table& entry, const std::string& key, const std::string& text) {
   const auto control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
   if (text.find_first_not_of(' ') == std::string::npos || std::any_of(text.begin(), text.end(), control))
-    refuse(entry.place(key),
+    refuse(entry.value_place(key),
            fmt::format("{}: expected one line of text, got {}", entry.path(key), to_string(Value(text))));
 }
 
@@ -164,11 +164,11 @@ void check_metric(const Table& entry, const char* key, const std::string& metric
   const size_t slash = metric.find('/', prefix.size());
   const std::string label = metric.substr(prefix.size(), slash - prefix.size());
   if (slash == std::string::npos || slash + 1 == metric.size() || label.empty())
-    refuse(entry.place(key),
+    refuse(entry.value_place(key),
            fmt::format("{}: expected probe/LABEL/SCALAR, got \"{}\"", entry.path(key), metric));
   if (label.find('*') != std::string::npos) return;
   if (std::find(probes.begin(), probes.end(), label) == probes.end())
-    refuse(entry.place(key),
+    refuse(entry.value_place(key),
            fmt::format("{}: no probe has the label \"{}\"{}", entry.path(key), label,
                        did_you_mean(label, probes)),
            probes.empty() ? "the config has no [[probe]]"
@@ -184,13 +184,13 @@ void read_question(const Table& entry, Expectation& e, const std::vector<std::st
   if (probes) check_metric(entry, "metric", e.metric, *probes);
   if (!e.minus.empty()) check_text(entry, "minus", e.minus);
   if (e.minus.find('*') != std::string::npos)
-    refuse(entry.place("minus"),
+    refuse(entry.value_place("minus"),
            fmt::format("{}: name one metric; only `metric` may have a `*`", entry.path("minus")));
   if (probes) check_metric(entry, "minus", e.minus, *probes);
   e.rows = placed(entry, "when", e.when, read_rows);
   e.reading = placed(entry, "of", e.of, read_reading);
   if (e.rows.single() && e.reading.kind != Kind::every)
-    refuse(entry.place("of"),
+    refuse(entry.value_place("of"),
            fmt::format("{}: \"{}\" is asked of several rows, but when = \"{}\" is one", entry.path("of"),
                        e.of, e.when),
            "leave out one of the two");

@@ -18,7 +18,7 @@ void refuse_unnamed(const Table& entry, const std::string& key, const std::strin
                     const std::string& kind, const NameList& known) {
   if (std::find(known.begin(), known.end(), name) != known.end()) return;
   refuse(
-      entry.place(key),
+      entry.value_place(key),
       fmt::format("{}: there is no [[{}]] \"{}\"{}", entry.path(key), kind, name, did_you_mean(name, known)),
       known.empty() ? "there is none at all" : fmt::format("there are: {}", fmt::join(known, ", ")));
 }
@@ -41,19 +41,21 @@ SweepReading read_reading_entry(const Table& entry, const NameList& taken, const
   for (const Field& field : fields.list())
     if (field.name != "bound" && field.name != "source") asked.push_back(field);
   Expectation question = fields.make(bind_fields(entry, asked, "[[reading]]", {"name"}));
-  SweepReading reading{read_word(entry, "[[reading]]", taken), {}};
+  SweepReading reading{read_word(entry, "[[reading]]", taken), {}, "", ""};
   required_text(entry, "metric", "[[reading]]", "the number to look at", "for example \"test/accuracy\"");
   if (question.metric.find('*') != std::string::npos)
-    refuse(entry.place("metric"),
+    refuse(entry.value_place("metric"),
            fmt::format("{}: a reading is one number; name one metric", entry.path("metric")));
   read_question(entry, question, labels);
   const auto kind = question.reading.kind;
   if (kind == Reading::Kind::any || (kind == Reading::Kind::every && !question.rows.single()))
-    refuse(entry.place("of"),
+    refuse(entry.value_place("of"),
            fmt::format("{}: a reading is one number, not {} row", entry.path("of"),
                        kind == Reading::Kind::any ? "any" : "every"),
            "say which: of = \"last\", \"max\", \"min\", \"mean\", \"first step >= NUMBER\", ...");
   reading.question = std::move(question);
+  reading.metric_place = entry.value_place("metric");
+  reading.minus_place = entry.value_place("minus");
   return reading;
 }
 
@@ -62,7 +64,7 @@ Condition read_condition(const Table& entry, const std::string& text, const Name
   try {
     condition = Condition::parse(text);
   } catch (const UsageError& error) {
-    refuse(entry.place("if"), fmt::format("{}: {}", entry.path("if"), error.what()), error.hint());
+    refuse(entry.value_place("if"), fmt::format("{}: {}", entry.path("if"), error.what()), error.hint());
   }
   for (const std::string& name : condition.metrics()) refuse_unnamed(entry, "if", name, "reading", readings);
   return condition;
@@ -130,15 +132,7 @@ void check_further(const Table& entry, const std::string& kind) {
   }
 }
 
-// The key `name` of the entry: one that the runs differ in.
-std::string read_swept(const Table& entry, const char* name, const std::string& key, const NameList& keys) {
-  if (std::find(keys.begin(), keys.end(), key) == keys.end())
-    refuse(entry.place(name),
-           fmt::format("{}: the runs do not differ in {}{}", entry.path(name), key, did_you_mean(key, keys)));
-  return key;
-}
-
-SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep, const NameList& keys) {
+SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep) {
   std::vector<Field> fields = {{"q", 0.5, "", 0.0, 1.0, {}}, {"middle", 0.5, "", 0.0, 1.0, {}}};
   for (const char* name : {"along", "across", "than", "minus", "bound", "source"})
     fields.push_back({name, std::string(), "", {}, {}, {}});
@@ -150,16 +144,17 @@ SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep, const Na
   SweepClaim claim;
   claim.kind = kind.kind;
   claim.subject = text(kind.key);
+  claim.subject_place = entry.value_place(kind.key);
   claim.wanted = read_claim(entry);
   claim.bound = text("bound");
   claim.source = text("source");
   claim.where = read_part(entry.table("where"));
   claim.q = std::get<double>(values.at(entry.has("middle") ? "middle" : "q"));
-  if (entry.has("along"))
-    claim.along = claim.kind == SweepClaim::Kind::equal && text("along") == "step"
-                      ? "step"
-                      : read_swept(entry, "along", text("along"), keys);
-  if (entry.has("across")) claim.across = read_swept(entry, "across", text("across"), keys);
+  claim.along = text("along");
+  claim.across = text("across");
+  for (const char* name : {"along", "across"})
+    if (entry.has(name) && !(claim.of_curves() && claim.along == text(name)))
+      claim.swept.push_back({text(name), entry.path(name), entry.value_place(name)});
   if (claim.kind == SweepClaim::Kind::share) {
     refuse_unnamed(entry, kind.key, claim.subject, "class", names_in(sweep.classes));
     return claim;
@@ -218,7 +213,7 @@ std::vector<SweepClass> read_classes(const std::vector<Table>& entries,
         read_word(entry, "[[class]]", names_in(classes)), std::get<std::string>(values.at("if")), {}};
     read.otherwise = !entry.has("if");
     if (!read.otherwise && read.text.find_first_not_of(" \t") == std::string::npos)
-      refuse(entry.place("if"), fmt::format("{}: the condition is empty", entry.path("if")));
+      refuse(entry.value_place("if"), fmt::format("{}: the condition is empty", entry.path("if")));
     read.condition = read_condition(entry, read.text, names_in(readings));
     if (!classes.empty() && classes.back().otherwise)
       refuse(entry.place(),
@@ -228,10 +223,9 @@ std::vector<SweepClass> read_classes(const std::vector<Table>& entries,
   return classes;
 }
 
-std::vector<SweepClaim> read_claims(const std::vector<Table>& entries, const SweepFile& sweep,
-                                    const NameList& keys) {
+std::vector<SweepClaim> read_claims(const std::vector<Table>& entries, const SweepFile& sweep) {
   std::vector<SweepClaim> claims;
-  for (const Table& entry : entries) claims.push_back(read_sweep_claim(entry, sweep, keys));
+  for (const Table& entry : entries) claims.push_back(read_sweep_claim(entry, sweep));
   return claims;
 }
 

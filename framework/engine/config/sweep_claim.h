@@ -39,7 +39,8 @@ namespace orrery::engine {
 
 struct SweepReading {
   std::string name;
-  Expectation question;  ///< without a bound
+  Expectation question;                   ///< without a bound
+  std::string metric_place, minus_place;  ///< of those values of it
 };
 
 struct SweepClass {
@@ -53,7 +54,7 @@ struct SweepPart {
   struct Wanted {
     std::string key;
     std::vector<Value> values;
-    std::string place;
+    std::string place, value_place;
   };
   std::string place;
   std::vector<Wanted> wanted;
@@ -65,14 +66,20 @@ struct SweepPart {
 struct SweepClaim {
   enum class Kind { share, quantile, spread, order, rising, falling, equal, below, difference };
   Kind kind = Kind::share;
-  std::string subject;  ///< a class, or a reading; of equal curves, a metric
-  double q = 0.5;       ///< of a quantile; of a spread, the share of runs in the middle
-  std::string along;    ///< the key of an order; of `equal` also "step", or ""
-  std::string across;   ///< the key of the groups of `equal`
-  std::string other;    ///< the reading that it is compared with
+  std::string subject;        ///< a class, or a reading; of equal curves, a metric
+  std::string subject_place;  ///< where it is written
+  double q = 0.5;             ///< of a quantile; of a spread, the share of runs in the middle
+  std::string along;          ///< the key of an order; of `equal` also "step", or ""
+  std::string across;         ///< the key of the groups of `equal`
+  std::string other;          ///< the reading that it is compared with
   SweepPart where;
   std::string bound, source;
   Interval wanted;
+  /// A key that `along` or `across` names, the path of that key of the entry, and the place of its value.
+  struct Swept {
+    std::string key, path, place;
+  };
+  std::vector<Swept> swept = {};
 
   /// Whether it is about the curves of the metric `subject`, not about a reading.
   bool of_curves() const { return kind == Kind::equal && along == "step"; }

@@ -23,7 +23,7 @@ constexpr int64_t most_seeds = 100000;
 
 std::vector<int64_t> read_seeds(const Table& root) {
   if (!root.has("seeds")) return {};
-  const std::string& place = root.place("seeds");
+  const std::string& place = root.value_place("seeds");
   const auto* value = std::get_if<Value>(&root.content("seeds"));
   if (value)
     if (const auto* number = std::get_if<int64_t>(value); number && *number >= 1 && *number <= most_seeds) {
@@ -46,12 +46,12 @@ std::vector<std::string> read_seeds_of(const Table& root, const std::vector<std:
   std::vector<std::string> keys;
   for (const std::string& name : names) {
     if (std::find(seed_names.begin(), seed_names.end(), name) == seed_names.end())
-      refuse(root.place("seeds_of"),
+      refuse(root.value_place("seeds_of"),
              fmt::format("seeds_of: there is no seed \"{}\"{}", name, did_you_mean(name, seed_names)),
              "the seeds are data, init and batches");
     keys.push_back("seeds." + name);
   }
-  if (keys.empty()) refuse(root.place("seeds_of"), "seeds_of: the list is empty");
+  if (keys.empty()) refuse(root.value_place("seeds_of"), "seeds_of: the list is empty");
   return keys;
 }
 
@@ -102,6 +102,18 @@ std::vector<std::string> labels_in(const Document& base) {
   return labels;
 }
 
+// The base config. An error of its file as a whole has the place where the sweep names it.
+Document read_base(const std::string& base, const Table& root) {
+  std::error_code failure;
+  if (fs::is_regular_file(base, failure)) return Document::load(base);
+  try {
+    return Document::load(base);
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("{}: base: {}", root.value_place("base"), error.what()),
+                     "the path of `base` is relative to the sweep's file");
+  }
+}
+
 // The keys at the top of the file.
 struct Top {
   std::string name, base;
@@ -146,7 +158,7 @@ SweepFile read_sweep_text(const std::string& text, const std::string& origin, Re
   const Table& root = document.root();
   const Top top = read_top(root, fs::path(origin).stem().string());
   const std::string base = (fs::path(origin).parent_path() / top.base).lexically_normal().string();
-  SweepFile sweep{with_base == ReadBase::yes ? Document::load(base) : document,
+  SweepFile sweep{with_base == ReadBase::yes ? read_base(base, root) : document,
                   top.name,
                   text,
                   origin,
@@ -168,8 +180,17 @@ SweepFile read_sweep_text(const std::string& text, const std::string& origin, Re
   sweep.classes = read_classes(root.tables("class"), sweep.readings);
   const Fields<VerifySettings> verify = fields_of<VerifySettings>();
   sweep.verify = verify.make(bind_fields(root.table("verify"), verify.list(), "[verify]"));
-  sweep.claims = read_claims(root.tables("expect"), sweep, swept_keys(sweep));
+  sweep.claims = read_claims(root.tables("expect"), sweep);
   return sweep;
+}
+
+void check_swept(const SweepFile& sweep) {
+  const std::vector<std::string> keys = swept_keys(sweep);
+  for (const SweepClaim& claim : sweep.claims)
+    for (const SweepClaim::Swept& each : claim.swept)
+      if (std::find(keys.begin(), keys.end(), each.key) == keys.end())
+        refuse(each.place, fmt::format("{}: the runs do not differ in {}{}", each.path, each.key,
+                                       did_you_mean(each.key, keys)));
 }
 
 SweepFile read_sweep_file(const fs::path& file) {

@@ -70,6 +70,7 @@ struct SweepStage {
   std::string from;   ///< the stage whose runs its runs start from; "": they start anew
   std::string sweep;  ///< the folder of the sweep which has that stage; "": this one
   StartRule start;
+  std::string start_place = {};  ///< of the value of `checkpoint`
   Keep keep = Keep::all;
   std::vector<Override> kept = {}, fixed = {};
   SweepGrid grid = {};
@@ -107,10 +108,14 @@ bool is_sweep(const Document& document);
 /// Whether to read the base config as well; without it, nothing checks the labels of probes.
 enum class ReadBase { yes, no };
 
-/// Throws UsageError, with the place, for the first error, but does not check the values of keys: only
-/// resolve() of the base with a point's overrides can.
+/// Throws UsageError, with the place, for the first error, but does not check the keys that it sets and their
+/// values: only resolve() of the base with a point's overrides can. Then comes check_swept().
 SweepFile read_sweep_file(const std::filesystem::path& file);
 /// The same from its text; relative paths are those of the file `origin`.
 SweepFile read_sweep_text(const std::string& text, const std::string& origin, ReadBase base);
+
+/// Throws UsageError for the first claim along or across a key in which the runs do not differ. To call once
+/// the keys of the sweep are known to be keys of the config: one that is misspelt is the mistake, then.
+void check_swept(const SweepFile& sweep);
 
 }  // namespace orrery::engine

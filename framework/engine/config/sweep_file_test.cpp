@@ -19,7 +19,11 @@ class SweepFileTest : public ConfigTest {
     return read_sweep_file("configs/s.toml");
   }
   static std::string refusal(const std::string& text) {
-    return complaint([&] { expand(sweep(text)); });
+    return complaint([&] {
+      const SweepFile file = sweep(text);
+      expand(file);
+      check_swept(file);
+    });
   }
   static std::vector<std::string> points(const std::string& text) {
     std::vector<std::string> texts;
@@ -146,7 +150,7 @@ TEST_F(SweepFileTest, AMistakeInAStageHasItsPlace) {
   begins(complaint([] { sweep("[[stage]]\nfrom = \"x\"\n"); }),
          "configs/s.toml:2:1: [[stage]] needs a key \"name\"");
   const std::string full = "[[stage]]\nname = \"full\"\n", few = full + "[[stage]]\nname = \"few\"\n";
-  begins(complaint([&] { sweep(full + full); }), "configs/s.toml:5:1: two entries of [[stage]] are called");
+  begins(complaint([&] { sweep(full + full); }), "configs/s.toml:5:8: two entries of [[stage]] are called");
   begins(complaint([&] { sweep(few + "from = \"ful\"\n"); }),
          "configs/s.toml:6:8: from: there is no earlier [[stage]] \"ful\" (did you mean \"full\"?)");
   begins(complaint([&] { sweep(few + "from = \"full\"\ncheckpoint = \"frist\"\n"); }),
@@ -169,11 +173,11 @@ TEST_F(SweepFileTest, EveryMistakeHasItsPlace) {
   };
   expect_begin(refusal("sedes = 3\n"),
                "configs/s.toml:2:1: the sweep has no key \"sedes\" (did you mean \"seeds\"?)");
-  expect_begin(refusal("seeds = 0\n"), "configs/s.toml:2:1: seeds: expected their number or a list");
-  expect_begin(refusal("seeds = [1, 1]\n"), "configs/s.toml:2:1: seeds: expected integers >= 0, each once");
+  expect_begin(refusal("seeds = 0\n"), "configs/s.toml:2:9: seeds: expected their number or a list");
+  expect_begin(refusal("seeds = [1, 1]\n"), "configs/s.toml:2:9: seeds: expected integers >= 0, each once");
   expect_begin(refusal("seeds_of = [\"dta\"]\n"),
-               "configs/s.toml:2:1: seeds_of: there is no seed \"dta\" (did you mean");
-  expect_begin(refusal("keep = \"some\"\n"), "configs/s.toml:2:1: keep: expected one of");
+               "configs/s.toml:2:12: seeds_of: there is no seed \"dta\" (did you mean");
+  expect_begin(refusal("keep = \"some\"\n"), "configs/s.toml:2:8: keep: expected one of");
   expect_begin(refusal("[grid]\ntask.p = 5\n"),
                "configs/s.toml:3:10: task.p: expected a list of values, got 5");
   expect_begin(refusal("[grid]\ntask.p = []\n"), "configs/s.toml:3:10: task.p: the list is empty");
@@ -188,6 +192,16 @@ TEST_F(SweepFileTest, EveryMistakeHasItsPlace) {
   expect_begin(refusal("[set]\nname = \"x\"\n"), "configs/s.toml:3:1: name: a sweep cannot set this");
   EXPECT_NE(refusal("seeds = 100000\n[grid]\ntask.p = [5, 7]\n").find("more than 100000 runs"),
             std::string::npos);
+}
+
+TEST_F(SweepFileTest, ABaseThatIsNotThereIsAMistakeOfTheSweep) {
+  std::ofstream("configs/s.toml") << "name = \"x\"\nbase = \"nowhere.toml\"\n";
+  EXPECT_EQ(
+      complaint([] { read_sweep_file("configs/s.toml"); }),
+      "configs/s.toml:2:8: base: configs/nowhere.toml: cannot open the config: No such file or directory "
+      "| the path of `base` is relative to the sweep's file");
+  std::ofstream("configs/s.toml") << "base = 3\n";
+  EXPECT_EQ(complaint([] { read_sweep_file("configs/s.toml"); }).substr(0, 21), "configs/s.toml:1:8: b");
 }
 
 constexpr const char* grok =
@@ -241,7 +255,7 @@ TEST_F(SweepFileTest, ClaimsThatCannotBeMeantAreRefused) {
         "a reading is one number, not every row");
   holds(refusal("[[reading]]\nname = \"a b\"\nmetric = \"x\"\n"), "expected one word");
   holds(refusal(more + "[[class]]\nname = \"c\"\nif = \"grk > 1\"\n"),
-        "configs/s.toml:9:1: class.c.if: there is no [[reading]] \"grk\"");
+        "configs/s.toml:9:6: class.c.if: there is no [[reading]] \"grk\"");
   holds(refusal(more + "[[class]]\nname = \"c\"\n[[class]]\nname = \"d\"\n"), "no run is of this class");
   holds(refusal(more + "[[expect]]\n" + end), "needs one of the keys share, median, quantile, order");
   holds(refusal(more + "[[expect]]\nshare = \"c\"\n" + end), "there is no [[class]] \"c\"");
@@ -251,11 +265,11 @@ TEST_F(SweepFileTest, ClaimsThatCannotBeMeantAreRefused) {
   holds(refusal(more + "[[expect]]\nquantile = \"grok\"\n" + end), "quantile needs q");
   holds(refusal(more + "[[expect]]\nrising = \"grok\"\n" + end), "configs/s.toml:8:1: rising needs along");
   holds(refusal(more + "[[expect]]\nbelow = \"grok\"\nthan = \"grk\"\n" + end),
-        "configs/s.toml:9:1: expect.than: there is no [[reading]] \"grk\" (did you mean \"grok\"?)");
+        "configs/s.toml:9:8: expect.than: there is no [[reading]] \"grk\" (did you mean \"grok\"?)");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nthan = \"grok\"\n" + end),
         "configs/s.toml:9:1: expect.than belongs to below, not to median");
   holds(refusal(more + "[[expect]]\nequal = \"grok\"\nacross = \"task.p\"\n" + end),
-        "configs/s.toml:9:1: expect.across: the runs do not differ in task.p");
+        "configs/s.toml:9:10: expect.across: the runs do not differ in task.p");
   holds(refusal(more + "[[expect]]\norder = \"grok\"\nalong = \"task.p\"\n" + end),
         "the runs do not differ in task.p");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nbound = \">= 1\"\n"), "needs a key \"source\"");

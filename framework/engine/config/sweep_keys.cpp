@@ -65,10 +65,10 @@ bool SweepPart::holds(const std::vector<Override>& keys) const {
 std::string read_word(const Table& entry, const std::string& owner, const std::vector<std::string>& taken) {
   const std::string name = required_text(entry, "name", owner, "what it is called");
   if (name.empty() || name.find_first_of(" \t\n\",<>=!") != std::string::npos)
-    refuse(entry.place("name"),
+    refuse(entry.value_place("name"),
            fmt::format("{}: expected one word, got {}", entry.path("name"), to_string(Value(name))));
   if (std::find(taken.begin(), taken.end(), name) != taken.end())
-    refuse(entry.place("name"), fmt::format("two entries of {} are called \"{}\"", owner, name));
+    refuse(entry.value_place("name"), fmt::format("two entries of {} are called \"{}\"", owner, name));
   return name;
 }
 
@@ -111,7 +111,7 @@ SweepPart read_part(const Table& table) {
       values = {*value};
     else
       for (const Override& listed : read_listed(each)) values.push_back(listed.value);
-    part.wanted.push_back({each.key, std::move(values), each.place});
+    part.wanted.push_back({each.key, std::move(values), each.place, each.value_place});
   }
   return part;
 }

@@ -43,8 +43,6 @@ std::vector<SweepReading> read_readings(const std::vector<Table>& entries,
                                         const std::vector<std::string>* labels);
 std::vector<SweepClass> read_classes(const std::vector<Table>& entries,
                                      const std::vector<SweepReading>& readings);
-/// `keys`: what the runs differ in.
-std::vector<SweepClaim> read_claims(const std::vector<Table>& entries, const SweepFile& sweep,
-                                    const std::vector<std::string>& keys);
+std::vector<SweepClaim> read_claims(const std::vector<Table>& entries, const SweepFile& sweep);
 
 }  // namespace orrery::engine

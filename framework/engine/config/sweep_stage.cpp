@@ -64,9 +64,10 @@ SweepStage read_stage(const Table& entry, const std::vector<std::string>& earlie
   const auto text_of = [&](const char* key) { return std::get<std::string>(values.at(key)); };
   SweepStage stage{read_word(entry, "[[stage]]", earlier), entry.place(), text_of("from"), text_of("sweep"),
                    read_start_rule(entry, text_of("checkpoint"))};
+  stage.start_place = entry.value_place("checkpoint");
   check_start(entry, stage, earlier);
   stage.keep = entry.has("keep") ? keep_of(values) : keep;
-  stage.kept = kept_as_keys(stage.keep, entry.has("keep") ? entry.place("keep") : keep_place);
+  stage.kept = kept_as_keys(stage.keep, entry.has("keep") ? entry.value_place("keep") : keep_place);
   stage.fixed = read_overrides(entry.table("set"));
   stage.grid = read_grid(entry);
   return stage;

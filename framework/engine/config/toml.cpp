@@ -37,8 +37,10 @@ const char* unsupported(const toml::node& node) {
 
 class TomlReader {
  public:
-  // Every place is `fixed` if it is not empty, else "ORIGIN:LINE:COLUMN".
-  TomlReader(std::string source, std::string fixed) : source_(std::move(source)), fixed_(std::move(fixed)) {}
+  // Every place is `fixed` if it is not empty, else "ORIGIN:LINE:COLUMN". `tells_values`: the places of all
+  // values, not of those alone that set keys of a config.
+  TomlReader(std::string source, std::string fixed, bool tells_values = false)
+      : source_(std::move(source)), fixed_(std::move(fixed)), tells_values_(tells_values) {}
 
   Table table(const toml::table& from, const std::string& path, int depth) const {
     Table into(place(from.source()), path);
@@ -54,7 +56,7 @@ class TomlReader {
       const std::string where = place({begin(*key, *node), {}, {}});
       const std::string key_path = into.path(name);
       into.set(name, where, content(*node, where, key_path, depth + 1),
-               sets_keys(key_path) ? place(node->source()) : "");
+               tells_values_ || sets_keys(key_path) ? place(node->source()) : "");
     }
     return into;
   }
@@ -139,6 +141,7 @@ class TomlReader {
   }
 
   std::string source_, fixed_;
+  bool tells_values_;
 };
 
 // toml++ opens with "Error while parsing integer"; behind "not valid TOML: ", "in an integer" reads better.
@@ -191,7 +194,8 @@ Table read_toml(const std::string& text, const std::string& source) {
     const auto begin = error.source().begin;
     refuse(fmt::format("{}:{}:{}", source, begin.line, begin.column), "not valid TOML: " + reason(error));
   }
-  return TomlReader(source, "").table(parsed, "", 0);
+  const bool is_sweep = parsed.contains("base");
+  return TomlReader(source, "", is_sweep).table(parsed, "", 0);
 }
 
 Table::Content read_value(const std::string& text, const std::string& place, const std::string& path) {

@@ -48,7 +48,7 @@ constexpr int no_reading = -2;
 // no_reading.
 std::string unjudgeable(const SweepFile& file, const ChosenRows& rows, int reading) {
   if (rows.empty()) return "no run is of this part";
-  size_t unfinished = 0, failed = 0, unread = 0, damaged = 0;
+  size_t unfinished = 0, failed = 0, unread = 0, damaged = 0, without = 0;
   std::string why, damage;
   for (const SweepRow* row : rows) {
     if (row->status.state == SweptState::damaged) {
@@ -66,6 +66,10 @@ std::string unjudgeable(const SweepFile& file, const ChosenRows& rows, int readi
       const ReadingValue* value =
           reading < 0 ? unread_in(file, *row) : &row->readings[static_cast<size_t>(reading)];
       if (!value || is_read(*value)) continue;
+      if (value->no_test_set) {
+        ++without;
+        continue;
+      }
       ++unread;
       why = value->value ? number_text(*value->value) : value->why;
     }
@@ -73,6 +77,8 @@ std::string unjudgeable(const SweepFile& file, const ChosenRows& rows, int readi
   if (damaged > 0) return damage;
   if (unfinished > 0) return fmt::format("{} of {} runs are not done", unfinished, rows.size());
   if (failed > 0) return fmt::format("{} of {} runs failed or could not start: {}", failed, rows.size(), why);
+  if (without > 0)
+    return fmt::format("{} of {} runs have no test set; leave them out by `where`", without, rows.size());
   if (unread > 0) return fmt::format("no reading in {} of {} runs: {}", unread, rows.size(), why);
   return "";
 }

@@ -70,6 +70,18 @@ TEST_F(JudgeSweep, AMedianCountsThoseThatNeverCame) {
   EXPECT_FALSE(judged("median = \"grok\"\nbound = \">= 601\"\nwhere.task.p = 7", six).passed);
 }
 
+TEST_F(JudgeSweep, RunsWithoutATestSetAreCounted) {
+  spoil = [&] {
+    for (size_t i = 0; i < 3; ++i) rows[i].readings[0] = {{}, {}, "no test set", true};
+  };
+  for (const char* claim : {"median = \"grok\"\nbound = \">= 0\"", "share = \"groks\"\nbound = \">= 0\""}) {
+    const SweepVerdict verdict = judged(claim, six);
+    EXPECT_FALSE(verdict.passed);
+    EXPECT_EQ(verdict.got, "3 of 8 runs have no test set; leave them out by `where`");
+  }
+  EXPECT_TRUE(judged("median = \"grok\"\nbound = \">= 0\"\nwhere.task.p = 7", six).passed);
+}
+
 TEST_F(JudgeSweep, AnOrderAlongAKey) {
   const SweepVerdict rising = judged("order = \"grok\"\nalong = \"task.p\"\nbound = \">= 0.8\"", six);
   EXPECT_TRUE(rising.passed) << rising.got;

@@ -87,4 +87,9 @@ std::vector<SlurmScript> slurm_scripts(const SweepPlan& plan, const std::string&
   return scripts;
 }
 
+std::string submit_command(const std::filesystem::path& script, const std::string& after) {
+  return "sbatch --parsable" + (after.empty() ? "" : " --dependency=afterany:" + after) + " " +
+         shell_word(script.string());
+}
+
 }  // namespace orrery::engine

@@ -29,4 +29,8 @@ std::vector<SlurmScript> slurm_scripts(const SweepPlan& plan, const std::string&
                                        const std::filesystem::path& folder, const std::filesystem::path& logs,
                                        const SlurmOptions& options);
 
+/// `sbatch --parsable --dependency=afterany:AFTER SCRIPT`, quoted for the shell; `after`: the job that has to
+/// end first, "" if there is none.
+std::string submit_command(const std::filesystem::path& script, const std::string& after);
+
 }  // namespace orrery::engine

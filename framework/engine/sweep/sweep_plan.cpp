@@ -8,6 +8,8 @@
 #include <set>
 
 #include "engine/config/config_keys.h"
+#include "engine/sweep/stage_check.h"
+#include "engine/sweep/swept_config.h"
 #include "sdk/files/sha256.h"
 
 namespace orrery::engine {
@@ -43,6 +45,7 @@ class Planner {
       check_excluded(stage.grid.excluded, written);
     }
     if (plan_.runs.empty()) throw UsageError(plan_.file.origin + ": every point of the grid is excluded");
+    check_swept(plan_.file);
     for (const SweepClaim& claim : plan_.file.claims) check_where(claim);
   }
 
@@ -76,10 +79,15 @@ Settings Planner::resolve_point(const SweepPoint& point) const {
 
 Json config_of(const Settings& settings) { return parse_object(to_json(settings), "the config"); }
 
-std::string identity_of(Json config, const std::optional<SweepStart>& start) {
-  for (const char* key : {"name", "verify", "expect"}) config.erase(key);
-  if (start) config["starts_from"] = {{"run", start->run}, {"checkpoint", start->rule.text}};
-  return sha256(config.dump()).substr(0, id_digits);
+// That of the task, the model and the probes of `config`, with every other key at its default.
+ConfigValues defaults_beside(const Json& config, const ParametersOf& parameters_of) {
+  Json bare = {{"name", "defaults"},
+               {"task", {{"name", config.at("task").at("name")}}},
+               {"model", {{"kind", config.at("model").at("kind")}}},
+               {"probe", Json::array()}};
+  for (const Json& probe : config.at("probe"))
+    bare["probe"].push_back({{"name", probe.at("name")}, {"label", probe.at("label")}});
+  return config_values(config_of(resolve(Document::from_json(bare.dump(), "defaults"), parameters_of)));
 }
 
 // The keys of a point, and what its config has for the other keys of `part`.
@@ -117,7 +125,9 @@ void Planner::add(std::vector<SweepPoint> points, const std::optional<SweepStart
     ++plan_.n_points;
     std::string id = identity_of(config, start);
     if (!known_.insert(id).second) continue;
+    if (plan_.defaults.empty()) plan_.defaults = defaults_beside(config, parameters_of_);
     plan_.runs.push_back({std::move(id), std::move(point), std::move(settings), start});
+    plan_.runs.back().config = beside(plan_.defaults, config_values(config));
     configs_.push_back(std::move(config));
   }
 }
@@ -125,15 +135,17 @@ void Planner::add(std::vector<SweepPoint> points, const std::optional<SweepStart
 // The runs of another sweep's folder.
 std::vector<SweptRun> Planner::parents_elsewhere(const SweepStage& stage) const {
   try {
-    SweepPlan other = read_plan(stage.sweep);
+    const auto kept = std::make_shared<const SweepPlan>(read_plan(stage.sweep));
+    plan_.others[stage.sweep] = kept;
+    const SweepPlan& other = *kept;
     if (stage.from.empty() && !other.file.stages.empty())
       throw UsageError(fmt::format("{}: this sweep has stages; say which", stage.sweep), "from = \"NAME\"");
     std::vector<SweptRun> runs;
-    for (SweptRun& run : other.runs) {
+    for (const SweptRun& run : other.runs) {
       const auto& seeds = plan_.file.seeds;
       if (!seeds.empty() && !(run.point.seed && std::count(seeds.begin(), seeds.end(), *run.point.seed)))
         continue;
-      if (run.point.stage == stage.from) runs.push_back(std::move(run));
+      if (run.point.stage == stage.from) runs.push_back(run);
     }
     if (runs.empty())
       throw UsageError(fmt::format("{}: it has no run{}{}", stage.sweep,
@@ -157,6 +169,7 @@ void Planner::add_stage(const SweepStage& stage) {
   } else {
     parents = parents_elsewhere(stage);
   }
+  for (const SweptRun& parent : parents) check_start(plan_, stage, parent);
   for (const SweptRun& parent : parents)
     add(expand(plan_.file, stage, parent.point),
         SweepStart{stage.sweep, parent.point.stage, parent.id, stage.start});
@@ -216,7 +229,7 @@ void Planner::check_where(const SweepClaim& claim) {
         if (std::string text = orrery::to_string(each.value);
             std::find(there.begin(), there.end(), text) == there.end() && there.size() < 12)
           there.push_back(std::move(text));
-  throw UsageError(fmt::format("{}: where: no run is of this part", first.place),
+  throw UsageError(fmt::format("{}: where: no run is of this part", first.value_place),
                    fmt::format("{} is {} in the runs", first.key, fmt::join(there, ", ")));
 }
 
@@ -272,8 +285,10 @@ const SweptRun* SweepPlan::find(const std::string& id) const {
   return found == runs.end() ? nullptr : &*found;
 }
 
-std::string identity(const Settings& settings, const std::optional<SweepStart>& start) {
-  return identity_of(config_of(settings), start);
+std::string identity_of(Json config, const std::optional<SweepStart>& start) {
+  for (const char* key : {"name", "verify", "expect"}) config.erase(key);
+  if (start) config["starts_from"] = {{"run", start->run}, {"checkpoint", start->rule.text}};
+  return sha256(config.dump()).substr(0, id_digits);
 }
 
 fs::path sweep_folder(const SweepFile& file) { return fs::path("runs") / "sweeps" / file.name; }

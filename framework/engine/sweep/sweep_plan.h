@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,9 @@ struct SweepStart {
   StartRule rule = {};
 };
 
+/// A config by dotted key, probe.LABEL.KEY for those of probes, without its name, [verify] and [[expect]].
+using ConfigValues = std::map<std::string, Json>;
+
 struct SweptRun {
   /// Names its folder: the first 12 digits of the SHA-256 of its resolved config without name, [verify] and
   /// [[expect]]; with the id of the run and the checkpoint that it starts from, if it does.
@@ -30,6 +34,8 @@ struct SweptRun {
   std::optional<SweepStart> start = {};
   /// What its config has for the keys that claims ask for and the sweep does not set.
   std::vector<Override> resolved = {};
+  /// Where its config differs from the plan's `defaults`; null for a key that it does not have.
+  ConfigValues config = {};
 
   /// The coordinates of its point, then `resolved`.
   std::vector<Override> values() const;
@@ -40,6 +46,11 @@ struct SweepPlan {
   std::filesystem::path folder;
   std::vector<SweptRun> runs;  ///< each config once, in the order of the points; stage after stage
   size_t n_points = 0;         ///< more than runs if some resolve to the same config
+  /// The config of the task, the model and the probes of the first run with every other key at its default;
+  /// empty in a copy of the plan that an earlier version wrote.
+  ConfigValues defaults = {};
+  /// The plans of the sweeps whose runs these start from, by folder; without those that cannot be read.
+  std::map<std::string, std::shared_ptr<const SweepPlan>> others = {};
 
   std::filesystem::path run_folder(const SweptRun& run) const { return folder / "runs" / run.id; }
   /// A run's lock for sweeps, held by the process that works on it, even before the run exists.
@@ -51,7 +62,8 @@ struct SweepPlan {
   Keep keep_of(const SweptRun& run) const { return file.keep_of(run.point.stage); }
 };
 
-std::string identity(const Settings& settings, const std::optional<SweepStart>& start = std::nullopt);
+/// The id of the run with this resolved config.
+std::string identity_of(Json config, const std::optional<SweepStart>& start);
 
 /// "runs/sweeps/NAME".
 std::filesystem::path sweep_folder(const SweepFile& file);
@@ -61,9 +73,9 @@ std::filesystem::path sweep_folder(const SweepFile& file);
 SweepPlan plan_sweep(const std::filesystem::path& file, const ParametersOf& parameters_of,
                      const std::filesystem::path& folder = {});
 
-/// Writes FOLDER/plan.json, atomically.
+/// Writes FOLDER/plan.json, atomically, with a checksum.
 void write_plan(const SweepPlan& plan);
-/// Reads it back. Throws UsageError if the folder holds none.
+/// Reads it back. Throws UsageError if the folder holds none, Error if it is damaged.
 SweepPlan read_plan(const std::filesystem::path& folder);
 
 /// The folders below FOLDER/runs that are of no run of the plan, sorted.

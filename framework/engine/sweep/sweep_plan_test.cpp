@@ -5,8 +5,10 @@
 
 #include <fstream>
 
+#include "engine/run/json_write.h"
 #include "engine/run/run_directory.h"
 #include "engine/sweep/sweep_commands.h"
+#include "engine/sweep/swept_config.h"
 #include "engine/sweep/swept_log.h"
 #include "engine/sweep/swept_state.h"
 #include "tests/support/small_run.h"
@@ -71,6 +73,17 @@ TEST_F(SweepPlanTest, ABadValueNamesItsPlaceAndItsPoint) {
                "s.toml:3:6: task \"modular_arithmetic\" has no key \"modulus\"");
 }
 
+// The grid is where the mistake is, not the claim that spells the key right.
+TEST_F(SweepPlanTest, AKeyOfTheGridThatDoesNotExistIsSaidAtTheGrid) {
+  const std::string claim =
+      "[[reading]]\nname = \"a\"\nmetric = \"train/loss\"\n[[expect]]\norder = \"a\"\n"
+      "along = \"train.weight_decay\"\nbound = \"> 0\"\nsource = \"x\"\n";
+  expect_holds(error_of([&] { plan("[grid]\ntrain.weigth_decay = [0.1, 1]\n" + claim); }),
+               "s.toml:3:7: [train] has no key \"weigth_decay\" (did you mean \"weight_decay\"?)");
+  expect_holds(error_of([&] { plan("[grid]\ntask.p = [5, 7]\n" + claim); }),
+               "s.toml:9:9: expect.along: the runs do not differ in train.weight_decay");
+}
+
 TEST_F(SweepPlanTest, AnExcludeAndAWhereSeeTheResolvedConfig) {
   // train.lr is written in neither file; task.p in the base alone.
   EXPECT_EQ(plan("[grid]\ntrain.batch_size = [0, 5]\n[[exclude]]\ntrain.lr = 1e-3\ntrain.batch_size = 5\n")
@@ -97,7 +110,7 @@ TEST_F(SweepPlanTest, AnExcludeOrAWhereOfNoRunIsSaid) {
   const std::string claim =
       "[grid]\ntask.p = [5, 7]\n[[reading]]\nname = \"a\"\nmetric = \"train/loss\"\n[[expect]]\nmedian = "
       "\"a\"\nbound = \"> 0\"\nsource = \"x\"\n";
-  expect_holds(refusal(claim + "where.task.p = 9\n"), "s.toml:11:12: where: no run is of this part");
+  expect_holds(refusal(claim + "where.task.p = 9\n"), "s.toml:11:16: where: no run is of this part");
   expect_holds(refusal(claim + "where.task.p = 9\n"), "task.p is 5, 7 in the runs");
   expect_holds(refusal(claim + "where.train.lr = 9\n"), "where: no run is of this part");
   expect_holds(refusal(claim + "where.train.rl = 9\n"),
@@ -134,12 +147,34 @@ TEST_F(SweepPlanTest, WhereARunStartsFromIsOfItsId) {
   const std::string text = two_stages;
   const SweepPlan made = plan(text);
   EXPECT_EQ(ids(made)[0], ids(plan("seeds = 2\n"))[0]) << "a run that starts anew is that of no stage";
-  const SweepPlan step = plan(text.substr(0, text.find("[stage.grid]")) + "checkpoint = \"step 10\"\n" +
+  const SweepPlan step = plan(text.substr(0, text.find("[stage.grid]")) + "checkpoint = \"step 20\"\n" +
                               text.substr(text.find("[stage.grid]")));
   EXPECT_EQ(ids(step)[0], ids(made)[0]);
   EXPECT_NE(ids(step)[2], ids(made)[2]);
   const SweepPlan longer = plan(text + "", std::string(base) + "eval_every = 7\n");
   EXPECT_NE(ids(longer)[2], ids(made)[2]);
+}
+
+TEST_F(SweepPlanTest, ACheckpointThatNoRunKeepsIsRefused) {
+  const auto with = [&](const std::string& checkpoint, const std::string& more = "",
+                        const std::string& of = "") {
+    const std::string text = two_stages;
+    const size_t at = text.find("[stage.grid]");
+    return error_of([&] {
+      plan(more + text.substr(0, at) + "checkpoint = \"" + checkpoint + "\"\n" + text.substr(at),
+           std::string(base) + of);
+    });
+  };
+  expect_holds(with("step 500"), "s.toml:8:14: checkpoint: run ");
+  expect_holds(with("step 500"),
+               "that stage fewer starts from keeps no checkpoint of step 500 (at stage full, seed 0)");
+  expect_holds(with("step 7"), "keeps no checkpoint of step 7");
+  expect_holds(with("step 10", "keep = \"last\"\n"), "keeps no checkpoint of step 10");
+  expect_holds(with("step 10", "keep = \"none\"\n"), "keeps no checkpoint of step 10");
+  const std::string none = "no error";
+  EXPECT_EQ(with("step 7", "", "[checkpoints]\nevery = 7\n"), none);
+  EXPECT_EQ(with("step 7", "", "stop_when = \"train/loss < 1\"\n"), none) << "it may end there";
+  expect_holds(with("step 21", "", "stop_when = \"train/loss < 1\"\n"), "keeps no checkpoint of step 21");
 }
 
 TEST_F(SweepPlanTest, ASweepThatHasNotRunIsSaid) {
@@ -167,6 +202,29 @@ TEST_F(SweepPlanTest, TheFolderKeepsACopy) {
   EXPECT_EQ(point_text(read.runs[0].point), point_text(made.runs[0].point));
   EXPECT_EQ(read.file.readings.size(), 1u);
   expect_holds(error_of([&] { read_plan(folder / "nowhere"); }), "there is no plan.json");
+}
+
+TEST_F(SweepPlanTest, AChangedByteOfTheCopyIsSaid) {
+  write_plan(plan("[grid]\ntask.p = [5, 7]\n"));
+  const std::filesystem::path file = folder / "sweep/plan.json";
+  std::string text = read_file(file);
+  const size_t at = text.find("\"task.p\": 7");
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, 11, "\"task.p\": 5");
+  write_file(file, text);
+  expect_holds(error_of([&] { read_plan(folder / "sweep"); }),
+               "plan.json: damaged: its content does not match its checksum");
+  try {
+    read_plan(folder / "sweep");
+  } catch (const Error& error) {
+    expect_holds(error.hint(), "orrery sweep plan FILE --out");
+  }
+  // That of an earlier version has no checksum, and does not say what the configs are.
+  nlohmann::ordered_json earlier = nlohmann::ordered_json::parse(text);
+  for (const char* key : {"sha256", "defaults"}) earlier.erase(key);
+  for (auto& run : earlier["runs"]) run.erase("config");
+  write_file(file, earlier.dump(1));
+  EXPECT_EQ(read_plan(folder / "sweep").runs.size(), 2u);
 }
 
 TEST_F(SweepPlanTest, ACommandIsQuotedForTheShell) {
@@ -204,6 +262,97 @@ TEST_F(SweepPlanTest, StateComesFromTheFolders) {
   EXPECT_EQ(state().state, SweptState::done);
   EXPECT_TRUE(left_over(made).empty());
   EXPECT_EQ(left_over(plan("seeds = [1]\n")), std::vector<std::string>{made.runs[0].id});
+}
+
+// Whatever differs between the run in a folder and the run of the plan, whether the plan is of the file, of
+// its copy, or of a copy that an earlier version wrote.
+class OtherRun : public SweepPlanTest {
+ protected:
+  void SetUp() override {
+    made = plan("seeds = [3]\n[grid]\ntask.p = [7]\n",
+                std::string(base) + "[[probe]]\nname = \"weight_structure\"\n");
+    write_plan(made);
+    about = {{"config", nlohmann::ordered_json::parse(to_json(*made.runs[0].settings))},
+             {"sessions", nlohmann::ordered_json::array()}};
+  }
+  std::string other(const SweepPlan& of) {
+    std::filesystem::create_directories(of.run_folder(of.runs[0]));
+    write_file(of.run_folder(of.runs[0]) / "run.json", with_checksum(about).dump());
+    return other_run(of, of.runs[0], about["config"]);
+  }
+  std::string other() {
+    const std::string of_file = other(made);
+    EXPECT_EQ(other(read_plan(made.folder)), of_file);
+    return of_file;
+  }
+  SweepPlan plan_of_earlier_version() {
+    SweepPlan earlier = read_plan(made.folder);
+    earlier.defaults.clear();
+    earlier.runs[0].config.clear();
+    return earlier;
+  }
+  SweepPlan made{read_sweep_text("base = \"b.toml\"\n", "s.toml", ReadBase::no), "", {}, 0};
+  nlohmann::ordered_json about;
+};
+
+TEST_F(OtherRun, TheRunOfThePlanIsNoOther) {
+  EXPECT_EQ(other(), "");
+  EXPECT_EQ(other(plan_of_earlier_version()), "");
+  about["config"]["name"] = "renamed";
+  about["config"]["verify"]["tier"] = "quick";
+  about["config"]["expect"] = nlohmann::ordered_json::array({{{"metric", "x"}}});
+  EXPECT_EQ(other(), "") << "they are of no run";
+}
+
+TEST_F(OtherRun, AnyKeyThatDiffersIsNamed) {
+  about["config"]["train"]["steps"] = 40;
+  expect_holds(other(), "run.json: train.steps is 40, and the sweep has 20 for this run");
+  expect_holds(other(plan_of_earlier_version()), "its config is not the one that this folder is named for");
+  about["config"]["task"]["p"] = 5;
+  expect_holds(other(), "task.p is 5, and the sweep has 7 for this run (1 more key differs too)");
+  expect_holds(other(plan_of_earlier_version()), "task.p is 5, and the sweep has 7 for this run");
+  about["config"]["task"]["p"] = 7;
+  about["config"]["train"]["steps"] = 20;
+  about["config"]["probe"][0]["every"] = 3;
+  expect_holds(other(), "probe.weight_structure.every is 3, and the sweep has 0 for this run");
+  about["config"]["probe"].clear();
+  expect_holds(other(), "probe.weight_structure.name is not there, and the sweep has \"weight_structure\"");
+  about["config"]["probe"] = nlohmann::ordered_json::parse(to_json(*made.runs[0].settings))["probe"];
+  about["config"]["probe"].push_back({{"name", "fourier_basis"}, {"label", "more"}});
+  expect_holds(other(), "probe.more.");
+}
+
+TEST_F(OtherRun, AKeyThatCameLaterHasItsDefault) {
+  about["config"]["train"].erase("flush_subnormals");
+  about["config"].erase("log");
+  EXPECT_EQ(other(), "");
+  about["config"]["train"].erase("steps");  // the sweep has another value than the default
+  expect_holds(other(), "train.steps is not there, and the sweep has 20 for this run");
+}
+
+TEST_F(OtherRun, ASessionWithAnotherValueIsAnother) {
+  about["sessions"] = {
+      {{"from", 0}, {"to", 10}},
+      {{"from", 10}, {"to", 20}, {"overrides", {{{"key", "name"}, {"from", "a"}, {"to", "b"}}}}}};
+  EXPECT_EQ(other(), "");
+  about["sessions"][1]["overrides"].push_back({{"key", "train.lr"}, {"from", 1e-3}, {"to", 1e-2}});
+  expect_holds(other(), "session 2 changed train.lr");
+}
+
+TEST_F(SweepPlanTest, ALaterRunMayHaveMovedWithTheOneItStartedFrom) {
+  const SweepPlan made = plan(two_stages);
+  const SweptRun& run = made.runs[2];
+  std::filesystem::create_directories(made.run_folder(run));
+  const auto other = [&](const std::string& from) {
+    nlohmann::ordered_json about = {{"config", nlohmann::ordered_json::parse(to_json(*run.settings))}};
+    about["config"]["init"]["from"] = from;
+    write_file(made.run_folder(run) / "run.json", about.dump());
+    return other_run(made, run, about["config"]);
+  };
+  EXPECT_EQ(other("elsewhere/runs/" + made.runs[0].id + "/checkpoints/step_00000020.safetensors"), "");
+  expect_holds(other("elsewhere/runs/" + made.runs[1].id + "/checkpoints/step_00000020.safetensors"),
+               "the sweep has a checkpoint of run " + made.runs[0].id + " for this run");
+  expect_holds(other(""), "init.from is \"\"");
 }
 
 TEST_F(SweepPlanTest, WhatTheSystemRefusesToReadIsNoDamage) {

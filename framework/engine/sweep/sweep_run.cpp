@@ -26,6 +26,14 @@ std::string named(const SweptRun& run) {
   return run.id + (point.empty() ? "" : " (" + point + ")");
 }
 
+// Whether a run that is not done has its first step before it, perhaps anew.
+bool begins(const SweepPlan& plan, const SweptRun& run, SweptState state) {
+  std::error_code ignored;
+  return state == SweptState::missing || state == SweptState::blocked || state == SweptState::damaged ||
+         (state == SweptState::failed &&
+          !std::filesystem::exists(plan.run_folder(run) / "run.json", ignored));
+}
+
 class SweepRunner {
  public:
   SweepRunner(const Registry& registry, const SweepPlan& plan, const SweepChoice& choice, Reporter& reporter)
@@ -84,7 +92,7 @@ class SweepRunner {
 // What is left to do. Reports what failed for good.
 void SweepRunner::look() {
   const std::vector<SweptStatus> states = status_of(plan_);
-  size_t damaged = 0, stale = 0, kept_less = 0;
+  size_t damaged = 0, stale = 0, lost = 0, kept_less = 0;
   for (size_t i = 0; i < states.size(); ++i) {
     const SweptRun& run = plan_.runs[i];
     const SweptStatus& status = states[i];
@@ -93,13 +101,14 @@ void SweepRunner::look() {
       continue;
     }
     damaged += status.state == SweptState::damaged;
-    stale += status.state == SweptState::stale;
+    stale += status.state == SweptState::stale && status.lost.empty();
+    lost += !status.lost.empty();
     kept_less += status.kept_less;
     if (status.state == SweptState::done)
       ++ending_.done;
     else if (status.diverged)
       fail(run, status.error);
-    else if (run.start && (status.state == SweptState::missing || status.state == SweptState::blocked))
+    else if (run.start && begins(plan_, run, status.state))
       waiting_.push_back(&run);
     else
       queue_.push_back(&run);
@@ -111,6 +120,10 @@ void SweepRunner::look() {
         fmt::format("{} of {} runs stopped or killed before their end, and held by no process now: "
                     "going on with them",
                     stale, states.size()));
+  if (lost > 0)
+    reporter_.note(fmt::format(
+        "{} of {} runs have lost results of probes since they were done: asking their probes again", lost,
+        states.size()));
   if (kept_less > 0)
     reporter_.warning(fmt::format("{} of {} runs are done but keep no checkpoints, as keep = \"none\" had it",
                                   kept_less, states.size()),
@@ -121,8 +134,11 @@ void SweepRunner::look() {
 // Queues the waiting runs whose start is there by now, and gives up those whose start will never be.
 void SweepRunner::release() {
   std::vector<const SweptRun*> still;
+  std::map<std::string, StartNow> known;  // many start from one
   for (const SweptRun* run : waiting_) {
-    const StartNow now = start_now(plan_, *run);
+    const std::string from = run->start->sweep.string() + "/" + run->start->run + "/" + run->start->rule.text;
+    if (!known.count(from)) known[from] = start_now(plan_, *run);
+    const StartNow& now = known.at(from);
     if (now.kind == StartNow::Kind::ready)
       queue_.push_back(run);
     else if (now.kind == StartNow::Kind::waiting || is_being_made(run->start->run))
@@ -153,7 +169,7 @@ void SweepRunner::block(const SweptRun& run, const std::string& why) {
 void SweepRunner::sort_longest_first() {
   std::vector<const SweptRun*> left(queue_.begin(), queue_.end());
   left.insert(left.end(), waiting_.begin(), waiting_.end());
-  const std::map<std::string, int64_t> sizes = check_points(registry_, left, reporter_);
+  const std::map<std::string, int64_t> sizes = check_points(registry_, plan_, left, reporter_);
   const auto cost = [&](const SweptRun* run) {
     const auto size = sizes.find(run->id);
     return static_cast<double>(steps_of(*run)) * static_cast<double>(size == sizes.end() ? 1 : size->second);

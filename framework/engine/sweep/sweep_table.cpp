@@ -12,7 +12,14 @@
 namespace orrery::engine {
 namespace {
 
-ReadingValue read_one(const SweepReading& reading, const std::vector<Series>& all) {
+// "test/accuracy", "probe/trig_loss/loss/test".
+bool is_of_test_set(const std::string& metric) {
+  return ("/" + metric + "/").find("/test/") != std::string::npos;
+}
+
+ReadingValue read_one(const SweepReading& reading, const std::vector<Series>& all, bool has_test_set) {
+  if (!has_test_set && (is_of_test_set(reading.question.metric) || is_of_test_set(reading.question.minus)))
+    return {{}, {}, "no test set", true};
   const Series* found = find_series(all, reading.question.metric);
   if (!found) return {{}, {}, no_such_metric(all, reading.question.metric)};
   std::string why;
@@ -50,7 +57,8 @@ void read_done(const SweepPlan& plan, SweepRow& row) {
     damage = error.what();
   }
   for (const SweepReading& reading : readings)
-    row.readings.push_back(damage.empty() ? read_one(reading, all) : ReadingValue{{}, {}, damage});
+    row.readings.push_back(damage.empty() ? read_one(reading, all, row.status.has_test_set)
+                                          : ReadingValue{{}, {}, damage});
   for (const SweepClaim& claim : claims)
     if (claim.of_curves())
       if (const Series* found = find_series(all, claim.subject))
@@ -92,8 +100,9 @@ std::string key_cell(const SweptRun& run, const std::string& key) {
 
 std::vector<SweepRow> read_rows(const SweepPlan& plan) {
   std::vector<SweepRow> rows;
-  for (const SweptRun& run : plan.runs) {
-    SweepRow row{&run, status_of(plan, run), {}, ""};
+  std::vector<SweptStatus> states = status_of(plan);
+  for (size_t i = 0; i < plan.runs.size(); ++i) {
+    SweepRow row{&plan.runs[i], std::move(states[i]), {}, ""};
     if (row.status.state == SweptState::done) read_done(plan, row);
     rows.push_back(std::move(row));
   }
@@ -120,7 +129,8 @@ std::vector<std::vector<std::string>> table_cells(const SweepPlan& plan, const s
     if (!plan.file.classes.empty()) line.push_back(row.name_of_class);
     for (size_t r = 0; r < plan.file.readings.size(); ++r) {
       const ReadingValue reading = r < row.readings.size() ? row.readings[r] : ReadingValue{};
-      line.push_back(reading.value ? reading_text(*reading.value, digits) : "");
+      const char* without = reading.no_test_set && digits == Digits::few ? "-" : "";
+      line.push_back(reading.value ? reading_text(*reading.value, digits) : without);
       if (may_be_censored(plan.file.readings[r]))
         line.push_back(reading.censored_at ? std::to_string(*reading.censored_at) : "");
     }

@@ -14,6 +14,8 @@ struct ReadingValue {
   std::optional<double> value;
   std::optional<int64_t> censored_at;  ///< the event had not come by this step
   std::string why;                     ///< if there is neither: "no such metric", "NaN at step 300"
+  /// It is of the test set, and the run has none: then there is nothing to read.
+  bool no_test_set = false;
 };
 
 struct SweepRow {
@@ -29,14 +31,15 @@ struct SweepRow {
 std::vector<SweepRow> read_rows(const SweepPlan& plan);
 
 /// A header, then a line a run. Columns: index, run, the keys, seed, status, class, then for each reading its
-/// value and, if it is a first step, NAME_censored_at. An empty cell: no value.
+/// value and, if it is a first step, NAME_censored_at. An empty cell: no value, or no such reading.
 std::string table_csv(const SweepPlan& plan, const std::vector<SweepRow>& rows);
 /// A line of JSON a run: {"index": 0, "run": ID, "folder": .., "keys": {..}, "seed": 3, "status": "done",
 /// "error": null, "class": "groks", "readings": {"grok_step": {"value": 700.0, "censored_at": null, "why":
 /// null}}}.
 std::string table_json(const SweepPlan& plan, const std::vector<SweepRow>& rows);
 enum class Digits { all, few };
-/// The cells of table_csv, header first, without quotes; readings with all their digits or with six.
+/// The cells of table_csv, header first, without quotes; readings with all their digits, or for people: with
+/// six, and "-" where a run has no test set.
 std::vector<std::vector<std::string>> table_cells(const SweepPlan& plan, const std::vector<SweepRow>& rows,
                                                   Digits digits);
 

@@ -11,6 +11,18 @@ namespace {
 
 constexpr const char* done_line = "done";
 constexpr const char* failed_prefix = "failed: ";
+constexpr const char* holds_prefix = "holds ";
+constexpr const char* warning_prefix = "warning: ";
+
+LastLine read_done(const std::filesystem::path& path) {
+  const std::vector<std::string> lines = read_lines(path);
+  LastLine last{LoggedEnd::done};
+  if (lines.size() > 1 && lines[lines.size() - 2].starts_with(holds_prefix))
+    last.holds = lines[lines.size() - 2].substr(std::string_view(holds_prefix).size());
+  last.warned = std::any_of(lines.begin(), lines.end(),
+                            [](const std::string& line) { return line.starts_with(warning_prefix); });
+  return last;
+}
 
 }  // namespace
 
@@ -27,7 +39,10 @@ void SweptLog::flush() {
   if (std::filesystem::exists(folder_ / "run.json", ignored)) write();
 }
 
-void SweptLog::done() { line(done_line); }
+void SweptLog::done(const std::string& holds) {
+  if (!holds.empty()) waiting_ += holds_prefix + holds + "\n";
+  line(done_line);
+}
 
 void SweptLog::failed(const std::string& what, const std::string& hint) {
   if (what.find('\n') != std::string::npos) waiting_ += what + "\n";
@@ -51,7 +66,7 @@ LastLine read_swept_log(const std::filesystem::path& folder) {
   if (!std::filesystem::exists(path, ignored)) return {};
   try {
     const std::string last = read_last_line(path);
-    if (last == done_line) return {LoggedEnd::done, ""};
+    if (last == done_line) return read_done(path);
     if (last.starts_with(failed_prefix))
       return {LoggedEnd::failed, last.substr(std::string_view(failed_prefix).size())};
   } catch (const Error&) {

@@ -1,5 +1,6 @@
 // sweep.log in a run's folder: what the run had to say. Its last line is how the last attempt ended: "done",
-// or "failed: THE FIRST LINE OF THE ERROR". A killed attempt leaves neither.
+// or "failed: THE FIRST LINE OF THE ERROR". A killed attempt leaves neither. Before "done" stands what the
+// run then held: "holds {"metrics": ...}", as from SweptResults.
 #pragma once
 
 #include <filesystem>
@@ -16,7 +17,8 @@ class SweptLog {
   void line(const std::string& text);
   /// Writes lines that wait, if the run exists.
   void flush();
-  void done();
+  /// `holds`: SweptResults::text() of the run.
+  void done(const std::string& holds = "");
   /// Makes the folder if need be.
   void failed(const std::string& what, const std::string& hint = "");
 
@@ -29,7 +31,9 @@ class SweptLog {
 enum class LoggedEnd { none, nothing, done, failed };
 struct LastLine {
   LoggedEnd end = LoggedEnd::none;  ///< none: there is no log; nothing: neither done nor failed
-  std::string error;
+  std::string error = {};
+  std::string holds = {};  ///< of `done`; "" if it does not say
+  bool warned = false;     ///< whether there was a warning in any attempt; told of `done` alone
 };
 /// Never throws orrery::Error.
 LastLine read_swept_log(const std::filesystem::path& folder);

@@ -9,14 +9,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <set>
 
-#include "engine/config/sweep_claim.h"
 #include "engine/inspect/listing.h"
-#include "engine/run/run_directory.h"
-#include "engine/run/run_json.h"
 #include "engine/run/run_lock.h"
+#include "engine/sweep/swept_config.h"
 #include "engine/sweep/swept_log.h"
+#include "engine/sweep/swept_results.h"
 
 namespace orrery::engine {
 namespace {
@@ -26,66 +24,57 @@ namespace fs = std::filesystem;
 struct Place {
   fs::path run, lock;
 };
+// The run that is to be there, if that is known.
+struct Planned {
+  const SweepPlan* plan = nullptr;
+  const SweptRun* run = nullptr;
+};
+
 Place place_in(const fs::path& sweep, const std::string& id) {
   return {sweep / "runs" / id, sweep / "locks" / id};
 }
 
-// Reads everything that the table of a sweep may be made of. Throws Error where it is damaged.
-void check_readings(const fs::path& folder, const RunSummary& seen) {
-  const RunDirectory run = RunDirectory::open(folder, RunDirectory::Access::read);
-  if (run.claimed_metrics())
-    run.check_metrics();
-  else
-    run.read_metrics();
-  for (const std::string& label : run.probe_labels()) {
-    run.read_probe_results(label, RunDirectory::ProbeData::leave_out);
-    for (const RunLevelResult which : {RunLevelResult::null, RunLevelResult::conclusion})
-      run.read_run_level(label, which, RunDirectory::ProbeData::leave_out);
-  }
+// Throws Error for damage, and for the run of another config.
+SweptState state_from(const Place& place, const RunSummary& seen, const LastLine& log, const Planned& planned,
+                      SweptStatus& status) {
+  if (seen.state == RunState::training) return SweptState::running;
+  if (seen.state == RunState::damaged) return SweptState::damaged;
+  if (planned.run)
+    if (const std::string other = other_run(*planned.plan, *planned.run, seen.info->config); !other.empty())
+      throw Error(other);
   const std::vector<SessionInfo>& sessions = seen.info->sessions;
   const int64_t end = sessions.empty() ? 0 : sessions.back().to.value_or(0);
   if (seen.state == RunState::finished && (!seen.last || seen.last->step < end))
-    throw Error(fmt::format("{}: it ends at step {}, the run at step {}", (folder / "metrics.jsonl").string(),
-                            seen.last ? seen.last->step : 0, end));
-}
-
-// Whether a probe lacks a result at a checkpoint at which it is due.
-bool lacks_results(const fs::path& folder, const RunSummary& seen) {
-  const RunDirectory run = RunDirectory::open(folder, RunDirectory::Access::read);
-  for (const ConfiguredProbe& probe : seen.info->probes()) {
-    std::set<int64_t> there;
-    for (const ProbeResult& result : run.read_probe_results(probe.label, RunDirectory::ProbeData::leave_out))
-      there.insert(result.step);
-    for (const CheckpointFile& checkpoint : run.checkpoints())
-      if ((probe.every == 0 || checkpoint.step % probe.every == 0) && !there.count(checkpoint.step))
-        return true;
-  }
-  return false;
-}
-
-SweptState state_from(const fs::path& folder, const RunSummary& seen, const LastLine& log) {
-  if (seen.state == RunState::training) return SweptState::running;
-  if (seen.state == RunState::damaged) return SweptState::damaged;
-  check_readings(folder, seen);
+    throw Error(fmt::format("{}: it ends at step {}, the run at step {}",
+                            (place.run / "metrics.jsonl").string(), seen.last ? seen.last->step : 0, end));
+  const auto then = SweptResults::parse(log.holds);
+  const SweptResults now = read_swept_results(place.run, then);
   if (seen.state == RunState::diverged || log.end == LoggedEnd::failed) return SweptState::failed;
   if (seen.state == RunState::interrupted) return SweptState::stale;
   // Trained to the end; a run of a sweep that does not say so was killed before its probes were done, and one
   // of `orrery train`, which keeps no log of this kind, if results are missing.
   if (log.end == LoggedEnd::nothing) return SweptState::stale;
-  return log.end == LoggedEnd::none && lacks_results(folder, seen) ? SweptState::stale : SweptState::done;
+  const LostResults lost = lost_results(place.run, *seen.info, now, then, log.warned);
+  if (lost.what.empty()) return SweptState::done;
+  if (!lost.can_be_made)
+    throw Error(fmt::format("{}: it has lost {}, and keeps no checkpoint to make them from",
+                            (place.run / "probes").string(), lost.what));
+  if (log.end == LoggedEnd::done) status.lost = lost.what;
+  return SweptState::stale;
 }
 
-void read_state(const Place& place, const LastLine& log, SweptStatus& status) {
+void read_state(const Place& place, const LastLine& log, const Planned& planned, SweptStatus& status) {
   const RunSummary seen = list_run(place.run);
   status.step = seen.step;
   status.diverged = seen.state == RunState::diverged;
   status.error = seen.damage;
   if (seen.info) {
     status.n_parameters = seen.info->n_parameters.value_or(0);
+    status.has_test_set = seen.info->n_test != 0;
     for (const SessionInfo& session : seen.info->sessions) status.seconds += session.seconds.value_or(0);
   }
   try {
-    status.state = state_from(place.run, seen, log);
+    status.state = state_from(place, seen, log, planned, status);
     if (status.diverged)
       status.error = fmt::format("the loss became NaN or infinite after step {}", seen.step);
     else if (status.state == SweptState::failed)
@@ -106,12 +95,12 @@ void read_state(const Place& place, const LastLine& log, SweptStatus& status) {
 }
 
 // Of a run, whatever it starts from and whoever works on it.
-SweptStatus status_in(const Place& place) {
+SweptStatus status_in(const Place& place, const Planned& planned) {
   const LastLine log = read_swept_log(place.run);
   SweptStatus status;
   std::error_code ignored;
   if (fs::exists(place.run / "run.json", ignored)) {
-    read_state(place, log, status);
+    read_state(place, log, planned, status);
   } else if (log.end == LoggedEnd::failed) {
     status.state = SweptState::failed;
     status.error = log.error;
@@ -120,8 +109,8 @@ SweptStatus status_in(const Place& place) {
 }
 
 // Of a run, whatever it starts from.
-SweptStatus status_at(const Place& place) {
-  SweptStatus status = status_in(place);
+SweptStatus status_at(const Place& place, const Planned& planned) {
+  SweptStatus status = status_in(place, planned);
   if (status.state != SweptState::done && (RunLock::is_held(place.lock) || RunLock::is_held(place.run))) {
     status.state = SweptState::running;
     status.error.clear();
@@ -137,55 +126,30 @@ bool has_checkpoints(const fs::path& run) {
   return false;
 }
 
-StartNow never(std::string why) { return {StartNow::Kind::never, std::move(why)}; }
-
-// The first step of a run whose metrics meet the condition of `rule`.
-std::optional<int64_t> first_step(const RunDirectory& run, const StartRule& rule) {
-  for (const MetricsRow& row : run.read_metrics())
-    if (rule.condition.holds(std::map<std::string, double>(row.values.begin(), row.values.end())))
-      return row.step;
-  return std::nullopt;
-}
-
-// The checkpoint of a run that is done.
-StartNow checkpoint_in(const fs::path& folder, const StartRule& rule, const std::string& who) {
-  const RunDirectory run = RunDirectory::open(folder, RunDirectory::Access::read);
-  const std::vector<CheckpointFile> there = run.checkpoints();
-  if (there.empty()) return never(who + " keeps no checkpoint");
-  if (rule.kind == StartRule::Kind::last) {
-    const RunSummary seen = list_run(folder);
-    if (there.back().step == seen.step) return {StartNow::Kind::ready, "", there.back().path};
-    return never(
-        fmt::format("{} has lost the checkpoint of its last step, {}; delete {}, and it is made anew", who,
-                    seen.step, folder.string()));
-  }
-  int64_t from = rule.step;
-  if (rule.kind == StartRule::Kind::first) {
-    const auto step = first_step(run, rule);
-    if (!step) return never(fmt::format("{} never came to {}", who, rule.text));
-    from = *step;
-  }
-  const auto found =
-      std::find_if(there.begin(), there.end(), [&](const CheckpointFile& each) { return each.step >= from; });
-  if (found == there.end() || (rule.kind == StartRule::Kind::step && found->step != from))
-    return never(fmt::format("{} keeps no checkpoint {} step {}", who,
-                             rule.kind == StartRule::Kind::step ? "of" : "at or after", from));
-  return {StartNow::Kind::ready, "", found->path};
-}
-
 // As start_now(), given the state of the run it starts from.
 StartNow start_after(const SweepPlan& plan, const SweptRun& run, const SweptStatus& parent) {
   const SweepStart& start = *run.start;
   const bool here = start.sweep.empty();
-  std::string who = "run " + start.run;
-  if (!start.stage.empty()) who += " of stage " + start.stage;
-  if (!here) who += " in " + start.sweep.string();
+  const std::string who = who_is(start);
+  const auto never = [](std::string why) { return StartNow{StartNow::Kind::never, std::move(why)}; };
   switch (parent.state) {
-    case SweptState::done:
-      return checkpoint_in(place_in(here ? plan.folder : start.sweep, start.run).run, start.rule, who);
+    case SweptState::done: {
+      const fs::path folder = place_in(here ? plan.folder : start.sweep, start.run).run;
+      const StartNow now = checkpoint_in(folder, start.rule, who);
+      if (here || now.kind != StartNow::Kind::ready) return now;
+      // Of this sweep, a run with such a checkpoint is damaged.
+      const std::string damage = damage_of(now.checkpoint);
+      return damage.empty() ? now
+                            : never(fmt::format("{} is damaged ({}); to make it anew delete {} and run that "
+                                                "sweep again: orrery sweep run FILE",
+                                                who, damage, folder.string()));
+    }
     case SweptState::failed:
     case SweptState::blocked:
       return never(fmt::format("{} is {}: {}", who, to_string(parent.state), parent.error));
+    case SweptState::damaged:
+      return {StartNow::Kind::waiting, fmt::format("{} is damaged ({}); orrery sweep run makes it anew{}",
+                                                   who, parent.error, here ? "" : ", of that sweep's file")};
     default:
       return {StartNow::Kind::waiting,
               fmt::format("{} is {}{}", who, to_string(parent.state),
@@ -193,32 +157,32 @@ StartNow start_after(const SweepPlan& plan, const SweptRun& run, const SweptStat
   }
 }
 
-// How the config of the run in `folder` differs from the keys and the seed of `run`; "" if it does not.
-std::string differing_key(const SweepPlan& plan, const SweptRun& run, const fs::path& folder) {
-  std::vector<Override> wanted = run.point.keys;
-  if (run.point.seed)
-    for (const std::string& key : plan.file.seeds_of) wanted.push_back({key, *run.point.seed, ""});
-  const Json config = read_run_json(folder).config;
-  for (const Override& each : wanted)
-    if (const auto is = value_in(config, each.key); is && !same_value(*is, each.value))
-      return fmt::format("{}: {} is {}, and the sweep has {} for this run", (folder / "run.json").string(),
-                         each.key, orrery::to_string(*is), orrery::to_string(each.value));
-  return "";
+// The runs of the plan that start from each of its runs, by id.
+using Starting = std::map<std::string, std::vector<const SweptRun*>>;
+Starting starting_from(const SweepPlan& plan) {
+  Starting found;
+  for (const SweptRun& run : plan.runs)
+    if (run.start && run.start->sweep.empty()) found[run.start->run].push_back(&run);
+  return found;
 }
 
-// What stands in the folder of `run` may be another run.
-void look_at_config(const SweepPlan& plan, const SweptRun& run, SweptStatus& status) {
-  if (status.state != SweptState::done && status.state != SweptState::stale) return;
-  const std::string differs = differing_key(plan, run, plan.run_folder(run));
-  if (differs.empty()) return;
+// A run whose checkpoint others wait for is not done if nobody can start from it.
+void look_at_starts(const SweepPlan& plan, const SweptRun& run, const Starting& starting,
+                    SweptStatus& status) {
+  if (status.state != SweptState::done) return;
+  const auto others = starting.find(run.id);
+  if (others == starting.end()) return;
+  const std::string damage = damage_to_starts(plan, run, others->second);
+  if (damage.empty()) return;
   status.state = SweptState::damaged;
-  status.error = differs;
+  status.error = damage;
 }
 
 // Of a run whose start, if any, is in this state.
-SweptStatus status_after(const SweepPlan& plan, const SweptRun& run, const SweptStatus* parent) {
-  SweptStatus status = status_at({plan.run_folder(run), plan.lock_folder(run)});
-  look_at_config(plan, run, status);
+SweptStatus status_after(const SweepPlan& plan, const SweptRun& run, const Starting& starting,
+                         const SweptStatus* parent) {
+  SweptStatus status = status_at({plan.run_folder(run), plan.lock_folder(run)}, {&plan, &run});
+  look_at_starts(plan, run, starting, status);
   if (status.state == SweptState::done)
     status.kept_less = plan.keep_of(run) != Keep::none && !has_checkpoints(plan.run_folder(run));
   if (!parent || status.state != SweptState::missing) return status;
@@ -232,11 +196,19 @@ SweptStatus status_after(const SweepPlan& plan, const SweptRun& run, const Swept
   return status;
 }
 
+// Of the run that `run` starts from, if that is of another sweep.
+SweptStatus status_elsewhere(const SweepPlan& plan, const SweepStart& start) {
+  const Place place = place_in(start.sweep, start.run);
+  const auto other = plan.others.find(start.sweep.string());
+  if (other == plan.others.end() || !other->second) return status_at(place, {});
+  return status_at(place, {other->second.get(), other->second->find(start.run)});
+}
+
 SweptStatus parent_status(const SweepPlan& plan, const SweptRun& run) {
   const SweepStart& start = *run.start;
-  if (!start.sweep.empty()) return status_at(place_in(start.sweep, start.run));
+  if (!start.sweep.empty()) return status_elsewhere(plan, start);
   if (const SweptRun* parent = plan.find(start.run)) return status_of(plan, *parent);
-  return status_at(place_in(plan.folder, start.run));
+  return status_at(place_in(plan.folder, start.run), {});
 }
 
 }  // namespace
@@ -269,14 +241,16 @@ const std::vector<SweptState>& swept_states() {
 }
 
 SweptStatus status_of(const SweepPlan& plan, const SweptRun& run) {
-  if (!run.start) return status_after(plan, run, nullptr);
+  const Starting starting = starting_from(plan);
+  if (!run.start) return status_after(plan, run, starting, nullptr);
   const SweptStatus parent = parent_status(plan, run);
-  return status_after(plan, run, &parent);
+  return status_after(plan, run, starting, &parent);
 }
 
 std::vector<SweptStatus> status_of(const SweepPlan& plan) {
   std::vector<SweptStatus> all;
   std::map<std::string, SweptStatus> known;  // by folder and id: many runs start from one
+  const Starting starting = starting_from(plan);
   for (const SweptRun& run : plan.runs) {
     const SweptStatus* parent = nullptr;
     if (run.start) {
@@ -284,15 +258,15 @@ std::vector<SweptStatus> status_of(const SweepPlan& plan) {
       if (!known.count(key)) known[key] = parent_status(plan, run);
       parent = &known.at(key);
     }
-    all.push_back(status_after(plan, run, parent));
+    all.push_back(status_after(plan, run, starting, parent));
     known["/" + run.id] = all.back();
   }
   return all;
 }
 
 SweptStatus status_when_claimed(const SweepPlan& plan, const SweptRun& run) {
-  SweptStatus status = status_in({plan.run_folder(run), plan.lock_folder(run)});
-  look_at_config(plan, run, status);
+  SweptStatus status = status_in({plan.run_folder(run), plan.lock_folder(run)}, {&plan, &run});
+  look_at_starts(plan, run, starting_from(plan), status);
   return status;
 }
 

@@ -6,16 +6,17 @@
 #include <vector>
 
 #include "engine/sweep/sweep_plan.h"
+#include "engine/sweep/swept_start.h"
 
 namespace orrery::engine {
 
 enum class SweptState {
   missing,  ///< has not begun
   running,  ///< a process works on it
-  stale,    ///< stopped or killed before its end; goes on where it was
+  stale,    ///< stopped or killed before its end, or short of results that it had; goes on where it was
   done,     ///< trained to its end, and all probes asked
   failed,   ///< diverged, refused or crashed
-  damaged,  ///< its files are not what was written; it is set aside and made anew
+  damaged,  ///< its files are not what was written, or of another run; it is set aside and made anew
   blocked   ///< cannot begin: the run that it starts from failed, or never came to that checkpoint
 };
 std::string to_string(SweptState state);
@@ -31,6 +32,8 @@ struct SweptStatus {
   int64_t n_parameters = 0;  ///< 0 if unknown
   bool kept_less = false;    ///< done with keep = "none", whereas the sweep now asks for checkpoints
   std::string waits = {};    ///< of a missing one: what for, if another run has to be done first
+  bool has_test_set = true;  ///< false if it has no test examples
+  std::string lost = {};     ///< of a stale one that was done: which results it has lost since
 };
 
 SweptStatus status_of(const SweepPlan& plan, const SweptRun& run);
@@ -39,13 +42,6 @@ SweptStatus status_when_claimed(const SweepPlan& plan, const SweptRun& run);
 /// In the order of the plan.
 std::vector<SweptStatus> status_of(const SweepPlan& plan);
 
-/// Whether a run could begin at the checkpoint that it starts from, as things are now.
-struct StartNow {
-  enum class Kind { ready, waiting, never };
-  Kind kind = Kind::ready;
-  std::string why = {};  ///< if it is not ready
-  std::filesystem::path checkpoint = {};
-};
 /// `run` must have a start.
 StartNow start_now(const SweepPlan& plan, const SweptRun& run);
 

@@ -15,6 +15,7 @@
 #include "engine/run/run_directory.h"
 #include "engine/run/run_json.h"
 #include "engine/run/run_lock.h"
+#include "engine/sweep/swept_results.h"
 #include "engine/sweep/swept_state.h"
 #include "engine/train/hardware.h"
 #include "engine/training/training_run.h"
@@ -220,7 +221,7 @@ void train_claimed(const Registry& registry, const SweepPlan& plan, const SweptR
     log.line(fmt::format("stopped at step {}", trained.step));
     return tell(line, SweptNews::stopped);
   }
-  log.done();
+  log.done(read_swept_results(folder).text());
   if (drops_checkpoints(plan, run)) drop_checkpoints(folder);
   tell(line, SweptNews::done);
 }

@@ -55,17 +55,17 @@ class SweepPageTest : public ::testing::Test {
  protected:
   void SetUp() override {
     plan = {read_sweep_text(text, "s.toml", ReadBase::no), folder / "sweep", {}, 12};
-    size_t i = 0;
-    for (SweepPoint& point : expand(plan.file)) {
-      plan.runs.push_back({"run" + std::to_string(i), std::move(point), nullptr});
-      ++i;
-    }
+    for (SweepPoint& point : expand(plan.file))
+      plan.runs.push_back({identity_of(config(plan.runs.size()), {}), std::move(point), nullptr});
+  }
+  static Json config(size_t index) {
+    return {{"name", "r"}, {"task", {{"name", "t"}}}, {"train", {{"steps", 400 + index}}}};
   }
   // A run of 40 rows that groks at step 100 + 10 * index, or never if `groks` is false.
   void make(size_t index, bool groks = true, const char* ended = "finished", int rows = 40) {
     RunDirectory run = RunDirectory::create(plan.run_folder(plan.runs[index]));
     run.write_run_json(
-        std::string(R"({"orrery": "0.3.0", "config": {"name": "r", "task": {"name": "t"}},)") +
+        fmt::format(R"({{"orrery": "0.3.0", "config": {},)", config(index).dump()) +
         fmt::format(R"("sessions": [{{"from": 0, "to": {}, "ended": "{}"}}]}})", 10 * (rows - 1), ended));
     for (int row = 0; row < rows; ++row) {
       const int64_t step = 10 * row;
@@ -230,9 +230,9 @@ TEST_F(SweepPageTest, LinksToReportsThatAreThere) {
   std::ofstream(plan.run_folder(plan.runs[1]) / "report.html") << "x";
   Json runs = page(plan.folder / "report.html").at("runs");
   EXPECT_TRUE(runs[0].at("report").is_null());
-  EXPECT_EQ(runs[1].at("report"), Json("runs/run1/report.html"));
+  EXPECT_EQ(runs[1].at("report"), Json("runs/" + plan.runs[1].id + "/report.html"));
   runs = page(folder / "pages" / "x.html").at("runs");
-  EXPECT_EQ(runs[1].at("report"), Json("../sweep/runs/run1/report.html"));
+  EXPECT_EQ(runs[1].at("report"), Json("../sweep/runs/" + plan.runs[1].id + "/report.html"));
 }
 
 TEST_F(SweepPageTest, LongCurvesAreThinnedAndThePageSaysSo) {
