@@ -35,6 +35,12 @@ function axisStyle(title, {log = false, ticks = null, ...more} = {}) {
   return axis;
 }
 
+// With a margin on both sides.
+function padded(low, high) {
+  const pad = 0.04 * (high - low || Math.abs(high) || 1);
+  return [low - pad, high + pad];
+}
+
 // At most about `most` names, because more are unreadable.
 function namedTicks(names, most = 30) {
   const every = Math.ceil(names.length / Math.max(2, Math.min(most, 30)));
@@ -80,6 +86,7 @@ async function drawFigure(target) {
   figure.drawing = true;
   figure.width = target.clientWidth;
   const {data, layout, file} = figure.make({width: figure.width});
+  addLogTicks(data, layout, figure.width);
   target.style.height = `${layout.height}px`;
   const camera = {
     name: "toImage",
@@ -92,6 +99,7 @@ async function drawFigure(target) {
     modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", camera]],
   });
   figure.drawing = false;
+  if (!target.dataset.drawn) followLogTicks(target);
   target.dataset.drawn = String(Number(target.dataset.drawn || 0) + 1);
   document.documentElement.dataset.firstDrawn ||= String(Math.round(performance.now()));
   target.dispatchEvent(new CustomEvent("drawn"));
@@ -103,6 +111,7 @@ async function figureImage(make, format, width, height) {
   const shownTheme = document.documentElement.dataset.theme || "";
   document.documentElement.dataset.theme = "light";
   const {data, layout, title} = make({width, image: true});
+  addLogTicks(data, layout, width);
   const styled = styledLayout({
     ...layout,
     width,
