@@ -226,7 +226,7 @@ TEST_F(Show, RunsRefusesWhatItCannotDo) {
   const Finished empty = at.orrery({"runs"});
   EXPECT_EQ(empty.code, 0);
   EXPECT_EQ(empty.out, "");
-  expect_holds(empty.err, {"there are no runs here"});
+  expect_holds(empty.err, {"there are no runs here", "orrery runs DIR"});
   train("runs/a", {"--set", "train.steps=1"});
   EXPECT_EQ(at.orrery({"runs", "--sort", "test/los"}).code, 2);
   EXPECT_EQ(at.orrery({"runs", "--filter", "p"}).code, 2);
