@@ -101,6 +101,26 @@ test("circles are round and fill their figures", () =>
     }
   }));
 
+test("images of panels have room for their whole legend", () =>
+  withPage("trained/addition", {}, async (page) => {
+    const cut = await page.evaluate(async () => {
+      const found = [];
+      for (const panel of pageData.probes.flatMap(scalarPanels)) {
+        const more = panel.curves.map((curve) => ({...curve, name: `${curve.name} again`}));
+        panel.curves = [...panel.curves, ...more];
+        Object.assign(panel, {height: exportedHeight(panel)});
+        const {data, layout} = panelFigure(preparePanel(panel), {image: true}),
+          target = document.body.appendChild(element("div"));
+        await Plotly.newPlot(target, data, styledLayout({...layout, width: 720, height: panel.height + 100}));
+        const bar = target.querySelector(".legend .scrollbar");
+        if (bar && Number(bar.getAttribute("height")) > 0) found.push(`${panel.title}: ${panel.curves.length} curves`);
+        target.remove();
+      }
+      return found;
+    });
+    assert.deepEqual(cut, []);
+  }));
+
 test("a comparison draws every value within its axis", () =>
   withPage("compare", {}, async (page) => {
     const outside = await page.evaluate(() => {

@@ -112,22 +112,24 @@ async function figureImage(make, format, width, height) {
   document.documentElement.dataset.theme = "light";
   const {data, layout, title} = make({width, image: true});
   addLogTicks(data, layout, width);
+  const titleText = brokenTitle(title, width / 7.5),
+    titleLines = titleText.split("<br>").length;
   const styled = styledLayout({
     ...layout,
     width,
     height,
     title: {
-      text: brokenTitle(title, width / 7.5),
+      text: titleText,
       x: 0.02,
       xanchor: "left",
       y: 1,
       yanchor: "top",
-      pad: {t: 12},
+      pad: {t: 12 + 9 * (titleLines - 1)},
       font: {size: 14},
     },
   });
   document.documentElement.dataset.theme = shownTheme;
-  styled.margin = {...styled.margin, t: styled.margin.t + 14 + 18 * styled.title.text.split("<br>").length};
+  styled.margin = {...styled.margin, t: styled.margin.t + 14 + 18 * titleLines};
   return Plotly.toImage({data, layout: styled}, {format, width, height, scale: format === "png" ? 2 : 1});
 }
 
