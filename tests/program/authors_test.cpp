@@ -217,9 +217,9 @@ TEST_P(CrashesOfProbes, WhileTrainingLoseNothing) {
   const Finished done = with_plugin({"train", "c.toml", "--out", "run", "--set", how});
   EXPECT_EQ(done.code, GetParam().code) << done.err;
   std::vector<std::string> said = GetParam().said;
-  said.insert(said.end(),
-              {"error: probe fragile_probe 0.1.0, measure, step 20: ", "nothing of the run is lost",
-               " probe run --steps 20 --plugin ", "orrery train --resume run --plugin "});
+  said.insert(said.end(), {"error: c.toml:13:1: probe fragile_probe 0.1.0, measure, step 20: ",
+                           "nothing of the run is lost", " probe run --steps 20 --plugin ",
+                           "orrery train --resume run --plugin "});
   for (const std::string& part : said)
     EXPECT_NE(done.err.find(part), std::string::npos) << "expected \"" << part << "\" in: " << done.err;
   EXPECT_EQ(done.err.find("Exception raised from"), std::string::npos) << done.err;
@@ -246,7 +246,7 @@ TEST_P(CrashesOfProbes, InAWorkerAreToldOnceByItsParent) {
   const Finished done = with_plugin({"probe", "run", "--pipeline", "p.toml"});
   EXPECT_EQ(done.code, 1);
   EXPECT_EQ(done.err.find("error:"), std::string::npos) << done.err;
-  EXPECT_NE(done.err.find("warning: probe fragile_probe 0.1.0, measure, step 20: it crashed: "),
+  EXPECT_NE(done.err.find("warning: p.toml:1:1: probe fragile_probe 0.1.0, measure, step 20: it crashed: "),
             std::string::npos)
       << done.err;
   EXPECT_NE(done.err.find("to see where: gdb -ex 'set follow-fork-mode child'"), std::string::npos)

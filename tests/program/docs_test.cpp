@@ -60,5 +60,14 @@ TEST(Docs, TheirCommandsExist) {
   EXPECT_GE(commands, 30u);
 }
 
+TEST(Docs, AreListedOnTheirFirstPage) {
+  const std::string index = source_file("docs/README.md");
+  for (const auto& file : fs::directory_iterator(ORRERY_SOURCE_DIR "/docs")) {
+    const std::string name = file.path().filename().string();
+    if (!name.ends_with(".md") || name == "README.md") continue;
+    EXPECT_NE(index.find("| [" + name + "](" + name + ") |"), std::string::npos) << name;
+  }
+}
+
 }  // namespace
 }  // namespace orrery

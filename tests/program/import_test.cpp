@@ -85,6 +85,19 @@ TEST_F(Import, APublishedNetworkIsARunLikeAnyOther) {
             "checkpoints/step_00000042.safetensors");
 }
 
+// It has weights and no state of an optimiser; what --resume cannot do, [init] can.
+TEST_F(Import, ItsTrainingCannotGoOnButAnotherCanBegin) {
+  ASSERT_EQ(import(fixtures + "progress_measures.pth").code, 0);
+  const auto before = at.tree("run");
+  const Finished refused = at.orrery({"train", "--resume", "run", "--set", "train.steps=100"});
+  EXPECT_EQ(refused.code, 2) << refused.err;
+  const std::string weights = "run/checkpoints/step_00000042.safetensors";
+  for (const std::string& said :
+       {std::string("an imported network has no state of its training"), "init.from=\"" + weights + "\""})
+    EXPECT_NE(refused.err.find(said), std::string::npos) << refused.err;
+  EXPECT_EQ(at.tree("run"), before);
+}
+
 TEST_F(Import, AListOfNetworksIsATraining) {
   const Finished done = import(fixtures + "checkpoints.pth");
   ASSERT_EQ(done.code, 0) << done.err;

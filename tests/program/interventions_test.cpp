@@ -118,6 +118,8 @@ TEST_F(Interventions, WrongRequestsAreAnsweredKindly) {
   expect_refused({"ablate", "run", "--step", "57"}, "there is no checkpoint of step 57");
   expect_refused({"ablate", "run", "--mode", "median"}, "median");
   expect_refused({"patch", "run"}, "give either --input and --source, or --from-step");
+  expect_refused({"patch", "run", "--input", "3 4 11", "--source", "3 4 11"},
+                 "--source: the network of step 600 says ");
   expect_refused({"patch", "run", "--input", "3 4 12", "--source", "8 4 11"}, "\"12\" is not a token");
   expect_refused({"patch", "run", "--input", "3 4", "--source", "8 4 11"}, "expected 3 tokens, got 2");
 }

@@ -193,7 +193,8 @@ TEST_F(Pipeline, ACrashCostsOneResult) {
                            "label = \"" + sound + "\"\n");
     const Finished done = probe({"run", "--pipeline", "p.toml", "--jobs", how[0] == 's' ? "2" : "1"});
     EXPECT_EQ(done.code, 1) << done.err;
-    expect_said(done, std::string("probe fragile_probe 0.1.0, measure, step 20: ") + said);
+    expect_said(done,
+                std::string("warning: p.toml:1:1: probe fragile_probe 0.1.0, measure, step 20: ") + said);
     EXPECT_EQ(count(done.err, "warning:"), 1u) << done.err;
     EXPECT_EQ(stored_steps(label), (std::vector<int64_t>{0, 10, 30, 40, 50})) << how;
     EXPECT_EQ(stored_steps(sound), all_steps) << how;

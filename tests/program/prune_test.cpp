@@ -71,7 +71,7 @@ TEST_F(Prune, EveryCommandTellsOfWhatIsGone) {
   const Finished checked = well({"show", "--check", "runs/a"});
   expect_said(checked.err, {"probe fourier_basis: 9 of its results are of checkpoints that were thinned"});
   EXPECT_EQ(checked.err.find("warning"), std::string::npos) << checked.err;
-  expect_said(well({"show", "runs/a"}).out, {"at 11 of 11 checkpoints, 9 of which are gone"});
+  expect_said(well({"show", "runs/a"}).out, {"at 11 checkpoints, 9 of them pruned since"});
   expect_said(well({"probe", "runs/a"}).err,
               {"18 stored results are of checkpoints that are gone: they stay"});
   expect_said(well({"report", "runs/a"}).err + at.read("runs/a/report.html"),
@@ -88,6 +88,55 @@ TEST_F(Prune, EveryCommandTellsOfWhatIsGone) {
   well({"train", "--resume", "runs/a", "--set", "train.steps=120"});
   EXPECT_EQ(checkpoints(), (Steps{0, 100, 110, 120}));
   EXPECT_EQ(well({"show", "--check", "runs/a"}).err.find("warning"), std::string::npos);
+}
+
+// Results of other steps than those at which a probe is due now, as of an earlier session, count as well.
+TEST_F(Prune, CountsResultsAndNotWhatIsDue) {
+  train();
+  well({"train", "--resume", "runs/a", "--set", "train.steps=120", "--set", "probe.fourier_basis.every=60"});
+  expect_said(well({"show", "runs/a"}).out, {", at 12 checkpoints\n"});
+}
+
+// The training thinned, and then no longer: what it deleted is not missed for ever.
+TEST_F(Prune, CheckKnowsWhatEarlierSessionsThinned) {
+  train("runs/a", {"--set", "checkpoints.keep_last=2"});
+  well({"train", "--resume", "runs/a", "--set", "train.steps=120", "--set", "checkpoints.keep_last=0"});
+  const Finished checked = well({"show", "--check", "runs/a"});
+  EXPECT_EQ(checked.err.find("warning"), std::string::npos) << checked.err;
+  expect_said(checked.err, {"were thinned"});
+  fs::remove(at.path("runs/a/checkpoints/step_00000110.safetensors"));  // nobody thinned this one
+  expect_said(well({"show", "--check", "runs/a"}).err,
+              {"warning: probe fourier_basis: the checkpoints of 1 of its results are missing"});
+}
+
+// A probe that comes after its checkpoints were pruned concludes from those that are left, and says so.
+TEST_F(Prune, AConclusionFromWhatIsLeftSaysSo) {
+  train();
+  well({"prune", "runs/a", "--every", "50"});
+  at.write("late.toml",
+           "[[probe]]\nname = \"weight_structure\"\n[[probe]]\nname = \"phase_changes\"\n"
+           "curves = [\"probe/weight_structure/*\"]\n[[probe]]\nname = \"phase_changes\"\n"
+           "label = \"of_metrics\"\n");
+  const Finished done = well({"probe", "runs/a", "--pipeline", "late.toml"});
+  expect_said(done.err, {"warning: probe phase_changes: it concludes from 3 of 11 checkpoints of "
+                         "weight_structure: the others were pruned without a result"});
+  EXPECT_EQ(done.err.find("probe of_metrics"), std::string::npos) << done.err;
+  const json said = json::parse(well({"show", "--json", "runs/a"}).out)["probes"];
+  EXPECT_EQ(said["phase_changes"]["conclusion"]["checkpoints"], json({{"seen", 3}, {"made", 11}}));
+  EXPECT_FALSE(said["of_metrics"]["conclusion"].contains("checkpoints"));
+  expect_said(well({"show", "runs/a"}).out, {"from 3 of 11 checkpoints: the others were pruned"});
+  well({"report", "runs/a"});
+  expect_said(at.read("runs/a/report.html"), {"The conclusion of phase_changes is from 3 of 11 checkpoints"});
+  // Later, alone, from what is stored by then.
+  at.write("later.toml", "[[probe]]\nname = \"phase_changes\"\ncurves = [\"probe/weight_structure/*\"]\n");
+  expect_said(well({"probe", "runs/a", "--pipeline", "later.toml", "--again"}).err, {"from 3 of 11"});
+}
+
+TEST_F(Prune, AConclusionOfAThinnedTrainingSaysSo) {
+  const std::string waiting =
+      "probe=[{name = \"trig_loss\"}, {name = \"phase_changes\", curves = [\"probe/trig_loss/*\"]}]";
+  train("runs/a", {"--set", "checkpoints.keep_last=1", "--set", waiting});
+  expect_said(well({"show", "runs/a"}).out, {"from 2 of 11 checkpoints"});
 }
 
 TEST_F(Prune, KeepsWhatOthersStartFrom) {
@@ -131,6 +180,29 @@ TEST_F(Prune, WarnsOfWhatWasNotMeasured) {
   EXPECT_EQ(checkpoints().size(), 11u);
   well({"prune", "runs/a", "--keep-last", "1", "--force"});
   EXPECT_EQ(checkpoints(), (Steps{0, 100}));
+}
+
+// By its rule a prune would keep the damaged ones, and delete the whole ones beside them.
+TEST_F(Prune, KeepsAWholeCheckpointForADamagedOne) {
+  train();
+  const std::string last = "runs/a/checkpoints/step_00000100.safetensors";
+  std::string bytes = at.read(last);
+  bytes[bytes.size() - 5] ^= 1;
+  at.write(last, bytes);
+  at.write("runs/a/checkpoints/step_00000090.safetensors", "short");
+  const Finished dry = well({"prune", "runs/a", "--keep-last", "1", "--dry-run"});
+  expect_said(dry.err, {"warning: " + last, "damaged", "step 100 stays as it is, and so does 80"});
+  expect_said(dry.out, {"0; 80; 100"});
+  const json said = json::parse(well({"prune", "runs/a", "--keep-last", "1", "--json"}).out);
+  EXPECT_EQ(said["kept"], json({0, 80, 100}));
+  EXPECT_EQ(said["damaged"][0]["step"], 100);
+  EXPECT_EQ(said["damaged"][0]["instead"], 80);
+  EXPECT_EQ(at.read(last), bytes);
+
+  const Finished again =
+      well({"prune", "runs/a", "--keep-last", "1", "--json"});  // nothing whole is lost now
+  EXPECT_EQ(json::parse(again.out)["deleted"], json::array());
+  well({"probe", "runs/a", "--probe", "weight_structure", "--steps", "80"});
 }
 
 // What a damaged neighbour starts from is not known; through a link it is.

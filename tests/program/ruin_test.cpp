@@ -120,12 +120,23 @@ TEST_F(Ruin, TheRunIsAsItWouldHaveBeen) {
   EXPECT_EQ(orrery({"train", "--resume", "run", "--set", "train.steps=40"}).code, 0);
 }
 
+// Two entries of one probe: which of them it was is only in the config.
+TEST_F(Ruin, SaysWhichEntryOfTheConfigItWas) {
+  const std::string second = "[[probe]]\nname = \"ruinous_probe\"\nlabel = \"second\"\nfault = \"weight\"\n";
+  const Finished done = train(probe_entry("none") + second);
+  EXPECT_EQ(done.code, 0) << done.err;
+  expect_said(done, "warning: config.toml:19:1: " + place + "it changed the weight");
+  expect_not_said(done, "config.toml:15:1");
+  // The run knows the config, but not the file that it came from.
+  expect_said(orrery({"probe", "run"}), "warning: " + place + "it changed the weight");
+}
+
 TEST_F(Ruin, EndingTheProgramIsNoSuccess) {
   for (const char* fault : {"exit", "quick_exit", "_exit", "_Exit"}) {
     std::filesystem::remove_all(at.path("run"));
     const Finished done = train(probe_entry(fault));
     EXPECT_EQ(done.code, 1) << fault << done.err;
-    expect_said(done, "error: " + place + "it ended the program");
+    expect_said(done, "error: config.toml:15:1: " + place + "it ended the program");
     expect_said(done, "orrery train --resume run");
     const Finished probed = orrery({"probe", "run"});
     EXPECT_EQ(probed.code, 1) << fault;
@@ -136,7 +147,8 @@ TEST_F(Ruin, EndingTheProgramIsNoSuccess) {
 TEST_F(Ruin, AProbeThatHangsIsGivenUp) {
   const Finished done = train(probe_entry("hang", "timeout_s = 1\n"));
   EXPECT_EQ(done.code, 1) << done.err;
-  expect_said(done, "error: " + place + "it has not come back within 1 seconds (timeout_s)");
+  expect_said(done,
+              "error: config.toml:15:1: " + place + "it has not come back within 1 seconds (timeout_s)");
   expect_said(done, "orrery train --resume run");
   const Finished probed = orrery({"probe", "run", "--jobs", "2"});
   EXPECT_EQ(probed.code, 1);

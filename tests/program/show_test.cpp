@@ -81,7 +81,7 @@ TEST_F(Show, TellsWhatARunIsAndHasCometo) {
   expect_holds(done.out, {"small: transformer on modular_arithmetic", "p=11 train_fraction=0.5",
                           "data 0, init 0, batches 0", "60, all that were asked for", "finished\n",
                           "4, steps 0 to 60", "metrics, 7 rows", "train/loss", "weights/norm",
-                          "accuracy did not reach 0.99", "fourier_basis, 1.", "at 4 of 4 checkpoints",
+                          "accuracy did not reach 0.99", "fourier_basis, 1.", "at 4 checkpoints",
                           "n_key_frequencies", "key frequencies", "phase_changes", "█", "▁"});
   EXPECT_EQ(done.out.find("\033["), std::string::npos) << "colour where stdout is no terminal";
   for (size_t begin = 0, end; (end = done.out.find('\n', begin)) != std::string::npos; begin = end + 1) {
@@ -226,7 +226,7 @@ TEST_F(Show, RunsRefusesWhatItCannotDo) {
   const Finished empty = at.orrery({"runs"});
   EXPECT_EQ(empty.code, 0);
   EXPECT_EQ(empty.out, "");
-  expect_holds(empty.err, {"there are no runs here"});
+  expect_holds(empty.err, {"there are no runs here", "orrery runs DIR"});
   train("runs/a", {"--set", "train.steps=1"});
   EXPECT_EQ(at.orrery({"runs", "--sort", "test/los"}).code, 2);
   EXPECT_EQ(at.orrery({"runs", "--filter", "p"}).code, 2);

@@ -155,6 +155,29 @@ TEST_F(Train, InterruptedAndResumedIsTheSameRun) {
   expect_same("whole", "parts");
 }
 
+// There is nothing to resume: that is said, and how to go on.
+TEST_F(Train, AFinishedRunSaysHowToGoOn) {
+  ASSERT_EQ(train("run", {"--set", "train.steps=20"}).code, 0);
+  const auto before = at.tree("run");
+  const Finished again = at.orrery({"train", "--resume", "run"});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_NE(again.err.find(
+                "it has made all of its 20 steps; to go on: orrery train --resume run --set train.steps=40"),
+            std::string::npos)
+      << again.err;
+  EXPECT_EQ(again.err.find("going on from"), std::string::npos) << again.err;
+  EXPECT_EQ(at.tree("run"), before);
+
+  const std::string holds = "train.stop_when=\"train/loss > 0\"";
+  ASSERT_EQ(train("ended", {"--set", "train.steps=20", "--set", holds}).code, 0);
+  const Finished ended = at.orrery({"train", "--resume", "ended"});
+  EXPECT_NE(
+      ended.err.find("as train.stop_when (train/loss > 0) asks; to go on: orrery train --resume ended --set "
+                     "train.stop_when="),
+      std::string::npos)
+      << ended.err;
+}
+
 TEST_F(Train, InterruptedAndResumedInBatchesIsTheSameRun) {
   const std::vector<std::string> batches = {"--set", "train.batch_size=13"};
   ASSERT_EQ(train("whole", batches).code, 0);

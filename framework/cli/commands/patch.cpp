@@ -84,10 +84,10 @@ int between_checkpoints(const PatchArguments& options, const Registry& registry,
   return 0;
 }
 
-// The logit of the clean answer (for --input) minus that of the corrupted answer (for --source), summed over
-// the output positions.
+// The logit of what the network says to --input minus that of what it says to --source, summed over the
+// output positions. Whether it is right does not matter.
 struct LogitDifference {
-  torch::Tensor clean, corrupted;  // [n_read]: the two answers
+  torch::Tensor clean, corrupted;  // [n_read]: its answers to the two
 
   double of(const torch::Tensor& logits) const {  // [1, n_read, d_vocab_out]
     const torch::Tensor at = logits[0];
@@ -116,13 +116,17 @@ int between_inputs(const PatchArguments& options, NetworkAtStep& loaded) {
   const auto corrupted = intervene(model, spec, source, {}, zeros());
   const LogitDifference difference{plain.argmax(-1)[0], corrupted.argmax(-1)[0]};
   if (torch::equal(difference.clean, difference.corrupted))
-    throw UsageError(fmt::format("both inputs have the answer {}", numbers(difference.clean)),
-                     "choose a source with another answer");
+    throw UsageError(
+        fmt::format(
+            "--source: the network of step {} says {} to both inputs, so there is no logit difference "
+            "that a patch could move",
+            loaded.step(), numbers(difference.clean)),
+        "choose a source to which it says something else, or a --step at which it tells them apart");
   const double from = difference.of(plain), to = difference.of(corrupted);
   const auto& task = loaded.experiment().task();
-  note(fmt::format("{} -> {}, with activations of {} -> {}, at step {}", task.show(input[0]),
-                   numbers(difference.clean), task.show(source[0]), numbers(difference.corrupted),
-                   loaded.step()));
+  note(fmt::format("the network of step {} says {} -> {}, and {} -> {}, whose activations are patched in",
+                   loaded.step(), task.show(input[0]), numbers(difference.clean), task.show(source[0]),
+                   numbers(difference.corrupted)));
   if (!options.json)
     std::cout << fmt::format(
         "{:<40}  {:>10}  {:>8}\n{:<40}  {:>10.4g}  {:>8.3f}\n{:<40}  {:>10.4g}  {:>8.3f}\n", "patched",
@@ -174,7 +178,8 @@ Command add_patch(CLI::App& program) {
   command->add_flag("--json", options->json, "Print a line of JSON per patch");
   add_plugin_option(*command, options->files);
   command->footer(
-      R"("moved" is the normalised patching effect on the logit difference: 0 as for --input, 1 as for --source.
+      R"(The logit difference is that of the two tokens that the network itself gives for --input and for --source, right
+or wrong. "moved" is the normalised patching effect on it: 0 as for --input, 1 as for --source.
 Examples:
   orrery patch runs/quickstart-... --input "50 7 59" --source "12 7 59"
   orrery patch runs/quickstart-... --input "50 7 59" --source "12 7 59" --hook "*hook_attn_out"

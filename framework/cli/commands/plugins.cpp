@@ -64,14 +64,40 @@ Command add_plugins(CLI::App& program) {
 
 namespace {
 
-// Refuses a name that is nearly that of a table.
-void refuse_table(const std::string& name) {
+// What there is to describe, a kind a line.
+std::string describable(const Registry& registry) {
+  std::vector<std::string> tables;
+  for (const ConfigTable& table : config_tables()) tables.push_back(table.name);
+  std::string out;
+  for (const PluginKind kind : {PluginKind::task, PluginKind::probe}) {
+    std::vector<std::string> names;
+    for (const auto& plugin : registry.plugins())
+      if (plugin->kind == kind) names.push_back(plugin->name);
+    out += fmt::format("{}s: {}\n  ", to_string(kind),
+                       names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")));
+  }
+  return out + fmt::format("tables of a config: {}", fmt::join(tables, ", "));
+}
+
+// What nothing is called, with the nearest name of any kind, and why a plugin of that name was not loaded.
+[[noreturn]] void refuse_name(const Registry& registry, const std::string& name) {
   std::vector<std::string> names;
   for (const ConfigTable& table : config_tables()) names.push_back(table.name);
-  if (const std::string meant = did_you_mean(name, names); !meant.empty())
-    throw UsageError(
-        fmt::format("no task, probe or table of a config \"{}\"{}", name, meant),
-        fmt::format("the tables are: {}; `orrery plugins` lists tasks and probes", fmt::join(names, ", ")));
+  for (const auto& plugin : registry.plugins()) names.push_back(plugin->name);
+  const auto further_lines = [](const std::string& text) {
+    return text.substr(std::min(text.find('\n'), text.size()));
+  };
+  std::string problems, how_to_load;
+  try {
+    registry.find(name);
+  } catch (const UsageError& error) {
+    if (!std::string(error.what()).starts_with("no task or probe")) throw;  // two of that name
+    problems = further_lines(error.what());
+    how_to_load = further_lines(error.hint());
+  }
+  throw UsageError(fmt::format("no task, probe or table of a config \"{}\"{}{}", name,
+                               did_you_mean(name, names), problems),
+                   describable(registry) + how_to_load);
 }
 
 // A table of a config, and any plugin of that name.
@@ -86,7 +112,7 @@ std::string description(const PluginsArguments& options) {
   const auto named = [&](const auto& plugin) { return plugin->name == options.name; };
   if (std::none_of(registry->plugins().begin(), registry->plugins().end(), named)) {
     if (!tables.empty()) return out;
-    refuse_table(options.name);
+    refuse_name(*registry, options.name);
   }
   for (const Plugin* plugin : registry->find(options.name))
     out += options.json       ? plugin_json(*plugin)
@@ -101,12 +127,10 @@ Command add_describe(CLI::App& program) {
   auto options = std::make_shared<PluginsArguments>();
   CLI::App* command =
       program.add_subcommand("describe", "Describe a task, a probe or a table of a config: every key");
-  command
-      ->add_option(
-          "name", options->name,
-          "A task or probe, as `orrery plugins` lists it; config for every key of a config; or a table "
-          "of it, such as train, checkpoints, probe, expect, transformer, mlp, pipeline")
-      ->required();
+  command->add_option(
+      "name", options->name,
+      "A task or probe, as `orrery plugins` lists it; config for every key of a config; or a table "
+      "of it, such as train, checkpoints, probe, expect, transformer, mlp, pipeline");
   command->add_flag("--json", options->json, "Print JSON");
   command->add_flag("--markdown", options->markdown, "Print the keys as Markdown tables");
   add_plugin_option(*command, options->files);
@@ -116,6 +140,8 @@ Command add_describe(CLI::App& program) {
   orrery describe config
   orrery describe train)");
   return {command, [options] {
+            if (options->name.empty())
+              throw UsageError("say what to describe", describable(*load_plugins(options->files)));
             std::cout << description(*options);
             return 0;
           }};

@@ -25,10 +25,19 @@ Json prune_json(const PruneArguments& options, const PrunePlan& plan) {
   Json needed = Json::array();
   for (const NeededElsewhere& each : plan.needed)
     needed.push_back({{"step", each.step}, {"by", each.by.string()}});
-  return {{"run", options.run},           {"dry_run", options.dry_run},
-          {"deleted", plan.gone},         {"kept", plan.kept},
-          {"bytes", plan.bytes},          {"needed", needed},
-          {"unmeasured", plan.unmeasured}};
+  Json damaged = Json::array();
+  for (const DamagedCheckpoint& each : plan.damaged)
+    damaged.push_back({{"step", each.step},
+                       {"error", each.error},
+                       {"instead", each.instead ? Json(*each.instead) : Json(nullptr)}});
+  return {{"run", options.run},
+          {"dry_run", options.dry_run},
+          {"deleted", plan.gone},
+          {"kept", plan.kept},
+          {"bytes", plan.bytes},
+          {"needed", needed},
+          {"unmeasured", plan.unmeasured},
+          {"damaged", damaged}};
 }
 
 // "0, 900, 1,000", or the first, the number between, and the last.
@@ -67,6 +76,17 @@ void look_at_unmeasured(const PruneArguments& options, const PrunePlan& plan) {
   }
 }
 
+// Before anything is deleted, too.
+void tell_of_damage(const PrunePlan& plan) {
+  for (const DamagedCheckpoint& each : plan.damaged)
+    complain("warning",
+             fmt::format("{}; step {} stays as it is{}", each.error, thousands(each.step),
+                         each.instead ? fmt::format(", and so does {}, the nearest whole one that would go",
+                                                    thousands(*each.instead))
+                                      : ""),
+             each.hint);
+}
+
 int prune_run(const PruneArguments& options) {
   const PruneChoices choices{options.keep_last > 0 ? std::optional(options.keep_last) : std::nullopt,
                              options.every};
@@ -74,6 +94,7 @@ int prune_run(const PruneArguments& options) {
       options.run, options.dry_run ? RunDirectory::Access::read : RunDirectory::Access::write);
   const PrunePlan plan = plan_prune(run, choices);
   look_at_unmeasured(options, plan);
+  tell_of_damage(plan);
   if (!options.dry_run) prune(run, plan);
   if (options.json)
     print_json(prune_json(options, plan));
@@ -102,11 +123,12 @@ Command add_prune(CLI::App& program) {
   command->footer(
       R"(Whatever the options, these stay: the first and the last checkpoint, those of checkpoints.per_decade, those that
 the reference of a probe names, the first with 99 % test accuracy, and those that a run in the same folder names in
-its [init] from (runs elsewhere are not looked at). What probes measured stays, and every command shows it; it cannot
+its [init] from (runs elsewhere are not looked at). All that stay are read first: where one is damaged, the nearest
+whole one stays as well. What probes measured stays, and every command shows it; it cannot
 be computed again. A prune that is killed leaves a whole run: prune again.
 
 JSON: run, dry_run, deleted and kept (steps), bytes, needed [{step, by}], unmeasured {probe: number of deleted
-checkpoints that it has not measured}.
+checkpoints that it has not measured}, damaged [{step, error, instead}].
 
 Examples:
   orrery prune runs/quickstart-... --keep-last 3 --dry-run

@@ -179,7 +179,9 @@ bool has_no_runs_yet(const RunsArguments& options) {
 
 int runs(const RunsArguments& options) {
   if (has_no_runs_yet(options)) {
-    note("there is no folder runs here yet; make a first run with: orrery train configs/quickstart.toml");
+    note(
+        "there is no folder runs here yet; make a first run with: orrery train configs/quickstart.toml\n"
+        "runs that --out put elsewhere: orrery runs DIR");
     return 0;
   }
   const std::vector<std::string> folders =
@@ -189,7 +191,7 @@ int runs(const RunsArguments& options) {
   sort_runs(chosen, options.sort);
   compare_configs(chosen);
   if (chosen.empty()) {
-    note(found.empty() ? "there are no runs here"
+    note(found.empty() ? "there are no runs here; those that --out put elsewhere: orrery runs DIR"
                        : fmt::format("none of the {} runs here matches the filters", found.size()));
     return 0;
   }
@@ -224,7 +226,9 @@ Command add_runs(CLI::App& program) {
       R"(The column "differs" shows the keys of the config on which the listed runs disagree, if a run's value is not that
 of most. Parameters of tasks and models are compared among runs of the same task or model; the length of a run, its
 evaluations, probes, expectations and logs are not compared. The column "kernels" shows on which implementations of
-its arithmetic a run computed, where the listed runs differ in them: the same seeds then end in other bits. Losses and accuracies are those of the last evaluation.
+its arithmetic a run computed, where the listed runs differ in them: the same seeds then end in other bits. Losses and
+accuracies are those of the last evaluation. A run that `train --out` put outside of runs is listed only if you name a
+folder above it, or the run itself.
 Lines fit the width of the terminal (of COLUMNS, if it is set and stdout is not a terminal): cells are truncated, then
 the common folder of all runs stands above the table, then each run takes two lines.
 

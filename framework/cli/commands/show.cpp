@@ -40,8 +40,7 @@ int check(const ShowArguments& options) {
   if (options.json) throw UsageError("--check cannot be used with --json");
   const CheckedFiles checked = check_files(options.run, terminal());
   for (const Error& error : checked.damage) complain("error", error.what(), error.hint());
-  for (const std::string& text : checked.missing)
-    complain("warning", text, "compute them: orrery probe " + options.run);
+  for (const Missing& each : checked.missing) complain("warning", each.what, each.hint);
   for (const std::string& text : checked.gone) note(text);
   report_unchecked(checked.unchecked);
   const std::string damaged =
@@ -101,10 +100,12 @@ JSON, with null for missing values:
   metrics         by name: first, last, lowest, highest, best {step, value};
                   steps, values
   probes          by label: plugin, version, configured (whether the last
-                  session asked it), n_results, n_due, n_gone (results whose
-                  checkpoint is gone); headlines, as metrics; last, null and
+                  session asked it), n_results, n_due (with the checkpoints
+                  where it has none), n_gone (results whose checkpoint
+                  is gone); headlines, as metrics; last, null and
                   conclusion: {step, until (the last step that a conclusion
-                  looked at), scalars, findings}
+                  looked at), checkpoints (seen, made: of a conclusion that
+                  lacks results of pruned ones), scalars, findings}
   damage          what cannot be read
 
 Examples:

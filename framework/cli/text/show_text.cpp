@@ -244,16 +244,23 @@ std::string conclusion_text(const Record& record, std::set<std::string>& told, s
   return out + sentences(record, told, width);
 }
 
+// "at 12 checkpoints, 8 of them pruned since; no result at 2 more".
+std::string measured_text(const ProbeOverview& probe) {
+  std::string text =
+      fmt::format("at {} checkpoint{}", thousands(probe.n_results), probe.n_results == 1 ? "" : "s");
+  if (probe.n_gone > 0) text += fmt::format(", {} of them pruned since", thousands(probe.n_gone));
+  const int64_t lacking = probe.n_due - probe.n_results;
+  if (lacking > 0 && probe.configured) text += fmt::format("; no result at {} more", thousands(lacking));
+  return text;
+}
+
 std::string probe_text(const RunOverview& seen, const ProbeOverview& probe, const CurveTables& tables,
                        std::set<std::string>& told, size_t width) {
   std::string title = probe.label;
   if (!probe.plugin.empty() && probe.plugin != probe.label) title += fmt::format(" ({})", probe.plugin);
   std::string out = "\n" + bold(title);
   if (probe.n_results > 0)
-    out +=
-        fmt::format(", {}at {} of {} checkpoints{}\n", probe.version.empty() ? "" : probe.version + ", ",
-                    thousands(probe.n_results), thousands(probe.n_due),
-                    probe.n_gone > 0 ? fmt::format(", {} of which are gone", thousands(probe.n_gone)) : "");
+    out += fmt::format(", {}{}\n", probe.version.empty() ? "" : probe.version + ", ", measured_text(probe));
   else
     out += probe.conclusion || !probe.configured
                ? "\n"
@@ -263,6 +270,8 @@ std::string probe_text(const RunOverview& seen, const ProbeOverview& probe, cons
   if (probe.last) out += sentences(probe.last->record, told, width);
   if (probe.conclusion && probe.conclusion->until && *probe.conclusion->until < seen.step())
     out += fmt::format("  from the curves up to {}:\n", seen.step_text(*probe.conclusion->until));
+  if (probe.conclusion && probe.conclusion->partly)
+    out += fmt::format("  {}:\n", to_text(*probe.conclusion->partly));
   if (probe.conclusion) out += conclusion_text(probe.conclusion->record, told, width);
   return out;
 }

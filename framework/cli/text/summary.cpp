@@ -97,6 +97,8 @@ std::string summary_text(const RunOverview& seen, const TrainedRun& trained) {
           probe_text(probe.label, probe.last->record, probe.null ? &probe.null->record : nullptr, when, told);
     }
     if (probe.conclusion) out += probe_text(probe.label, probe.conclusion->record, nullptr, "", told);
+    if (probe.conclusion && probe.conclusion->partly)
+      out += line(probe.label, "concluded " + to_text(*probe.conclusion->partly));
   }
   for (const ProbeOverview& probe : seen.probes)
     if (!probe.configured) out += line(probe.label, earlier_text(seen, probe));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "engine/config/parse_text.h"
 #include "engine/config/reader.h"
@@ -62,7 +63,25 @@ Table table_of_argument(const std::string& text, const std::string& place) {
   return entry;
 }
 
+// Whether a place is one in a file, "configs/x.toml:9:1", rather than an option or a whole file.
+bool has_line(std::string_view place) {
+  for (int i = 0; i < 2; ++i) {
+    const size_t digits = place.find_last_not_of("0123456789");
+    if (digits == place.npos || digits + 1 == place.size() || place[digits] != ':') return false;
+    place = place.substr(0, digits);
+  }
+  return !place.starts_with("--");
+}
+
 }  // namespace
+
+bool ProbeChoice::operator==(const ProbeChoice& other) const {
+  const auto measured = [](const ProbeChoice& choice) {
+    return std::tie(choice.plugin, choice.label, choice.every, choice.reference, choice.parameters,
+                    choice.timeout_s);
+  };
+  return measured(*this) == measured(other);
+}
 
 void check_folder_name(const Table& table, const std::string& key, const std::string& name) {
   const bool bad = name.empty() || name.front() == '.' || name.size() > 100 ||
@@ -124,6 +143,7 @@ ProbeChoice resolve_probe(const Table& entry, const ParametersOf& parameters_of)
   probe.timeout_s = std::get<double>(take("timeout_s"));
   check_folder_name(entry, "label", probe.label);
   check_reference(entry, probe.reference);
+  if (has_line(entry.place())) probe.place = entry.place();
   return probe;
 }
 

@@ -30,8 +30,10 @@ struct ProbeChoice {
   std::string reference =
       "last";  ///< the checkpoint a probe fits to: "last", "first", "grokked", "self" (its own), "step:N"
   Values parameters;
-  double timeout_s = 0;  ///< seconds that each of its calls may take; 0: no limit
-  bool operator==(const ProbeChoice&) const = default;
+  double timeout_s = 0;    ///< seconds that each of its calls may take; 0: no limit
+  std::string place = {};  ///< "configs/x.toml:9:1", for errors; "" if no file that a person wrote has it
+  /// Of what is measured: the same probe may be written at two places.
+  bool operator==(const ProbeChoice& other) const;
 };
 
 struct Settings {

@@ -104,13 +104,17 @@ std::vector<double> Experiment::task_metrics(const torch::Tensor& logits, const 
   return values;
 }
 
-ProbeInRun Experiment::make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const {
+ProbeInRun Experiment::make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const try {
   const Plugin& plugin = registry_.find(PluginKind::probe, choice.plugin);
   instance = make_probe(plugin, choice.parameters);
-  ProbeInRun probe{choice.label, choice.every,   choice.reference,  instance.get(),   instance->needs(),
-                   plugin.name,  plugin.version, choice.parameters, choice.timeout_s, plugin.build};
+  ProbeInRun probe{choice.label,      choice.every, choice.reference, instance.get(),
+                   instance->needs(), plugin.name,  plugin.version,   choice.parameters,
+                   choice.timeout_s,  plugin.build, choice.place};
   probe_host_->check(probe);
   return probe;
+} catch (const UsageError& error) {
+  if (choice.place.empty()) throw;
+  throw UsageError(fmt::format("{}: {}", choice.place, error.what()), error.hint());
 }
 
 void Experiment::add_probes(const std::vector<ProbeChoice>& choices) {

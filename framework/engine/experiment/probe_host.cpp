@@ -34,9 +34,10 @@ Outcome ask(const ProbeInRun& probe, const char* call, const ProbeListener& list
   listener.begins(probe, call);
   try {
     const TimeLimit limit(probe.timeout_s);
+    const CrashPlace place(probe.place);
     outcome.record = action();
   } catch (const Error& error) {
-    outcome.error = error.what();
+    outcome.error = with_place(probe, error.what());
     outcome.hint = error.hint();
   }
   listener.ended(outcome);
@@ -44,6 +45,10 @@ Outcome ask(const ProbeInRun& probe, const char* call, const ProbeListener& list
 }
 
 }  // namespace
+
+std::string with_place(const ProbeInRun& probe, const std::string& what) {
+  return probe.place.empty() ? what : fmt::format("{}: {}", probe.place, what);
+}
 
 std::string call_text(const ProbeInRun& probe, const std::string& call, const std::string& place) {
   const std::string who = probe.plugin.empty() ? fmt::format("\"{}\"", probe.label)

@@ -23,6 +23,7 @@ struct ProbeInRun {
   Values parameters = {};
   double timeout_s = 0;    ///< seconds that a call may take; 0: no limit
   std::string build = {};  ///< of the plugin's library
+  std::string place = {};  ///< of its entry in a config, "configs/x.toml:9:1", if that is at hand
 
   bool due(int64_t step) const { return every == 0 || step % every == 0; }
   /// Whether it is asked for a conclusion.
@@ -42,6 +43,8 @@ struct Outcome {
   bool ok() const { return error.empty(); }
 };
 
+/// `what` after the place of the probe's entry, if that is known: "configs/x.toml:9:1: probe ...".
+std::string with_place(const ProbeInRun& probe, const std::string& what);
 /// "probe fourier_basis 1.0.0, measure, step 400: ", of a call at `place`.
 std::string call_text(const ProbeInRun& probe, const std::string& call, const std::string& place);
 

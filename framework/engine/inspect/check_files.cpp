@@ -34,13 +34,7 @@ class FileChecker {
     for (const CheckpointFile& checkpoint : run_.checkpoints()) noting([&] { check_step(checkpoint); });
     for (const std::string& label : run_.probe_labels()) noting([&] { check_results(label); });
     if (info_) look_for_missing();
-    for (const auto& [label, count] : thinned_)
-      found_.gone.push_back(
-          fmt::format("probe {}: {} of its results are of checkpoints that were thinned: they "
-                      "are whole, and cannot be computed again",
-                      label, count));
-    if (!run_.resumable_step() && !(info_ && info_->ended() == "imported"))
-      found_.missing.push_back("no state beside a checkpoint: the run cannot be resumed");
+    tell_what_is_gone();
     return std::move(found_);
   }
 
@@ -139,11 +133,8 @@ class FileChecker {
     std::error_code ignored;
     const fs::path checkpoint = run_.checkpoint_path(result.step);
     if (!fs::exists(checkpoint, ignored)) {
-      if (info_ && (info_->keep_last() > 0 || info_->pruned.contains(result.step)))
-        ++thinned_[label];
-      else
-        found_.missing.push_back(
-            fmt::format("probe {}: the checkpoint of its result at step {} is gone", label, result.step));
+      const bool thinned = has_dropped_all() || (info_ && info_->may_be_thinned(result.step));
+      ++(thinned ? thinned_ : lost_)[label];
       return;
     }
     if (!result.provenance) return;
@@ -153,6 +144,35 @@ class FileChecker {
       throw Error(fmt::format("{}: it is not the checkpoint that the result of {} was computed from",
                               checkpoint.string(), label),
                   "one of the two is damaged or was replaced");
+  }
+
+  // A run that has ended and whose folder for checkpoints is there and empty was trained for its results
+  // alone: a sweep with keep = "none" leaves it so.
+  bool has_dropped_all() const {
+    std::error_code failure;
+    return info_ && (info_->ended() == "finished" || info_->ended() == "condition") &&
+           fs::is_empty(run_.root() / "checkpoints", failure) && !failure;
+  }
+
+  void tell_what_is_gone() {
+    for (const auto& [label, count] : thinned_)
+      found_.gone.push_back(
+          fmt::format("probe {}: {} of its results are of checkpoints that were thinned: they "
+                      "are whole, and cannot be computed again",
+                      label, count));
+    for (const auto& [label, count] : lost_)
+      found_.missing.push_back(
+          {fmt::format(
+               "probe {}: the checkpoints of {} of its results are missing, and nothing says that the "
+               "run deleted them",
+               label, count),
+           "copy them again from where they are; without them the results stay as they are"});
+    if (run_.resumable_step() || (info_ && info_->ended() == "imported")) return;
+    if (has_dropped_all())
+      found_.gone.push_back("no checkpoint was kept: the run can be neither resumed nor probed");
+    else
+      found_.missing.push_back({"no state beside a checkpoint: the run cannot be resumed",
+                                "it can still be shown and, from the checkpoints that it has, probed"});
   }
 
   void look_for_missing() {
@@ -165,7 +185,8 @@ class FileChecker {
       }
       if (lacking > 0)
         found_.missing.push_back(
-            fmt::format("probe {}: no result at {} of {} checkpoints", probe.label, lacking, due));
+            {fmt::format("probe {}: no result at {} of {} checkpoints", probe.label, lacking, due),
+             "compute them: orrery probe " + run_.root().string()});
     }
   }
 
@@ -175,7 +196,7 @@ class FileChecker {
   std::optional<RunJson> info_;
   std::map<std::string, std::set<int64_t>> steps_;
   std::map<int64_t, std::string> hashes_;
-  std::map<std::string, int64_t> thinned_;
+  std::map<std::string, int64_t> thinned_, lost_;  // by label, results whose checkpoint is not there
 };
 
 }  // namespace

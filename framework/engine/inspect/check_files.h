@@ -12,12 +12,17 @@
 
 namespace orrery::engine {
 
+/// What a run should have and has not.
+struct Missing {
+  std::string what, hint;
+};
+
 struct CheckedFiles {
   int64_t n_checked = 0;               ///< files and lines of results that match their checksums
   std::vector<std::string> unchecked;  ///< files, relative to the run, some of whose parts have no checksum
-  std::vector<std::string> missing;    ///< results that the probes of the config have not given
-  std::vector<std::string>
-      gone;  ///< results of checkpoints that were thinned: whole, but not to be made again
+  std::vector<Missing> missing;
+  std::vector<std::string> gone;  ///< what the run says it has deleted, and what was measured from it: whole,
+                                  ///< but not to be made again
   std::vector<Error> damage;
 };
 

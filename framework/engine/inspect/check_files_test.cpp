@@ -20,6 +20,11 @@ class CheckFiles : public ::testing::Test {
               reporter);
   }
   CheckedFiles check() { return check_files(run, reporter); }
+  static std::vector<fs::path> files_in(const fs::path& folder) {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+    return files;
+  }
   void change(const std::string& file, const std::string& from, const std::string& to) {
     std::string text = bytes_of(run / file);
     ASSERT_NE(text.find(from), std::string::npos) << file;
@@ -75,8 +80,31 @@ TEST_F(CheckFiles, SaysWhatIsMissing) {
   const CheckedFiles checked = check();
   EXPECT_TRUE(checked.damage.empty());
   ASSERT_EQ(checked.missing.size(), 2u);
-  expect_holds(checked.missing[0], "probe fourier_basis: no result at 3 of 3 checkpoints");
-  expect_holds(checked.missing[1], "no state");
+  expect_holds(checked.missing[0].what, "probe fourier_basis: no result at 3 of 3 checkpoints");
+  expect_holds(checked.missing[0].hint, "orrery probe " + run.string());
+  expect_holds(checked.missing[1].what, "no state");
+}
+
+TEST_F(CheckFiles, ACheckpointThatNobodyDeletedIsMissed) {
+  fs::remove(run / "checkpoints/step_00000010.safetensors");
+  const CheckedFiles checked = check();
+  EXPECT_TRUE(checked.gone.empty());
+  ASSERT_EQ(checked.missing.size(), 1u);
+  expect_holds(checked.missing[0].what, "probe fourier_basis: the checkpoints of 1 of its results");
+  expect_holds(checked.missing[0].hint, "copy them again");
+}
+
+// As a sweep with keep = "none" leaves its runs.
+TEST_F(CheckFiles, ARunThatKeptNoCheckpointMissesNone) {
+  for (const fs::path& file : files_in(run / "checkpoints")) fs::remove(file);
+  const CheckedFiles none = check();
+  EXPECT_TRUE(none.missing.empty());
+  ASSERT_EQ(none.gone.size(), 2u);
+  expect_holds(none.gone[0], "probe fourier_basis: 3 of its results are of checkpoints that were thinned");
+  expect_holds(none.gone[1], "no checkpoint was kept");
+
+  fs::remove(run / "checkpoints");  // not as a sweep does
+  EXPECT_EQ(check().missing.size(), 2u);
 }
 
 TEST(CheckFilesOfAnEarlierVersion, SaysWhatHasNoChecksum) {

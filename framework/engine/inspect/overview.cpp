@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "engine/inspect/sparkline.h"
 #include "engine/reporter/numbers.h"
@@ -70,23 +71,26 @@ ProbeOverview look_at_probe(const RunDirectory& run, const ConfiguredProbe& prob
   ProbeOverview of;
   of.label = probe.label;
   of.plugin = probe.plugin;
-  for (const CheckpointFile& checkpoint : seen.checkpoints)
-    if (probe.every == 0 || checkpoint.step % probe.every == 0) ++of.n_due;
   constexpr auto data = RunDirectory::ProbeData::leave_out;
   CurveReader reader;
   std::vector<std::string> headlines;
+  std::set<int64_t> measured;
   noting(seen.damage, [&] {
     auto results =
         run.read_probe_results(probe.label, data, [&](const Error& error) { seen.damage.push_back(error); });
     of.n_results = static_cast<int64_t>(results.size());
     for (const ProbeResult& result : results) {
+      measured.insert(result.step);
       if (!std::filesystem::exists(run.checkpoint_path(result.step))) ++of.n_gone;
       reader.add_row(result.step, result.record.scalars);
       for (const std::string& name : result.record.headlines) note_name(headlines, name);
     }
-    of.n_due += of.n_gone;
     if (!results.empty()) of.last = std::move(results.back());
   });
+  of.n_due = of.n_results;
+  for (const CheckpointFile& checkpoint : seen.checkpoints)
+    of.n_due +=
+        (probe.every == 0 || checkpoint.step % probe.every == 0) && !measured.contains(checkpoint.step);
   std::vector<Curve> curves = reader.curves();
   std::erase_if(curves, [&](const Curve& curve) {
     return std::find(headlines.begin(), headlines.end(), curve.name) == headlines.end();

@@ -21,7 +21,7 @@ struct ProbeOverview {
   std::string label;
   std::string plugin, version;  ///< the version that computed the last result; "" if there is none
   int64_t n_results = 0;
-  int64_t n_due = 0;       ///< the number of checkpoints, gone ones with a result included, where it is due
+  int64_t n_due = 0;       ///< n_results, and the checkpoints that are there, where it is due and has none
   int64_t n_gone = 0;      ///< the results whose checkpoint is gone
   bool configured = true;  ///< whether the last session asked it; else its results are of earlier ones
   std::vector<Curve> headlines;  ///< in the order in which the probe recorded them

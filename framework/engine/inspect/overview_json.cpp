@@ -38,6 +38,8 @@ Json record_json(const std::string& label, const std::optional<ProbeResult>& res
   Json object = Json::object();
   if (result->step >= 0) object["step"] = result->step;
   if (result->until) object["until"] = *result->until;
+  if (result->partly)
+    object["checkpoints"] = {{"seen", result->partly->seen}, {"made", result->partly->made}};
   object["scalars"] = recorded["scalars"];
   object["findings"] = recorded["findings"];
   return object;

@@ -86,6 +86,30 @@ TEST(RunJson, tells_when_a_step_was_made) {
   EXPECT_EQ(wall_time_of(info, 301), 86400);  // killed: unknown
 }
 
+// Three sessions, as they are written: keep_last was 0, then 2, then 0 again.
+TEST(RunJson, tells_which_checkpoints_a_session_may_have_thinned) {
+  const TestFolder folder;
+  const auto changed = [](int64_t from, int64_t to) {
+    return Json{{{"key", "train.steps"}, {"from", 10}, {"to", 20}},
+                {{"key", "checkpoints.keep_last"}, {"from", from}, {"to", to}}};
+  };
+  Json about = run_json("finished", {{"checkpoints", {{"keep_last", 0}}}});
+  about["sessions"] = {{{"from", 0}, {"to", 100}, {"ended", "stopped"}},
+                       {{"from", 100}, {"ended", "running"}, {"overrides", changed(0, 2)}},  // killed
+                       {{"from", 200}, {"to", 300}, {"ended", "finished"}, {"overrides", changed(2, 0)}}};
+  write_file(folder / "run.json", about.dump());
+  const RunJson info = read_run_json(folder.path());
+  for (const int64_t step : {0, 100, 200}) EXPECT_TRUE(info.may_be_thinned(step)) << step;
+  EXPECT_FALSE(info.may_be_thinned(210));
+  about["pruned"] = {{{"steps", {210}}}};
+  write_file(folder / "run.json", about.dump());
+  EXPECT_TRUE(read_run_json(folder.path()).may_be_thinned(210));
+
+  about = run_json("finished", {{"checkpoints", {{"keep_last", 0}}}});
+  write_file(folder / "run.json", about.dump());
+  EXPECT_FALSE(read_run_json(folder.path()).may_be_thinned(0));
+}
+
 TEST(Curves, have_a_best_where_one_value_is_better) {
   const Curve loss{"test/loss", {0, 10, 20, 30}, {3, std::nan(""), 1, 1}};
   EXPECT_EQ(best(loss)->step, 20);

@@ -21,8 +21,8 @@ Outcome without_data(const ProbeInRun* probe, const Record& record) {
 std::optional<PackedResult> packed_or_failed(Outcome& outcome, const std::string& place,
                                              const std::function<std::string()>& line) {
   const auto failed = [&](const std::string& what, const std::string& hint) {
-    outcome.error = fmt::format("{}what it recorded cannot be stored: {}",
-                                call_text(*outcome.probe, "record", place), what);
+    outcome.error = with_place(*outcome.probe, fmt::format("{}what it recorded cannot be stored: {}",
+                                                           call_text(*outcome.probe, "record", place), what));
     outcome.hint = hint;
   };
   try {
@@ -189,87 +189,6 @@ Job ProbeRunner::null_job() {
   return job;
 }
 
-// Whether a conclusion may ask for tensors or findings of the probe `label`.
-bool ProbeRunner::is_read(const std::string& label) const {
-  const auto& probes = experiment_.probes();
-  return std::any_of(probes.begin(), probes.end(), [&](const ProbeInRun& probe) {
-    return !labels_read(probe.needs, probe.label, {label}).empty();
-  });
-}
-
-void ProbeRunner::read_history() {
-  history_ = {all_curves(read_curves(run_)), {}};
-  for (const std::string& label : run_.probe_labels())
-    if (is_read(label)) history_.records[label] = read_records(run_, label);
-  for (const auto& [label, records] : own_records_) history_.records[label] = records;
-  for (const auto& [label, reader] : own_curves_) {
-    const std::string prefix = fmt::format("probe/{}/", label);
-    std::erase_if(history_.curves, [&](const Curve& curve) { return curve.name.starts_with(prefix); });
-    for (Curve& curve : reader.curves()) history_.curves.push_back(std::move(curve));
-  }
-}
-
-// For the conclusions, where results are not stored in the run.
-void ProbeRunner::keep_unstored(const std::string& label, const ProbeResult& result,
-                                const PackedResult& packed) {
-  own_curves_[label].add_row(result.step, result.record.scalars, fmt::format("probe/{}/", label));
-  if (!is_read(label)) return;
-  if (!unstored_) unstored_.emplace();
-  const std::filesystem::path folder = *unstored_ / label,
-                              file = folder / fmt::format("step_{:08}.safetensors", result.step);
-  make_folders(folder);
-  if (!packed.data.empty()) write_file(file, packed.data);
-  own_records_[label].push_back(recorded_step(result, file));
-}
-
-// Whether what `probe` concludes from lacks a checkpoint that was neither measured before nor asked for now.
-// A point that a probe failed to measure is not waited for.
-bool ProbeRunner::lacks_points(const ProbeInRun& probe) const {
-  std::vector<Curve> chosen;
-  try {
-    chosen = choose_curves(history_.curves, probe.needs.curves, probe.label);
-  } catch (const Error&) {
-    return false;  // reported when the probe is asked
-  }
-  for (const ProbeInRun& source : experiment_.probes()) {
-    const std::string prefix = fmt::format("probe/{}/", source.label);
-    const bool used = !labels_read(probe.needs, probe.label, {source.label}).empty() ||
-                      std::any_of(chosen.begin(), chosen.end(),
-                                  [&](const Curve& curve) { return curve.name.starts_with(prefix); });
-    if (!used) continue;
-    std::set<int64_t> there = asked_;
-    if (options_.store)
-      for (const ProbeResult& result :
-           run_.read_probe_results(source.label, RunDirectory::ProbeData::leave_out))
-        there.insert(result.step);
-    for (const CheckpointFile& checkpoint : run_.checkpoints()) {
-      if (!source.due(checkpoint.step) || there.contains(checkpoint.step)) continue;
-      reporter_.note(
-          fmt::format("probe {}: no conclusion, because {} has not been measured at step {} and perhaps "
-                      "others; measure every checkpoint first (--steps all)",
-                      probe.label, source.label, thousands(checkpoint.step)));
-      return true;
-    }
-  }
-  return false;
-}
-
-Job ProbeRunner::conclusion_job() {
-  Job job{"the curves of the run", {}};
-  const auto& probes = experiment_.probes();
-  if (std::none_of(probes.begin(), probes.end(), [](auto& probe) { return probe.concludes(); })) return job;
-  read_history();
-  for (const ProbeInRun& probe : probes) {
-    if (!probe.concludes() || skipped_.contains(&probe) || lacks_points(probe)) continue;
-    const auto provenance = [&] { return provenances_.of_history(probe, history_); };
-    if (auto record = stored(probe, RunLevelResult::conclusion, provenance))
-      run_level_[RunLevelResult::conclusion].emplace(&probe, std::move(*record));
-    else
-      job.probes.push_back(&probe);
-  }
-  return job;
-}
-
 ProbeRunner::Look ProbeRunner::look_at(const Row& row) {
   return {[&row](CheckpointPass& pass, auto probes) { return pass.measure(row.checkpoint, probes); },
           [this, &row](const ProbeInRun& probe, const Record& record) {
@@ -290,8 +209,10 @@ ProbeRunner::Look ProbeRunner::look_at(RunLevelResult which) {
             if (which == RunLevelResult::null)
               return result_line(which, {{probe.label, &record}}, provenances_.of_null(probe));
             const History seen = choose_history(history_, probe.needs, probe.label);
+            const auto partly = partly_seen_.find(&probe);
             return result_line(which, {{probe.label, &record}}, provenances_.of_history(probe, history_),
-                               last_step(seen));
+                               last_step(seen),
+                               partly == partly_seen_.end() ? std::nullopt : std::optional(partly->second));
           },
           which};
 }
@@ -386,15 +307,6 @@ void ProbeRunner::rows_and_null() {
   };
   work(std::move(jobs), looks, take, done);
   if (!reporter_.stop_requested()) show_until(rows_.size());
-}
-
-void ProbeRunner::conclusions() {
-  Job job = conclusion_job();
-  if (job.probes.empty()) return;
-  const auto take = [&](size_t, const Answer& answer) {
-    keep(*answer.probe, RunLevelResult::conclusion, answer.result);
-  };
-  work({std::move(job)}, {look_at(RunLevelResult::conclusion)}, take, [](size_t) {});
 }
 
 std::vector<Outcome> ProbeRunner::outcomes(const Known& known) const {

@@ -10,6 +10,7 @@
 
 #include "engine/experiment/experiment.h"
 #include "engine/probing/checkpoint_pass.h"
+#include "engine/probing/conclusion_sources.h"
 #include "engine/probing/due_results.h"
 #include "engine/probing/work.h"
 #include "engine/reporter/reporter.h"
@@ -89,6 +90,9 @@ class ProbeRunner {
   void note_what_is_gone() const;
   void warn_of_other_plugins() const;
   bool lacks_points(const ProbeInRun& probe) const;
+  bool is_asked(const std::string& label) const;
+  std::set<int64_t> measured(const std::string& label) const;
+  std::optional<SeenCheckpoints> partly_seen(const ProbeInRun& probe, const MadeCheckpoints& made) const;
   Job null_job();
   Job conclusion_job();
   void read_history();
@@ -123,7 +127,8 @@ class ProbeRunner {
   std::map<std::string, std::vector<RecordedStep>> own_records_;
   std::optional<TemporaryFolder> unstored_;
   RunHistory history_;
-  std::set<const ProbeInRun*> skipped_;  // those whose reference does not exist
+  std::set<const ProbeInRun*> skipped_;                       // those whose reference does not exist
+  std::map<const ProbeInRun*, SeenCheckpoints> partly_seen_;  // by those whose conclusion lacks some
   std::vector<ProbeTally> tallies_;
   bool failed_ = false;
 };

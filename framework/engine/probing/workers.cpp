@@ -212,7 +212,8 @@ void WorkerPool::on_end(Supervisor::Id id, int status, bool too_long) {
     return;
   }
   answer.unusable = worker.call == "fit";
-  answer.error = call_text(*answer.probe, worker.call, answer.unusable ? "its reference" : place);
+  answer.error = with_place(*answer.probe,
+                            call_text(*answer.probe, worker.call, answer.unusable ? "its reference" : place));
   if (too_long) {
     answer.error += fmt::format("it has not come back within {} s (timeout_s)", answer.probe->timeout_s);
     answer.hint = "look for a loop that does not end, or give it longer: timeout_s";

@@ -29,6 +29,7 @@ namespace {
 std::vector<std::string> words;  // of the command line
 std::string severity, advice;    // set before a crash, read in the handler
 std::string uncaught;            // the message of the exception that ended the program
+thread_local const std::string* config_place = nullptr;  // of the [[probe]] that is asked
 
 // Composes text without allocating, for signal handlers.
 class Line {
@@ -80,6 +81,7 @@ void place(Line& line, const RunningCall& running, const char* end) {
 Line opening() {
   Line line;
   line << "\n" << severity << " ";
+  if (config_place && !config_place->empty()) line << *config_place << ": ";
   if (const RunningCall* running = RunningCall::innermost()) place(line, *running, ": ");
   return line;
 }
@@ -219,6 +221,9 @@ TimeLimit::TimeLimit(double seconds) : set_(seconds > 0 && !in_child()) {
 TimeLimit::~TimeLimit() {
   if (set_) start_timer(0);
 }
+
+CrashPlace::CrashPlace(const std::string& place) : before_(config_place) { config_place = &place; }
+CrashPlace::~CrashPlace() { config_place = before_; }
 
 void advise_on_crash(const std::string& text) { advice = text; }
 

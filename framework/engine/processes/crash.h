@@ -28,6 +28,19 @@ class TimeLimit {
   bool set_;
 };
 
+/// While it lives, a message about a crash in this thread opens with `place`, "configs/x.toml:9:1" (""
+/// nothing), which must outlive it.
+class CrashPlace {
+ public:
+  explicit CrashPlace(const std::string& place);
+  ~CrashPlace();
+  CrashPlace(const CrashPlace&) = delete;
+  CrashPlace& operator=(const CrashPlace&) = delete;
+
+ private:
+  const std::string* before_;
+};
+
 /// Sets the advice for later crashes; may be several lines. Initially debugger_command().
 void advise_on_crash(const std::string& advice);
 

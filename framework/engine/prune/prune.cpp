@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
+#include <iterator>
 #include <set>
 
 #include "engine/config/parse_text.h"
@@ -15,6 +17,7 @@
 #include "engine/run/json_write.h"
 #include "engine/run/run_json.h"
 #include "engine/train/kept.h"
+#include "sdk/files/safetensors.h"
 
 namespace orrery::engine {
 namespace {
@@ -92,6 +95,43 @@ CheckpointSchedule schedule_of(const RunJson& info) {
           std::max<int64_t>(info.steps(), 0)};
 }
 
+std::optional<Error> damage_in(const fs::path& file) {
+  try {
+    safetensors::File{file};  // reads it all
+    return std::nullopt;
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
+// Of those that would go, the nearest to `step` that is whole.
+std::optional<int64_t> stand_in(const RunDirectory& run, std::vector<int64_t> going, int64_t step) {
+  std::stable_sort(going.begin(), going.end(),
+                   [&](int64_t a, int64_t b) { return std::abs(a - step) < std::abs(b - step); });
+  for (const int64_t other : going)
+    if (!damage_in(run.checkpoint_path(other))) return other;
+  return std::nullopt;
+}
+
+// A damaged checkpoint is no reason to delete a whole one.
+std::vector<DamagedCheckpoint> keep_stand_ins(const RunDirectory& run, const std::vector<int64_t>& there,
+                                              std::set<int64_t>& kept) {
+  std::vector<DamagedCheckpoint> damaged;
+  for (const int64_t step : std::set(kept)) {
+    if (const auto error = damage_in(run.checkpoint_path(step))) {
+      std::vector<int64_t> going;
+      std::set_difference(there.begin(), there.end(), kept.begin(), kept.end(), std::back_inserter(going));
+      const auto instead = stand_in(run, going, step);
+      if (instead) kept.insert(*instead);
+      damaged.push_back({step, error->what(), error->hint(), instead});
+    } else if (std::error_code ignored; fs::exists(run.state_path(step), ignored)) {
+      if (const auto of_state = damage_in(run.state_path(step)))
+        damaged.push_back({step, of_state->what(), of_state->hint(), std::nullopt});
+    }
+  }
+  return damaged;
+}
+
 std::map<std::string, int64_t> unmeasured(const RunDirectory& run, const RunJson& info,
                                           const std::vector<int64_t>& gone) {
   std::map<std::string, int64_t> lacking;
@@ -119,7 +159,8 @@ PrunePlan plan_prune(const RunDirectory& run, const PruneChoices& choices) {
   plan.needed = needs_of_others(run, there);
   KeepRule rule = rule_of(run, info, choices, there);
   for (const NeededElsewhere& each : plan.needed) rule.marked.insert(each.step);
-  const std::set<int64_t> kept = kept_steps(there, rule, schedule_of(info));
+  std::set<int64_t> kept = kept_steps(there, rule, schedule_of(info));
+  plan.damaged = keep_stand_ins(run, there, kept);
   for (const int64_t step : there) (kept.contains(step) ? plan.kept : plan.gone).push_back(step);
   for (const int64_t step : plan.gone)
     for (const fs::path& file : {run.checkpoint_path(step), run.state_path(step)}) {

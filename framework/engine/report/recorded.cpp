@@ -111,6 +111,7 @@ void read_conclusion(const RunDirectory& run, Recorded& recorded) {
       {"headlines", conclusion->record.headlines},
       {"findings", object_at(recorded_by(recorded.label, line, path.string()), "findings", path.string())}};
   recorded.concluded_until = conclusion->until;
+  recorded.concluded_from = conclusion->partly;
   add_figures(recorded.concluding, -1, std::move(conclusion->record.figures));
 }
 

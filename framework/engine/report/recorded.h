@@ -27,6 +27,7 @@ struct Recorded {
   std::vector<FigureFrames> figures;
   std::vector<FigureFrames> concluding;         ///< the figures of its conclusion, one frame each
   std::optional<int64_t> concluded_until = {};  ///< the last step that its conclusion looked at, if known
+  std::optional<SeenCheckpoints> concluded_from = {};  ///< of a conclusion that lacks pruned checkpoints
   size_t n_results = 0, n_read = 0;  ///< checkpoints with results, and those whose figures were read
 };
 

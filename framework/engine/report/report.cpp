@@ -149,6 +149,10 @@ Report make_report(const RunDirectory& run, const ReportChoices& choices) {
       report.notes.push_back(
           fmt::format("The conclusion of {} is of an earlier session: it looked at steps up to {}.",
                       probe.label, thousands(*probe.concluded_until)));
+  for (const Recorded& probe : probes)
+    if (probe.concluded_from)
+      report.notes.push_back(
+          fmt::format("The conclusion of {} is {}.", probe.label, to_text(*probe.concluded_from)));
   const std::vector<Curve> metrics = read_curves(run, false).front().curves();
   const Json about = parse_object(run.read_run_json(), (run.root() / "run.json").string());
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/reporter/numbers.h"
 #include "engine/run/json_line.h"
 #include "engine/run/json_read.h"
 #include "engine/run/json_write.h"
@@ -181,6 +182,11 @@ bool has_data(const Json& figures, const Json& tensors, const std::string& where
 
 std::string to_string(RunLevelResult aside) { return aside == RunLevelResult::null ? "null" : "conclusion"; }
 
+std::string to_text(const SeenCheckpoints& checkpoints) {
+  return fmt::format("from {} of {} checkpoints: the others were pruned without a result",
+                     thousands(checkpoints.seen), thousands(checkpoints.made));
+}
+
 std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
                         const std::optional<Provenance>& provenance) {
@@ -189,9 +195,11 @@ std::string result_line(int64_t step, const std::string& checkpoint,
 
 std::string result_line(RunLevelResult aside,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
-                        const std::optional<Provenance>& provenance, const std::optional<int64_t>& until) {
+                        const std::optional<Provenance>& provenance, const std::optional<int64_t>& until,
+                        const std::optional<SeenCheckpoints>& partly) {
   Json line = {{"of", to_string(aside)}};
   if (until) line["until"] = *until;
+  if (partly) line["checkpoints"] = {{"seen", partly->seen}, {"made", partly->made}};
   return with_probes(std::move(line), probes, provenance);
 }
 
@@ -215,6 +223,12 @@ NamedTensors result_tensors(const Record& record) {
 
 namespace {
 
+SeenCheckpoints seen_checkpoints(const Json& object, const std::string& where) {
+  const Json& counts = object_at(object, "checkpoints", where);
+  const auto count = [&](const char* key) { return integer_of(member(counts, key, where), key, where); };
+  return {count("seen"), count("made")};
+}
+
 ProbeResult parse_result_line(std::string_view line, const std::string& label, const std::string& where,
                               const std::function<NamedTensors(int64_t step)>& load) {
   check_line(line.substr(0, line.find_last_not_of('\n') + 1), where);
@@ -223,6 +237,7 @@ ProbeResult parse_result_line(std::string_view line, const std::string& label, c
   if (object.contains("of")) {
     result.step = -1;
     if (object.contains("until")) result.until = integer_of(object["until"], "until", where);
+    if (object.contains("checkpoints")) result.partly = seen_checkpoints(object, where);
   } else {
     result.step = integer_of(member(object, "step", where), "step", where);
     result.checkpoint = text_of(member(object, "checkpoint", where), "checkpoint", where);

@@ -22,6 +22,13 @@ enum class RunLevelResult { null, conclusion };
 /// "null", "conclusion".
 std::string to_string(RunLevelResult aside);
 
+/// Of a conclusion from results at `seen` of the `made` checkpoints: the others were pruned without a result.
+struct SeenCheckpoints {
+  int64_t seen = 0, made = 0;
+};
+/// "from 4 of 12 checkpoints: the others were pruned without a result".
+std::string to_text(const SeenCheckpoints& checkpoints);
+
 /// What one probe recorded at one checkpoint, or as a run-level result.
 struct ProbeResult {
   int64_t step = 0;                      ///< -1 for a run-level result
@@ -30,6 +37,7 @@ struct ProbeResult {
   Record record;
   std::vector<std::string> tensor_names = {};  ///< of the record, whether its tensors were loaded or not
   std::optional<int64_t> until = {};           ///< of a conclusion: the last step of what it looked at
+  std::optional<SeenCheckpoints> partly = {};  ///< of a conclusion that lacks checkpoints
 };
 
 /// One checkpoint's results, by the label of each probe:
@@ -48,11 +56,12 @@ std::string result_line(int64_t step, const std::string& checkpoint,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
                         const std::optional<Provenance>& provenance = std::nullopt);
 /// The same for a run-level result: `{"of": "null", "origin": {...}, "probes": ...}`; a conclusion has
-/// "until".
+/// "until", and `"checkpoints": {"seen": 4, "made": 12}` if it lacks some.
 std::string result_line(RunLevelResult aside,
                         const std::vector<std::pair<std::string, const Record*>>& probes,
                         const std::optional<Provenance>& provenance = std::nullopt,
-                        const std::optional<int64_t>& until = std::nullopt);
+                        const std::optional<int64_t>& until = std::nullopt,
+                        const std::optional<SeenCheckpoints>& partly = std::nullopt);
 
 /// The tensors of a record, "tensor/NAME", and the data of its figures, "figure/NAME/TRACE INDEX/x" (y, z).
 NamedTensors result_tensors(const Record& record);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <limits>
 
 #include "engine/run/json_write.h"
 #include "engine/run/kernels.h"
@@ -55,6 +56,18 @@ SessionInfo session_in(const Json& object) {
   return session;
 }
 
+// The config is that of the last session; those before it had what its overrides, and those between,
+// replaced.
+void read_keep_last(const Json& config, const std::vector<Json>& written,
+                    std::vector<SessionInfo>& sessions) {
+  int64_t value = integer_in(member_of(config, "checkpoints"), "keep_last").value_or(0);
+  for (size_t i = sessions.size(); i-- > 0;) {
+    sessions[i].keep_last = value;
+    for (const Json& change : objects_in(written[i], "overrides"))
+      if (text_in(change, "key") == "checkpoints.keep_last") value = integer_in(change, "from").value_or(0);
+  }
+}
+
 }  // namespace
 
 std::optional<size_t> session_of(const RunJson& info, int64_t step) {
@@ -81,8 +94,16 @@ std::string RunJson::name() const { return text_in(config, "name"); }
 std::string RunJson::task() const { return text_in(member_of(config, "task"), "name"); }
 std::string RunJson::model() const { return text_in(member_of(config, "model"), "kind"); }
 int64_t RunJson::steps() const { return integer_in(member_of(config, "train"), "steps").value_or(0); }
-int64_t RunJson::keep_last() const {
-  return integer_in(member_of(config, "checkpoints"), "keep_last").value_or(0);
+bool RunJson::may_be_thinned(int64_t step) const {
+  if (pruned.contains(step)) return true;
+  for (size_t i = 0; i < sessions.size(); ++i) {
+    // A session that was killed got at most to where the next one began, whatever it left beyond.
+    const bool is_last = i + 1 == sessions.size();
+    const int64_t until =
+        sessions[i].to.value_or(is_last ? std::numeric_limits<int64_t>::max() : sessions[i + 1].from);
+    if (sessions[i].keep_last > 0 && step <= until) return true;
+  }
+  return false;
 }
 std::string RunJson::stop_when() const { return text_in(member_of(config, "train"), "stop_when"); }
 std::string RunJson::ended() const { return sessions.empty() ? "running" : sessions.back().ended; }
@@ -105,7 +126,9 @@ RunJson read_run_json(const std::filesystem::path& root) {
   if (const auto found = object.find("endless"); found != object.end() && found->is_boolean())
     info.endless = found->get<bool>();
   info.config = object["config"];
-  for (const Json& session : objects_in(object, "sessions")) info.sessions.push_back(session_in(session));
+  const std::vector<Json> sessions = objects_in(object, "sessions");
+  for (const Json& session : sessions) info.sessions.push_back(session_in(session));
+  read_keep_last(info.config, sessions, info.sessions);
   for (const Json& pruned : objects_in(object, "pruned"))
     if (const auto steps = pruned.find("steps"); steps != pruned.end() && steps->is_array())
       for (const Json& step : *steps)

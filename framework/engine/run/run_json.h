@@ -23,6 +23,7 @@ struct SessionInfo {
   int64_t threads = 0;
   std::string blas = {}, blas_core = {}, cpu_capability = {}, loops = {};  ///< as in Kernels; "" if unknown
   std::optional<bool> flush_subnormals = {};
+  int64_t keep_last = 0;  ///< checkpoints.keep_last of its config
 };
 
 struct PluginInfo {
@@ -47,14 +48,15 @@ struct RunJson {
   std::vector<SessionInfo> sessions;
   std::set<int64_t> pruned;  ///< the steps of checkpoints that `orrery prune` deleted
 
+  /// Whether the run says of itself that a checkpoint of `step` has been deleted, or may have been:
+  /// `orrery prune` did it, or a session that made it, or a later one, had a checkpoints.keep_last.
+  bool may_be_thinned(int64_t step) const;
   std::vector<ConfiguredProbe> probes() const;
   std::string name() const;
   std::string task() const;
   std::string model() const;
   /// train.steps; 0 if missing.
   int64_t steps() const;
-  /// checkpoints.keep_last; 0 if missing.
-  int64_t keep_last() const;
   std::string stop_when() const;
   /// How the last session ended; "running" if there is none.
   std::string ended() const;

@@ -6,10 +6,30 @@
 #include <optional>
 
 #include "engine/run/log_claim.h"
+#include "engine/run/run_json.h"
 #include "sdk/files/named_tensors.h"
 #include "sdk/files/tensors.h"
 
 namespace orrery::engine {
+namespace {
+
+[[noreturn]] void refuse_to_resume(const RunDirectory& run) {
+  const std::string weights = run.checkpoints().back().path.string();
+  if (read_run_json(run.root()).ended() == "imported")
+    throw UsageError(
+        fmt::format("{}: an imported network has no state of its training, so that cannot go on",
+                    run.root().string()),
+        fmt::format("start another training from its weights: orrery train CONFIG --set init.from=\"{}\"",
+                    weights));
+  throw Error(
+      fmt::format("{}: no checkpoint here can be resumed from: none has its .state.safetensors beside it",
+                  run.root().string()),
+      fmt::format("copy that file again, or start another training from the weights: orrery train CONFIG "
+                  "--set init.from=\"{}\"",
+                  weights));
+}
+
+}  // namespace
 
 void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trainer) {
   const int64_t step = trainer.steps_done();
@@ -23,9 +43,7 @@ void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trai
 
 void load_resumable(const RunDirectory& run, Model& model, Trainer& trainer) {
   const std::optional<int64_t> step = run.resumable_step();
-  if (!step)
-    throw Error(fmt::format("{}: no checkpoint here can be resumed from", run.root().string()),
-                "a resumable one has a .state.safetensors file beside it");
+  if (!step) refuse_to_resume(run);
   const std::filesystem::path state = run.state_path(*step);
   const NamedTensors weights = read_tensors(run.checkpoint_path(*step)).tensors,
                      rest = read_tensors(state).tensors;

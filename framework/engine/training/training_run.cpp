@@ -259,14 +259,28 @@ std::optional<int64_t> last_checkpoint_before(const RunDirectory& run, int64_t s
 }
 
 // "quickstart: transformer on modular_arithmetic, ...", and the run's directory.
-std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_t step) {
+std::string opening_text(Experiment& experiment, const RunDirectory& run, int64_t step, bool complete) {
   const Settings& settings = experiment.settings();
   return fmt::format("{}\n{} {}",
                      network_text(settings.name, settings.model.name, settings.task.name,
                                   {experiment.model().n_parameters(), experiment.split().train.size(),
                                    experiment.split().test.size(), experiment.spec().endless}),
-                     step > 0 ? fmt::format("going on from step {} in", thousands(step)) : "run directory",
+                     complete   ? "nothing is left to train in"
+                     : step > 0 ? fmt::format("going on from step {} in", thousands(step))
+                                : "run directory",
                      run.root().string());
+}
+
+// Of a run that is complete, which --resume leaves as it is.
+std::string how_to_go_on(const RunDirectory& run, const TrainSettings& train, int64_t step) {
+  const bool by_condition = step < train.steps;
+  return fmt::format(
+      "{}; to go on: orrery train --resume {} --set {}",
+      by_condition
+          ? fmt::format("it ended at step {}, as train.stop_when ({}) asks", thousands(step), train.stop_when)
+          : fmt::format("it has made all of its {} steps", thousands(step)),
+      run.root().string(),
+      by_condition ? "train.stop_when=\"\"" : fmt::format("train.steps={}", 2 * std::max<int64_t>(step, 1)));
 }
 
 // What metrics.jsonl says of `step`; nothing if it was not evaluated.
@@ -394,7 +408,8 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
 
   warn_of_thinning(experiment, reporter);
   Session session(experiment, run, trainer, {.resumed = resumed, .ended = holds}, reporter);
-  reporter.note(opening_text(experiment, run, trainer.steps_done()));
+  reporter.note(opening_text(experiment, run, trainer.steps_done(), complete));
+  if (complete) reporter.note(how_to_go_on(run, settings.train, trainer.steps_done()));
   if (!complete && !holds) tell_disk_use(run.root(), disk_use(experiment, trainer, metrics), reporter);
   const auto ended_with = [&](Ending ending) {
     TrainedRun trained{ending, trainer.steps_done(), false};

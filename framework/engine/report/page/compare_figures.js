@@ -122,7 +122,8 @@ function scaledValue(row, feature, run) {
 function dotsFigure() {
   const rows = pageData.features.filter((row) => row.scale === "share" || row.scale === "loss");
   const most = isNarrow() ? 46 : 58;
-  const names = rows.map((row) => `${row.group}: ${row.name}`).map((name) => (name.length > most ? `${name.slice(0, most)}…` : name));
+  const full = rows.map((row) => (row.name.startsWith(row.group) ? row.name : `${row.group}: ${row.name}`)),
+    names = full.map((name) => (name.length > most ? `${name.slice(0, most)}…` : name));
   const colours = theme();
   const trace = (run, which, marker, more) => ({
     type: "scatter", mode: "markers", name: runNames[run], legendgroup: String(run),
@@ -136,12 +137,14 @@ function dotsFigure() {
     data.push(trace(run, "values", {size: 9, color: lineColour(run), line: {width: 1, color: colours.paper}},
       {hovertemplate: `%{customdata}<extra>${name}</extra>`}));
   });
+  // A null may be negative: what is left of zero is drawn as well.
+  const drawn = data.flatMap(({x}) => x).filter(Number.isFinite);
   return {
     file: "features", data,
     layout: {
       height: 110 + (isNarrow() ? 34 : 22) * rows.length, margin: {l: roomForRows(names), r: 16, t: 50, b: 44},
       annotations: rowNames(names),
-      xaxis: axisStyle("value; losses as a share of guessing", {range: [-0.04, 1.04]}),
+      xaxis: axisStyle("value; losses as a share of guessing", {range: padded(Math.min(0, ...drawn), Math.max(1, ...drawn))}),
       yaxis: rowAxis(names),
     },
   };
@@ -172,7 +175,8 @@ function ckaDots() {
     const name = `${runNames[pair.a]}, ${runNames[pair.b]}`;
     const at = (key) => sites.map((site) => siteOf(pair.a, pair.b, site)?.[key] ?? null);
     data.push({type: "scatter", mode: "markers", name: "random weights", x: at("cka_null"), y: positions,
-      marker: {size: 9, symbol: "circle-open", color: lineColour(i)}, hovertemplate: "%{x:.3f}<extra>null</extra>"});
+      marker: {size: 9, symbol: "circle-open", color: lineColour(i)}, showlegend: i === 0,
+      hovertemplate: "%{x:.3f}<extra>null</extra>"});
     data.push({type: "scatter", mode: "markers", name, x: at("cka"), y: positions,
       marker: {size: 10, color: lineColour(i)}, hovertemplate: "%{x:.3f}<extra></extra>"});
   });

@@ -5,18 +5,20 @@ const timeAxis = {log: false, range: null};
 const panels = [];
 const isNarrow = () => window.innerWidth < 700;
 
+// Losses, and what spans orders of magnitude: a few values next to zero, as at the first steps, do not.
 function wantsLog(panel) {
-  let least = Infinity,
-    most = 0;
+  const positive = [];
   for (const curve of panel.curves)
     for (const value of numbers(curve.values)) {
       if (value < 0) return false;
-      if (value > 0 && Number.isFinite(value)) {
-        least = Math.min(least, value);
-        most = Math.max(most, value);
-      }
+      if (value > 0 && Number.isFinite(value)) positive.push(value);
     }
-  return least < Infinity && (panel.unit.toLowerCase().includes("loss") || most / least > 1e4);
+  if (positive.length === 0) return false;
+  if (panel.unit.toLowerCase().includes("loss")) return true;
+  positive.sort((a, b) => a - b);
+  const most = positive.at(-1),
+    least = Math.min(positive[Math.floor(0.05 * positive.length)], most);
+  return most / least > 1e4;
 }
 
 const isMany = (panel) => panel.curves.length > 6;
@@ -122,21 +124,12 @@ function stepAxis(panel, image) {
     spikemode: "across",
   });
   if (!panel.last && !image) axis.ticks = "";
-  if (timeAxis.log) axis.dtick = 1;
   axis.range =
     timeAxis.range ||
     (timeAxis.log
       ? [Math.log10(Math.max(scrubber.firstPositive, 1)) - 0.05, Math.log10(scrubber.lastStep) + 0.02]
       : [-0.01 * scrubber.lastStep, 1.01 * scrubber.lastStep]);
   return axis;
-}
-
-// So many powers of ten between ticks that they do not touch; left to Plotly within one.
-function wholeDecades(panel) {
-  const positive = (values) => Array.from(values).filter((value) => value > 0),
-    [low, high] = extent(panel.curves.map((curve) => positive(numbers(curve.values))));
-  const decades = Math.log10(high / low);
-  return decades >= 1.3 ? Math.ceil(decades / Math.max(2, panel.height / 26)) : undefined;
 }
 
 // What does not change over training is drawn against zero, not in the middle of an axis of its own.
@@ -162,8 +155,7 @@ function panelFigure(panel, {image = false} = {}) {
     unit = brokenTitle(panel.unit, panel.height / 6.2),
     yaxis = axisStyle(unit, {log: panel.log, automargin: image});
   yaxis.title.standoff = 4;
-  if (panel.log) yaxis.dtick = wholeDecades(panel);
-  else Object.assign(yaxis, {nticks: panel.height > 180 ? 7 : panel.height > 110 ? 5 : 4}, constantRange(panel));
+  if (!panel.log) Object.assign(yaxis, {nticks: panel.height > 180 ? 8 : panel.height > 110 ? 6 : 5}, constantRange(panel));
   return {
     data: panelData(panel),
     title: panel.title,
@@ -216,7 +208,7 @@ function follow(panel) {
 // panel: {title, unit, curves: [{name, label, steps, values, null}], height, file, labelled, from}
 function preparePanel(panel) {
   return Object.assign(panel, {
-    height: panel.height || Math.min(260, Math.max(88, headHeight(panel))),
+    height: panel.height || Math.min(460, Math.max(88, headHeight(panel))),
     log: wantsLog(panel),
     hidden: new Set(),
   });
@@ -224,8 +216,9 @@ function preparePanel(panel) {
 
 // What the description beside the plot needs: its title, buttons and legend.
 function headHeight(panel) {
-  const title = 18 * Math.ceil((panel.title.length * 6.8) / 225),
-    legend = panel.curves.length > 1 ? 19 * panel.curves.length : 0;
+  const title = 18 * brokenTitle(panel.title, 31).split("<br>").length,
+    lines = panel.curves.reduce((sum, curve) => sum + Math.ceil((curve.label.length * 6.6) / 195), 0),
+    legend = panel.curves.length > 1 ? 19 * lines : 0;
   return Math.max(28 + title + legend, 10 + 3.1 * panel.unit.length);
 }
 

@@ -14,11 +14,14 @@ function utf8Characters(text) {
   return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 }
 
+// High enough for the plot and for its legend beside it.
+const exportedHeight = (panel) => Math.max(230, panel.height || 0, 20 * panel.curves.length + 8);
+
 async function exportFigures(format) {
   prepareSteps();
   const made = [];
   for (const panel of [...trainingPanels(), ...pageData.probes.flatMap(scalarPanels)]) {
-    Object.assign(panel, {height: Math.max(230, panel.height || 0)});
+    Object.assign(panel, {height: exportedHeight(panel)});
     const make = (size) => panelFigure(panel, size);
     made.push(await exportOne(preparePanel(panel).file, make, format, 720, panel.height + 100));
   }

@@ -10,8 +10,10 @@ function frameOf(figure) {
 
 function titleOf(figure) {
   const [step, head] = frameOf(figure);
-  const when = figure.concluding ? "" : step < 0 ? ", random weights" : `, step ${shown(step)}`;
-  return (figure.heads[head].title || readable(figure.name)) + when;
+  const title = figure.heads[head].title || readable(figure.name);
+  if (figure.concluding) return title;
+  const when = step < 0 ? "random weights" : `step ${shown(step)}`;
+  return /[?!.]$/.test(title) ? `${title} (${when})` : `${title}, ${when}`;
 }
 
 // The rows of a heatmap. In rows stored as integers, the least integer stands for NaN.
@@ -23,11 +25,6 @@ function rowsOf([reference, rows, columns, scale]) {
     values = Float32Array.from(stored, (value) => (value === missing ? NaN : value * scale));
   }
   return Array.from({length: rows}, (_, row) => values.subarray(row * columns, (row + 1) * columns));
-}
-
-function padded(low, high) {
-  const pad = 0.04 * (high - low || Math.abs(high) || 1);
-  return [low - pad, high + pad];
 }
 
 // Keeps the range the same at every step, so that the figure changes and not its axis.
@@ -138,10 +135,14 @@ function heatmapHeight(rows) {
 const facetsOf = (head) => [...new Set(head.facets || [""])];
 const facetColumns = (head, width) => Math.min(facetsOf(head).length, width < 500 ? 2 : width < 800 ? 3 : 4);
 
+// Circles: the units of both axes are of one length, so that more width would stay empty.
+const isSquare = (head) => Boolean(head.equal_axes) && facetsOf(head).length < 2;
+
 function figureHeight(figure, width = 440) {
   const [, headIndex, traces] = frameOf(figure),
     head = figure.heads[headIndex];
   if (head.kind === "heatmap") return heatmapHeight(traces[0]?.[2]?.[1] ?? 6);
+  if (isSquare(head)) return Math.min(420, Math.max(300, width)) + legendBelow(head, width);
   const rows = Math.ceil(facetsOf(head).length / facetColumns(head, width));
   return (rows > 1 ? 70 + 170 * rows : 330) + legendBelow(head, width);
 }
@@ -151,7 +152,7 @@ function isWide(figure) {
   return figure.heads.some((head, i) => {
     const frame = figure.frames.find(([, index]) => index === i);
     const bars = head.kind === "bar" ? barPlaces(head, frame?.[2] || []).length * Math.max(1, head.traces.length) : 0;
-    return facetsOf(head).length > 2 || bars > 60 || (head.kind !== "heatmap" && hasLongLegend(head));
+    return facetsOf(head).length > 2 || bars > 60 || (head.kind !== "heatmap" && !isSquare(head) && hasLongLegend(head));
   });
 }
 
@@ -200,7 +201,10 @@ function figureAtStep(figure, {width = 560} = {}) {
   const yaxis = axisStyle(brokenTitle(head.y_label, (inner - 60) / 6), {log: head.y_log, ticks: head.y_ticks});
   if (heatmap) heatmapAxes(head, traces, xaxis, yaxis, width, height);
   else traceAxes(figure, head, traces, xaxis, yaxis, width);
-  if (head.equal_axes) Object.assign(yaxis, {scaleanchor: "x", scaleratio: 1, constrain: "domain"});
+  if (head.equal_axes) {
+    Object.assign(yaxis, {scaleanchor: "x", scaleratio: 1, constrain: "domain"});
+    xaxis.constrain = "domain";
+  }
   const suffix = figure.concluding ? "" : step < 0 ? "_null" : `_step_${String(step).padStart(8, "0")}`;
   const above = hasLegend(head) && !hasLongLegend(head);
   return {

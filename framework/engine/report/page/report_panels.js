@@ -45,6 +45,14 @@ function withoutRepeats(curves) {
   return curves.filter((curve) => !repeats(curve));
 }
 
+// Without the first parts that all of `names` share: "a/b/x_1" and "a/b/x_2" are "x_1" and "x_2".
+function withoutCommonParts(names) {
+  const parts = names.map((name) => name.split("/"));
+  let shared = 0;
+  while (parts.every((one) => one.length > shared + 1 && one[shared] === parts[0][shared])) ++shared;
+  return parts.map((one) => one.slice(shared).join("/"));
+}
+
 // Curves [{name, steps, values}] of a probe as panels, in the order of their first curves.
 function panelsOf(probe, curves, file) {
   const panels = new Map();
@@ -58,8 +66,9 @@ function panelsOf(probe, curves, file) {
     panel.curves.push({...curve, label, null: probe.null?.[curve.name] ?? undefined});
   }
   return [...panels.values()].map((panel) => {
-    const several = panel.scalars.size > 1;
-    const named = panel.curves.map((curve) => ({...curve, label: readable(several ? curve.name : curve.label)}));
+    const several = panel.scalars.size > 1,
+      labels = several ? withoutCommonParts(panel.curves.map((curve) => curve.name)) : panel.curves.map((curve) => curve.label);
+    const named = panel.curves.map((curve, i) => ({...curve, label: readable(labels[i])}));
     return {...panel, curves: inNaturalOrder(withoutRepeats(named), (curve) => curve.label)};
   });
 }

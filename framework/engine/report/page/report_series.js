@@ -17,10 +17,10 @@ function inNaturalOrder(list, nameOf) {
   );
 }
 
-// The frequency that a name speaks of: "k=14/margin", "k = 14", "frequency 14"; else null.
+// The one frequency that a name speaks of: "k=14/margin", "k = 14", "frequency 14"; else null.
 function frequencyOf(name) {
-  const said = /(?:^|[^A-Za-z0-9])k ?= ?(\d+)|frequency (\d+)/.exec(name);
-  return said ? Number(said[1] ?? said[2]) : null;
+  const said = [...name.matchAll(/(?:^|[^A-Za-z0-9])k ?= ?(\d+)|frequency (\d+)/g)];
+  return said.length === 1 ? Number(said[0][1] ?? said[0][2]) : null;
 }
 
 // The key frequencies of the last checkpoint come first, ascending, then all others that are named.
@@ -84,12 +84,18 @@ function colourIndices(names) {
 const dashes = ["solid", "dash", "dot", "dashdot"];
 const symbols = ["circle", "square", "diamond", "cross"];
 
-// {colour, dash, symbol} for each of `names`.
+// {colour, dash, symbol} for each of `names`. Two of one colour, as "k=5/mean" and "k=5/deviation", are dashed differently.
 function stylesOf(names) {
-  const n = theme().lines.length;
-  return colourIndices(names).map((index) => ({
-    colour: lineColour(index),
-    dash: dashes[Math.floor(index / n) % dashes.length],
-    symbol: symbols[Math.floor(index / n) % symbols.length],
-  }));
+  const n = theme().lines.length,
+    taken = new Set();
+  return colourIndices(names).map((index) => {
+    let round = Math.floor(index / n);
+    for (let tries = 1; tries < dashes.length && taken.has(`${index % n} ${round % dashes.length}`); ++tries) ++round;
+    taken.add(`${index % n} ${round % dashes.length}`);
+    return {
+      colour: lineColour(index),
+      dash: dashes[round % dashes.length],
+      symbol: symbols[round % symbols.length],
+    };
+  });
 }

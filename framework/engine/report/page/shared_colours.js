@@ -36,7 +36,7 @@ const themes = {
     soft: "#9aa1ab",
     grid: "#262a31",
     axis: "#4a505a",
-    lines: ["#56b4e9", "#f0894a", "#2fbf93", "#d994b8", "#e6b84a", "#9ad0f5", "#a8aeb8", "#c9ad74"],
+    lines: ["#56b4e9", "#f0894a", "#2fbf93", "#d994b8", "#e6b84a", "#3d7bd9", "#a8aeb8", "#a8834a"],
     diverging: [
       "#d3e9ff",
       "#94c7f7",

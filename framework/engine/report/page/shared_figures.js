@@ -35,6 +35,12 @@ function axisStyle(title, {log = false, ticks = null, ...more} = {}) {
   return axis;
 }
 
+// With a margin on both sides.
+function padded(low, high) {
+  const pad = 0.04 * (high - low || Math.abs(high) || 1);
+  return [low - pad, high + pad];
+}
+
 // At most about `most` names, because more are unreadable.
 function namedTicks(names, most = 30) {
   const every = Math.ceil(names.length / Math.max(2, Math.min(most, 30)));
@@ -80,6 +86,7 @@ async function drawFigure(target) {
   figure.drawing = true;
   figure.width = target.clientWidth;
   const {data, layout, file} = figure.make({width: figure.width});
+  addLogTicks(data, layout, figure.width);
   target.style.height = `${layout.height}px`;
   const camera = {
     name: "toImage",
@@ -92,6 +99,7 @@ async function drawFigure(target) {
     modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", camera]],
   });
   figure.drawing = false;
+  if (!target.dataset.drawn) followLogTicks(target);
   target.dataset.drawn = String(Number(target.dataset.drawn || 0) + 1);
   document.documentElement.dataset.firstDrawn ||= String(Math.round(performance.now()));
   target.dispatchEvent(new CustomEvent("drawn"));
@@ -103,22 +111,25 @@ async function figureImage(make, format, width, height) {
   const shownTheme = document.documentElement.dataset.theme || "";
   document.documentElement.dataset.theme = "light";
   const {data, layout, title} = make({width, image: true});
+  addLogTicks(data, layout, width);
+  const titleText = brokenTitle(title, width / 7.5),
+    titleLines = titleText.split("<br>").length;
   const styled = styledLayout({
     ...layout,
     width,
     height,
     title: {
-      text: brokenTitle(title, width / 7.5),
+      text: titleText,
       x: 0.02,
       xanchor: "left",
       y: 1,
       yanchor: "top",
-      pad: {t: 12},
+      pad: {t: 12 + 9 * (titleLines - 1)},
       font: {size: 14},
     },
   });
   document.documentElement.dataset.theme = shownTheme;
-  styled.margin = {...styled.margin, t: styled.margin.t + 14 + 18 * styled.title.text.split("<br>").length};
+  styled.margin = {...styled.margin, t: styled.margin.t + 14 + 18 * titleLines};
   return Plotly.toImage({data, layout: styled}, {format, width, height, scale: format === "png" ? 2 : 1});
 }
 
