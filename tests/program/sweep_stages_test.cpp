@@ -137,6 +137,22 @@ TEST_F(SweepStages, ADamagedCheckpointToStartFromIsMadeAnew) {
   EXPECT_TRUE(fs::exists(folder_of(0).string() + ".damaged")) << "nothing is deleted";
 }
 
+TEST_F(SweepStages, ARunAndTheOneItStartsFromMayBothBeDamaged) {
+  ASSERT_EQ(run().code, 0);
+  const std::string expected = csv();
+  std::string bytes = at.read(file_of(0, "checkpoints/step_00000020.safetensors"));
+  bytes[bytes.size() - 5] ^= 1;
+  at.write(file_of(0, "checkpoints/step_00000020.safetensors"), bytes);
+  at.write(file_of(2, "run.json"), "{ half");
+  const Finished done = run();
+  EXPECT_EQ(done.code, 1);
+  expect_part(done.err,
+              "it cannot start: run " + folder_of(0).filename().string() + " of stage full is damaged (");
+  const Finished again = run();
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(csv(), expected);
+}
+
 TEST_F(SweepStages, ADamagedCheckpointOfAnotherSweepIsSaid) {
   at.write("other.toml", "base = \"base.toml\"\nseeds = 1\n");
   ASSERT_EQ(at.orrery({"sweep", "run", "other.toml"}).code, 0);

@@ -188,6 +188,10 @@ Settings settings_with_start(const SweepPlan& plan, const SweptRun& run, const f
   }
   const StartNow now = start_now(plan, run);
   if (now.kind != StartNow::Kind::ready) throw Error("it cannot start: " + now.why);
+  // Seen by nobody before: a run that was there, and damaged itself, did not wait for it.
+  if (const std::string damage = damage_of(now.checkpoint); !damage.empty())
+    throw Error(fmt::format("it cannot start: {} is damaged ({})", who_is(*run.start), damage),
+                "run the sweep again: that run is made anew, and then this one");
   settings.init.from = now.checkpoint.string();
   log.line("starts from " + settings.init.from);
   return settings;

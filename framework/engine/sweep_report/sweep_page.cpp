@@ -132,8 +132,7 @@ Json json_runs(const SweepPlan& plan, const std::vector<SweepRow>& rows, const s
 size_t unfinished_of(const SweepClaim& claim, const std::vector<SweepRow>& rows) {
   return static_cast<size_t>(std::count_if(rows.begin(), rows.end(), [&](const SweepRow& row) {
     const SweptState state = row.status.state;
-    return state != SweptState::done && state != SweptState::failed &&
-           claim.where.holds(row.run->point.coordinates());
+    return state != SweptState::done && state != SweptState::failed && claim.where.holds(row.run->values());
   }));
 }
 

@@ -224,6 +224,17 @@ TEST_F(SweepPageTest, SurvivalIsOfReadingsThatMayNeverCome) {
   EXPECT_NEAR(together.at("shares").back().get<double>(), 5.0 / 12, 1e-12);
 }
 
+// `where` may be on a key that the sweep leaves to the base.
+TEST_F(SweepPageTest, AClaimOverRunsThatAreNotDoneIsOpen) {
+  plan.file = read_sweep_text(std::string(text) +
+                                  "[[expect]]\nshare = \"groks\"\nbound = \">= 0.4\"\nsource = \"z\"\n"
+                                  "where.model.d_mlp = 4\n",
+                              "s.toml", ReadBase::no);
+  for (SweptRun& run : plan.runs) run.resolved = {{"model.d_mlp", int64_t{4}, ""}};
+  make(0);
+  for (const Json& claim : page().at("claims")) EXPECT_EQ(claim.at("verdict"), Json("open"));
+}
+
 TEST_F(SweepPageTest, LinksToReportsThatAreThere) {
   make(0);
   make(1);
