@@ -146,7 +146,7 @@ const hasPhaseLabels = (panel) => Boolean(panel.labelled) && pageData.phases.len
 
 // The height of the plot with what stands above and below its axes.
 function outerHeight(panel) {
-  return panel.height + 6 + (hasPhaseLabels(panel) ? 18 : 0) + (panel.last ? 36 : 0);
+  return panel.height + 9 + (hasPhaseLabels(panel) ? 18 : 0) + (panel.last ? 36 : 0);
 }
 
 // On the page, the title and the legend stand beside the plot; an image has them inside.
@@ -167,8 +167,8 @@ function panelFigure(panel, {image = false} = {}) {
       margin: {
         l: isNarrow() && !image ? 56 : 68,
         r: 8,
-        t: (labelled ? 18 : 3) + (image ? 8 : 0),
-        b: panel.last || image ? 39 : 3,
+        t: (labelled ? 18 : 7) + (image ? 8 : 0), // room for the upper half of the number of a tick
+        b: panel.last || image ? 38 : 2,
       },
       legend: {...legendStyle(), orientation: "v", x: 1.01, y: 1, yanchor: "top"},
       showlegend: image && panel.curves.length > 1,
