@@ -41,7 +41,7 @@ for (const run of runs)
     }));
 
 // Draws every plot of a page, and returns what a reader would stumble over: tick labels that touch or differ in size, axes
-// with fewer than two or without the number of their top, a legend that is cut off, and curves of one panel that look alike.
+// with fewer than two or without the number of a value that is there, a legend that is cut off, and curves of one panel that look alike.
 async function unreadable(page) {
   await page.evaluate(() => foldAll(true));
   for (const one of await page.locator(".plot").all()) {
@@ -62,10 +62,12 @@ async function unreadable(page) {
         if (boxes.some((box, i) => i > 0 && box.y < boxes[i - 1].bottom - 2 && box.x < boxes[i - 1].right))
           found.push(`${what}: the ticks of ${axis._id} overlap: ${texts.map((text) => text.textContent)}`);
       }
-      const heightOf = (text) => Number(/,\s*([\d.]+)\)/.exec(text.getAttribute("transform"))?.[1]),
-        missing = [...plot.querySelectorAll(".ytick text")].filter((text) => text.style.display === "none");
-      for (const text of missing.filter((one) => heightOf(one) < plot.clientHeight / 2))
-        found.push(`${what}: the number ${text.textContent} at its top is not drawn`);
+      const values = plot.closest(".panel") ? plot.data.flatMap(({y}) => [...y]).filter(Number.isFinite) : [];
+      for (const text of plot.querySelectorAll(".ytick text")) {
+        const number = Number(text.textContent.replace("−", "-").replaceAll(",", ""));
+        if (text.style.display === "none" && number >= Math.min(...values) && number <= Math.max(...values))
+          found.push(`${what}: the number ${text.textContent} is not drawn`);
+      }
       const head = plot.closest(".panel")?.querySelector("figcaption");
       if (head && innerWidth > 700 && head.scrollHeight > head.clientHeight + 1)
         found.push(`${what}: ${head.scrollHeight - head.clientHeight} px of its legend are cut off`);
