@@ -41,7 +41,7 @@ for (const run of runs)
     }));
 
 // Draws every plot of a page, and returns what a reader would stumble over: tick labels that touch or differ in size, axes
-// with fewer than two, a legend that is cut off, and curves of one panel that look alike.
+// with fewer than two or without the number of a value that is there, a legend that is cut off, and curves of one panel that look alike.
 async function unreadable(page) {
   await page.evaluate(() => foldAll(true));
   for (const one of await page.locator(".plot").all()) {
@@ -61,6 +61,12 @@ async function unreadable(page) {
         if (sizes.size > 1) found.push(`${what}: ${axis._id} has ticks of ${[...sizes]}`);
         if (boxes.some((box, i) => i > 0 && box.y < boxes[i - 1].bottom - 2 && box.x < boxes[i - 1].right))
           found.push(`${what}: the ticks of ${axis._id} overlap: ${texts.map((text) => text.textContent)}`);
+      }
+      const values = plot.closest(".panel") ? plot.data.flatMap(({y}) => [...y]).filter(Number.isFinite) : [];
+      for (const text of plot.querySelectorAll(".ytick text")) {
+        const number = Number(text.textContent.replace("−", "-").replaceAll(",", ""));
+        if (text.style.display === "none" && number >= Math.min(...values) && number <= Math.max(...values))
+          found.push(`${what}: the number ${text.textContent} is not drawn`);
       }
       const head = plot.closest(".panel")?.querySelector("figcaption");
       if (head && innerWidth > 700 && head.scrollHeight > head.clientHeight + 1)

@@ -132,21 +132,24 @@ function stepAxis(panel, image) {
   return axis;
 }
 
-// What does not change over training is drawn against zero, not in the middle of an axis of its own.
-function constantRange(panel) {
+// A margin keeps the numbers of the outermost ticks inside the plot. What does not change over training is drawn against
+// zero, not in the middle of an axis of its own.
+function linearRange(panel) {
+  const drawn = panel.curves.filter((curve) => !panel.hidden.has(curve.name));
   const [low, high] = extent([
-    ...panel.curves.map((curve) => numbers(curve.values)),
-    hasNulls(panel) ? panel.curves.map((curve) => curve.null) : [],
+    ...drawn.map((curve) => numbers(curve.values)),
+    hasNulls(panel) ? drawn.map((curve) => curve.null) : [],
   ]);
-  if (low !== high || low < 0) return {};
-  return {range: low === 0 ? [-0.05, 1] : [0, 1.25 * high]};
+  if (!(low <= high)) return {};
+  if (low < high || low < 0) return {range: padded(low, high)};
+  return {range: low === 0 ? [-0.05, 1.05] : [-0.05 * high, 1.25 * high]};
 }
 
 const hasPhaseLabels = (panel) => Boolean(panel.labelled) && pageData.phases.length > 0;
 
 // The height of the plot with what stands above and below its axes.
 function outerHeight(panel) {
-  return panel.height + 6 + (hasPhaseLabels(panel) ? 18 : 0) + (panel.last ? 36 : 0);
+  return panel.height + 9 + (hasPhaseLabels(panel) ? 18 : 0) + (panel.last ? 36 : 0);
 }
 
 // On the page, the title and the legend stand beside the plot; an image has them inside.
@@ -155,7 +158,7 @@ function panelFigure(panel, {image = false} = {}) {
     unit = brokenTitle(panel.unit, panel.height / 6.2),
     yaxis = axisStyle(unit, {log: panel.log, automargin: image});
   yaxis.title.standoff = 4;
-  if (!panel.log) Object.assign(yaxis, {nticks: panel.height > 180 ? 8 : panel.height > 110 ? 6 : 5}, constantRange(panel));
+  if (!panel.log) Object.assign(yaxis, {nticks: panel.height > 180 ? 8 : panel.height > 110 ? 6 : 5}, linearRange(panel));
   return {
     data: panelData(panel),
     title: panel.title,
@@ -167,8 +170,8 @@ function panelFigure(panel, {image = false} = {}) {
       margin: {
         l: isNarrow() && !image ? 56 : 68,
         r: 8,
-        t: (labelled ? 18 : 3) + (image ? 8 : 0),
-        b: panel.last || image ? 39 : 3,
+        t: (labelled ? 18 : 5) + (image ? 8 : 0),
+        b: panel.last || image ? 40 : 4,
       },
       legend: {...legendStyle(), orientation: "v", x: 1.01, y: 1, yanchor: "top"},
       showlegend: image && panel.curves.length > 1,
