@@ -95,6 +95,7 @@ const std::vector<FurtherKey>& further_keys() {
       {"along", {"order", "rising", "falling"}, true, "the key that the runs differ in"},
       {"along", {"equal"}, false, ""},
       {"across", {"equal"}, true, "the key that makes the groups"},
+      {"given", {"order"}, false, ""},
       {"than", {"below"}, true, "the reading it is compared with"},
       {"minus", {"difference"}, true, "the reading whose median is subtracted"}};
   return all;
@@ -134,7 +135,7 @@ void check_further(const Table& entry, const std::string& kind) {
 
 SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep) {
   std::vector<Field> fields = {{"q", 0.5, "", 0.0, 1.0, {}}, {"middle", 0.5, "", 0.0, 1.0, {}}};
-  for (const char* name : {"along", "across", "than", "minus", "bound", "source"})
+  for (const char* name : {"along", "across", "given", "than", "minus", "bound", "source"})
     fields.push_back({name, std::string(), "", {}, {}, {}});
   for (const ClaimKey& each : claim_keys) fields.push_back({each.key, std::string(), "", {}, {}, {}});
   const Values values = bind_fields(entry, fields, "[[expect]]", {"where"});
@@ -160,7 +161,7 @@ SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep) {
     return claim;
   }
   if (!claim.of_curves()) refuse_unnamed(entry, kind.key, claim.subject, "reading", names_in(sweep.readings));
-  for (const char* name : {"than", "minus"})
+  for (const char* name : {"given", "than", "minus"})
     if (entry.has(name)) {
       claim.other = text(name);
       refuse_unnamed(entry, name, claim.other, "reading", names_in(sweep.readings));
@@ -178,7 +179,8 @@ std::string quantity(const SweepClaim& claim) {
     case SweepClaim::Kind::spread:
       return fmt::format("range of {} in the middle {:g} % of runs", subject, 100 * claim.q);
     case SweepClaim::Kind::order:
-      return fmt::format("rank correlation of {} with {}", subject, claim.along);
+      return fmt::format("rank correlation of {} with {}{}", subject, claim.along,
+                         claim.other.empty() ? "" : " at equal " + claim.other);
     case SweepClaim::Kind::rising:
     case SweepClaim::Kind::falling:
       return fmt::format("least {} of the median of {} along {}",

@@ -1,30 +1,39 @@
 // What a sweep asks of its runs, and claims about the set of them.
 //
-//   [[reading]]                        # a number of each run; metric, when and of as in the [[expect]] of a
-//   config name = "grok_step" metric = "test/accuracy" of = "first step >= 0.99"          # one that never
-//   comes is censored at the last step looked at
+// A reading is a number of each run; metric, when and of as in the [[expect]] of a config. One that never
+// comes is censored at the last step looked at.
 //
-//   [[class]]                          # a run is of the first class whose condition on readings holds
+//   [[reading]]
+//   name = "grok_step"
+//   metric = "test/accuracy"
+//   of = "first step >= 0.99"
+//
+// A run is of the first class whose condition on readings holds; without `if`, every other run is.
+//
+//   [[class]]
 //   name = "groks"
-//   if = "test_accuracy >= 0.99"       # without `if`: every other run
+//   if = "test_accuracy >= 0.99"
 //
-//   [[expect]]                         # one of these
-//   share = "groks"                    # the share of runs of a class
-//   median = "grok_step"               # the median of a reading
-//   quantile = "grok_step"             # with q = 0.9
-//   spread = "grok_step"               # the width of the middle half of the runs; with middle = 0.8, of 80 %
-//   order = "grok_step"                # Spearman's rank correlation, with along = "train.weight_decay"
-//   rising = "grok_step"               # with along: the least rise from the median at one value of the key
-//   to falling = "grok_step"              # that at the next; the least fall equal = "final" # with across =
-//   "train.weight_decay": the largest difference between the
-//                                      # means of the groups; with along = "task.p", at equal values of that;
-//   equal = "test/accuracy"            # with along = "step", of a metric's curves
-//   below = "memorised"                # the share of runs in which it is below the reading than =
-//   "grok_step" difference = "grok_step"           # its median less that of the reading minus = "memorised"
+// A claim asks for one of these:
+//
+//   [[expect]]
+//   share = "groks"            the share of runs of a class
+//   median = "grok_step"       the median of a reading
+//   quantile = "grok_step"     with q = 0.9
+//   spread = "grok_step"       the width of the middle half of the runs; with middle = 0.8, of 80 %
+//   order = "grok_step"        Spearman's rank correlation, with along = "train.weight_decay"; with given =
+//                              "memorised", another reading, the partial one
+//   rising = "grok_step"       with along: the least rise of the median from one value of the key to the next
+//   falling = "grok_step"      the least fall
+//   equal = "final"            with across = "train.weight_decay": the largest difference between the means
+//                              of the groups; with along = "task.p", at equal values of that
+//   equal = "test/accuracy"    with along = "step", of a metric's curves
+//   below = "memorised"        the share of runs in which it is below the reading than = "grok_step"
+//   difference = "grok_step"   its median less that of the reading minus = "memorised"
 //
 //   bound = ">= 0.75"
 //   source = "the publication"
-//   where.train.weight_decay = [1, 2]  # only runs with (one of) these values of swept keys, or of `seed`
+//   where.train.weight_decay = [1, 2]    only runs with (one of) these values of swept keys, or of `seed`
 #pragma once
 
 #include <string>
@@ -71,7 +80,7 @@ struct SweepClaim {
   double q = 0.5;             ///< of a quantile; of a spread, the share of runs in the middle
   std::string along;          ///< the key of an order; of `equal` also "step", or ""
   std::string across;         ///< the key of the groups of `equal`
-  std::string other;          ///< the reading that it is compared with
+  std::string other;  ///< the reading that it is compared with; of an order, the one held fixed, or ""
   SweepPart where;
   std::string bound, source;
   Interval wanted;

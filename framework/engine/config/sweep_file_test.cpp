@@ -266,6 +266,9 @@ TEST_F(SweepFileTest, ClaimsThatCannotBeMeantAreRefused) {
   holds(refusal(more + "[[expect]]\nrising = \"grok\"\n" + end), "configs/s.toml:8:1: rising needs along");
   holds(refusal(more + "[[expect]]\nbelow = \"grok\"\nthan = \"grk\"\n" + end),
         "configs/s.toml:9:8: expect.than: there is no [[reading]] \"grk\" (did you mean \"grok\"?)");
+  holds(refusal(more + "[[expect]]\norder = \"grok\"\nalong = \"seed\"\ngiven = \"grk\"\n" + end),
+        "configs/s.toml:10:9: expect.given: there is no [[reading]] \"grk\" (did you mean \"grok\"?)");
+  holds(refusal(more + "[[expect]]\nmedian = \"grok\"\ngiven = \"grok\"\n" + end), "belongs to order");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nthan = \"grok\"\n" + end),
         "configs/s.toml:9:1: expect.than belongs to below, not to median");
   holds(refusal(more + "[[expect]]\nequal = \"grok\"\nacross = \"task.p\"\n" + end),

@@ -118,8 +118,14 @@ void judge_quantile(const SweepClaim& claim, const ChosenRows& rows, size_t read
     verdict.interval = fmt::format("{} to {}", end_text(bounds->low, last), end_text(bounds->high, last));
 }
 
-void judge_order(const SweepClaim& claim, const ChosenRows& rows, size_t reading, SweepVerdict& verdict) {
-  std::vector<double> x, y;
+// `given`: the reading that is held fixed, or -1.
+void judge_order(const SweepClaim& claim, const ChosenRows& rows, size_t reading, int given,
+                 SweepVerdict& verdict) {
+  std::vector<double> x, y, z;
+  const auto correlation = [&](const std::vector<double>& x, const std::vector<double>& y,
+                               const std::vector<double>& z) {
+    return given < 0 ? spearman(x, y) : partial_spearman(x, y, z);
+  };
   for (const SweepRow* row : rows) {
     const auto at = coordinate(*row, claim.along);
     if (!at) {
@@ -128,21 +134,27 @@ void judge_order(const SweepClaim& claim, const ChosenRows& rows, size_t reading
     }
     x.push_back(*at);
     y.push_back(row->readings[reading].value.value_or(infinity));
+    if (given >= 0) z.push_back(row->readings[static_cast<size_t>(given)].value.value_or(infinity));
   }
-  const auto rho = spearman(x, y);
+  const auto rho = correlation(x, y, z);
   if (!rho) {
-    verdict.got = fmt::format("{} or {} is the same in every run", claim.along, claim.subject);
+    verdict.got = given < 0 ? fmt::format("{} or {} is the same in every run", claim.along, claim.subject)
+                            : fmt::format(
+                                  "{}, {} or {} is the same in every run, or {} orders the runs as one of "
+                                  "the others does",
+                                  claim.along, claim.subject, claim.other, claim.other);
     return;
   }
   verdict.passed = claim.wanted.contains(*rho);
   verdict.got = bounded_text(*rho, claim.wanted) + censored_text(observations(rows, reading));
   const auto bounds = bootstrap_interval(x.size(), [&](const std::vector<size_t>& sample) {
-    std::vector<double> some_x, some_y;
+    std::vector<double> some_x, some_y, some_z;
     for (const size_t i : sample) {
       some_x.push_back(x[i]);
       some_y.push_back(y[i]);
+      if (given >= 0) some_z.push_back(z[i]);
     }
-    return spearman(some_x, some_y);
+    return correlation(some_x, some_y, some_z);
   });
   if (bounds) verdict.interval = fmt::format("{} to {}", number_text(bounds->low), number_text(bounds->high));
 }
@@ -169,7 +181,7 @@ SweepVerdict judge_claim(const SweepPlan& plan, const std::vector<SweepRow>& row
       judge_spread(claim, chosen, index, verdict);
       break;
     case Kind::order:
-      judge_order(claim, chosen, index, verdict);
+      judge_order(claim, chosen, index, other, verdict);
       break;
     case Kind::rising:
     case Kind::falling:

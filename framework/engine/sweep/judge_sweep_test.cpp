@@ -15,6 +15,9 @@ task.p = [5, 7]
 name = "grok"
 metric = "test/accuracy"
 of = "first step >= 0.99"
+[[reading]]
+name = "other"
+metric = "test/loss"
 [[class]]
 name = "groks"
 if = "grok >= 0"
@@ -34,6 +37,7 @@ class JudgeSweep : public ::testing::Test {
       SweepRow row{&plan.runs[i], {SweptState::done, "", false, 0, 0, 0}, {}, grok[i] >= 0 ? "groks" : ""};
       row.readings.push_back(grok[i] >= 0 ? ReadingValue{grok[i], {}, ""}
                                           : ReadingValue{{}, int64_t(-grok[i]), ""});
+      row.readings.push_back({other.empty() ? 0 : other[i], {}, ""});
       rows.push_back(row);
     }
     if (spoil) spoil();
@@ -42,6 +46,7 @@ class JudgeSweep : public ::testing::Test {
   SweepPlan plan{read_sweep_text("base = \"b.toml\"\n", "s.toml", ReadBase::no), "", {}, 0};
   std::vector<SweepRow> rows;
   std::function<void()> spoil;
+  std::vector<double> other;  // what the second reading is
   const std::vector<double> six = {100, 200, 300, 400, 500, 600, -900, -900};
 };
 
@@ -89,6 +94,22 @@ TEST_F(JudgeSweep, AnOrderAlongAKey) {
   EXPECT_FALSE(judged("order = \"grok\"\nalong = \"task.p\"\nbound = \"<= -0.5\"", six).passed);
   EXPECT_EQ(judged("order = \"grok\"\nalong = \"task.p\"\nbound = \"<= 0\"\nwhere.task.p = 5", six).got,
             "task.p or grok is the same in every run");
+}
+
+// The step is later at p = 7 in pairs of equal `other`, though over all runs it follows that.
+TEST_F(JudgeSweep, AnOrderAtEqualValuesOfAnotherReading) {
+  const std::string claim = "order = \"grok\"\nalong = \"task.p\"\ngiven = \"other\"\nbound = \">= 0.9\"";
+  other = {1, 2, 3, 4, 1, 2, 3, 4};
+  const std::vector<double> pairs = {100, 300, 500, 700, 200, 400, 600, 800};
+  const SweepVerdict verdict = judged(claim, pairs);
+  EXPECT_TRUE(verdict.passed) << verdict.got;
+  EXPECT_EQ(verdict.got, "1");
+  EXPECT_EQ(sentence(*verdict.claim), "rank correlation of grok with task.p at equal other >= 0.9");
+  EXPECT_FALSE(judged("order = \"grok\"\nalong = \"task.p\"\nbound = \">= 0.9\"", pairs).passed);
+  other = pairs;
+  EXPECT_EQ(
+      judged(claim, pairs).got,
+      "task.p, grok or other is the same in every run, or other orders the runs as one of the others does");
 }
 
 TEST_F(JudgeSweep, WhatCannotBeJudgedFailsAndSaysWhy) {

@@ -34,4 +34,13 @@ std::optional<double> spearman(const std::vector<double>& x, const std::vector<d
   return ab / std::sqrt(aa * bb);
 }
 
+std::optional<double> partial_spearman(const std::vector<double>& x, const std::vector<double>& y,
+                                       const std::vector<double>& z) {
+  const auto xy = spearman(x, y), xz = spearman(x, z), yz = spearman(y, z);
+  if (!xy || !xz || !yz) return std::nullopt;
+  const double left = (1 - *xz * *xz) * (1 - *yz * *yz);
+  if (left < 1e-12) return std::nullopt;
+  return (*xy - *xz * *yz) / std::sqrt(left);
+}
+
 }  // namespace orrery::engine

@@ -70,6 +70,28 @@ TEST(Spearman, AgreesWithKnownValues) {
   EXPECT_FALSE(spearman({1}, {1}));
 }
 
+// y is ordered by z first and by x within equal z: r_xy = 1/sqrt(10), r_xz = 0, r_yz = 3/sqrt(10), so at
+// equal z x decides all.
+TEST(Spearman, PartialIsWhatIsLeftAtEqualZ) {
+  std::vector<double> x, y, z;
+  for (int a = 0; a < 3; ++a)
+    for (int b = 0; b < 3; ++b) {
+      x.push_back(a);
+      z.push_back(b);
+      y.push_back(10 * b + a);
+    }
+  EXPECT_NEAR(*spearman(x, y), 1 / std::sqrt(10), 1e-12);
+  EXPECT_NEAR(*partial_spearman(x, y, z), 1, 1e-12);
+  EXPECT_NEAR(*partial_spearman(y, x, z), 1, 1e-12);
+  // Both follow z, and nothing else is common to them.
+  const std::vector<double> first = {1, 2, 4, 3, 5, 6, 8, 7}, second = {2, 1, 4, 3, 6, 5, 8, 7},
+                            both = {1.5, 1.5, 3.5, 3.5, 5.5, 5.5, 7.5, 7.5};
+  EXPECT_GT(*spearman(first, second), 0.85);
+  EXPECT_NEAR(*partial_spearman(first, second, both), 0, 1e-12);
+  EXPECT_FALSE(partial_spearman(x, y, y));
+  EXPECT_FALSE(partial_spearman(x, y, {1, 1, 1, 1, 1, 1, 1, 1, 1}));
+}
+
 double mean_of(const std::vector<double>& data, const std::vector<size_t>& sample) {
   double sum = 0;
   for (const size_t i : sample) sum += data[i];
