@@ -29,10 +29,12 @@ class OldRun : public ::testing::Test {
   Workplace at;
 };
 
+// But what a later version of a probe measures: fourier_basis was 1.1.0. That the task has more parameters by
+// now changes nothing.
 TEST_F(OldRun, IsProbedWithoutComputingAnythingAgain) {
   const std::string before = at.read("old/probes/trig_loss/results.jsonl");
   const Finished done = well({"probe", "old", "--json"});
-  EXPECT_NE(done.err.find("9 of 9 results were there already"), std::string::npos) << done.err;
+  EXPECT_NE(done.err.find("6 of 9 results were there already"), std::string::npos) << done.err;
   EXPECT_EQ(at.read("old/probes/trig_loss/results.jsonl"), before);
 }
 

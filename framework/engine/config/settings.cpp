@@ -305,9 +305,28 @@ Settings resolve_with(const Document& document, const std::vector<Override>& ove
   return resolve_table(document, root, parameters_of);
 }
 
+namespace {
+
+void keep_keys_of(const json& stored, json& object) {
+  for (auto each = object.begin(); each != object.end();) {
+    if (!stored.contains(each.key())) {
+      each = object.erase(each);
+      continue;
+    }
+    if (each->is_object() && stored[each.key()].is_object()) keep_keys_of(stored[each.key()], *each);
+    ++each;
+  }
+}
+
+}  // namespace
+
 std::string to_json(const Settings& settings) {
   json object{{"name", settings.name}};
   for (const Section& section : sections()) object[section.key] = section.write(settings);
+  if (settings.stored.empty()) return object.dump(2);
+  const json stored = json::parse(settings.stored);
+  for (const char* key : {"task", "model"})
+    if (stored.contains(key) && stored[key].is_object()) keep_keys_of(stored[key], object[key]);
   return object.dump(2);
 }
 

@@ -49,6 +49,8 @@ struct Settings {
   VerifySettings verify;
   std::vector<Expectation> expectations;
   Places places;  ///< where its keys were written, for errors that are found after it has been read
+  /// The config of the run that these were read from, as JSON; "" if they are of no run.
+  std::string stored = {};
 };
 
 /// The parameters that the `kind` ("task", "model" or "probe") called `name` declares. Throws UsageError if
@@ -59,7 +61,9 @@ using ParametersOf = std::function<std::vector<Field>(const std::string& kind, c
 /// error, and Error for a plugin whose parameters cannot be written in a config.
 Settings resolve(const Document& document, const ParametersOf& parameters_of);
 
-/// `settings` as JSON text, from which resolve(Document::from_json(...)) gives equal settings.
+/// `settings` as JSON text, from which resolve(Document::from_json(...)) gives equal settings. Parameters of
+/// the task and the model that were declared after `settings.stored` was written, and so have their defaults,
+/// are left out: what makes the run stays as it was.
 std::string to_json(const Settings& settings);
 
 /// Parses a probe of the command line: "NAME" or "NAME:key=value,key=value", with the keys of a [[probe]]

@@ -4,6 +4,7 @@
 #include <orrery/error.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "engine/config/parse_text.h"
 #include "engine/config/step_choice.h"
@@ -43,13 +44,29 @@ ParametersOf parameters_for(const RunJson& info, const Registry& registry) {
   };
 }
 
+// `config`, and a key for each that `overrides` ("task.p=7") set: what somebody asks for is no default.
+Json with_keys_of(const std::vector<std::string>& overrides, Json config) {
+  for (const std::string& each : overrides) {
+    Json* at = &config;
+    std::istringstream parts(each.substr(0, each.find('=')));
+    for (std::string key; at->is_object() && std::getline(parts, key, '.');) {
+      if (!at->contains(key)) (*at)[key] = Json::object();
+      at = &(*at)[key];
+    }
+  }
+  return config;
+}
+
 }  // namespace
 
 Settings read_settings(const RunDirectory& run, const Registry& registry,
                        const std::vector<std::string>& overrides) {
   const RunJson info = read_run_json(run.root());
-  return resolve(Document::from_json(info.config.dump(), (run.root() / "run.json").string(), overrides),
-                 parameters_for(info, registry));
+  Settings settings =
+      resolve(Document::from_json(info.config.dump(), (run.root() / "run.json").string(), overrides),
+              parameters_for(info, registry));
+  settings.stored = with_keys_of(overrides, info.config).dump();
+  return settings;
 }
 
 int64_t grokked_step(const RunDirectory& run, const std::vector<int64_t>& there, const std::string& option) {

@@ -23,6 +23,7 @@ Found look(const fs::path& path, const Settings& settings, const Registry& regis
   stored.expectations = settings.expectations;
   stored.verify = settings.verify;
   stored.log = settings.log;
+  stored.stored.clear();  // with every default, as those of the config have them
   if (to_json(stored) != to_json(settings))
     throw UsageError(fmt::format("{}: this run was made with another config", path.string()),
                      "delete it, or keep runs elsewhere with --runs DIR");
