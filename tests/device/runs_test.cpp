@@ -89,7 +89,10 @@ Trajectory train(const Settings& settings, torch::Device device) {
   Experiment experiment(built_in_plugins(), settings, device);
   Trainer trainer(
       experiment.model(), experiment.spec(), experiment.split(), settings.train, settings.seeds.batches,
-      [&](int64_t n, int64_t step, torch::Generator rng) { return experiment.sample(n, step, rng); });
+      [&](int64_t n, int64_t step, torch::Generator rng) { return experiment.sample(n, step, rng); },
+      [&](const torch::Tensor& logits, const Batch& examples) {
+        return experiment.task_metrics(logits, examples);
+      });
   Trajectory made;
   for (int step = 0; step < 20; ++step) made.losses.push_back(trainer.step());
   made.metrics = trainer.evaluate();

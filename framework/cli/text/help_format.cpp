@@ -60,6 +60,15 @@ std::string broken_help(const std::string& text, size_t column) {
   return out;
 }
 
+// A default as "=1", as CLI11 2.3 writes it. Version 2.4 has " [1] ".
+std::string HelpFormat::make_option_opts(const CLI::Option* option) const {
+  std::string text = CLI::Formatter::make_option_opts(option);
+  const std::string value = option->get_default_str(), later = " [" + value + "] ";
+  if (const size_t at = text.find(later); !value.empty() && at != std::string::npos)
+    text.replace(at, later.size(), "=" + value);
+  return text;
+}
+
 std::string HelpFormat::make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const {
   return broken_help(CLI::Formatter::make_help(app, std::move(name), mode), get_column_width());
 }

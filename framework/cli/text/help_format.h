@@ -12,6 +12,7 @@ namespace orrery::cli {
 class HelpFormat final : public CLI::Formatter {
  public:
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override;
+  std::string make_option_opts(const CLI::Option* option) const override;
 };
 
 /// `text` with its long lines broken like that, where descriptions begin in column `column`, counted from 0.

