@@ -145,12 +145,13 @@ class MlpGradients : public ::testing::TestWithParam<Case> {
   const Batch batch = batch_of(c, 2);
 };
 
-// Later versions of LibTorch than 1.13 sum the gradients of a single output in another order.
+// Later versions of LibTorch than 1.13 sum the gradients of a single output in another order. Each way is
+// within 1e-6 of the formula (AreThoseOfTheFormulaInDouble), so they are within 2e-6 of each other.
 constexpr bool same_order = TORCH_VERSION_MAJOR < 2;
 
 bool same(const torch::Tensor& a, const torch::Tensor& b) {
   if (same_order) return a.equal(b);
-  return (a - b).abs().max().item<float>() <= 4e-7 * b.abs().max().item<float>();
+  return (a - b).abs().max().item<float>() <= 2e-6 * b.abs().max().item<float>();
 }
 
 TEST_P(MlpGradients, AreThoseOfAutogradBitForBit) {
