@@ -1,6 +1,6 @@
 // Where does every weight go? (Pearce et al. 2023, "Do Machine Learning Models Memorize or Generalize?") In
-// parity a network may seem to change all at once, when the test loss drops; its weights glide, and what
-// happens at the drop is that the last weights of distracting inputs are pruned. Keeps one weight matrix at
+// parity a network may seem to change all at once, when the test loss drops; its weights glide, and those of
+// distracting inputs are pruned one by one. Keeps one weight matrix at
 // each checkpoint, and draws every entry over the steps in the end. Three inputs of which the first is
 // relevant, two neurons, weights 1, 2 | 0.5, 0 | 0.001, 0 at step 100: the distractors' largest is 0.5, a
 // quarter of the relevant ones'.
