@@ -58,6 +58,12 @@ TEST_F(OldRun, GoesOn) {
   const auto about = nlohmann::json::parse(at.read("old/run.json"));
   EXPECT_EQ(about["config"]["init"]["from"], "first/checkpoints/step_00000010.safetensors");
   EXPECT_EQ(about["sessions"].size(), 2u);
+  // A parameter that the task has had since is not part of this run, and cannot become one.
+  EXPECT_FALSE(about["config"]["task"].contains("operator_token"));
+  const Finished refused =
+      at.orrery({"train", "--resume", "old", "--set", "task.operator_token=true", "--set", "train.steps=40"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("task.operator_token is null in this run"), std::string::npos) << refused.err;
 }
 
 TEST_F(OldRun, IsShownListedAndDrawn) {
