@@ -137,6 +137,13 @@ TEST_F(Prune, AConclusionOfAThinnedTrainingSaysSo) {
       "probe=[{name = \"trig_loss\"}, {name = \"phase_changes\", curves = [\"probe/trig_loss/*\"]}]";
   train("runs/a", {"--set", "checkpoints.keep_last=1", "--set", waiting});
   expect_said(well({"show", "runs/a"}).out, {"from 2 of 11 checkpoints"});
+  train("runs/b");
+  expect_said(
+      well({"compare", "runs/a", "runs/b", "--no-activations", "--html", "page.html"}).out,
+      {"concluded from a part of a run\n  a: phase_changes, from 2 of 11 checkpoints: the others were "
+       "pruned"});
+  expect_said(at.read("page.html"),
+              {R"("partly_concluded":[{"run":0,"probe":"phase_changes","seen":2,"made":11}])"});
 }
 
 TEST_F(Prune, KeepsWhatOthersStartFrom) {

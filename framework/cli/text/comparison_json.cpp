@@ -130,9 +130,10 @@ Json pair_json(const ComparedPair& pair) {
 }  // namespace
 
 std::string comparison_json(const Comparison& comparison, bool with_curves) {
-  Json object{{"runs", Json::array()},   {"config", Json::array()}, {"features", Json::array()},
-              {"pairs", Json::array()},  {"tree", Json::array()},   {"order", comparison.order},
-              {"missing", Json::array()}};
+  Json object{{"runs", Json::array()},     {"config", Json::array()},
+              {"features", Json::array()}, {"pairs", Json::array()},
+              {"tree", Json::array()},     {"order", comparison.order},
+              {"missing", Json::array()},  {"partly_concluded", Json::array()}};
   for (const auto& run : comparison.runs) object["runs"].push_back(run_json(*run, with_curves));
   for (const auto& [key, values] : config_differences(comparison))
     object["config"].push_back({{"key", key}, {"values", values}});
@@ -143,6 +144,10 @@ std::string comparison_json(const Comparison& comparison, bool with_curves) {
         {{"a", merge.a}, {"b", merge.b}, {"height", json_real(merge.height)}, {"size", merge.size}});
   for (const MissingProbe& probe : comparison.missing)
     object["missing"].push_back({{"probe", probe.plugin}, {"runs", probe.runs}});
+  for (size_t i = 0; i < comparison.runs.size(); ++i)
+    for (const auto& [label, checkpoints] : comparison.runs[i]->partly_concluded())
+      object["partly_concluded"].push_back(
+          {{"run", i}, {"probe", label}, {"seen", checkpoints.seen}, {"made", checkpoints.made}});
   return object.dump();
 }
 

@@ -257,11 +257,20 @@ std::string missing(const Comparison& comparison, size_t width) {
          "\n";
 }
 
+std::string partly_concluded(const Comparison& comparison, size_t width) {
+  std::string out;
+  for (const auto& run : comparison.runs)
+    for (const auto& [label, checkpoints] : run->partly_concluded())
+      out += wrapped(fmt::format("  {}: {}, {}", run->name(), label, to_text(checkpoints)), 4, width) + "\n";
+  return out.empty() ? "" : "\nconcluded from a part of a run\n" + out;
+}
+
 }  // namespace
 
 std::string comparison_text(const Comparison& comparison, size_t width) {
   return side_by_side(comparison, width) + distances(comparison, width) + tree(comparison, width) +
-         frequencies(comparison, width) + activations(comparison, width) + missing(comparison, width);
+         frequencies(comparison, width) + activations(comparison, width) +
+         partly_concluded(comparison, width) + missing(comparison, width);
 }
 
 }  // namespace orrery::cli

@@ -90,7 +90,7 @@ void ComparedRun::add(const ProbeResult& result, const ProbeResult* null, const 
 void ComparedRun::read_results() {
   signature_ = null_ = {loss_of_guessing(experiment().spec()), {}, {}};
   keys_.clear();
-  elsewhere_.clear();
+  partly_concluded_.clear();
   with_null_.clear();
   constexpr auto numbers_only = RunDirectory::ProbeData::leave_out;
   std::set<std::string> asked;
@@ -98,23 +98,16 @@ void ComparedRun::read_results() {
     asked.insert(probe.label);
   for (const std::string& label : network_.run().probe_labels()) {
     const auto null = network_.run().read_run_level(label, RunLevelResult::null, numbers_only);
-    std::vector<int64_t> steps;
-    bool found = false;
-    for (const ProbeResult& result : network_.run().read_probe_results(label, numbers_only)) {
-      steps.push_back(result.step);
-      if (result.step != step()) continue;
-      add(result, null ? &*null : nullptr, label);
-      found = true;
-    }
+    for (const ProbeResult& result : network_.run().read_probe_results(label, numbers_only))
+      if (result.step == step()) add(result, null ? &*null : nullptr, label);
     const auto conclusion = network_.run().read_run_level(label, RunLevelResult::conclusion, numbers_only);
     // That of a probe which the run no longer asks, and which looked at fewer steps, says nothing of this
     // one.
     if (conclusion && (asked.contains(label) || conclusion->until.value_or(step()) >= step())) {
       add(*conclusion, nullptr, label);
       if (null) with_null_.insert(identity_of(*conclusion, label));
-      found = true;
+      if (conclusion->partly) partly_concluded_.emplace(label, *conclusion->partly);
     }
-    if (!found) elsewhere_.emplace(label, std::move(steps));
   }
 }
 

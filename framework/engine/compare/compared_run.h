@@ -51,8 +51,9 @@ class ComparedRun {
   std::string identity_of_choice(const ProbeChoice& choice) const;
   /// Whether results of this identity are there for random weights too.
   bool has_null(const std::string& identity) const { return with_null_.contains(identity); }
-  /// For each probe without results at the checkpoint, by label: the steps for which it has some.
-  const std::map<std::string, std::vector<int64_t>>& elsewhere() const { return elsewhere_; }
+  /// For each probe whose conclusion, taken into signature(), lacks checkpoints of the run, by label: how
+  /// many it saw.
+  const std::map<std::string, SeenCheckpoints>& partly_concluded() const { return partly_concluded_; }
 
  private:
   std::string identity_of(const ProbeResult& result, const std::string& label) const;
@@ -64,7 +65,7 @@ class ComparedRun {
   int64_t last_step_;
   Signature signature_, null_;
   std::map<std::string, KeyFrequencySet> keys_;
-  std::map<std::string, std::vector<int64_t>> elsewhere_;
+  std::map<std::string, SeenCheckpoints> partly_concluded_;
   std::set<std::string> with_null_;
 };
 

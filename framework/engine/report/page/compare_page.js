@@ -159,6 +159,13 @@ function curvesSection() {
     drawn);
 }
 
+function partlyConcludedSection() {
+  if (pageData.partly_concluded.length === 0) return;
+  section("Concluded from a part of a run", "the other checkpoints were pruned before the probe had measured them",
+    table("", ["run", "probe", "checkpoints"],
+      pageData.partly_concluded.map(({run, probe, seen, made}) => [runNames[run], probe, `${seen} of ${made}`])));
+}
+
 function missingSection() {
   if (pageData.missing.length === 0) return;
   section("Not measured", "though two of these runs or more could have it; orrery compare --probe-missing does it",
@@ -173,5 +180,6 @@ document.addEventListener("DOMContentLoaded", () => {
   featuresSection();
   activationsSection();
   curvesSection();
+  partlyConcludedSection();
   missingSection();
 });
