@@ -61,8 +61,9 @@ TEST_F(Prune, SaysWhatGoesAndDeletesIt) {
   EXPECT_EQ(checkpoints(), (Steps{0, 50, 100}));
   for (const char* file :
        {"probes/fourier_basis/results.jsonl", "probes/trig_loss/null.json", "metrics.jsonl"})
-    for (const auto& [name, text] : before)
+    for (const auto& [name, text] : before) {
       if (name == file) EXPECT_EQ(at.read(std::string("runs/a/") + file), text) << file;
+    }
 }
 
 TEST_F(Prune, EveryCommandTellsOfWhatIsGone) {

@@ -94,6 +94,22 @@ TEST_F(SweepFaults, AMetricOfNoRunIsRefusedBeforeAnythingStarts) {
               "s.toml:24:19: train.stop_when: there is no metric \"test/acuracy\"");
 }
 
+TEST_F(SweepFaults, ARowOfNoRunIsRefusedBeforeAnythingStarts) {
+  const auto refused = [&](const std::string& of) {
+    at.write("s.toml", std::string(sweep) + "[[reading]]\nname = \"odd\"\n" + of);
+    const Finished done = at.orrery({"sweep", "plan", "s.toml"});
+    EXPECT_EQ(done.code, 2) << done.err;
+    return done.err;
+  };
+  const std::string loss = refused("metric = \"train/loss\"\nwhen = \"step 7\"\n");
+  expect_part(loss, "s.toml:26:8: when: \"step 7\" is a row that no run has of train/loss");
+  expect_part(loss, "(train.eval_every); those around it are ");
+  expect_part(refused("metric = \"train/loss\"\nwhen = \"step > 100000\"\nof = \"max\"\n"),
+              "\"step > 100000\" is a row that no run has");
+  expect_part(refused("metric = \"probe/weight_structure/norm/L2\"\nwhen = \"step 7\"\n"),
+              "a probe measures at checkpoints");
+}
+
 // Whatever plan and metrics.jsonl agree on is accepted.
 TEST_F(SweepFaults, EveryMetricThatARunWritesMayBeRead) {
   std::string every = sweep;

@@ -41,7 +41,7 @@ SweepReading read_reading_entry(const Table& entry, const NameList& taken, const
   for (const Field& field : fields.list())
     if (field.name != "bound" && field.name != "source") asked.push_back(field);
   Expectation question = fields.make(bind_fields(entry, asked, "[[reading]]", {"name"}));
-  SweepReading reading{read_word(entry, "[[reading]]", taken), {}, "", ""};
+  SweepReading reading{read_word(entry, "[[reading]]", taken), {}, "", "", ""};
   required_text(entry, "metric", "[[reading]]", "the number to look at", "for example \"test/accuracy\"");
   if (question.metric.find('*') != std::string::npos)
     refuse(entry.value_place("metric"),
@@ -56,6 +56,7 @@ SweepReading read_reading_entry(const Table& entry, const NameList& taken, const
   reading.question = std::move(question);
   reading.metric_place = entry.value_place("metric");
   reading.minus_place = entry.value_place("minus");
+  reading.when_place = entry.value_place("when");
   return reading;
 }
 

@@ -48,8 +48,8 @@ namespace orrery::engine {
 
 struct SweepReading {
   std::string name;
-  Expectation question;                   ///< without a bound
-  std::string metric_place, minus_place;  ///< of those values of it
+  Expectation question;                               ///< without a bound
+  std::string metric_place, minus_place, when_place;  ///< of those values of it
 };
 
 struct SweepClass {

@@ -10,6 +10,7 @@
 #include "engine/config/config_keys.h"
 #include "engine/experiment/experiment.h"
 #include "engine/sweep/metric_check.h"
+#include "engine/sweep/row_check.h"
 #include "engine/train/hardware.h"
 #include "loader/processes/ending.h"
 #include "loader/processes/supervisor.h"
@@ -141,7 +142,10 @@ std::map<std::string, int64_t> check_points(const Registry& registry, const Swee
     found[run->id] = seen[index].n_parameters;
   }
   for (const Seen& each : seen) metrics.insert(metrics.end(), each.metrics.begin(), each.metrics.end());
-  if (seen.size() == groups.first.size()) refuse_unknown_metrics(plan, metrics);
+  if (seen.size() == groups.first.size()) {
+    refuse_unknown_metrics(plan, metrics);
+    refuse_missing_rows(plan);
+  }
   return found;
 }
 
