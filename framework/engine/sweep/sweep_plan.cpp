@@ -54,6 +54,7 @@ class Planner {
   void add(std::vector<SweepPoint> points, const std::optional<SweepStart>& start);
   void add_stage(const SweepStage& stage);
   std::vector<SweptRun> parents_elsewhere(const SweepStage& stage) const;
+  const ConfigValues& defaults_of(const Json& config);
   bool is_excluded(const SweepPoint& point, const Json& config);
   void check_excluded(const std::vector<SweepPart>& parts, const std::vector<Override>& written) const;
   void check_where(const SweepClaim& claim);
@@ -62,8 +63,9 @@ class Planner {
   SweepPlan& plan_;
   const ParametersOf& parameters_of_;
   std::set<std::string> known_;
-  std::vector<Json> configs_;             // of the runs
-  std::set<const SweepPart*> excluding_;  // those that are of some point
+  std::map<std::string, ConfigValues> defaults_;  // by the choice of task, model and probes
+  std::vector<Json> configs_;                     // of the runs
+  std::set<const SweepPart*> excluding_;          // those that are of some point
 };
 
 // An error names the point.
@@ -79,15 +81,26 @@ Settings Planner::resolve_point(const SweepPoint& point) const {
 
 Json config_of(const Settings& settings) { return parse_object(to_json(settings), "the config"); }
 
-// That of the task, the model and the probes of `config`, with every other key at its default.
-ConfigValues defaults_beside(const Json& config, const ParametersOf& parameters_of) {
-  Json bare = {{"name", "defaults"},
-               {"task", {{"name", config.at("task").at("name")}}},
-               {"model", {{"kind", config.at("model").at("kind")}}},
-               {"probe", Json::array()}};
+// Which task, model and probes `config` has.
+Json choices_in(const Json& config) {
+  Json choices = {{"name", "defaults"},
+                  {"task", {{"name", config.at("task").at("name")}}},
+                  {"model", {{"kind", config.at("model").at("kind")}}},
+                  {"probe", Json::array()}};
   for (const Json& probe : config.at("probe"))
-    bare["probe"].push_back({{"name", probe.at("name")}, {"label", probe.at("label")}});
-  return config_values(config_of(resolve(Document::from_json(bare.dump(), "defaults"), parameters_of)));
+    choices["probe"].push_back({{"name", probe.at("name")}, {"label", probe.at("label")}});
+  return choices;
+}
+
+// The config of those choices with every other key at its default.
+const ConfigValues& Planner::defaults_of(const Json& config) {
+  const std::string choices = choices_in(config).dump();
+  auto found = defaults_.find(choices);
+  if (found == defaults_.end()) {
+    const Settings bare = resolve(Document::from_json(choices, "defaults"), parameters_of_);
+    found = defaults_.emplace(choices, config_values(config_of(bare))).first;
+  }
+  return found->second;
 }
 
 // The keys of a point, and what its config has for the other keys of `part`.
@@ -123,11 +136,13 @@ void Planner::add(std::vector<SweepPoint> points, const std::optional<SweepStart
     Json config = config_of(*settings);
     if (is_excluded(point, config)) continue;
     ++plan_.n_points;
-    std::string id = identity_of(config, start);
+    const ConfigValues& defaults = defaults_of(config);
+    const ConfigValues values = config_values(config);
+    std::string id = identity_of(choices_in(config), beside(defaults, values), start);
     if (!known_.insert(id).second) continue;
-    if (plan_.defaults.empty()) plan_.defaults = defaults_beside(config, parameters_of_);
+    if (plan_.defaults.empty()) plan_.defaults = defaults;
     plan_.runs.push_back({std::move(id), std::move(point), std::move(settings), start});
-    plan_.runs.back().config = beside(plan_.defaults, config_values(config));
+    plan_.runs.back().config = beside(plan_.defaults, values);
     configs_.push_back(std::move(config));
   }
 }
@@ -285,7 +300,15 @@ const SweptRun* SweepPlan::find(const std::string& id) const {
   return found == runs.end() ? nullptr : &*found;
 }
 
-std::string identity_of(Json config, const std::optional<SweepStart>& start) {
+std::string identity_of(const Json& choices, const ConfigValues& set,
+                        const std::optional<SweepStart>& start) {
+  Json identity = {{"choices", choices}, {"set", Json::object()}};
+  for (const auto& [key, value] : set) identity["set"][key] = value;
+  if (start) identity["starts_from"] = {{"run", start->run}, {"checkpoint", start->rule.text}};
+  return sha256(identity.dump()).substr(0, id_digits);
+}
+
+std::string earlier_identity_of(Json config, const std::optional<SweepStart>& start) {
   for (const char* key : {"name", "verify", "expect"}) config.erase(key);
   if (start) config["starts_from"] = {{"run", start->run}, {"checkpoint", start->rule.text}};
   return sha256(config.dump()).substr(0, id_digits);

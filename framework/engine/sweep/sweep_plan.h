@@ -26,8 +26,7 @@ struct SweepStart {
 using ConfigValues = std::map<std::string, Json>;
 
 struct SweptRun {
-  /// Names its folder: the first 12 digits of the SHA-256 of its resolved config without name, [verify] and
-  /// [[expect]]; with the id of the run and the checkpoint that it starts from, if it does.
+  /// Names its folder; see identity_of().
   std::string id;
   SweepPoint point;
   std::shared_ptr<const Settings> settings;  ///< null in a plan that was read from a sweep's folder
@@ -62,8 +61,13 @@ struct SweepPlan {
   Keep keep_of(const SweptRun& run) const { return file.keep_of(run.point.stage); }
 };
 
-/// The id of the run with this resolved config.
-std::string identity_of(Json config, const std::optional<SweepStart>& start);
+/// The first 12 digits of the SHA-256 of these choices of task, model and probes, of the keys `set` to
+/// another value than their default, and of the run and the checkpoint that it starts from, if it does. So a
+/// key that a later version adds, with a default that changes nothing, makes no other run. Name, [verify],
+/// [[expect]] and [log] are not part of it.
+std::string identity_of(const Json& choices, const ConfigValues& set, const std::optional<SweepStart>& start);
+/// The same in plans that say nothing of defaults, of earlier versions: that of the whole resolved config.
+std::string earlier_identity_of(Json config, const std::optional<SweepStart>& start);
 
 /// "runs/sweeps/NAME".
 std::filesystem::path sweep_folder(const SweepFile& file);

@@ -58,6 +58,25 @@ TEST_F(SweepPlanTest, TheIdIsOfTheConfigAndNotOfItsPlace) {
   EXPECT_NE(ids_of("", std::string(base) + "lr = 0.5\n")[0], two[0]);
 }
 
+// A parameter that a later version of the task has, at its default, is the run that was there before.
+TEST_F(SweepPlanTest, ALaterKeyAtItsDefaultChangesNoId) {
+  std::ofstream(folder / "base.toml") << base;
+  const auto ids_with = [&](const std::string& set, bool later) {
+    std::ofstream(folder / "s.toml") << "base = \"base.toml\"\n" + set;
+    const ParametersOf now = parameters_from(built_in_plugins());
+    const ParametersOf then = [&](const std::string& kind, const std::string& name) {
+      std::vector<Field> fields = now(kind, name);
+      if (kind == "task") fields.push_back({"later", int64_t{3}, "a key of a later version", {}, {}, {}});
+      return fields;
+    };
+    return ids(plan_sweep(folder / "s.toml", later ? then : now, folder / "sweep"));
+  };
+  const auto before = ids_with("seeds = 2\n", false);
+  EXPECT_EQ(ids_with("seeds = 2\n", true), before);
+  EXPECT_EQ(ids_with("seeds = 2\n[set]\ntask.later = 3\n", true), before);
+  EXPECT_NE(ids_with("seeds = 2\n[set]\ntask.later = 4\n", true), before);
+}
+
 TEST_F(SweepPlanTest, PointsOfOneConfigAreOne) {
   const SweepPlan made = plan("[grid]\ntask.p = [5, 7]\n[[point]]\ntask.p = 5\ntrain.lr = 1e-3\n");
   EXPECT_EQ(made.n_points, 3u);

@@ -147,7 +147,7 @@ std::string differs(const SweepPlan& plan, const SweptRun& run, const Json& conf
            (more > 0 ? fmt::format(" ({} more key{} too)", more, more > 1 ? "s differ" : " differs") : "");
   }
   if (const std::string other = compared_start(run, config); !other.empty()) return other;
-  if (!whole && !run.start && identity_of(config, run.start) != run.id)
+  if (!whole && !run.start && earlier_identity_of(config, run.start) != run.id)
     return "its config is not the one that this folder is named for";
   return compared_sessions(where);
 }

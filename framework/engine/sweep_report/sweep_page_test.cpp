@@ -56,7 +56,7 @@ class SweepPageTest : public ::testing::Test {
   void SetUp() override {
     plan = {read_sweep_text(text, "s.toml", ReadBase::no), folder / "sweep", {}, 12};
     for (SweepPoint& point : expand(plan.file))
-      plan.runs.push_back({identity_of(config(plan.runs.size()), {}), std::move(point), nullptr});
+      plan.runs.push_back({earlier_identity_of(config(plan.runs.size()), {}), std::move(point), nullptr});
   }
   static Json config(size_t index) {
     return {{"name", "r"}, {"task", {{"name", "t"}}}, {"train", {{"steps", 400 + index}}}};
