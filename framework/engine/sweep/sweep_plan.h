@@ -63,8 +63,8 @@ struct SweepPlan {
 
 /// The first 12 digits of the SHA-256 of these choices of task, model and probes, of the keys `set` to
 /// another value than their default, and of the run and the checkpoint that it starts from, if it does. So a
-/// key that a later version adds, with a default that changes nothing, makes no other run. Name, [verify],
-/// [[expect]] and [log] are not part of it.
+/// key that a later version adds, with a default that changes nothing, makes no other run. Name, [verify] and
+/// [[expect]] are not part of it.
 std::string identity_of(const Json& choices, const ConfigValues& set, const std::optional<SweepStart>& start);
 /// The same in plans that say nothing of defaults, of earlier versions: that of the whole resolved config.
 std::string earlier_identity_of(Json config, const std::optional<SweepStart>& start);
