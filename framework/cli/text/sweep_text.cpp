@@ -90,7 +90,7 @@ std::string lost_text(const std::vector<SweptStatus>& states) {
                    indices.size(), indices_text(indices), what, indices.size() > 1 ? ", ..." : "");
 }
 
-std::string indented_titles(const std::string& title) { return fmt::format("  {:<9}", title); }
+std::string indented_titles(const std::string& title) { return fmt::format("  {:<11}", title); }
 
 // A line for each stage: how many runs, what they set, what they start from.
 std::string stages_text(const SweepPlan& plan) {
