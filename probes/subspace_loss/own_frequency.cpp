@@ -129,9 +129,11 @@ void record_shares(const OwnFrequencies& own, orrery::Recorder& recorder) {
                  "share: of the variance, of the neurons");
   const Tensor shares = std::get<0>(own.share.masked_select(own.frequency > 0).sort());
   const int64_t n = shares.size(0);
-  if (n == 0) return;  // all are constant
-  const auto above = [&](double bound) { return (shares > bound).sum().item<double>() / double(n); };
-  recorder.scalar("variance_explained/median", ((shares[(n - 1) / 2] + shares[n / 2]) / 2).item<double>());
+  const auto above = [&](double bound) {
+    return (shares > bound).sum().item<double>() / double(n);
+  };  // NaN if n = 0
+  recorder.scalar("variance_explained/median",
+                  n == 0 ? NAN : ((shares[(n - 1) / 2] + shares[n / 2]) / 2).item<double>());
   recorder.scalar("variance_explained/above_0.85", above(0.85));
   recorder.scalar("variance_explained/above_0.9", above(0.9));
   recorder.figure(orrery::Figure::histogram(

@@ -214,6 +214,14 @@ TEST(OwnFrequency, RunsOnFromTheLastLayer) {
   EXPECT_GT(std::abs(scalar(both, "loss/test") - expected.loss), 1e-5);
 }
 
+TEST(OwnFrequency, OfNeuronsThatAreConstantIsNothing) {
+  auto network = with_neurons(5, torch::ones({25, 3}), torch::ones({3, 5}));
+  const auto recorder = measured(network);
+  EXPECT_EQ(scalar(recorder, "loss_change/all"), 0);
+  EXPECT_TRUE(std::isnan(scalar(recorder, "variance_explained/median")));
+  EXPECT_TRUE(std::isnan(scalar(recorder, "variance_explained/above_0.9")));
+}
+
 TEST(OwnFrequency, AnotherFrequencyIsAnother) {
   const Tensor own = torch::tensor({1, 2, 3, 4, 5, 0, 5, 1}, torch::kInt64);
   const Tensor other = subspace_loss::other_frequencies(own, 11);
