@@ -14,6 +14,8 @@
 #include <cmath>
 #include <limits>
 
+#include "groups.h"
+
 namespace {
 
 using torch::Tensor;
@@ -22,6 +24,8 @@ struct Params {
   double threshold = 0.85;
   double min_size = 0.01;
   int64_t max_drawn = 128;
+  int64_t max_lines = 8;
+  std::vector<int64_t> input;
   static void fields(orrery::Fields<Params>& f) {
     f.add("threshold", &Params::threshold,
           "share of its input waves at one frequency that puts a neuron in a group")
@@ -29,6 +33,11 @@ struct Params {
     f.add("min_size", &Params::min_size, "smaller neurons, relative to the largest, are in no group")
         .between(0, 1);
     f.add("max_drawn", &Params::max_drawn, "neurons in the heatmaps: the largest").at_least(1);
+    f.add("max_lines", &Params::max_lines, "neurons of each group in the line chart: the largest")
+        .at_least(1);
+    f.add("input", &Params::input,
+          "the indices of a and b whose logits are drawn; empty: a third and a quarter of their number")
+        .at_least(0);
   }
 };
 
@@ -168,6 +177,7 @@ class Contributions {
     return square > 0 ? (part * logits_).sum().item<double>() / square : 0;
   }
   // The mean over pairs of `part` at the correct class minus that at the best wrong one.
+  const Tensor& post() const { return post_; }  // [n*n, neurons] float64
   double margin(const Tensor& part) const {
     return (part.gather(1, correct_) - part.gather(1, rival_)).mean().item<double>();
   }
@@ -208,7 +218,8 @@ class NeuronWaves final : public orrery::Probe {
     for (int64_t k = 1; k <= view.order() / 2; ++k)
       if ((neurons.group == k).any().item<bool>()) frequencies.push_back(k);
     groups(frequencies, view.order(), neurons, recorder);
-    contributions(Contributions(observation, view, neurons), frequencies, neurons, recorder);
+    const Contributions logits(observation, view, neurons);
+    const auto shares = contributions(logits, frequencies, neurons, recorder);
     tensors(neurons, recorder);
     heatmaps(neurons, recorder);
     const auto groups = drawn_groups(frequencies, neurons);
@@ -224,6 +235,10 @@ class NeuronWaves final : public orrery::Probe {
         "angle_doubling", "Angle doubling: the output phase is the sum of the input phases",
         "phase of a + phase of b (radians)", "phase of the output (radians)",
         wrapped(neurons.left_star.phase + neurons.right_star.phase), neurons.output_star.phase, groups));
+    std::vector<neuron_waves::Group> found;
+    for (size_t i = 0; i < frequencies.size(); ++i)
+      found.push_back({frequencies[i], members(neurons.group == frequencies[i]), shares[i]});
+    inputs(observation, view, logits.post(), found, neurons, recorder);
   }
 
  private:
@@ -267,8 +282,11 @@ class NeuronWaves final : public orrery::Probe {
     recorder.scalar(name + "/size_ratio", (size.min() / size.max()).item<double>());
   }
 
-  static void contributions(const Contributions& logits, const std::vector<int64_t>& frequencies,
-                            const Neurons& neurons, orrery::Recorder& recorder) {
+  // Returns the share of each group in the logits.
+  static std::vector<double> contributions(const Contributions& logits,
+                                           const std::vector<int64_t>& frequencies, const Neurons& neurons,
+                                           orrery::Recorder& recorder) {
+    std::vector<double> shares;
     recorder.panel("logit_share", "What the groups of neurons explain of the logits",
                    "share of the variance");
     recorder.panel("margin", "Margin of the right answer that each group adds to the logits",
@@ -285,11 +303,13 @@ class NeuronWaves final : public orrery::Probe {
     for (const int64_t k : frequencies) {
       const auto part = logits.of(members(neurons.group == k));
       record("k=" + std::to_string(k), part);
+      shares.push_back(logits.share(part));
       rest = rest - part;
     }
     record("rest", rest);
     recorder.headline("logit_share", logits.share(logits.all() - rest));
     recorder.scalar("margin", margin);
+    return shares;
   }
 
   static void tensors(const Neurons& neurons, orrery::Recorder& recorder) {
@@ -300,6 +320,23 @@ class NeuronWaves final : public orrery::Probe {
     recorder.tensor("star/left", neurons.left_star.points.to(torch::kFloat32));
     recorder.tensor("star/right", neurons.right_star.points.to(torch::kFloat32));
     recorder.tensor("star/output", neurons.output_star.points.to(torch::kFloat32));
+  }
+
+  // What the groups do with each input, and with the one that is drawn.
+  void inputs(const orrery::Observation& observation, const orrery::CyclicView& view, const Tensor& post,
+              const std::vector<neuron_waves::Group>& groups, const Neurons& neurons,
+              orrery::Recorder& recorder) const {
+    const int64_t n = view.order();
+    const auto pre = view.inputs(orrery::neuron_activations(observation, "hook_pre").select(1, 0));
+    neuron_waves::active_neurons(pre, members(neurons.alive), groups, recorder);
+    neuron_waves::wave_lines(neurons.left.values, neurons.size, groups, params_.max_lines, recorder);
+    neuron_waves::output_angles(post, neurons.output_star.points, groups, n, recorder);
+    const auto input = neuron_waves::Input::chosen(params_.input, n);
+    const auto here = post[input.i * n + input.j];
+    const auto order = drawing_order(neurons, params_.max_drawn);
+    neuron_waves::group_logits(here, neurons.output.values, groups, input, recorder);
+    neuron_waves::neuron_contributions(here, neurons.output.values, order, row_names(order, neurons.group),
+                                       input, recorder);
   }
 
   void heatmaps(const Neurons& neurons, orrery::Recorder& recorder) const {
@@ -358,5 +395,5 @@ class NeuronWaves final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(NeuronWaves, Params, "neuron_waves", "1.2.0",
+ORRERY_PROBE(NeuronWaves, Params, "neuron_waves", "1.3.0",
              "The waves that neurons read and write, grouped by frequency.")

@@ -292,7 +292,7 @@ TEST(NeuronWaves, OnlyTheLargestAreDrawn) {
       tensor(recorder, "drawn");  // 4 5 6 7 have k = 2 3 1 2 and phases 4 - 2 pi, ..., 7 - 2 pi
   EXPECT_TRUE(drawn.equal(torch::tensor({6, 4, 7, 5}, torch::kInt32)));
   const auto& figures = recorder.record().figures;
-  ASSERT_EQ(figures.size(), 5u);
+  ASSERT_EQ(figures.size(), 9u);
   for (const Figure& figure : figures) EXPECT_FALSE(figure.x_label.empty() || figure.y_label.empty());
   EXPECT_TRUE(figures[0].traces[0].z.equal(tensor(recorder, "input_waves")));
   EXPECT_TRUE(figures[1].traces[0].z.equal(tensor(recorder, "output_waves")));

@@ -7,6 +7,7 @@
 #include <orrery/error.h>
 #include <orrery/findings.h>
 #include <orrery/fourier.h>
+#include <orrery/hooks.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 #include <orrery/subspace.h>
@@ -14,6 +15,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "own_frequency.h"
 
 namespace {
 
@@ -24,7 +27,7 @@ enum class Of { preset, sum, operands };
 enum class PartOf { preset, keep, remove };
 enum class BiasAt { preset, none, site, logits };
 enum class Headline { preset, train, test, all };
-enum class Rows { key_frequencies, all_frequencies, inputs_file, features_file };
+enum class Rows { key_frequencies, all_frequencies, own_frequency, inputs_file, features_file };
 enum class Cut { read_out, all };
 
 orrery::Names<Of> names_of(Of) {
@@ -46,6 +49,7 @@ orrery::Names<Headline> names_of(Headline) {
 orrery::Names<Rows> names_of(Rows) {
   return {{"key_frequencies", Rows::key_frequencies},
           {"all_frequencies", Rows::all_frequencies},
+          {"own_frequency", Rows::own_frequency},
           {"inputs_file", Rows::inputs_file},
           {"features_file", Rows::features_file}};
 }
@@ -90,6 +94,13 @@ Variant variant(Preset preset) {
   }
   throw orrery::Error("no such preset");
 }
+// What subspace "own_frequency" leaves no choice of, or has another default for: its neurons are at hook
+// points, and the nine functions hold the mean.
+constexpr const char* kLastNeurons = "neurons";          // those of the last layer
+constexpr const char* kEveryNeuron = "*mlp.hook_post*";  // a second hidden layer's, too
+Variant own_frequency_variant() {
+  return {kLastNeurons, PartOf::keep, BiasAt::none, Of::sum, Headline::test};
+}
 
 struct Params : orrery::KeyFrequencyParams {
   Preset preset = Preset::nanda_restricted;
@@ -104,7 +115,8 @@ struct Params : orrery::KeyFrequencyParams {
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("preset", &Params::preset, "a variant in use: it decides what is left at \"preset\"");
-    f.add("subspace", &Params::subspace, "waves of frequencies, or the rows of a tensor in a file");
+    f.add("subspace", &Params::subspace,
+          "waves of frequencies (for all, or of each neuron's own), or the rows of a tensor in a file");
     f.add("file", &Params::file, "subspace ..._file: a safetensors file");
     f.add("tensor", &Params::tensor,
           "subspace ..._file: the tensor's name; may be empty if it is the only one");
@@ -120,11 +132,12 @@ struct Params : orrery::KeyFrequencyParams {
   }
 
   bool has_keys() const { return subspace == Rows::key_frequencies; }
+  bool has_own() const { return subspace == Rows::own_frequency; }
   bool has_file() const { return subspace == Rows::inputs_file || subspace == Rows::features_file; }
 
   // Replaces what is left at "preset".
   Params resolved() const {
-    const Variant given = variant(preset);
+    const Variant given = has_own() ? own_frequency_variant() : variant(preset);
     Params all = *this;
     if (site == "preset") all.site = given.site;
     if (part == PartOf::preset) all.part = given.part;
@@ -140,6 +153,11 @@ struct Params : orrery::KeyFrequencyParams {
     if (!has_keys() && rule == "given")
       throw orrery::UsageError("frequencies are given, but " + is,
                                "set subspace = \"key_frequencies\", or leave rule and frequencies out");
+    if (has_own() && (preset != Preset::nanda_restricted || site == "logits"))
+      throw orrery::UsageError(
+          is + ", which replaces neurons and is no part of " +
+              (site == "logits" ? "the logits" : "preset \"" + orrery::name_of(preset) + "\""),
+          "leave preset and site out, or set site to a hook point of neurons");
     if (has_file() && file.empty())
       throw orrery::UsageError("subspace \"" + orrery::name_of(subspace) + "\" needs file",
                                "set file to a safetensors file with the rows that span the subspace");
@@ -176,7 +194,9 @@ class SubspaceLoss final : public orrery::Probe {
     if (params_.has_keys()) params_.add_to(needs);
     // Declares the hook point, so that a run whose model does not have it refuses the probe at once.
     if (params_.site != "logits")
-      needs.activations.push_back(params_.site == "neurons" ? "*mlp.hook_post" : params_.site);
+      needs.activations.push_back(params_.site != "neurons" ? params_.site
+                                  : params_.has_own()       ? kEveryNeuron
+                                                            : "*mlp.hook_post");
     return needs;
   }
 
@@ -186,12 +206,11 @@ class SubspaceLoss final : public orrery::Probe {
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
     const orrery::CyclicView view(observation);
+    if (params_.has_own()) return own_frequencies(observation, view, recorder);
     const auto inputs = orrery::laid_out(view);
     const auto losses_of = [&](orrery::Subspace subspace) {
-      const orrery::SubspaceCut how{
-          std::move(subspace), params_.part == PartOf::keep ? orrery::Part::keep : orrery::Part::remove,
-          bias_of(params_.bias), params_.site,
-          params_.positions == Cut::all ? orrery::Positions::all : orrery::Positions::read_out};
+      const orrery::SubspaceCut how{std::move(subspace), part(), bias_of(params_.bias), params_.site,
+                                    positions()};
       return view.losses(orrery::cut_logits(how, inputs, observation));
     };
     const double plain = at(view.losses(view.logits()), inputs_);
@@ -205,6 +224,46 @@ class SubspaceLoss final : public orrery::Probe {
   }
 
  private:
+  orrery::Part part() const {
+    return params_.part == PartOf::keep ? orrery::Part::keep : orrery::Part::remove;
+  }
+  orrery::Positions positions() const {
+    return params_.positions == Cut::all ? orrery::Positions::all : orrery::Positions::read_out;
+  }
+
+  void own_frequencies(const orrery::Observation& observation, const orrery::CyclicView& view,
+                       orrery::Recorder& recorder) const {
+    subspace_loss::Replacement how{{}, part(), bias_of(params_.bias), positions()};
+    const bool is_default = params_.site == kLastNeurons;
+    for (const auto* point :
+         orrery::find_hook_points(observation.model, is_default ? kEveryNeuron : params_.site))
+      how.hook_points.push_back(point->name());
+    if (is_default) how.hook_points = {how.hook_points.back()};
+    const auto inputs = orrery::laid_out(view);
+    const auto replaced = subspace_loss::replace_neurons(how, inputs, observation);
+    const Losses plain = view.losses(view.logits()), losses = view.losses(replaced.logits);
+    losses_of_all(plain, losses, recorder);
+    subspace_loss::record_accuracies("accuracy", replaced.logits, view, observation, recorder);
+    subspace_loss::record_shares(replaced.own, recorder);
+    record_ablation(name(), at(plain, inputs_), at(losses, inputs_), recorder);
+    if (view.order() < 4) return;  // there is but one frequency
+    how.other_frequency = true;
+    const auto other = subspace_loss::replace_neurons(how, inputs, observation);
+    for (const auto& [set, loss] : view.losses(other.logits))
+      recorder.scalar("other_frequency/loss/" + set, loss);
+    subspace_loss::record_accuracies("other_frequency/accuracy", other.logits, view, observation, recorder);
+  }
+
+  void losses_of_all(const Losses& plain, const Losses& losses, orrery::Recorder& recorder) const {
+    record_losses(losses, recorder);
+    for (const auto& [set, loss] : losses) recorder.scalar("loss_change/" + set, loss - at(plain, set));
+    recorder.panel("loss_change", "Loss " + what_is_left() + ", less the loss as it is", "loss (nats)");
+    recorder.panel("other_frequency/loss", "Loss with each neuron at another frequency", "loss (nats)");
+    for (const char* accuracy : {"accuracy", "other_frequency/accuracy"})
+      recorder.panel(accuracy, "Accuracy with each neuron replaced: at its own frequency, at another",
+                     "accuracy");
+  }
+
   orrery::OverInputs of_functions(const torch::Tensor& functions) const {
     return params_.of == Of::sum ? orrery::functions_of_sum(functions)
                                  : orrery::functions_of_operands(functions);
@@ -227,20 +286,23 @@ class SubspaceLoss final : public orrery::Probe {
 
   void together(const orrery::Subspace& subspace, double plain, const Losses& losses,
                 orrery::Recorder& recorder) const {
-    for (const auto& [set, loss] : losses) {
-      if (set == inputs_)
-        recorder.headline("loss/" + set, loss);
-      else
-        recorder.scalar("loss/" + set, loss);
-    }
-    const std::string what = params_.part == PartOf::keep ? "with nothing but " : "without ";
-    recorder.panel("loss", "Loss " + what + subspace_name(), "loss (nats)");
+    record_losses(losses, recorder);
     for (const std::string set : {"all", "train", "test"})
       recorder.panel(set, "Loss without one key frequency, pairs: " + set, "loss (nats)");
     recorder.panel("dimensions", "Dimension of the subspace", "dimensions (count)");
     const auto dimension = [](const auto& space) { return space.dimension(); };
     recorder.scalar("dimensions", static_cast<double>(std::visit(dimension, subspace)));
     record_ablation(name(), plain, at(losses, inputs_), recorder);
+  }
+
+  void record_losses(const Losses& losses, orrery::Recorder& recorder) const {
+    for (const auto& [set, loss] : losses) {
+      if (set == inputs_)
+        recorder.headline("loss/" + set, loss);
+      else
+        recorder.scalar("loss/" + set, loss);
+    }
+    recorder.panel("loss", "Loss " + what_is_left(), "loss (nats)");
   }
 
   // Each frequency removed alone, drawn between the plain loss and that without any of them.
@@ -264,7 +326,12 @@ class SubspaceLoss final : public orrery::Probe {
                                               "cross-entropy, pairs: " + inputs_ + " (nats)", drawn));
   }
 
+  std::string what_is_left() const {
+    return (params_.part == PartOf::keep ? "with nothing but " : "without ") + subspace_name();
+  }
+
   std::string subspace_name() const {
+    if (params_.has_own()) return "each neuron's own frequency";
     if (params_.has_file()) return params_.file.substr(params_.file.find_last_of('/') + 1);
     return params_.subspace == Rows::all_frequencies ? "all frequencies" : "the key frequencies";
   }
@@ -286,5 +353,5 @@ class SubspaceLoss final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(SubspaceLoss, Params, "subspace_loss", "1.1.0",
+ORRERY_PROBE(SubspaceLoss, Params, "subspace_loss", "1.2.0",
              "The loss with a subspace of the logits or activations alone, or without it.")

@@ -19,7 +19,7 @@ struct ORRERY_API MlpConfig {
   enum class Embedding { tied, input_tied, untied, circular };
   enum class Hidden { tied, untied };
   enum class Collapse { none, input, output, both };
-  enum class ActFn { relu, square };
+  enum class ActFn { relu, square, gelu, identity };
   enum class BitValues { zero_one, signs };  ///< "0,1", "-1,1"
   enum class Init { normal, haiku, constructed };
 
@@ -55,7 +55,12 @@ struct ORRERY_API MlpConfig {
             {"output", Collapse::output},
             {"both", Collapse::both}};
   }
-  friend Names<ActFn> names_of(ActFn) { return {{"relu", ActFn::relu}, {"square", ActFn::square}}; }
+  friend Names<ActFn> names_of(ActFn) {
+    return {{"relu", ActFn::relu},
+            {"square", ActFn::square},
+            {"gelu", ActFn::gelu},
+            {"identity", ActFn::identity}};
+  }
   friend Names<BitValues> names_of(BitValues) {
     return {{"0,1", BitValues::zero_one}, {"-1,1", BitValues::signs}};
   }
@@ -67,6 +72,9 @@ struct ORRERY_API MlpConfig {
 /// One output for the whole input, the same at every position:
 ///
 ///     pre = x_a W_in + x_b W_in (+ b_in)    post = act_fn(pre)    logits = (post W_out (+ b_out)) W_U
+///
+/// act_fn: relu; square, x^2 (Gromov 2023); gelu, x Phi(x) by erf, not its approximation by tanh, as in a
+/// transformer; identity, x, which leaves a linear network (Pearce et al. 2023, appendix A).
 ///
 /// input = "embedding" (Pearce et al. 2023; Liu et al. 2022, whose decoder reads x_a + x_b: hidden "tied";
 /// Gromov 2023: embedding "untied", collapse "both", act_fn "square"): x_a and x_b are the embeddings of the
@@ -103,7 +111,8 @@ struct ORRERY_API MlpConfig {
 ///         haiku   as in the notebooks of Pearce et al. 2023: cut off at two standard deviations, which are
 ///                 1/sqrt(R) before the cut (0.88/sqrt(R) after it); W_E, W_U and a collapsed W_in have
 ///                 sqrt(2/R) after the cut
-///         constructed  not drawn: set_constructed_solution(), all weights times init_scale
+///         constructed  not drawn: set_constructed_solution(), all weights times init_scale; for bits
+///                      set_constructed_parity()
 ///
 /// Throws orrery::UsageError for a combination that makes no sense, and where the task's shapes do not fit.
 ORRERY_API std::unique_ptr<Model> make_mlp(const MlpConfig& config, const TaskSpec& spec,
@@ -126,5 +135,18 @@ ORRERY_API std::unique_ptr<Model> make_mlp(const MlpConfig& config, const TaskSp
 /// Throws orrery::UsageError unless the model is an mlp with one hidden layer and operands for input (not
 /// bits), whose embedding, if it has one, has d_embed >= 2, with d_vocab >= d_vocab_out.
 ORRERY_API void set_constructed_solution(Model& model, const TaskSpec& spec);
+
+/// Writes a solution of the parity of the first k = d_mlp - 1 bits into a model made by make_mlp for the task
+/// `spec`, with input "bits": k + 1 ReLU neurons that see only the number s of ones among these bits, and see
+/// it from different thresholds,
+///
+///     post_i = relu(s + 1 - i), i = 0..k    f(s) = sum_i w_i post_i    w = -1, 3, -4, 4, -4, ...
+///
+/// so that f goes from -1 to 1 and back: f(s) is 1 where s is odd, -1 where it is even. One logit is f; two
+/// are -f/2 and f/2. Four neurons for k = 3, the number that Pearce et al. 2023 are left with, who point to
+/// Merrill et al. 2023, "A Tale of Two Circuits", appendix D, for an explanation; these weights are ours.
+/// Throws orrery::UsageError unless the model is an mlp with input "bits", act_fn "relu", one hidden layer, a
+/// bias_column or bias, one or two logits, and from 2 to n_ctx + 1 neurons.
+ORRERY_API void set_constructed_parity(Model& model, const TaskSpec& spec);
 
 }  // namespace orrery

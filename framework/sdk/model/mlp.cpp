@@ -18,16 +18,15 @@ void MlpConfig::fields(Fields<MlpConfig>& f) {
   f.add("d_embed", &C::d_embed, "width of the embedding; 2 where it is circular").at_least(1);
   f.add("d_mlp", &C::d_mlp, "neurons per hidden layer").at_least(1);
   f.add("n_hidden", &C::n_hidden, "hidden layers").between(1, 2);
-  f.add("act_fn", &C::act_fn, "activation function; square is x^2");
+  f.add("act_fn", &C::act_fn, "activation function; square is x^2, identity makes the network linear");
   f.add("bias", &C::bias, "biases in every layer");
   f.add("circle_radius", &C::circle_radius, "embedding circular: radius; sqrt(2/p) has columns of norm 1")
       .at_least(1e-6);
   f.add("bit_values", &C::bit_values, "input bits: the numbers that stand for tokens 0 and 1");
   f.add("bias_column", &C::bias_column, "input bits: a last column of ones");
   f.add("init", &C::init,
-        "how weights are drawn; haiku as in the notebooks of Pearce et al. 2023; constructed is their "
-        "solution of "
-        "a + b mod p, which is written down");
+        "how weights are drawn; haiku as in the notebooks of Pearce et al. 2023; constructed is a solution "
+        "that is written down: theirs of a + b mod p, for bits one of the parity of the first d_mlp - 1");
   f.add("init_scale", &C::init_scale, "factor on all initial weights").at_least(0);
 }
 
@@ -189,7 +188,17 @@ torch::Tensor Mlp::unembedding() const {
 }
 
 torch::Tensor Mlp::activate(const torch::Tensor& pre) const {
-  return config_.act_fn == ActFn::relu ? pre.relu() : pre.square();
+  switch (config_.act_fn) {
+    case ActFn::relu:
+      return pre.relu();
+    case ActFn::square:
+      return pre.square();
+    case ActFn::gelu:
+      return torch::gelu(pre);
+    case ActFn::identity:
+      return pre;
+  }
+  throw Error("no such activation function");
 }
 
 torch::Tensor Mlp::bits(const torch::Tensor& tokens) const {
@@ -225,7 +234,7 @@ torch::Tensor Mlp::forward(const torch::Tensor& tokens) {
 std::unique_ptr<Model> make_mlp(const MlpConfig& config, const TaskSpec& spec, torch::Generator rng) {
   auto model = std::make_unique<Mlp>(config, spec, rng);
   if (config.init != Init::constructed) return model;
-  set_constructed_solution(*model, spec);
+  model->has_bits() ? set_constructed_parity(*model, spec) : set_constructed_solution(*model, spec);
   const torch::NoGradGuard no_grad;
   for (NamedWeight& weight : model->weights()) weight.value.mul_(config.init_scale);
   return model;

@@ -1,4 +1,5 @@
-// The solution of modular addition that can be written down: appendix A of Pearce et al. 2023.
+// Solutions that can be written down: of modular addition (appendix A of Pearce et al. 2023), and of parity.
+#include <fmt/format.h>
 #include <orrery/error.h>
 #include <orrery/mlp.h>
 
@@ -25,7 +26,46 @@ void check_constructible(const Model& model, const TaskSpec& spec) {
         "choose modular_arithmetic with operation = \"add\"");
 }
 
+void check_parity_constructible(const MlpConfig& c, const TaskSpec& spec) {
+  if (c.act_fn != MlpConfig::ActFn::relu || c.n_hidden != 1)
+    throw UsageError("the constructed parity is one for an mlp with one hidden layer of ReLU neurons",
+                     "set act_fn = \"relu\" and n_hidden = 1");
+  if (!c.bias_column && !c.bias)
+    throw UsageError("the neurons of the constructed parity have thresholds, and the model has no biases",
+                     "set bias_column = true");
+  if (c.d_mlp < 2 || c.d_mlp > spec.n_ctx + 1)
+    throw UsageError(
+        fmt::format("the constructed parity of k bits has k + 1 neurons; d_mlp = {} does not fit "
+                    "strings of {} bits",
+                    c.d_mlp, spec.n_ctx),
+        fmt::format("set d_mlp to 2 to {}; the relevant positions are then 0 to d_mlp - 2", spec.n_ctx + 1));
+  if (spec.d_vocab_out > 2)
+    throw UsageError(fmt::format("a parity is one logit or two, and the task has {}", spec.d_vocab_out),
+                     "choose a task such as sparse_parity");
+}
+
 }  // namespace
+
+void set_constructed_parity(Model& model, const TaskSpec& spec) {
+  auto* const mlp = dynamic_cast<Mlp*>(&model);
+  if (!mlp || !mlp->has_bits())
+    throw UsageError("the constructed parity is one for an mlp that reads bits", "set input = \"bits\"");
+  const MlpConfig& c = mlp->config();
+  check_parity_constructible(c, spec);
+  const torch::NoGradGuard no_grad;
+  const int64_t k = c.d_mlp - 1;
+  const bool signs = c.bit_values == MlpConfig::BitValues::signs;  // then s = (k + sum of the bits) / 2
+  const torch::Tensor i = torch::arange(k + 1, torch::kFloat64);
+  const torch::Tensor threshold = (signs ? double(k) / 2 : 0) + 1 - i;
+  torch::Tensor w = 8 * i.remainder(2) - 4;
+  w[0] = -1;
+  w[1] = 3;
+  for (NamedWeight& weight : model.weights()) weight.value.zero_();
+  torch::Tensor W_in = model.weight("mlp.W_in"), W_out = model.weight("mlp.W_out");
+  W_in.narrow(0, 0, k).fill_(signs ? 0.5 : 1);
+  (c.bias_column ? W_in[spec.n_ctx] : model.weight("mlp.b_in")).copy_(threshold);
+  W_out.copy_(spec.d_vocab_out == 1 ? w.unsqueeze(1) : torch::stack({-w / 2, w / 2}, 1));
+}
 
 void set_constructed_solution(Model& model, const TaskSpec& spec) {
   check_constructible(model, spec);

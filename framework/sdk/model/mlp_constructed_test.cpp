@@ -57,7 +57,7 @@ TEST(ConstructedSolution, IsAWayToBegin) {
   EXPECT_EQ(accuracy(begun, 67), 1);
   config.init_scale = 2;  // of W_in and W_out; the circle is no weight
   EXPECT_TRUE(torch::allclose(logits(), begun * 4));
-  config.input = MlpConfig::Input::bits;
+  config.input = MlpConfig::Input::bits;  // without biases
   EXPECT_THROW(
       make_mlp(config, {.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 4, .read_out = {3}}, make_generator(3)),
       UsageError);

@@ -229,8 +229,10 @@ TEST(GradientPass, IsRefusedWhereAutogradIsNeeded) {
   other.n_hidden = 2;
   EXPECT_FALSE(pass(other, strings(12, 2), many));
   other = bits;
-  other.act_fn = MlpConfig::ActFn::square;
-  EXPECT_FALSE(pass(other, strings(12, 2), many));
+  for (const auto act_fn : {MlpConfig::ActFn::square, MlpConfig::ActFn::gelu, MlpConfig::ActFn::identity}) {
+    other.act_fn = act_fn;
+    EXPECT_FALSE(pass(other, strings(12, 2), many)) << name_of(act_fn);
+  }
   const auto transformer =
       make_transformer({.d_model = 8, .n_heads = 2, .d_head = 4, .d_mlp = 8}, sums(5), make_generator(0));
   EXPECT_FALSE(gradient_pass(*transformer, sums(5), batch_of({"", {}, sums(5), 30}, 1)));

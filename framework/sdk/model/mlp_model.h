@@ -16,6 +16,7 @@ class Mlp final : public Model {
   torch::Tensor forward(const torch::Tensor& tokens) override;
   std::unique_ptr<ReadOutPass> fast_read_out(const ReadOutRequest& request) override;
 
+  const MlpConfig& config() const { return config_; }
   bool has_bits() const { return config_.input == MlpConfig::Input::bits; }
   /// Whether a row of W_in belongs to a token, rather than to a dimension of an embedding.
   bool reads_tokens() const;

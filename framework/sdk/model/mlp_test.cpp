@@ -88,8 +88,21 @@ Vector hidden_input(const Model& model, const MlpConfig& c, const TaskSpec& spec
   return pre;
 }
 
+double activated(double x, ActFn act_fn) {
+  switch (act_fn) {
+    case ActFn::relu:
+      return x > 0 ? x : 0;
+    case ActFn::square:
+      return x * x;
+    case ActFn::gelu:
+      return x * (1 + std::erf(x / std::sqrt(2.0))) / 2;
+    case ActFn::identity:
+      return x;
+  }
+  throw Error("no such activation function");
+}
 Vector activated(Vector x, const MlpConfig& c) {
-  for (double& v : x) v = c.act_fn == ActFn::square ? v * v : v > 0 ? v : 0;
+  for (double& v : x) v = activated(v, c.act_fn);
   return x;
 }
 
@@ -164,6 +177,11 @@ std::vector<Case> cases() {
       {"embed.W_E", "mlp.W_in", "mlp.W_out"});
   add("gromov", {.embedding = Embedding::untied, .collapse = Collapse::both, .act_fn = ActFn::square}, sum,
       {"mlp.W_in_a", "mlp.W_in_b", "mlp.W_out"});
+  add("gelu_one_hot_sum", {.input = Input::one_hot_sum, .act_fn = ActFn::gelu}, sum, joint);
+  add("gelu_two_hidden", {.n_hidden = 2, .act_fn = ActFn::gelu, .bias = true}, sum,
+      {"embed.W_E", "mlp.W_in", "mlp.b_in", "mlp.W_hidden", "mlp.b_hidden", "mlp.W_out", "mlp.b_out"});
+  add("gelu_bits", {.input = Input::bits, .act_fn = ActFn::gelu}, one_logit, joint);
+  add("identity", {.embedding = Embedding::circular, .act_fn = ActFn::identity}, sum, joint);
   add("bias", {.embedding = Embedding::untied, .bias = true}, sum,
       {"embed.W_E_a", "embed.W_E_b", "mlp.W_in", "mlp.b_in", "mlp.W_out", "mlp.b_out", "unembed.W_U"});
   add("bias_wide_two_hidden", {.d_embed = 50, .n_hidden = 2, .bias = true}, sum,
@@ -273,7 +291,10 @@ TEST_P(MlpTest, HookPointsBelongToTheWholeInput) {
   const auto& post = cache["mlp.hook_post"];
   EXPECT_EQ(post.sizes(), (std::vector<int64_t>{GetParam().batch, c.d_mlp}));
   const auto& pre = cache["mlp.hook_pre"];
-  EXPECT_TRUE(post.equal(c.act_fn == ActFn::relu ? pre.relu() : pre.square()));
+  for (int64_t i = 0; i < pre.numel(); ++i) {
+    const double expected = activated(pre.flatten()[i].item<double>(), c.act_fn);
+    EXPECT_NEAR(post.flatten()[i].item<double>(), expected, 1e-6 * std::max(1.0, std::abs(expected)));
+  }
   EXPECT_EQ(cache.contains("mlp.hook_post_2"), c.n_hidden == 2);
 }
 
