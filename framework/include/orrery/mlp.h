@@ -37,6 +37,7 @@ struct ORRERY_API MlpConfig {
   bool bias_column = false;
   Init init = Init::normal;
   double init_scale = 1;
+  std::vector<int64_t> frequencies = {1};
   static void fields(Fields<MlpConfig>& f);
 
   friend Names<Input> names_of(Input) {
@@ -132,9 +133,15 @@ ORRERY_API std::unique_ptr<Model> make_mlp(const MlpConfig& config, const TaskSp
 /// pair is right up to p = 117), 0.0092 for N = 7, but 0.15 for N = 6 and 0.055 for N = 8: an odd number of
 /// neurons, from 5 on, does as well as twice as many. For even p the pairs with a - b = p/2 leave all neurons
 /// at 0.
-/// Throws orrery::UsageError unless the model is an mlp with one hidden layer and operands for input (not
-/// bits), whose embedding, if it has one, has d_embed >= 2, with d_vocab >= d_vocab_out.
-ORRERY_API void set_constructed_solution(Model& model, const TaskSpec& spec);
+/// With F `frequencies` k the neurons are F groups of N/F, in the order of the frequencies, each of which
+/// does the same with 2 pi k/p in place of 2 pi/p, in an embedding of its own two dimensions: logit_c is the
+/// sum over the groups. With a collapsed input and output the sum of squares of the weights is N p, whatever
+/// the frequencies. Throws orrery::UsageError unless the model is an mlp with one hidden layer and operands
+/// for input (not bits), whose embedding, if it has one, has d_embed >= 2 F, with d_vocab >= d_vocab_out;
+/// unless the frequencies are different, 1 to (p - 1)/2, and F divides N; and where the embedding is circular
+/// unless they are {1}.
+ORRERY_API void set_constructed_solution(Model& model, const TaskSpec& spec,
+                                         const std::vector<int64_t>& frequencies = {1});
 
 /// Writes a solution of the parity of the first k = d_mlp - 1 bits into a model made by make_mlp for the task
 /// `spec`, with input "bits": k + 1 ReLU neurons that see only the number s of ones among these bits, and see

@@ -28,6 +28,9 @@ void MlpConfig::fields(Fields<MlpConfig>& f) {
         "how weights are drawn; haiku as in the notebooks of Pearce et al. 2023; constructed is a solution "
         "that is written down: theirs of a + b mod p, for bits one of the parity of the first d_mlp - 1");
   f.add("init_scale", &C::init_scale, "factor on all initial weights").at_least(0);
+  f.add("frequencies", &C::frequencies,
+        "init constructed, of two operands: the waves that the neurons are shared among, in equal parts")
+      .at_least(1);
 }
 
 torch::Tensor unit_circle(int64_t n, int64_t n_rows) {
@@ -234,7 +237,8 @@ torch::Tensor Mlp::forward(const torch::Tensor& tokens) {
 std::unique_ptr<Model> make_mlp(const MlpConfig& config, const TaskSpec& spec, torch::Generator rng) {
   auto model = std::make_unique<Mlp>(config, spec, rng);
   if (config.init != Init::constructed) return model;
-  model->has_bits() ? set_constructed_parity(*model, spec) : set_constructed_solution(*model, spec);
+  model->has_bits() ? set_constructed_parity(*model, spec)
+                    : set_constructed_solution(*model, spec, config.frequencies);
   const torch::NoGradGuard no_grad;
   for (NamedWeight& weight : model->weights()) weight.value.mul_(config.init_scale);
   return model;

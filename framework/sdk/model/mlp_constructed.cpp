@@ -3,6 +3,8 @@
 #include <orrery/error.h>
 #include <orrery/mlp.h>
 
+#include <set>
+
 #include "sdk/model/mlp_model.h"
 
 namespace orrery {
@@ -15,15 +17,51 @@ void check_constructible(const Model& model, const TaskSpec& spec) {
   if (!has_operands || !model.find_weight("mlp.W_out") || model.find_weight("mlp.W_hidden"))
     throw UsageError("the constructed solution is one for an mlp of two operands with one hidden layer",
                      "set input = \"embedding\" or \"one_hot_sum\", and n_hidden = 1");
-  for (const char* name : {"embed.W_E", "embed.W_E_a", "embed.W_E_b"})
-    if (model.find_weight(name) && model.weight(name).size(1) < 2)
-      throw UsageError("the constructed solution embeds numbers on a circle, and d_embed is 1",
-                       "set d_embed to 2 or more");
   if (spec.d_vocab < spec.d_vocab_out)
     throw UsageError(
         "the constructed solution adds numbers that are classes too; there are more classes than "
         "tokens",
         "choose modular_arithmetic with operation = \"add\"");
+}
+
+void check_frequencies(const Model& model, const TaskSpec& spec, const std::vector<int64_t>& frequencies) {
+  const auto n = static_cast<int64_t>(frequencies.size());
+  const int64_t n_neurons = model.weight("mlp.W_out").size(0);
+  const std::set<int64_t> different(frequencies.begin(), frequencies.end());
+  if (n == 0 || static_cast<int64_t>(different.size()) < n || *different.begin() < 1 ||
+      *different.rbegin() > (spec.d_vocab_out - 1) / 2)
+    throw UsageError(fmt::format("the constructed solution has waves of different frequencies, got {}",
+                                 to_string(Value(frequencies))),
+                     fmt::format("set frequencies to some of 1 to {}", (spec.d_vocab_out - 1) / 2));
+  if (n_neurons % n != 0)
+    throw UsageError(fmt::format("{} neurons cannot be shared evenly among {} frequencies", n_neurons, n),
+                     fmt::format("set d_mlp to a multiple of {}", n));
+  for (const char* name : {"embed.W_E", "embed.W_E_a", "embed.W_E_b"})
+    if (model.find_weight(name) && model.weight(name).size(1) < 2 * n)
+      throw UsageError(
+          fmt::format(
+              "the constructed solution embeds numbers on a circle for each frequency, and d_embed is {}",
+              model.weight(name).size(1)),
+          fmt::format("set d_embed to {} or more", 2 * n));
+  const bool circular = model.find_hook_point("hook_embed") && !model.find_weight("embed.W_E") &&
+                        !model.find_weight("embed.W_E_a");
+  if (circular && frequencies != std::vector<int64_t>{1})
+    throw UsageError("the circular embedding is one circle, of frequency 1",
+                     "leave frequencies out, or choose another embedding");
+}
+
+// A circle for each frequency, side by side: [d_vocab, 2 F]. Rows of tokens that are no numbers are zero.
+torch::Tensor circles(const TaskSpec& spec, const std::vector<int64_t>& frequencies) {
+  const torch::Tensor circle = unit_circle(spec.d_vocab_out, spec.d_vocab);
+  std::vector<torch::Tensor> all;
+  for (const int64_t k : frequencies) {
+    torch::Tensor turned = circle.clone();
+    const torch::Tensor rows =
+        (k * torch::arange(spec.d_vocab_out, torch::kInt64)).remainder(spec.d_vocab_out);
+    turned.narrow(0, 0, spec.d_vocab_out).copy_(circle.index_select(0, rows));
+    all.push_back(turned);
+  }
+  return torch::cat(all, 1);
 }
 
 void check_parity_constructible(const MlpConfig& c, const TaskSpec& spec) {
@@ -67,16 +105,20 @@ void set_constructed_parity(Model& model, const TaskSpec& spec) {
   W_out.copy_(spec.d_vocab_out == 1 ? w.unsqueeze(1) : torch::stack({-w / 2, w / 2}, 1));
 }
 
-void set_constructed_solution(Model& model, const TaskSpec& spec) {
+void set_constructed_solution(Model& model, const TaskSpec& spec, const std::vector<int64_t>& frequencies) {
   check_constructible(model, spec);
   const torch::NoGradGuard no_grad;
-  const int64_t n_neurons = model.weight("mlp.W_out").size(0);
-  const auto numbers = unit_circle(spec.d_vocab_out, spec.d_vocab);  // [d_vocab, 2]
-  const auto classes = numbers.narrow(0, 0, spec.d_vocab_out).t();   // [2, d_vocab_out]
-  const auto directions = unit_circle(n_neurons, n_neurons).t();     // [2, d_mlp]
+  check_frequencies(model, spec, frequencies);
+  const auto n_groups = static_cast<int64_t>(frequencies.size());
+  const int64_t n_neurons = model.weight("mlp.W_out").size(0) / n_groups;  // in a group
+  const auto numbers = circles(spec, frequencies);                         // [d_vocab, 2 F]
+  const auto classes = numbers.narrow(0, 0, spec.d_vocab_out).t();         // [2 F, d_vocab_out]
+  const auto directions = unit_circle(n_neurons, n_neurons).t();           // [2, d_mlp / F]
   const auto cosine = directions[0], sine = directions[1];
-  // (cos, sin)(2 theta): [d_mlp, 2]
+  // (cos, sin)(2 theta): [d_mlp / F, 2]
   const auto doubled = torch::stack({cosine.square() - sine.square(), 2 * cosine * sine}, 1);
+  const auto in = torch::block_diag(std::vector<torch::Tensor>(frequencies.size(), directions));
+  const auto out = torch::block_diag(std::vector<torch::Tensor>(frequencies.size(), doubled));
   const bool reads_tokens = !model.find_hook_point("hook_embed");
   const bool writes_logits = !model.find_hook_point("hook_mlp_out");
   // `block` in the upper left corner, zeros elsewhere.
@@ -89,9 +131,9 @@ void set_constructed_solution(Model& model, const TaskSpec& spec) {
     if (begins("embed.W_E"))
       fill(weight.value, numbers);
     else if (begins("mlp.W_in"))
-      fill(weight.value, reads_tokens ? numbers.mm(directions) : directions);
+      fill(weight.value, reads_tokens ? numbers.mm(in) : in);
     else if (begins("mlp.W_out"))
-      fill(weight.value, writes_logits ? doubled.mm(classes) : doubled);
+      fill(weight.value, writes_logits ? out.mm(classes) : out);
     else if (begins("unembed.W_U"))
       fill(weight.value, classes);
     else

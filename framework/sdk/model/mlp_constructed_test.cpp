@@ -44,6 +44,53 @@ MlpConfig circle_of(int64_t n_neurons, ActFn act_fn) {
   return {.embedding = Embedding::circular, .d_embed = 2, .d_mlp = n_neurons, .act_fn = act_fn};
 }
 
+// Each group alone is the solution of a b with its wave, and logits of groups add up.
+TEST(ConstructedSolution, SeveralFrequenciesAddUpAtTheSameNorm) {
+  const torch::NoGradGuard no_grad;
+  const auto made = [](const std::vector<int64_t>& frequencies, int64_t d_mlp) {
+    auto model =
+        make_mlp({.collapse = MlpConfig::Collapse::both, .d_mlp = d_mlp}, modular(67), make_generator(0));
+    set_constructed_solution(*model, modular(67), frequencies);
+    return model;
+  };
+  const auto logits = [](Model& model) { return model.forward(all_pairs(67)).select(1, 0); };
+  const auto both = made({4, 7}, 10), four = made({4}, 5), seven = made({7}, 5), one = made({1}, 5);
+  EXPECT_TRUE(torch::allclose(logits(*both), logits(*four) + logits(*seven), 1e-4, 1e-4));
+  // The wave of 7 at a is the wave of 1 at 7 a.
+  const auto times = (7 * all_pairs(67).narrow(1, 0, 2)).remainder(67);
+  const auto pairs = torch::cat({times, all_pairs(67).narrow(1, 2, 1)}, 1);
+  const auto classes = (7 * torch::arange(67)).remainder(67);
+  const auto turned = one->forward(pairs).select(1, 0).index_select(1, classes);
+  EXPECT_TRUE(torch::allclose(logits(*seven), turned, 1e-4, 1e-4));
+  const auto sum_of_squares = [](const Model& model) {
+    double sum = 0;
+    for (const NamedWeight& weight : model.weights()) sum += weight.value.square().sum().item<double>();
+    return sum;
+  };
+  EXPECT_NEAR(sum_of_squares(*made({1}, 60)), 60 * 67, 1e-2);
+  EXPECT_NEAR(sum_of_squares(*made({4, 5, 7, 26}, 60)), 60 * 67, 1e-2);
+  EXPECT_EQ(accuracy(logits(*made({4, 5, 7, 26}, 60)), 67), 1);
+}
+
+TEST(ConstructedSolution, RefusesFrequenciesThatDoNotFit) {
+  const auto refusal = [](const MlpConfig& config, const std::vector<int64_t>& frequencies) {
+    const auto model = make_mlp(config, modular(67), make_generator(0));
+    try {
+      set_constructed_solution(*model, modular(67), frequencies);
+    } catch (const UsageError& error) {
+      return std::string(error.what());
+    }
+    return std::string("taken");
+  };
+  const MlpConfig wide{.d_embed = 4, .d_mlp = 10};
+  EXPECT_EQ(refusal(wide, {1, 2}), "taken");
+  for (const auto& wrong : std::vector<std::vector<int64_t>>{{}, {1, 1}, {0}, {34}})
+    EXPECT_NE(refusal(wide, wrong).find("waves of different frequencies"), std::string::npos);
+  EXPECT_NE(refusal(wide, {1, 2, 3}).find("10 neurons cannot be shared"), std::string::npos);
+  EXPECT_NE(refusal({.d_embed = 3, .d_mlp = 10}, {1, 2}).find("d_embed is 3"), std::string::npos);
+  EXPECT_NE(refusal(circle_of(5, ActFn::relu), {2}).find("one circle"), std::string::npos);
+}
+
 // [model] init = "constructed".
 TEST(ConstructedSolution, IsAWayToBegin) {
   MlpConfig config = circle_of(5, ActFn::relu);
