@@ -22,12 +22,12 @@ struct SweepStart {
   StartRule rule = {};
 };
 
-/// A config by dotted key, probe.LABEL.KEY for those of probes, without its name, [verify] and [[expect]].
+/// A config by dotted key, probe.LABEL.KEY for those of probes, without describing_keys().
 using ConfigValues = std::map<std::string, Json>;
 
 struct SweptRun {
-  /// Names its folder: the first 12 digits of the SHA-256 of its resolved config without name, [verify] and
-  /// [[expect]]; with the id of the run and the checkpoint that it starts from, if it does.
+  /// Names its folder: the first 12 digits of the SHA-256 of its resolved config without
+  /// describing_keys(); with the id of the run and the checkpoint that it starts from, if it does.
   std::string id;
   SweepPoint point;
   std::shared_ptr<const Settings> settings;  ///< null in a plan that was read from a sweep's folder
