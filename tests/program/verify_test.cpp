@@ -82,6 +82,50 @@ TEST(Verify, TiersTakeTheQuickerOnesToo) {
   EXPECT_EQ(standard.out.find("configs/d.toml"), std::string::npos);
 }
 
+TEST(Verify, TiersFindConfigsInFoldersOfTheirText) {
+  Workplace at;
+  at.write("configs/a_2023/a.toml", expecting("< 1.5") + "[verify]\ntier = \"quick\"\n");
+  at.write("configs/pipelines/p.toml", "[[probe]]\nname = \"weight_structure\"\n");
+  const Finished done = at.orrery({"verify", "--tier", "quick"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.out.find("configs/a_2023/a.toml"), std::string::npos) << done.out;
+  at.write("configs/b_2023/a.toml", expecting("< 1.5") + "[verify]\ntier = \"quick\"\n");
+  const Finished refused = at.orrery({"verify", "--tier", "quick"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("are both called a"), std::string::npos) << refused.err;
+}
+
+TEST(Verify, ShowsTheClaimBesideItsSourceAndAnotherClaimIsNoOtherRun) {
+  Workplace at;
+  at.write("x.toml", expecting("< 1.5"));
+  ASSERT_EQ(at.orrery({"verify", "x.toml"}).code, 0);
+  at.write("x.toml", expecting("< 1.5") + "claim = \"it learns\"\n[gallery]\ntitle = \"T\"\n");
+  const Finished told = at.orrery({"verify", "x.toml"});
+  EXPECT_EQ(told.code, 0) << told.err;
+  EXPECT_NE(told.err.find("taken from"), std::string::npos) << told.err;
+  EXPECT_NE(told.out.find("a test: it learns"), std::string::npos) << told.out;
+  const auto json = nlohmann::json::parse(at.orrery({"verify", "x.toml", "--json"}).out);
+  EXPECT_EQ(json["claim"], "it learns");
+  EXPECT_EQ(json["source"], "a test");
+}
+
+TEST(Verify, EveryCommandSaysWhereAConfigIsThatMoved) {
+  Workplace at;
+  at.write("configs/a_2023/a.toml", expecting("< 1.5"));
+  at.write("configs/a_2023/sweeps/a.toml", "base = \"../a.toml\"\n");
+  const std::vector<std::vector<std::string>> commands = {
+      {"train", "configs/a.toml"}, {"verify", "configs/a.toml"}, {"check", "--config", "configs/a.toml"}};
+  for (const auto& command : commands) {
+    const Finished done = at.orrery(command);
+    EXPECT_EQ(done.code, 2) << command.front() << done.err;
+    EXPECT_NE(done.err.find("configs/a.toml is now configs/a_2023/a.toml"), std::string::npos) << done.err;
+  }
+  const Finished sweep = at.orrery({"sweep", "plan", "configs/sweeps/a.toml"});
+  EXPECT_EQ(sweep.code, 2);
+  EXPECT_NE(sweep.err.find("configs/sweeps/a.toml is now configs/a_2023/sweeps/a.toml"), std::string::npos)
+      << sweep.err;
+}
+
 TEST(Verify, RefusesWhatItCannotVerify) {
   Workplace at;
   at.write("plain.toml", small);

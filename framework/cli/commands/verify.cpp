@@ -11,6 +11,7 @@
 #include "cli/text/sweep_text.h"
 #include "cli/text/terminal.h"
 #include "cli/text/verdict_table.h"
+#include "engine/config/config_files.h"
 #include "engine/experiment/experiment.h"
 #include "engine/sweep/judge_sweep.h"
 #include "engine/sweep/sweep_run.h"
@@ -30,16 +31,6 @@ struct VerifyArguments {
 
 const std::vector<std::string> tiers = {"quick", "standard", "full"};
 
-// configs/ here, or else the installed one: PREFIX/share/orrery/configs, seen from
-// PREFIX/lib/orrery/bin/orrery-core.
-fs::path found_configs() {
-  std::error_code failed;
-  if (fs::is_directory("configs", failed)) return "configs";
-  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
-  const fs::path installed = program.parent_path() / "../../../share/orrery/configs";
-  return fs::is_directory(installed, failed) ? fs::canonical(installed) : fs::path("configs");
-}
-
 // The tier of a config or a sweep; "" if it has nothing to verify.
 std::string tier_of(const fs::path& file, const ParametersOf& parameters) {
   const Document document = Document::load(file);
@@ -51,23 +42,16 @@ std::string tier_of(const fs::path& file, const ParametersOf& parameters) {
   return settings.expectations.empty() ? "" : settings.verify.tier;
 }
 
-// The configs of a tier and of quicker ones, and the sweeps in the folder `sweeps` beside them, by name.
+// The configs and sweeps of a tier and of quicker ones, by name.
 std::vector<std::string> configs_of_tier(const VerifyArguments& options, const ParametersOf& parameters) {
-  const fs::path folder = options.configs_folder.empty() ? found_configs() : fs::path(options.configs_folder);
-  if (!fs::is_directory(folder))
-    throw UsageError(fmt::format("{}: there is no such folder of configs", folder.string()),
-                     "run it where configs/ lies, or give --configs DIR");
   std::vector<std::string> chosen;
   const auto rank = [](const std::string& tier) { return std::find(tiers.begin(), tiers.end(), tier); };
-  for (const fs::path& part : {folder, folder / "sweeps"}) {
-    std::error_code none;
-    for (const auto& entry : fs::directory_iterator(part, none)) {
-      if (entry.path().extension() != ".toml") continue;
-      const std::string tier = tier_of(entry.path(), parameters);
-      if (!tier.empty() && rank(tier) <= rank(options.tier)) chosen.push_back(entry.path().string());
-    }
+  const fs::path folder =
+      options.configs_folder.empty() ? configs_folder() : fs::path(options.configs_folder);
+  for (const fs::path& file : configs_below(folder)) {
+    const std::string tier = tier_of(file, parameters);
+    if (!tier.empty() && rank(tier) <= rank(options.tier)) chosen.push_back(file.string());
   }
-  std::sort(chosen.begin(), chosen.end());
   return chosen;
 }
 
@@ -111,6 +95,7 @@ int verify(const VerifyArguments& options) {
     throw UsageError("give configs, or --tier quick, standard or full",
                      "for example: orrery verify --tier quick");
   auto configs = options.tier.empty() ? options.configs : configs_of_tier(options, parameters);
+  refuse_same_names({configs.begin(), configs.end()});
   catch_interrupts();
   // Sweeps fork, which a process must do before a training begins threads.
   std::stable_partition(configs.begin(), configs.end(),
@@ -140,7 +125,8 @@ Command add_verify(CLI::App& program) {
       ->check(CLI::IsMember(tiers));
   command
       ->add_option("--configs", options->configs_folder,
-                   "The folder of the configs for --tier; by default configs here, or the installed one")
+                   "The folder of the configs for --tier, and the folders in it; by default configs here, or "
+                   "the installed one")
       ->type_name("DIR");
   command
       ->add_option(
@@ -148,9 +134,9 @@ Command add_verify(CLI::App& program) {
           "The folder for the runs, by default runs/verify, for a sweep runs/sweeps; finished runs are "
           "not trained again")
       ->type_name("DIR");
-  command->add_flag(
-      "--json", options->json,
-      "Print a line of JSON per expectation: config, run, metric, when, of, bound, source, got, passed");
+  command->add_flag("--json", options->json,
+                    "Print a line of JSON per expectation: config, run, metric, when, of, bound, claim, "
+                    "source, got, passed");
   command->add_option("--jobs", options->jobs, "How many runs of a sweep to train at a time")
       ->check(CLI::Range(1, 1024));
   add_plugin_option(*command, options->files);

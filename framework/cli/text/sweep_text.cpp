@@ -236,17 +236,21 @@ std::string sweep_verdict_table(const std::vector<SweepVerdict>& verdicts, size_
                {Align::left, 0, 12, true}});
   table.add({"expected", "got", "95 % interval", "n", "source", "verdict"});
   for (const SweepVerdict& each : verdicts)
-    table.add({sentence(*each.claim), each.got, each.interval, std::to_string(each.n), each.claim->source,
-               each.passed ? "ok" : "FAILED"});
+    table.add({sentence(*each.claim), each.got, each.interval, std::to_string(each.n),
+               cited(each.claim->source, each.claim->claim), each.passed ? "ok" : "FAILED"});
   return table.text(width);
 }
 
 std::string sweep_verdict_json(const std::string& file, const std::vector<SweepVerdict>& verdicts) {
   std::string out;
   for (const SweepVerdict& each : verdicts)
-    out += Json{{"config", file},       {"claim", sentence(*each.claim)},
-                {"got", each.got},      {"interval", each.interval},
-                {"n", each.n},          {"source", each.claim->source},
+    out += Json{{"config", file},
+                {"expected", sentence(*each.claim)},
+                {"claim", each.claim->claim},
+                {"source", each.claim->source},
+                {"got", each.got},
+                {"interval", each.interval},
+                {"n", each.n},
                 {"passed", each.passed}}
                .dump(-1, ' ', false, Json::error_handler_t::replace) +
            "\n";

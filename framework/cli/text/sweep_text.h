@@ -28,7 +28,7 @@ std::string sweep_table_text(const SweepPlan& plan, const std::vector<SweepRow>&
 std::string table_note(const SweepPlan& plan, const std::vector<SweepRow>& rows);
 /// A line of titles, then one line per verdict, or several to keep to `width`.
 std::string sweep_verdict_table(const std::vector<SweepVerdict>& verdicts, size_t width = no_limit);
-/// A line of JSON per verdict: config, claim, got, interval, n, source, passed.
+/// A line of JSON per verdict: config, expected, claim, source, got, interval, n, passed.
 std::string sweep_verdict_json(const std::string& file, const std::vector<SweepVerdict>& verdicts);
 
 }  // namespace orrery::cli

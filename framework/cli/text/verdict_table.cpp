@@ -8,8 +8,8 @@ std::string verdict_table(const std::vector<Verdict>& verdicts, size_t width) {
   Table table({{Align::left, 0, 16, true}, {Align::left, 0, 16, true}, {Align::left, 0, 12, true}});
   table.add({"expected", "got", "source", "verdict"});
   for (const Verdict& each : verdicts)
-    table.add(
-        {sentence(*each.expectation), each.got, each.expectation->source, each.passed ? "ok" : "FAILED"});
+    table.add({sentence(*each.expectation), each.got,
+               cited(each.expectation->source, each.expectation->claim), each.passed ? "ok" : "FAILED"});
   return table.text(width);
 }
 
@@ -24,6 +24,7 @@ std::string verdict_json(const std::string& config, const std::string& run,
                 {"when", expectation.when},
                 {"of", expectation.of},
                 {"bound", expectation.bound},
+                {"claim", expectation.claim},
                 {"source", expectation.source},
                 {"got", each.got},
                 {"passed", each.passed}}

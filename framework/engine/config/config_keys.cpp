@@ -2,6 +2,7 @@
 
 #include <orrery/error.h>
 
+#include <algorithm>
 #include <map>
 
 namespace orrery::engine {
@@ -50,6 +51,15 @@ std::vector<Field> fields_of_section(const json& config, const std::string& sect
 }
 
 }  // namespace
+
+const std::vector<std::string>& describing_keys() {
+  static const std::vector<std::string> keys = {"name", "verify", "gallery", "expect"};
+  return keys;
+}
+
+bool describes(const std::string& key) {
+  return std::find(describing_keys().begin(), describing_keys().end(), key) != describing_keys().end();
+}
 
 std::string section_of(const std::string& key) { return key.substr(0, key.find('.')); }
 

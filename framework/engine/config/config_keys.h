@@ -13,7 +13,7 @@ namespace orrery::engine {
 /// Dotted as `--set` takes them ("task.split.rule"), in the order of the config.
 using ConfigKeys = std::vector<std::pair<std::string, nlohmann::ordered_json>>;
 
-/// Which sections to include. The name, [[probe]], [verify] and [[expect]] are never included.
+/// Which sections to include. [[probe]] and describing_keys() are never included.
 enum class Sections {
   network,  ///< task, model, train, seeds and init, which determine the weights
   run,      ///< also checkpoints
@@ -29,6 +29,11 @@ ConfigKeys config_keys(const nlohmann::ordered_json& config, Sections sections =
 /// task or model is unknown, all its keys are included.
 ConfigKeys changed_keys(const nlohmann::ordered_json& config, const ParametersOf& parameters_of,
                         Sections sections = Sections::run);
+
+/// The keys at the top of a config that describe a run and do not make it: its name, [verify], [gallery] and
+/// [[expect]]. Two runs that differ in these alone are the same run.
+const std::vector<std::string>& describing_keys();
+bool describes(const std::string& key);
 
 /// "task" of "task.split.rule".
 std::string section_of(const std::string& key);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "engine/config/config_files.h"
 #include "engine/config/reader.h"
 
 namespace orrery::engine {
@@ -27,7 +28,8 @@ std::string read_config_text(const std::filesystem::path& file) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(std::fopen(name.c_str(), "rb"), &std::fclose);
   if (!stream) {
     const int cause = errno;
-    refuse(name, fmt::format("cannot open the config: {}", std::strerror(cause)));
+    refuse(name, fmt::format("cannot open the config: {}", std::strerror(cause)),
+           cause == ENOENT || cause == ENOTDIR ? moved_to(file) : "");
   }
   std::string text(max_bytes + 1, '\0');
   errno = 0;

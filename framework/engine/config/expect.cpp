@@ -150,13 +150,6 @@ auto placed(const Table& entry, const std::string& key, const std::string& writt
   }
 }
 
-void check_text(const Table& entry, const std::string& key, const std::string& text) {
-  const auto control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
-  if (text.find_first_not_of(' ') == std::string::npos || std::any_of(text.begin(), text.end(), control))
-    refuse(entry.value_place(key),
-           fmt::format("{}: expected one line of text, got {}", entry.path(key), to_string(Value(text))));
-}
-
 void check_metric(const Table& entry, const char* key, const std::string& metric,
                   const std::vector<std::string>& probes) {
   const std::string prefix = "probe/";
@@ -177,6 +170,13 @@ void check_metric(const Table& entry, const char* key, const std::string& metric
 
 }  // namespace
 
+void check_text(const Table& entry, const std::string& key, const std::string& text) {
+  const auto control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  if (text.find_first_not_of(' ') == std::string::npos || std::any_of(text.begin(), text.end(), control))
+    refuse(entry.value_place(key),
+           fmt::format("{}: expected one line of text, got {}", entry.path(key), to_string(Value(text))));
+}
+
 void read_question(const Table& entry, Expectation& e, const std::vector<std::string>* probes) {
   if (!entry.has("when")) e.when = e.of != "every" ? "always" : "end";
   for (const auto& [key, text] : {std::pair("metric", e.metric), {"when", e.when}, {"of", e.of}})
@@ -196,7 +196,7 @@ void read_question(const Table& entry, Expectation& e, const std::vector<std::st
            "leave out one of the two");
 }
 
-Interval read_claim(const Table& entry) {
+Interval read_claim(const Table& entry, const std::string& claim) {
   const std::string bound =
       required_text(entry, "bound", "[[expect]]", "what the number has to be", "for example \">= 0.99\"");
   const std::string source =
@@ -204,6 +204,7 @@ Interval read_claim(const Table& entry) {
                     "for example \"Nanda et al. 2023, fig. 2\"");
   check_text(entry, "bound", bound);
   check_text(entry, "source", source);
+  if (!claim.empty()) check_text(entry, "claim", claim);
   return placed(entry, "bound", bound, read_bound);
 }
 
@@ -213,7 +214,7 @@ Expectation read_expectation(const Table& entry, const std::vector<std::string>&
   const Fields<Expectation> fields = fields_of<Expectation>();
   Expectation e = fields.make(bind_fields(entry, fields.list(), "[[expect]]"));
   required_text(entry, "metric", "[[expect]]", "the number to look at", "for example \"test/accuracy\"");
-  e.wanted = read_claim(entry);
+  e.wanted = read_claim(entry, e.claim);
   read_question(entry, e, &probes);
   return e;
 }
@@ -255,6 +256,7 @@ void Expectation::fields(Fields<Expectation>& f) {
   f.add("when", &E::when, "which rows: end, always, step N or a range of steps");
   f.add("of", &E::of, "what is asked of the rows: every, any, max, first step >= NUMBER, ...");
   f.add("bound", &E::bound, "what it has to be, e.g. \">= 0.99\"");
+  f.add("claim", &E::claim, "what the text says, in one sentence; empty: nothing");
   f.add("source", &E::source, "where in the literature the bound comes from");
 }
 
@@ -268,6 +270,10 @@ std::vector<Expectation> read_expectations(const std::vector<Table>& entries,
   std::vector<Expectation> expectations;
   for (const Table& entry : entries) expectations.push_back(read_expectation(entry, probes));
   return expectations;
+}
+
+std::string cited(const std::string& source, const std::string& claim) {
+  return claim.empty() ? source : fmt::format("{}: {}", source, claim);
 }
 
 std::string sentence(const Expectation& e) {

@@ -5,7 +5,8 @@
 //   when = "step < 20000"                 # in which rows
 //   of = "any"                            # which of them, or which statistic
 //   bound = "> 0.99"                      # the bound it must meet
-//   source = "Nanda et al. 2023, fig. 2"  # the publication
+//   claim = "it groks by step 20,000"     # what the text says; may be left out
+//   source = "Nanda et al. 2023, fig. 2"  # the publication, and the place in it
 //
 // metric   a column of metrics.jsonl, or "probe/LABEL/SCALAR", a scalar of a probe's results
 //          "probe/LABEL/null/SCALAR"        of its results for random weights
@@ -25,6 +26,7 @@
 //          "step of steepest fall"          the row before which it falls most per step
 //          "step of steepest rise"
 // bound    ">= X", "<= X", "> X", "< X", or several joined by `and`; a bound on the step if `of` gives a step
+// claim    what the text says, in one sentence
 // source   the place in the literature
 //
 // Examples:
@@ -104,6 +106,7 @@ struct Expectation {
   Reading reading;                   ///< what `of` means
   Interval wanted;                   ///< what `bound` means
   std::string minus = {};            ///< another metric, subtracted; "": none
+  std::string claim = {};            ///< what the text says; "": not told
 
   static void fields(Fields<Expectation>& f);
   bool operator==(const Expectation&) const = default;
@@ -119,6 +122,9 @@ struct VerifySettings {
 /// of the labels in `probes`.
 std::vector<Expectation> read_expectations(const std::vector<Table>& entries,
                                            const std::vector<std::string>& probes);
+
+/// Where it comes from and, if that is told, what is said there: "Nanda et al. 2023, fig. 2: it groks".
+std::string cited(const std::string& source, const std::string& claim);
 
 /// On one line: "test/accuracy > 0.99 once, step < 20000".
 std::string sentence(const Expectation& expectation);

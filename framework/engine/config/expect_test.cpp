@@ -169,7 +169,7 @@ TEST_F(ExpectTest, CitesMissingAndUnknownKeys) {
             "from | for example \"Nanda et al. 2023, fig. 2\"");
   EXPECT_EQ(reading("metirc = 'm'\n"),
             "configs/x.toml:4:1: [[expect]] has no key \"metirc\" (did you mean \"metric\"?) | its keys are "
-            "metric, minus, when, of, bound, source");
+            "metric, minus, when, of, bound, claim, source");
   EXPECT_EQ(reading("metric = 'm'\nbound = 0.99\n"),
             "configs/x.toml:5:1: expect.bound: expected a text, got 0.99 (a real)");
   EXPECT_EQ(reading("metric = ' '\nbound = '> 0'\nsource = 's'\n"),

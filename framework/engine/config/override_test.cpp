@@ -108,7 +108,7 @@ TEST_F(OverrideTest, ItsMistakesCiteTheOverride) {
   EXPECT_EQ(
       complaint([] { resolve(load("[task]\nname='sums'\n", {"trian.steps=5"}), parameters_of); }),
       "--set trian.steps=5: the config has no key \"trian\" (did you mean \"train\"?) | its keys are task, "
-      "model, train, seeds, init, checkpoints, log, probe, verify, expect, name");
+      "model, train, seeds, init, checkpoints, log, probe, verify, gallery, expect, name");
 }
 
 }  // namespace

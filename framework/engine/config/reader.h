@@ -39,11 +39,14 @@ void assign(Table& root, const Override& override);
 /// Splits `text` at each `separator` outside quotes and brackets.
 std::vector<std::string> split_outside_quotes(std::string_view text, char separator);
 
+/// Throws UsageError if `text`, the value of `key`, is blank or has more than one line.
+void check_text(const Table& entry, const std::string& key, const std::string& text);
+
 /// Reads `when` and `of` of an entry, and checks its `metric`; a metric of a probe must name one of the
 /// labels in `probes`, unless null.
 void read_question(const Table& entry, Expectation& e, const std::vector<std::string>* probes);
-/// Reads `bound`, and checks that there is a `source`.
-Interval read_claim(const Table& entry);
+/// Reads `bound`, and checks that there is a `source`, and that `claim` is one line.
+Interval read_claim(const Table& entry, const std::string& claim);
 
 /// One list of integers, of reals (integers among them become reals) or of texts; nothing if `entries` have
 /// no common type among these.

@@ -180,6 +180,9 @@ const std::vector<Section>& sections() {
       {"verify", "for `orrery verify --tier`", false, keys_of<VerifySettings>,
        [](const Table& root, P, Settings& s) { s.verify = read_struct<VerifySettings>(root, "verify"); },
        [](const Settings& s) { return write_struct(s.verify); }},
+      {"gallery", "what `orrery verify --gallery` says of it, and shows", false, keys_of<GallerySettings>,
+       [](const Table& root, P, Settings& s) { s.gallery = read_gallery(root); },
+       [](const Settings& s) { return write_struct(s.gallery); }},
       // After the probes, whose labels it uses.
       {"expect",
        "what the literature says of this run, for `orrery verify`",

@@ -10,6 +10,7 @@
 
 #include "engine/config/document.h"
 #include "engine/config/expect.h"
+#include "engine/config/gallery_settings.h"
 #include "engine/config/places.h"
 #include "engine/config/train_settings.h"
 
@@ -47,6 +48,7 @@ struct Settings {
   LogSettings log;
   std::vector<ProbeChoice> probes;
   VerifySettings verify;
+  GallerySettings gallery = {};
   std::vector<Expectation> expectations;
   Places places;  ///< where its keys were written, for errors that are found after it has been read
   /// The config of the run that these were read from, as JSON; "" if they are of no run.

@@ -130,7 +130,7 @@ TEST_F(SettingsTest, CitesUnknownKeys) {
   EXPECT_EQ(
       resolving(task + "[trian]\n"),
       "configs/x.toml:3:1: the config has no key \"trian\" (did you mean \"train\"?) | its keys are task, "
-      "model, train, seeds, init, checkpoints, log, probe, verify, expect, name");
+      "model, train, seeds, init, checkpoints, log, probe, verify, gallery, expect, name");
   EXPECT_EQ(
       resolving(task + "[seeds]\ndta = 1\n"),
       "configs/x.toml:4:1: [seeds] has no key \"dta\" (did you mean \"data\"?) | its keys are data, init, "

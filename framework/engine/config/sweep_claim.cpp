@@ -39,7 +39,7 @@ SweepReading read_reading_entry(const Table& entry, const NameList& taken, const
   Fields<Expectation> fields = fields_of<Expectation>();
   std::vector<Field> asked;
   for (const Field& field : fields.list())
-    if (field.name != "bound" && field.name != "source") asked.push_back(field);
+    if (field.name != "bound" && field.name != "claim" && field.name != "source") asked.push_back(field);
   Expectation question = fields.make(bind_fields(entry, asked, "[[reading]]", {"name"}));
   SweepReading reading{read_word(entry, "[[reading]]", taken), {}, "", "", ""};
   required_text(entry, "metric", "[[reading]]", "the number to look at", "for example \"test/accuracy\"");
@@ -136,7 +136,7 @@ void check_further(const Table& entry, const std::string& kind) {
 
 SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep) {
   std::vector<Field> fields = {{"q", 0.5, "", 0.0, 1.0, {}}, {"middle", 0.5, "", 0.0, 1.0, {}}};
-  for (const char* name : {"along", "across", "given", "than", "minus", "bound", "source"})
+  for (const char* name : {"along", "across", "given", "than", "minus", "bound", "claim", "source"})
     fields.push_back({name, std::string(), "", {}, {}, {}});
   for (const ClaimKey& each : claim_keys) fields.push_back({each.key, std::string(), "", {}, {}, {}});
   const Values values = bind_fields(entry, fields, "[[expect]]", {"where"});
@@ -147,7 +147,8 @@ SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep) {
   claim.kind = kind.kind;
   claim.subject = text(kind.key);
   claim.subject_place = entry.value_place(kind.key);
-  claim.wanted = read_claim(entry);
+  claim.claim = text("claim");
+  claim.wanted = read_claim(entry, claim.claim);
   claim.bound = text("bound");
   claim.source = text("source");
   claim.where = read_part(entry.table("where"));

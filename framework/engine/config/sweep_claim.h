@@ -32,7 +32,8 @@
 //   difference = "grok_step"   its median less that of the reading minus = "memorised"
 //
 //   bound = ">= 0.75"
-//   source = "the publication"
+//   claim = "what the text says"         may be left out
+//   source = "the publication, and the place in it"
 //   where.train.weight_decay = [1, 2]    only runs with (one of) these values of swept keys, or of `seed`
 #pragma once
 
@@ -83,6 +84,7 @@ struct SweepClaim {
   std::string other;  ///< the reading that it is compared with; of an order, the one held fixed, or ""
   SweepPart where;
   std::string bound, source;
+  std::string claim = {};  ///< what the text says; "": not told
   Interval wanted;
   /// A key that `along` or `across` names, the path of that key of the entry, and the place of its value.
   struct Swept {

@@ -109,8 +109,9 @@ Document read_base(const std::string& base, const Table& root) {
   try {
     return Document::load(base);
   } catch (const UsageError& error) {
+    const std::string hint = "the path of `base` is relative to the sweep's file";
     throw UsageError(fmt::format("{}: base: {}", root.value_place("base"), error.what()),
-                     "the path of `base` is relative to the sweep's file");
+                     error.hint().empty() ? hint : fmt::format("{}; {}", error.hint(), hint));
   }
 }
 
@@ -126,9 +127,9 @@ Top read_top(const Table& root, const std::string& stem) {
                                      {"base", std::string(), "the config", {}, {}, {}},
                                      keep_field("all"),
                                      {"seeds_of", seed_names, "what the seeds set", {}, {}, {}}};
-  const Values values = bind_fields(
-      root, fields, "the sweep",
-      {"seeds", "set", "grid", "zip", "point", "exclude", "stage", "verify", "reading", "class", "expect"});
+  const Values values = bind_fields(root, fields, "the sweep",
+                                    {"seeds", "set", "grid", "zip", "point", "exclude", "stage", "verify",
+                                     "gallery", "reading", "class", "expect"});
   Top top;
   top.name = std::get<std::string>(values.at("name"));
   top.base = required_text(root, "base", "the sweep", "the config that its runs share");
@@ -180,6 +181,7 @@ SweepFile read_sweep_text(const std::string& text, const std::string& origin, Re
   sweep.classes = read_classes(root.tables("class"), sweep.readings);
   const Fields<VerifySettings> verify = fields_of<VerifySettings>();
   sweep.verify = verify.make(bind_fields(root.table("verify"), verify.list(), "[verify]"));
+  sweep.gallery = read_sweep_gallery(root);
   sweep.claims = read_claims(root.tables("expect"), sweep);
   return sweep;
 }

@@ -6,6 +6,8 @@
 //   keep = "last"                      # checkpoints: all (as the base says), last, logarithmic, none
 //   [verify]                           # as in a config: the tier with which its claims are verified
 //   tier = "standard"
+//   [gallery]                          # as in a config, without figure_steps
+//   title = "Grokking over seeds"
 //
 //   [set]                              # for every run; keys as for --set
 //   task.p = 31
@@ -34,6 +36,7 @@
 #include <vector>
 
 #include "engine/config/document.h"
+#include "engine/config/gallery_settings.h"
 #include "engine/config/sweep_claim.h"
 
 namespace orrery::engine {
@@ -95,6 +98,7 @@ struct SweepFile {
   std::vector<SweepClass> classes = {};
   std::vector<SweepClaim> claims = {};
   VerifySettings verify = {};
+  GallerySettings gallery = {};
 
   /// Null if there is none of that name.
   const SweepStage* find_stage(const std::string& stage) const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/config/config_keys.h"
 #include "engine/config/reader.h"
 #include "engine/config/sweep_reader.h"
 
@@ -12,9 +13,8 @@ namespace {
 
 // The name, claims and tier of a config do not belong to a run's identity.
 void refuse_unswept(const std::string& key, const std::string& place) {
-  for (const char* section : {"name", "verify", "expect"})
-    if (key == section || key.starts_with(std::string(section) + "."))
-      refuse(place, fmt::format("{}: a sweep cannot set this: it does not change the run", key));
+  if (describes(section_of(key)))
+    refuse(place, fmt::format("{}: a sweep cannot set this: it does not change the run", key));
 }
 
 void collect(const Table& table, const std::string& prefix, std::vector<WrittenKey>& into) {

@@ -309,7 +309,7 @@ std::string identity_of(const Json& choices, const ConfigValues& set,
 }
 
 std::string earlier_identity_of(Json config, const std::optional<SweepStart>& start) {
-  for (const char* key : {"name", "verify", "expect"}) config.erase(key);
+  for (const std::string& key : describing_keys()) config.erase(key);
   if (start) config["starts_from"] = {{"run", start->run}, {"checkpoint", start->rule.text}};
   return sha256(config.dump()).substr(0, id_digits);
 }

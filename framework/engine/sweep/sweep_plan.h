@@ -22,7 +22,7 @@ struct SweepStart {
   StartRule rule = {};
 };
 
-/// A config by dotted key, probe.LABEL.KEY for those of probes, without its name, [verify] and [[expect]].
+/// A config by dotted key, probe.LABEL.KEY for those of probes, without describing_keys().
 using ConfigValues = std::map<std::string, Json>;
 
 struct SweptRun {

@@ -52,8 +52,8 @@ TEST_F(SweepPlanTest, TheIdIsOfTheConfigAndNotOfItsPlace) {
   // What does not change the run does not change its id: name, expectations, a default written out.
   EXPECT_EQ(ids_of("name = \"other\"\n[set]\ntrain.lr = 1e-3\n")[0], two[0]);
   EXPECT_EQ(ids_of("", std::string("name = \"n\"\n") + base +
-                           "[verify]\ntier = \"quick\"\n[[expect]]\nmetric = \"train/loss\"\nbound = \"< "
-                           "1\"\nsource = \"x\"\n")[0],
+                           "[verify]\ntier = \"quick\"\n[gallery]\ntitle = \"t\"\n[[expect]]\nmetric = "
+                           "\"train/loss\"\nbound = \"< 1\"\nclaim = \"c\"\nsource = \"x\"\n")[0],
             two[0]);
   EXPECT_NE(ids_of("", std::string(base) + "lr = 0.5\n")[0], two[0]);
 }

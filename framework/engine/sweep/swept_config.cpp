@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/config/config_keys.h"
 #include "engine/run/json_write.h"
 #include "engine/run/run_json.h"
 #include "sdk/files/atomic_file.h"
@@ -13,8 +14,6 @@ namespace orrery::engine {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_of_no_identity(const std::string& key) { return key == "name" || key == "verify" || key == "expect"; }
 
 std::string label_of(const Json& entry) {
   for (const char* key : {"label", "name"})
@@ -127,7 +126,7 @@ std::string compared_sessions(const std::string& where) {
     if (!session.is_object() || !session.contains("overrides")) continue;
     for (const Json& each : list_at(session, "overrides", where)) {
       const std::string key = each.is_object() ? text_in(each, "key") : "";
-      if (key.empty() || is_of_no_identity(key) || key.starts_with("log.")) continue;
+      if (key.empty() || describes(key) || key.starts_with("log.")) continue;
       return fmt::format(
           "session {} changed {}, and the sweep trains this run with the same value throughout", i + 1, key);
     }
@@ -157,7 +156,7 @@ std::string differs(const SweepPlan& plan, const SweptRun& run, const Json& conf
 ConfigValues config_values(const Json& config) {
   ConfigValues values;
   for (const auto& [key, value] : config.items())
-    if (!is_of_no_identity(key)) add_values(value, key, values);
+    if (!describes(key)) add_values(value, key, values);
   return values;
 }
 

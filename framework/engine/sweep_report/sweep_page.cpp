@@ -145,7 +145,7 @@ Json json_claims(const SweepPlan& plan, const std::vector<SweepRow>& rows) {
                    {"got", each.got},
                    {"interval", each.interval},
                    {"n", each.n},
-                   {"source", each.claim->source},
+                   {"source", cited(each.claim->source, each.claim->claim)},
                    {"verdict", open          ? "open"
                                : each.passed ? "ok"
                                              : "failed"}});

@@ -36,7 +36,9 @@ Json value_of(const ConfigKeys& keys, const std::string& key) {
 // Dotted keys, then the parts that are lists of tables.
 ConfigKeys flat(const Json& config) {
   ConfigKeys keys = config_keys(config, Sections::all);
-  for (const char* part : {"name", "probe", "verify", "expect"})
+  std::vector<std::string> parts = describing_keys();
+  parts.push_back("probe");
+  for (const std::string& part : parts)
     if (config.contains(part)) keys.emplace_back(part, config[part]);
   return keys;
 }

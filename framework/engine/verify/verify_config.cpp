@@ -22,6 +22,7 @@ Found look(const fs::path& path, const Settings& settings, const Registry& regis
   // Expectations and the logging of curves do not change the run.
   stored.expectations = settings.expectations;
   stored.verify = settings.verify;
+  stored.gallery = settings.gallery;
   stored.log = settings.log;
   stored.stored.clear();  // with every default, as those of the config have them
   if (to_json(stored) != to_json(settings))
