@@ -82,9 +82,9 @@ A map:
   axes = "(3 n_heads d_head) d_model"     # in the file
   part = 0
 Examples:
-  orrery import published.pth --config configs/modular_addition.toml --out runs/published
-  orrery import full_run_data.pth --config configs/modular_addition.toml --key "state_dicts[12]"
-  orrery import theirs.safetensors --config configs/induction.toml --map theirs.toml)");
+  orrery import published.pth --config configs/nanda_lieberum_2022/modular_addition.toml --out runs/published
+  orrery import full_run_data.pth --config configs/nanda_lieberum_2022/modular_addition.toml --key "state_dicts[12]"
+  orrery import theirs.safetensors --config configs/nanda_lieberum_2022/induction.toml --map theirs.toml)");
   return {command, [options] { return import(*options); }};
 }
 

@@ -68,7 +68,7 @@ double step_cost(Trainer& trainer) {
 TEST(Subnormals, DoNotMakeStepsAfterMemorisationSlower) {
   Registry registry;
   registry.load_folder(ORRERY_PLUGIN_DIR);
-  const Document config = Document::load(ORRERY_SOURCE_DIR "/configs/mlp_mod67.toml");
+  const Document config = Document::load(ORRERY_SOURCE_DIR "/configs/pearce_2023/mlp_mod67.toml");
   Experiment experiment(registry, resolve(config, parameters_from(registry)), torch::kCPU);
   Trainer trainer(experiment.model(), experiment.spec(), experiment.split(), experiment.settings().train, 0);
   prepare_processor(experiment.settings().train);
