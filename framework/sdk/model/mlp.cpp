@@ -6,6 +6,7 @@
 
 #include "sdk/model/mlp_model.h"
 #include "sdk/model/plus.h"
+#include "sdk/model/room.h"
 
 namespace orrery {
 
@@ -124,6 +125,7 @@ bool Mlp::reads_tokens() const {
 bool Mlp::writes_logits() const { return config_.input != Input::embedding || collapses_output(config_); }
 
 torch::Tensor Mlp::draw(std::vector<int64_t> shape, bool embedding, torch::Generator rng) const {
+  refuse_without_room(shape, "a weight");
   const double scale = config_.init_scale / std::sqrt(static_cast<double>(shape[0]));
   if (config_.init == Init::normal) return torch::randn(shape, rng) * scale;
   const double factor = embedding ? std::sqrt(2.0) / truncated_deviation : 1;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "sdk/kernels/positions.h"
+#include "sdk/model/room.h"
 
 namespace orrery {
 
@@ -129,6 +130,9 @@ void Model::to(torch::Device device) {
 
 torch::Tensor Model::add_weight(const std::string& name, torch::Tensor value) {
   if (find_weight(name)) throw Error("the model declares the weight \"" + name + "\" twice");
+  double n = static_cast<double>(value.numel());
+  for (const NamedWeight& weight : parts_->weights) n += static_cast<double>(weight.value.numel());
+  refuse_without_room(n, "the network");
   parts_->weights.push_back({name, value.detach().clone().requires_grad_(true)});
   return parts_->weights.back().value;
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "sdk/model/room.h"
 #include "sdk/model/transformer_weights.h"
 
 namespace orrery {
@@ -84,6 +85,7 @@ class Transformer final : public Model {
 };
 
 torch::Tensor normal(std::vector<int64_t> shape, int64_t fan, torch::Generator rng) {
+  refuse_without_room(shape, "a weight");
   return torch::randn(shape, rng) / std::sqrt(static_cast<double>(fan));
 }
 
