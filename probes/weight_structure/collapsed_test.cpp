@@ -58,5 +58,41 @@ TEST(WeightStructure, TheNormOfTheTwoMatrices) {
   }
 }
 
+// Of the constructed solution: p numbers of norm 1 on a circle, N directions of norm 1 on either side.
+TEST(WeightStructure, TheNormsOfTheFactors) {
+  const int64_t p = 13, N = 5;
+  const CyclicTask task = addition(p);
+  using E = MlpConfig::Embedding;
+  using C = MlpConfig::Collapse;
+  const auto of = [&](E embedding, C collapse, MlpConfig::Hidden hidden = MlpConfig::Hidden::tied) {
+    MlpConfig config;
+    config.embedding = embedding;
+    config.hidden = hidden;
+    config.collapse = collapse;
+    config.d_embed = 2;
+    config.d_mlp = N;
+    config.init = MlpConfig::Init::constructed;
+    const auto model = make_mlp(config, task.spec, make_generator(1));
+    const auto recorder = weights_measured(*model, task);
+    const double both = hidden == MlpConfig::Hidden::untied ? 2 : 1;
+    EXPECT_NEAR(scalar(recorder, "collapsed/norm_input"), std::sqrt(both * N * p / 2.0), 1e-4);
+    EXPECT_NEAR(scalar(recorder, "collapsed/norm_output"), std::sqrt(N * p / 2.0), 1e-4);
+    return std::pair(scalar(recorder, "factors/norm_input"), scalar(recorder, "factors/norm_output"));
+  };
+  const double one = std::sqrt(double(N * p) / 2), factored = std::sqrt(double(N + p));
+  const auto expect = [](std::pair<double, double> found, double input, double output) {
+    EXPECT_NEAR(found.first, input, 1e-4);
+    EXPECT_NEAR(found.second, output, 1e-4);
+  };
+  expect(of(E::tied, C::none), factored, factored);
+  expect(of(E::input_tied, C::none), factored, factored);
+  expect(of(E::input_tied, C::input), one, factored);
+  expect(of(E::input_tied, C::output), factored, one);
+  expect(of(E::input_tied, C::both), one, one);
+  expect(of(E::circular, C::none), std::sqrt(double(N)), std::sqrt(double(N)));
+  expect(of(E::tied, C::none, MlpConfig::Hidden::untied), std::sqrt(double(2 * N + p)), factored);
+  expect(of(E::untied, C::none, MlpConfig::Hidden::untied), std::sqrt(double(2 * N + 2 * p)), factored);
+}
+
 }  // namespace
 }  // namespace orrery::testing

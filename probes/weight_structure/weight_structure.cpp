@@ -345,6 +345,34 @@ void cyclic_embeddings(const Observation& observation, int64_t n_components, Rec
                                "share of the variance", shares));
 }
 
+// The sums of squares of the weights that W_input, and W_output, are products of: rows of numbers only, as in
+// the products. An embedding that is the unembedding too is a factor of both; a fixed circle is no weight.
+struct Factors {
+  double input = 0, output = 0;
+};
+
+Factors factors_of(const Observation& observation, const orrery::OperandIndices& indices,
+                   bool has_embedding) {
+  Factors factors;
+  const auto squares = [](const Tensor& x) { return x.square().sum().item<double>(); };
+  for (const std::string operand : {"", "_a", "_b"}) {
+    const auto of_numbers = [&](const Tensor& x) {
+      return operand == "_b" ? indices.right(x) : indices.left(x);
+    };
+    const Tensor W_E = find_weight(observation, "embed.W_E" + operand);
+    const Tensor W_in = find_weight(observation, "mlp.W_in" + operand);
+    if (W_E.defined()) factors.input += squares(of_numbers(W_E));
+    if (W_in.defined()) factors.input += squares(has_embedding ? W_in : of_numbers(W_in));
+  }
+  factors.output = squares(find_weight(observation, "mlp.W_out"));
+  const bool is_circle = observation.model.find_hook_point("hook_embed") &&
+                         !observation.model.find_weight("unembed.W_U") &&
+                         !observation.model.find_weight("embed.W_E");
+  if (const Tensor W_U = orrery::unembedding(observation); W_U.defined() && !is_circle)
+    factors.output += squares(W_U.to(torch::kFloat64));
+  return factors;
+}
+
 // An mlp of operands as two matrices, W_input = W_E W_in and W_output = W_out W_U, whatever they are products
 // of (Pearce et al. 2023: 2 x 24 x 67 numbers).
 void collapsed(const Observation& observation, Recorder& recorder) {
@@ -374,6 +402,16 @@ void collapsed(const Observation& observation, Recorder& recorder) {
   recorder.panel("collapsed/norm", "L2 norm of W_E W_in and W_out W_U together", "L2 norm");
   recorder.scalar("collapsed/n_parameters", n);
   recorder.scalar("collapsed/norm", std::sqrt(squares));
+  const double output = matrices.back().square().sum().item<double>();
+  const Factors factors = factors_of(observation, indices, has_embedding);
+  recorder.panel("collapsed/norm_input", "L2 norm of W_E W_in, and of its factors", "L2 norm");
+  recorder.panel("factors/norm_input", "L2 norm of W_E W_in, and of its factors", "L2 norm");
+  recorder.panel("collapsed/norm_output", "L2 norm of W_out W_U, and of its factors", "L2 norm");
+  recorder.panel("factors/norm_output", "L2 norm of W_out W_U, and of its factors", "L2 norm");
+  recorder.scalar("collapsed/norm_input", std::sqrt(squares - output));
+  recorder.scalar("collapsed/norm_output", std::sqrt(output));
+  recorder.scalar("factors/norm_input", std::sqrt(factors.input));
+  recorder.scalar("factors/norm_output", std::sqrt(factors.output));
 }
 
 class WeightStructure final : public orrery::Probe {
@@ -398,5 +436,5 @@ class WeightStructure final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(WeightStructure, Params, "weight_structure", "1.2.0",
+ORRERY_PROBE(WeightStructure, Params, "weight_structure", "1.3.0",
              "Size, sparsity and geometry of the weights.")
