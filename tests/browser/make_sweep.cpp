@@ -86,7 +86,7 @@ void make_one(const SweepPlan& plan, size_t i) {
 void make_sweep(const std::filesystem::path& folder) {
   SweepPlan plan{read_sweep_text(text, "set.toml", ReadBase::no), folder / "set", {}, 24};
   for (SweepPoint& point : expand(plan.file))
-    plan.runs.push_back({identity_of(config_of(plan.runs.size()), {}), std::move(point), nullptr});
+    plan.runs.push_back({earlier_identity_of(config_of(plan.runs.size()), {}), std::move(point), nullptr});
   write_plan(plan);
   for (size_t i = 0; i + 1 < plan.runs.size(); ++i) make_one(plan, i);
 }

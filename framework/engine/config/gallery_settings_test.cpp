@@ -81,7 +81,7 @@ TEST_F(GalleryTest, AClaimIsOneLineAndIsCitedWithItsSource) {
       "[[class]]\nname = 'all'\n[[expect]]\nshare = 'all'\nbound = '> 0'\nsource = 's'\n";
   EXPECT_EQ(sweep(share + "claim = 'all do'\n").claims.at(0).claim, "all do");
   EXPECT_EQ(complaint([&] { sweep(share + "claim = \"a\\nb\"\n"); }),
-            "configs/s.toml:8:1: expect.claim: expected one line of text, got \"a\\u000ab\"");
+            "configs/s.toml:8:9: expect.claim: expected one line of text, got \"a\\u000ab\"");
 }
 
 }  // namespace

@@ -308,6 +308,7 @@ class OtherRun : public SweepPlanTest {
     SweepPlan earlier = read_plan(made.folder);
     earlier.defaults.clear();
     earlier.runs[0].config.clear();
+    earlier.runs[0].id = earlier_identity_of(Json::parse(to_json(*made.runs[0].settings)), {});
     return earlier;
   }
   SweepPlan made{read_sweep_text("base = \"b.toml\"\n", "s.toml", ReadBase::no), "", {}, 0};

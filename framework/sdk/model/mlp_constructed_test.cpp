@@ -49,7 +49,8 @@ TEST(ConstructedSolution, SeveralFrequenciesAddUpAtTheSameNorm) {
   const torch::NoGradGuard no_grad;
   const auto made = [](const std::vector<int64_t>& frequencies, int64_t d_mlp) {
     auto model =
-        make_mlp({.collapse = MlpConfig::Collapse::both, .d_mlp = d_mlp}, modular(67), make_generator(0));
+        make_mlp({.embedding = Embedding::input_tied, .collapse = MlpConfig::Collapse::both, .d_mlp = d_mlp},
+                 modular(67), make_generator(0));
     set_constructed_solution(*model, modular(67), frequencies);
     return model;
   };
