@@ -41,9 +41,9 @@ TEST_P(BadPlugin, IsRefusedWithTheReasonAndTheCure) {
 const Fault faults[] = {
     {"wrong_abi", {"plugin interface (abi): this program has", "the plugin 999", "cmake --build build"}},
     {"wrong_torch", {"LibTorch: this program has", "the plugin 0.4.1", "not opened", "cmake --build build"}},
-    {"wrong_cxx11abi", {"_GLIBCXX_USE_CXX11_ABI", "the plugin 8", "cmake --build build"}},
+    {"wrong_cxx11abi", {"_GLIBCXX_USE_CXX11_ABI", "the plugin 7", "cmake --build build"}},
     {"many_mismatches",
-     {"abi", "the plugin 999", "LibTorch", "0.4.1", "_GLIBCXX_USE_CXX11_ABI", "the plugin 8"}},
+     {"abi", "the plugin 999", "LibTorch", "0.4.1", "_GLIBCXX_USE_CXX11_ABI", "the plugin 7"}},
     {"no_stamp", {"without an Orrery stamp", "ORRERY_TASK"}},
     {"no_symbol", {"orrery_plugin()", "ORRERY_TASK"}},
     {"small_descriptor", {"descriptor has 16 bytes", "cmake --build build"}},

@@ -176,8 +176,8 @@ TEST(VerifyTier, QuickReproduces) {
   const Workplace at;
   const Finished done = at.orrery({"verify", "--tier", "quick", "--configs", ORRERY_SOURCE_DIR "/configs"});
   EXPECT_EQ(done.code, 0) << done.out << done.err;
-  for (const char* said :
-       {"configs/quickstart.toml", "configs/pearce_2023/sparse_parity.toml", "probe/excluded_loss/loss/train"})
+  for (const char* said : {"configs/quickstart.toml", "configs/pearce_2023/sparse_parity.toml",
+                           "probe/excluded_loss/loss/train"})
     EXPECT_NE(done.out.find(said), std::string::npos) << said << "\n" << done.out;
 }
 
