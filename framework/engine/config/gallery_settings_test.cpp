@@ -30,11 +30,11 @@ TEST_F(GalleryTest, IsReadWithItsDefaults) {
   EXPECT_EQ(none.figure_steps, "last");
   const GallerySettings read =
       resolved(sums_task + "[gallery]\ntitle = 'A circle'\ntext = \"\"\"\nOne.\nTwo.\n\"\"\"\n" +
-               "figures = ['curves/loss', 'neuron_waves/*']\nfigure_steps = '0,last'\n")
+               "figures = ['curves_loss', 'neuron_waves_*']\nfigure_steps = '0,last'\n")
           .gallery;
   EXPECT_EQ(read.title, "A circle");
   EXPECT_EQ(read.text, "One. Two.");
-  EXPECT_EQ(read.figures, (std::vector<std::string>{"curves/loss", "neuron_waves/*"}));
+  EXPECT_EQ(read.figures, (std::vector<std::string>{"curves_loss", "neuron_waves_*"}));
   EXPECT_EQ(read.figure_steps, "0,last");
   EXPECT_EQ(read.place, "configs/x.toml:9:1");
 }
@@ -81,7 +81,7 @@ TEST_F(GalleryTest, AClaimIsOneLineAndIsCitedWithItsSource) {
       "[[class]]\nname = 'all'\n[[expect]]\nshare = 'all'\nbound = '> 0'\nsource = 's'\n";
   EXPECT_EQ(sweep(share + "claim = 'all do'\n").claims.at(0).claim, "all do");
   EXPECT_EQ(complaint([&] { sweep(share + "claim = \"a\\nb\"\n"); }),
-            "configs/s.toml:8:1: expect.claim: expected one line of text, got \"a\\u000ab\"");
+            "configs/s.toml:8:9: expect.claim: expected one line of text, got \"a\\u000ab\"");
 }
 
 }  // namespace
