@@ -211,3 +211,18 @@ test("on a phone the table is a list of cards that still sorts", () =>
     const box = await page.locator("#run").boundingBox();
     assert.ok(box.x >= 0 && box.x + box.width <= 390 && box.y + box.height <= 845, JSON.stringify(box));
   }));
+
+test("figures are drawn as images, by their names", () =>
+  withPage("set", {hash: "#export=svg&figure=curves%2F*%2Floss&figure=points%2F*&width=540", ready: "html[data-exported]"}, async (page) => {
+    const names = decodeURIComponent(await page.locator("[data-names]").getAttribute("data-names")).split(" ");
+    for (const name of ["points/grok_step/train.weight_decay", "points/grok_step/task.p", "survival/grok_step", "curves/train/loss", "curves/test/accuracy"])
+      assert.ok(names.includes(name), `${name} is not among ${names}`);
+    assert.equal(new Set(names).size, names.length, "no two figures have one name");
+    assert.ok(names.some((name) => name.startsWith("grid/")) && names.some((name) => name.startsWith("scatter/")), String(names));
+    const drawn = await page.locator("[data-file]").evaluateAll((all) => all.map((one) => ({...one.dataset, start: atob(one.textContent).slice(0, 400)})));
+    assert.deepEqual(drawn.map((one) => decodeURIComponent(one.figure)), names.filter((name) => /^(points\/|curves\/.*\/loss$)/.test(name)));
+    for (const one of drawn) {
+      assert.match(one.start, /^<svg[^>]* width="540"/);
+      assert.ok(decodeURIComponent(one.caption).length > 5 && one.file.endsWith(".svg"), one.file);
+    }
+  }));

@@ -114,7 +114,9 @@ TEST(Verify, EveryCommandSaysWhereAConfigIsThatMoved) {
   at.write("configs/a_2023/a.toml", expecting("< 1.5"));
   at.write("configs/a_2023/sweeps/a.toml", "base = \"../a.toml\"\n");
   const std::vector<std::vector<std::string>> commands = {
-      {"train", "configs/a.toml"}, {"verify", "configs/a.toml"}, {"check", "--config", "configs/a.toml"}};
+      {"train", "configs/a.toml"},
+      {"verify", "configs/a.toml"},
+      {"check", "weight_structure", "--config", "configs/a.toml"}};
   for (const auto& command : commands) {
     const Finished done = at.orrery(command);
     EXPECT_EQ(done.code, 2) << command.front() << done.err;

@@ -11,6 +11,7 @@
 #include "cli/commands/commands.h"
 #include "cli/text/sweep_text.h"
 #include "cli/text/terminal.h"
+#include "engine/config/config_files.h"
 #include "engine/experiment/experiment.h"
 #include "engine/sweep/array_task.h"
 #include "engine/sweep/slurm.h"
@@ -40,8 +41,9 @@ struct SweepArguments {
 void refuse_missing(const SweepArguments& options) {
   std::error_code ignored;
   if (fs::exists(options.sweep, ignored)) return;
+  const std::string moved = fs::path(options.sweep).extension() == ".toml" ? moved_to(options.sweep) : "";
   throw UsageError(fmt::format("{}: no sweep: there is no such file or folder", options.sweep),
-                   "give the sweep's TOML file, or its folder in runs/sweeps");
+                   moved.empty() ? "give the sweep's TOML file, or its folder in runs/sweeps" : moved);
 }
 
 SweepPlan plan_of(const SweepArguments& options, const Registry& registry) {

@@ -8,11 +8,13 @@
 #include <optional>
 
 #include "cli/commands/commands.h"
+#include "cli/text/gallery_text.h"
 #include "cli/text/sweep_text.h"
 #include "cli/text/terminal.h"
 #include "cli/text/verdict_table.h"
 #include "engine/config/config_files.h"
 #include "engine/experiment/experiment.h"
+#include "engine/gallery/make_gallery.h"
 #include "engine/sweep/judge_sweep.h"
 #include "engine/sweep/sweep_run.h"
 #include "engine/verify/verify_config.h"
@@ -24,8 +26,8 @@ namespace fs = std::filesystem;
 
 struct VerifyArguments {
   std::vector<std::string> configs, files;
-  std::string tier, runs, configs_folder;
-  bool json = false;
+  std::string tier, runs, configs_folder, out = "docs";
+  bool json = false, gallery = false;
   int jobs = 1;
 };
 
@@ -45,12 +47,13 @@ std::string tier_of(const fs::path& file, const ParametersOf& parameters) {
 // The configs and sweeps of a tier and of quicker ones, by name.
 std::vector<std::string> configs_of_tier(const VerifyArguments& options, const ParametersOf& parameters) {
   std::vector<std::string> chosen;
+  const std::string wanted = options.tier.empty() ? tiers.back() : options.tier;
   const auto rank = [](const std::string& tier) { return std::find(tiers.begin(), tiers.end(), tier); };
   const fs::path folder =
       options.configs_folder.empty() ? configs_folder() : fs::path(options.configs_folder);
   for (const fs::path& file : configs_below(folder)) {
     const std::string tier = tier_of(file, parameters);
-    if (!tier.empty() && rank(tier) <= rank(options.tier)) chosen.push_back(file.string());
+    if (!tier.empty() && rank(tier) <= rank(wanted)) chosen.push_back(file.string());
   }
   return chosen;
 }
@@ -88,7 +91,28 @@ Judged verify_one(const std::string& config, const VerifyArguments& options, con
   return all_passed(*verdicts) ? Judged::good : Judged::bad;
 }
 
+// Of what is finished; trains nothing.
+int show_gallery(const VerifyArguments& options) {
+  if (!options.configs.empty() && !options.tier.empty())
+    throw UsageError("--gallery takes configs or --tier, not both", "without either it looks at all configs");
+  const auto registry = load_plugins(options.files);
+  const auto chosen =
+      options.configs.empty() ? configs_of_tier(options, parameters_from(*registry)) : options.configs;
+  const GalleryRequest request{{chosen.begin(), chosen.end()}, options.runs, options.out};
+  refuse_same_names(request.configs);
+  catch_interrupts();
+  const Gallery gallery = make_gallery(*registry, request, terminal());
+  if (gallery.interrupted) return 130;
+  std::cout << (options.json ? gallery_json(gallery) : gallery_text(gallery, line_limit())) << std::flush;
+  if (gallery.empty)
+    throw Error("nothing is finished here, so there is nothing to show",
+                "train it first: orrery verify CONFIG, or --tier quick");
+  note(fmt::format("{}: {} files written", options.out, gallery.written.size()));
+  return gallery.all_passed ? 0 : 1;
+}
+
 int verify(const VerifyArguments& options) {
+  if (options.gallery) return show_gallery(options);
   const auto registry = load_plugins(options.files);
   const ParametersOf parameters = parameters_from(*registry);
   if (options.configs.empty() == options.tier.empty())
@@ -139,12 +163,22 @@ Command add_verify(CLI::App& program) {
                     "source, got, passed");
   command->add_option("--jobs", options->jobs, "How many runs of a sweep to train at a time")
       ->check(CLI::Range(1, 1024));
+  CLI::Option* gallery = command->add_flag(
+      "--gallery", options->gallery,
+      "Train nothing: write a page of all that is finished, with pictures; of all configs if none is given");
+  command
+      ->add_option(
+          "--out", options->out,
+          "With --gallery: the folder for reproductions.md, its record and its pictures, by default docs")
+      ->type_name("DIR")
+      ->needs(gallery);
   add_plugin_option(*command, options->files);
   command->footer(R"(Exits with 1 if an expectation fails.
 Examples:
   orrery verify configs/quickstart.toml
   orrery verify configs/sweeps/quickstart.toml --jobs 2
-  orrery verify --tier quick)");
+  orrery verify --tier quick
+  orrery verify --gallery)");
   return {command, [options] { return verify(*options); }};
 }
 

@@ -39,7 +39,7 @@ void GallerySettings::fields(Fields<GallerySettings>& f) {
   f.add("title", &G::title, "its title in the gallery; by default its name");
   f.add("text", &G::text, "what it is about, in a sentence or two");
   f.add("figures", &G::figures,
-        "which figures of its page to show, e.g. \"curves/loss\"; `*` for any characters");
+        "which figures of its page to show, e.g. \"curves_loss\"; `*` for any characters");
   f.add("figure_steps", &G::figure_steps,
         "the steps of figures that a scrubber moves, as for `orrery export --steps`; not in a sweep");
 }

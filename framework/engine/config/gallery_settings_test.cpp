@@ -30,11 +30,11 @@ TEST_F(GalleryTest, IsReadWithItsDefaults) {
   EXPECT_EQ(none.figure_steps, "last");
   const GallerySettings read =
       resolved(sums_task + "[gallery]\ntitle = 'A circle'\ntext = \"\"\"\nOne.\nTwo.\n\"\"\"\n" +
-               "figures = ['curves/loss', 'neuron_waves/*']\nfigure_steps = '0,last'\n")
+               "figures = ['curves_loss', 'neuron_waves_*']\nfigure_steps = '0,last'\n")
           .gallery;
   EXPECT_EQ(read.title, "A circle");
   EXPECT_EQ(read.text, "One. Two.");
-  EXPECT_EQ(read.figures, (std::vector<std::string>{"curves/loss", "neuron_waves/*"}));
+  EXPECT_EQ(read.figures, (std::vector<std::string>{"curves_loss", "neuron_waves_*"}));
   EXPECT_EQ(read.figure_steps, "0,last");
   EXPECT_EQ(read.place, "configs/x.toml:9:1");
 }

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/export/page_images.h"
 #include "engine/reporter/reporter.h"
+#include "engine/run/run_directory.h"
 #include "loader/registry.h"
 
 namespace orrery::engine {
@@ -20,5 +22,10 @@ struct FigureExport {
 /// Returns the files. Throws orrery::Error if no browser is found or it fails.
 std::vector<std::filesystem::path> export_figures(const FigureExport& wanted, const Registry& registry,
                                                   Reporter& reporter);
+
+/// The page of a run with all that its curves and figures have at `steps` ("": the last), for page_images().
+/// `asked_by` opens errors about the steps.
+std::string page_for_images(const RunDirectory& run, const std::string& steps, const Registry& registry,
+                            const std::string& asked_by);
 
 }  // namespace orrery::engine

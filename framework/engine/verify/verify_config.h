@@ -12,6 +12,11 @@
 
 namespace orrery::engine {
 
+enum class FoundRun { nothing, unfinished, diverged, finished };
+
+/// What `path` holds of the run of `settings`. Throws orrery::UsageError if it is the run of another config.
+FoundRun find_run(const std::filesystem::path& path, const Settings& settings, const Registry& registry);
+
 /// Trains `settings` in `path`, or resumes or reuses its run if that is there already, and judges its
 /// [[expect]] entries. Nothing if the reporter asked to stop. Throws orrery::UsageError if `path` holds the
 /// run of another config.

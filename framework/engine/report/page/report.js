@@ -108,13 +108,7 @@ function buildPage() {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  const format = addressParts().get("export");
-  if (format) {
-    exportFigures(format).catch((error) => {
-      document.documentElement.dataset.failed = String(error);
-    });
-    return;
-  }
+  if (isExport(runFigures)) return;
   buildPage();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 });

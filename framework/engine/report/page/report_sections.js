@@ -21,8 +21,6 @@ function section(id, title, summary, ...children) {
   return made;
 }
 
-const addressParts = () => new URLSearchParams(location.hash.slice(1));
-
 // The sections that are open at first: those that the address names; else the first and the findings, and the probes
 // where they are few.
 function openSections() {

@@ -1,6 +1,9 @@
 "use strict";
 // The data of the page: JSON, and arrays of numbers that are unpacked on first use.
 
+// What the address has after its #: page.html#step=400&open=training.
+const addressParts = () => new URLSearchParams(location.hash.slice(1));
+
 // JSON has no NaN and no infinities; Orrery writes them as these texts.
 const notFinite = {NaN, Infinity, "-Infinity": -Infinity};
 const pageData = JSON.parse(document.getElementById("data").textContent, (key, value) =>

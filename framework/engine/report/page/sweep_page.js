@@ -51,6 +51,7 @@ function setSection() {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  if (isExport(sweepFigures)) return;
   page.append(masthead(pageData.title, `${pageData.facts} · ${pageData.folder}`));
   setSection();
   claimsSection();
