@@ -236,8 +236,9 @@ std::string sweep_verdict_table(const std::vector<SweepVerdict>& verdicts, size_
                {Align::left, 0, 12, true}});
   table.add({"expected", "got", "95 % interval", "n", "source", "verdict"});
   for (const SweepVerdict& each : verdicts)
-    table.add({sentence(*each.claim), each.got, each.interval, std::to_string(each.n),
-               cited(each.claim->source, each.claim->claim), each.passed ? "ok" : "FAILED"});
+    table.add({sentence(*each.claim), each.got, each.interval.empty() ? "-" : each.interval,
+               std::to_string(each.n), cited(each.claim->source, each.claim->claim),
+               each.passed ? "ok" : "FAILED"});
   return table.text(width);
 }
 

@@ -10,6 +10,8 @@ namespace orrery::engine {
 std::optional<Bounds> bootstrap_interval_within(
     const std::vector<std::vector<size_t>>& groups,
     const std::function<std::optional<double>(const std::vector<size_t>&)>& statistic) {
+  const auto is_alone = [](const std::vector<size_t>& group) { return group.size() < 2; };
+  if (std::any_of(groups.begin(), groups.end(), is_alone)) return std::nullopt;
   constexpr int resamples = 2000;
   constexpr uint64_t seed = 1;
   std::mt19937_64 random(seed);

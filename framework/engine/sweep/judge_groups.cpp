@@ -1,11 +1,9 @@
 // Claims that compare groups of runs, or readings with each other.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include "engine/sweep/bootstrap.h"
 #include "engine/sweep/judge_parts.h"
@@ -15,40 +13,11 @@ namespace {
 
 using Indices = std::vector<size_t>;
 
-Indices all_of(size_t n) {
-  Indices indices(n);
-  std::iota(indices.begin(), indices.end(), size_t{0});
-  return indices;
-}
-
-std::string interval_text(const std::optional<Bounds>& bounds) {
-  if (!bounds) return "";
-  const auto end = [](double value) {
-    return std::isinf(value) ? (value > 0 ? "beyond the end" : "-infinity") : number_text(value);
-  };
-  return fmt::format("{} to {}", end(bounds->low), end(bounds->high));
-}
-
 std::optional<double> unless_nan(double value) {
   return std::isnan(value) ? std::nullopt : std::optional(value);
 }
 
 std::string median_text(double value) { return std::isinf(value) ? "never" : number_text(value); }
-
-// The runs of each value of a key, by the value.
-std::map<double, Indices> by_number(const ChosenRows& rows, const std::string& key, std::string& why) {
-  std::map<double, Indices> groups;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const auto at = coordinate(*rows[i], key);
-    if (!at) {
-      why = fmt::format("{} is not a number in run {}", key, rows[i]->run->id);
-      return {};
-    }
-    groups[*at].push_back(i);
-  }
-  if (groups.size() < 2) why = fmt::format("{} is the same in every run", key);
-  return groups;
-}
 
 std::string text_at(const SweepRow& row, const std::string& key) {
   for (const Override& each : row.run->point.coordinates())
@@ -58,6 +27,45 @@ std::string text_at(const SweepRow& row, const std::string& key) {
 
 // A curve: its value at each x.
 using CurveOfRun = std::map<double, double>;
+
+// "NaN at step 40 in run 60303ae22b99" if a curve has no number there: it would be less and more than none.
+std::string not_a_number(const std::vector<CurveOfRun>& curves, const ChosenRows& rows) {
+  for (size_t i = 0; i < curves.size(); ++i)
+    for (const auto& [x, y] : curves[i])
+      if (!std::isfinite(y))
+        return fmt::format("{} at step {:.0f} in run {}",
+                           std::isnan(y) ? "NaN"
+                           : y > 0       ? "Infinity"
+                                         : "-Infinity",
+                           x, rows[i]->run->id);
+  return "";
+}
+
+double last_of(const CurveOfRun& curve) { return curve.empty() ? -infinity : curve.rbegin()->first; }
+
+// Leaves of each curve what all of its group have: where some have ended, the mean of the others is that of
+// other runs.
+void keep_shared(std::vector<CurveOfRun>& curves, const std::vector<Indices>& groups) {
+  for (const Indices& group : groups) {
+    std::map<double, size_t> runs_at;
+    for (const size_t i : group)
+      for (const auto& [x, y] : curves[i]) ++runs_at[x];
+    for (const size_t i : group)
+      std::erase_if(curves[i], [&](const auto& point) { return runs_at[point.first] < group.size(); });
+  }
+}
+
+// " (compared up to step 80: after it some runs have ended)", or "" if no curve goes on beyond the last step
+// that two groups share.
+std::string compared_until(const std::vector<CurveOfRun>& shared, const std::vector<Indices>& groups,
+                           double longest) {
+  std::vector<double> ends;
+  for (const Indices& group : groups) ends.push_back(last_of(shared[group.front()]));
+  std::sort(ends.rbegin(), ends.rend());
+  return ends[1] >= longest
+             ? ""
+             : fmt::format(" (compared up to step {:.0f}: after it some runs have ended)", ends[1]);
+}
 
 // The largest difference between the mean curves of the groups, and where.
 struct LargestGap {
@@ -108,9 +116,21 @@ std::vector<CurveOfRun> curves_to_compare(const SweepClaim& claim, const ChosenR
   return curves;
 }
 
+// What never came by a step is beyond that step. Nothing if that does not tell.
+std::optional<bool> is_below(const ReadingValue& a, const ReadingValue& b) {
+  if (a.value && b.value) return *a.value < *b.value;
+  if (a.value && *a.value <= static_cast<double>(*b.censored_at)) return true;
+  if (b.value && *b.value <= static_cast<double>(*a.censored_at)) return false;
+  return std::nullopt;
+}
+
 }  // namespace
 
 void judge_spread(const SweepClaim& claim, const ChosenRows& rows, size_t reading, SweepVerdict& verdict) {
+  if (rows.size() < 2) {
+    verdict.got = "one run has no spread";
+    return;
+  }
   const std::vector<Observation> all = observations(rows, reading);
   const double low_q = (1 - claim.q) / 2, high_q = (1 + claim.q) / 2;
   const auto spread = [&](const Indices& sample) {
@@ -129,62 +149,35 @@ void judge_spread(const SweepClaim& claim, const ChosenRows& rows, size_t readin
       bootstrap_interval(all.size(), [&](const Indices& sample) { return unless_nan(spread(sample)); }));
 }
 
-void judge_monotone(const SweepClaim& claim, const ChosenRows& rows, size_t reading, SweepVerdict& verdict) {
-  const std::map<double, Indices> by_key = by_number(rows, claim.along, verdict.got);
-  if (!verdict.got.empty()) return;
-  const std::vector<Observation> all = observations(rows, reading);
-  const double sign = claim.kind == SweepClaim::Kind::rising ? 1 : -1;
-  std::vector<Indices> groups;
-  std::vector<std::string> medians;
-  for (const auto& [at, group] : by_key) {
-    groups.push_back(group);
-    medians.push_back(fmt::format("{} at {}", median_text(quantile_of(all, group, 0.5)), number_text(at)));
-  }
-  const auto least = [&](const std::vector<Indices>& drawn) {
-    double least = infinity;
-    for (size_t g = 1; g < drawn.size(); ++g) {
-      const double change = sign * (quantile_of(all, drawn[g], 0.5) - quantile_of(all, drawn[g - 1], 0.5));
-      if (std::isnan(change)) return change;
-      least = std::min(least, change + 0.0);  // no -0
-    }
-    return least;
-  };
-  const double found = least(groups);
-  const std::string list = fmt::format("{}", fmt::join(medians, ", "));
-  if (std::isnan(found)) {
-    verdict.got = "two medians lie beyond the last step: " + list;
-    return;
-  }
-  verdict.passed = claim.wanted.contains(found);
-  verdict.got = fmt::format("{} (medians {}){}",
-                            std::isinf(found) ? "beyond the end" : bounded_text(found, claim.wanted), list,
-                            censored_text(all));
-  verdict.interval = interval_text(bootstrap_interval_within(groups, [&](const Indices& sample) {
-    std::vector<Indices> drawn;
-    size_t next = 0;
-    for (const Indices& group : groups) {
-      drawn.emplace_back(sample.begin() + static_cast<std::ptrdiff_t>(next),
-                         sample.begin() + static_cast<std::ptrdiff_t>(next + group.size()));
-      next += group.size();
-    }
-    return unless_nan(least(drawn));
-  }));
-}
-
 void judge_below(const SweepClaim& claim, const ChosenRows& rows, size_t reading, size_t other,
                  SweepVerdict& verdict) {
-  size_t hits = 0;
+  size_t hits = 0, neither = 0, unknown = 0;
   for (const SweepRow* row : rows) {
     const ReadingValue &a = row->readings[reading], &b = row->readings[other];
-    // What never came by a step is beyond that step.
-    if (a.value && b.value) hits += *a.value < *b.value;
-    if (a.value && !b.value) hits += *a.value <= static_cast<double>(*b.censored_at);
+    if (const auto below = is_below(a, b)) {
+      hits += *below;
+    } else {
+      ++unknown;
+      neither += !a.value && !b.value;
+    }
   }
-  const double share = static_cast<double>(hits) / static_cast<double>(rows.size());
-  const Bounds bounds = wilson_interval(hits, rows.size());
-  verdict.passed = claim.wanted.contains(share);
-  verdict.got = fmt::format("{} ({} of {})", bounded_text(share, claim.wanted), hits, rows.size());
-  verdict.interval = fmt::format("{:.3g} to {:.3g}", bounds.low, bounds.high);
+  const auto share_of = [&](size_t n) { return static_cast<double>(n) / static_cast<double>(rows.size()); };
+  // What is not known may be so or not: the claim is judged if that makes no difference.
+  size_t held = 0;
+  for (size_t n = hits; n <= hits + unknown; ++n) held += claim.wanted.contains(share_of(n));
+  verdict.passed = held == unknown + 1;
+  const bool decided = verdict.passed || held == 0;
+  const std::string missing =
+      neither == unknown
+          ? fmt::format("in {} of {} runs neither came", unknown, rows.size())
+          : fmt::format("in {} of {} runs one had not come when the run ended", unknown, rows.size());
+  if (decided)
+    verdict.got = fmt::format("{} ({} of {}){}", bounded_text(share_of(hits), claim.wanted), hits,
+                              rows.size(), unknown > 0 ? "; not known: " + missing : "");
+  else
+    verdict.got = fmt::format("not known: {}; it is below in {}", missing, hits);
+  verdict.interval = fmt::format("{:.3g} to {:.3g}", wilson_interval(hits, rows.size()).low,
+                                 wilson_interval(hits + unknown, rows.size()).high);
 }
 
 void judge_difference(const SweepClaim& claim, const ChosenRows& rows, size_t reading, size_t other,
@@ -208,7 +201,8 @@ void judge_difference(const SweepClaim& claim, const ChosenRows& rows, size_t re
 }
 
 void judge_equal(const SweepClaim& claim, const ChosenRows& rows, int reading, SweepVerdict& verdict) {
-  const std::vector<CurveOfRun> curves = curves_to_compare(claim, rows, reading, verdict.got);
+  std::vector<CurveOfRun> curves = curves_to_compare(claim, rows, reading, verdict.got);
+  if (verdict.got.empty() && claim.of_curves()) verdict.got = not_a_number(curves, rows);
   if (!verdict.got.empty()) return;
   std::map<std::string, Indices> by_value;
   // Runs are drawn within their cell, so that each keeps its number of runs.
@@ -225,6 +219,9 @@ void judge_equal(const SweepClaim& claim, const ChosenRows& rows, int reading, S
     groups.push_back(group);
   }
   for (const auto& [cell, members] : by_cell) cells.push_back(members);
+  double longest = -infinity;
+  for (const CurveOfRun& curve : curves) longest = std::max(longest, last_of(curve));
+  if (claim.of_curves()) keep_shared(curves, groups);
   const LargestGap gap = largest_gap(curves, groups);
   if (!gap.size) {
     verdict.got = groups.size() < 2 ? fmt::format("{} is the same in every run", claim.across)
@@ -235,6 +232,7 @@ void judge_equal(const SweepClaim& claim, const ChosenRows& rows, int reading, S
   verdict.got = bounded_text(*gap.size, claim.wanted);
   if (!claim.along.empty()) verdict.got += fmt::format(" at {} {}", claim.along, number_text(gap.at));
   verdict.got += fmt::format(", between {} = {} and {}", claim.across, names[gap.low], names[gap.high]);
+  if (claim.of_curves()) verdict.got += compared_until(curves, groups, longest);
   std::vector<size_t> group_of(rows.size());
   for (size_t g = 0; g < groups.size(); ++g)
     for (const size_t i : groups[g]) group_of[i] = g;

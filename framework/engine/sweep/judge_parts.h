@@ -2,12 +2,14 @@
 #pragma once
 
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/sweep/judge_sweep.h"
 #include "engine/sweep/survival.h"
+#include "engine/sweep/wilson.h"
 
 namespace orrery::engine {
 
@@ -26,6 +28,17 @@ std::vector<Observation> observations(const ChosenRows& rows, size_t reading);
 std::string censored_text(const std::vector<Observation>& all);
 /// The quantile of the observations with these indices; infinite if it lies beyond the end.
 double quantile_of(const std::vector<Observation>& all, const std::vector<size_t>& indices, double q);
+
+/// The same, and where it was looked for last.
+Quantile known_quantile(const std::vector<Observation>& all, const std::vector<size_t>& indices, double q);
+
+/// 0 to n - 1.
+std::vector<size_t> all_of(size_t n);
+/// "2 to beyond the end"; "" without bounds.
+std::string interval_text(const std::optional<Bounds>& bounds);
+/// The runs of each value of a key, by the value; empty, and `why`, if they cannot be compared.
+std::map<double, std::vector<size_t>> by_number(const ChosenRows& rows, const std::string& key,
+                                                std::string& why);
 
 /// The number that the run has for a swept key.
 std::optional<double> coordinate(const SweepRow& row, const std::string& key);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/sweep/bootstrap.h"
 #include "engine/sweep/judge_parts.h"
@@ -93,7 +94,10 @@ void judge_share(const SweepClaim& claim, const ChosenRows& rows, SweepVerdict& 
   const double share = static_cast<double>(hits) / static_cast<double>(rows.size());
   const Bounds bounds = wilson_interval(hits, rows.size());
   verdict.passed = claim.wanted.contains(share);
-  verdict.got = fmt::format("{} ({} of {})", bounded_text(share, claim.wanted), hits, rows.size());
+  const auto diverged =
+      std::count_if(rows.begin(), rows.end(), [](const SweepRow* row) { return row->status.diverged; });
+  verdict.got = fmt::format("{} ({} of {}{})", bounded_text(share, claim.wanted), hits, rows.size(),
+                            diverged > 0 ? fmt::format("; {} diverged", diverged) : "");
   verdict.interval = fmt::format("{:.3g} to {:.3g}", bounds.low, bounds.high);
 }
 
@@ -118,9 +122,37 @@ void judge_quantile(const SweepClaim& claim, const ChosenRows& rows, size_t read
     verdict.interval = fmt::format("{} to {}", end_text(bounds->low, last), end_text(bounds->high, last));
 }
 
+// Why the runs cannot be ranked: those that never came are last only if they were looked at for as long as
+// the others took. "" if they can.
+std::string unrankable(const ChosenRows& rows, size_t reading, const std::string& name) {
+  double latest = -infinity, least = infinity;
+  size_t never = 0;
+  const std::vector<Observation> all = observations(rows, reading);
+  for (const Observation& each : all)
+    if (!each.censored) latest = std::max(latest, each.value);
+  for (const Observation& each : all) {
+    if (!each.censored || each.value >= latest) continue;
+    ++never;
+    least = std::min(least, each.value);
+  }
+  if (never == 0) return "";
+  return fmt::format(
+      "not known: {} run{} without {} {} looked at up to step {:.0f} only, and in others it "
+      "came as late as {}",
+      never, never == 1 ? "" : "s", name, never == 1 ? "was" : "were", least, number_text(latest));
+}
+
 // `given`: the reading that is held fixed, or -1.
 void judge_order(const SweepClaim& claim, const ChosenRows& rows, size_t reading, int given,
                  SweepVerdict& verdict) {
+  if (rows.size() < 3) {
+    verdict.got = "a rank correlation needs three runs: that of two is 1 or -1, whatever they are";
+    return;
+  }
+  verdict.got = unrankable(rows, reading, claim.subject);
+  if (verdict.got.empty() && given >= 0)
+    verdict.got = unrankable(rows, static_cast<size_t>(given), claim.other);
+  if (!verdict.got.empty()) return;
   std::vector<double> x, y, z;
   const auto correlation = [&](const std::vector<double>& x, const std::vector<double>& y,
                                const std::vector<double>& z) {
@@ -233,11 +265,44 @@ std::optional<double> coordinate(const SweepRow& row, const std::string& key) {
   return std::nullopt;
 }
 
-double quantile_of(const std::vector<Observation>& all, const std::vector<size_t>& indices, double q) {
+Quantile known_quantile(const std::vector<Observation>& all, const std::vector<size_t>& indices, double q) {
   std::vector<Observation> some;
   for (const size_t i : indices) some.push_back(all[i]);
-  const Quantile quantile = survival_quantile(std::move(some), q);
+  return survival_quantile(std::move(some), q);
+}
+
+double quantile_of(const std::vector<Observation>& all, const std::vector<size_t>& indices, double q) {
+  const Quantile quantile = known_quantile(all, indices, q);
   return quantile.beyond ? infinity : quantile.value;
+}
+
+std::vector<size_t> all_of(size_t n) {
+  std::vector<size_t> indices(n);
+  std::iota(indices.begin(), indices.end(), size_t{0});
+  return indices;
+}
+
+std::string interval_text(const std::optional<Bounds>& bounds) {
+  if (!bounds) return "";
+  const auto end = [](double value) {
+    return std::isinf(value) ? (value > 0 ? "beyond the end" : "-infinity") : number_text(value);
+  };
+  return fmt::format("{} to {}", end(bounds->low), end(bounds->high));
+}
+
+std::map<double, std::vector<size_t>> by_number(const ChosenRows& rows, const std::string& key,
+                                                std::string& why) {
+  std::map<double, std::vector<size_t>> groups;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto at = coordinate(*rows[i], key);
+    if (!at) {
+      why = fmt::format("{} is not a number in run {}", key, rows[i]->run->id);
+      return {};
+    }
+    groups[*at].push_back(i);
+  }
+  if (groups.size() < 2) why = fmt::format("{} is the same in every run", key);
+  return groups;
 }
 
 std::vector<SweepVerdict> judge_sweep(const SweepPlan& plan, const std::vector<SweepRow>& rows) {

@@ -18,8 +18,8 @@ struct SweepVerdict {
 
 /// One verdict per claim, in their order; they point into `plan`. The bound is on the estimate; the interval
 /// stands beside it. A claim over a run that is not done, or whose reading has neither a value nor is
-/// censored (as one of the test set of a run without one), fails and says so; a run that diverged is of no
-/// class, so a share counts it as one of the others.
+/// censored (as one of the test set of a run without one), fails and says so, and so does one about which
+/// what never came leaves more than one answer. A run that diverged is of the class of all others.
 std::vector<SweepVerdict> judge_sweep(const SweepPlan& plan, const std::vector<SweepRow>& rows);
 
 }  // namespace orrery::engine

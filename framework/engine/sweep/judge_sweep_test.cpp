@@ -126,7 +126,7 @@ TEST_F(JudgeSweep, WhatCannotBeJudgedFailsAndSaysWhy) {
     rows[0].readings.clear();
     rows[0].name_of_class = "";
   };
-  EXPECT_EQ(judged("share = \"groks\"\nbound = \">= 0\"", six).got, "0.625 (5 of 8)")
+  EXPECT_EQ(judged("share = \"groks\"\nbound = \">= 0\"", six).got, "0.625 (5 of 8; 1 diverged)")
       << "one that diverged counts";
   EXPECT_EQ(judged("median = \"grok\"\nbound = \">= 0\"", six).got,
             "1 of 8 runs failed or could not start: NaN");

@@ -40,6 +40,13 @@ std::string class_of(const std::vector<SweepClass>& classes, const std::vector<S
   return "";
 }
 
+// Of a run that diverged: no condition is asked of what it was before.
+std::string class_of_diverged(const std::vector<SweepClass>& classes) {
+  const auto others =
+      std::find_if(classes.begin(), classes.end(), [](const SweepClass& each) { return each.otherwise; });
+  return others == classes.end() ? "" : others->name;
+}
+
 void read_done(const SweepPlan& plan, SweepRow& row) {
   const auto& readings = plan.file.readings;
   const auto& claims = plan.file.claims;
@@ -104,6 +111,8 @@ std::vector<SweepRow> read_rows(const SweepPlan& plan) {
   for (size_t i = 0; i < plan.runs.size(); ++i) {
     SweepRow row{&plan.runs[i], std::move(states[i]), {}, ""};
     if (row.status.state == SweptState::done) read_done(plan, row);
+    if (row.status.state == SweptState::failed && row.status.diverged)
+      row.name_of_class = class_of_diverged(plan.file.classes);
     rows.push_back(std::move(row));
   }
   return rows;

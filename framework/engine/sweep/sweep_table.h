@@ -22,7 +22,7 @@ struct SweepRow {
   const SweptRun* run = nullptr;
   SweptStatus status;
   std::vector<ReadingValue> readings;  ///< in the order of the file; none unless the run is done
-  std::string name_of_class;           ///< "" if it is of none
+  std::string name_of_class;           ///< "" if it is of none; if it diverged, that of all others
   /// By step, of the metrics whose curves claims compare.
   std::map<std::string, std::map<int64_t, double>> curves = {};
 };

@@ -205,8 +205,8 @@ TEST_F(SweepPageTest, GridsCountClassesAndWhatIsLeft) {
   };
   EXPECT_EQ(cell(2, 0).at("counts"), Json({1, 1}));
   EXPECT_EQ(cell(2, 1).at("counts"), Json({2, 0}));
-  EXPECT_EQ(cell(0, 1).at("n"), Json(1)) << "one that diverged, of no class";
-  EXPECT_EQ(cell(0, 1).at("counts"), Json({0, 0}));
+  EXPECT_EQ(cell(0, 1).at("n"), Json(1)) << "one that diverged";
+  EXPECT_EQ(cell(0, 1).at("counts"), Json({0, 1})) << "it is of the class of all others";
   EXPECT_EQ(cell(0, 1).at("left"), Json(1));
   EXPECT_EQ(cell(1, 0).at("n"), Json(0));
 }
