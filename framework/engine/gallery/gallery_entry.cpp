@@ -172,8 +172,8 @@ std::string record_text(std::vector<GalleryEntry> entries) {
 
 std::vector<GalleryEntry> read_record(const std::string& text, const std::string& where) {
   std::vector<GalleryEntry> entries;
-  for (const Json& each : list_at(parse_object(text, where), "entries", where))
-    entries.push_back(entry_of(each, where));
+  const Json record = parse_object(text, where);
+  for (const Json& each : list_at(record, "entries", where)) entries.push_back(entry_of(each, where));
   return entries;
 }
 
