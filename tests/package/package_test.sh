@@ -39,7 +39,7 @@ timeout -s INT 60 "$work/prefix/bin/orrery" verify --tier quick --runs "$work/ru
 for _ in $(seq 300); do ! grep -q "transformer on\|task on\|mlp on" verify.log || break; sleep 0.2; done
 kill -INT $verifying 2>/dev/null || true
 wait $verifying || true
-grep -q "circuit_competition" verify.log || { cat verify.log; fail "verify --tier does not find the installed configs"; }
+grep -q "^run directory" verify.log || { cat verify.log; fail "verify --tier does not find the installed configs"; }
 orrery=$work/prefix/bin/orrery
 copy_torch "$work/elsewhere"
 for kind in task probe; do
