@@ -232,7 +232,8 @@ TEST_F(SweepPageTest, AClaimOverRunsThatAreNotDoneIsOpen) {
                               "s.toml", ReadBase::no);
   for (SweptRun& run : plan.runs) run.resolved = {{"model.d_mlp", int64_t{4}, ""}};
   make(0);
-  for (const Json& claim : page().at("claims")) EXPECT_EQ(claim.at("verdict"), Json("open"));
+  const Json claims = page().at("claims");
+  for (const Json& claim : claims) EXPECT_EQ(claim.at("verdict"), Json("open"));
 }
 
 TEST_F(SweepPageTest, LinksToReportsThatAreThere) {
