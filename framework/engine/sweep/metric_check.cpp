@@ -33,13 +33,6 @@ std::vector<NamedMetric> named_metrics(const SweepFile& file) {
   return named;
 }
 
-// "weight_structure" of "probe/weight_structure/norm/L2"; "" of other metrics.
-std::string label_in(const std::string& metric) {
-  const std::string prefix = "probe/";
-  if (!metric.starts_with(prefix)) return "";
-  return metric.substr(prefix.size(), metric.find('/', prefix.size()) - prefix.size());
-}
-
 void refuse_label(const SweepPlan& plan, const NamedMetric& each) {
   const std::string label = label_in(each.name);
   std::vector<std::string> labels;
@@ -61,6 +54,12 @@ void add_written(const SweepPlan& plan, std::set<std::string>& known) {
 }
 
 }  // namespace
+
+std::string label_in(const std::string& metric) {
+  const std::string prefix = "probe/";
+  if (!metric.starts_with(prefix)) return "";
+  return metric.substr(prefix.size(), metric.find('/', prefix.size()) - prefix.size());
+}
 
 std::vector<std::string> metrics_of(const TaskSpec& spec) {
   std::vector<std::string> names;

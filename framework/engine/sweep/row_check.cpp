@@ -6,21 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <optional>
 #include <set>
 
 #include "engine/reporter/numbers.h"
+#include "engine/sweep/metric_check.h"
 #include "engine/train/schedule.h"
 
 namespace orrery::engine {
 namespace {
-
-// The part of `metric` between "probe/" and the next slash.
-std::optional<std::string> label_of(const std::string& metric) {
-  const std::string prefix = "probe/";
-  if (!metric.starts_with(prefix)) return std::nullopt;
-  return metric.substr(prefix.size(), metric.find('/', prefix.size()) - prefix.size());
-}
 
 bool of_whole_run(const std::string& metric, const std::string& label) {
   const std::string prefix = "probe/" + label;
@@ -45,10 +38,10 @@ std::set<int64_t> measured(const Settings& settings, const std::string& label) {
 }
 
 std::set<int64_t> rows_of(const Settings& settings, const std::string& metric) {
-  const auto label = label_of(metric);
-  if (!label) return multiples(settings.train.eval_every, settings.train.steps);
-  if (of_whole_run(metric, *label)) return {settings.train.steps};
-  return measured(settings, *label);
+  const std::string label = label_in(metric);
+  if (label.empty()) return multiples(settings.train.eval_every, settings.train.steps);
+  if (of_whole_run(metric, label)) return {settings.train.steps};
+  return measured(settings, label);
 }
 
 // "0 and 500": the last before what is asked for, and the first after it.
@@ -80,7 +73,7 @@ void refuse_missing_rows(const SweepPlan& plan) {
       if (!example && run.settings) example = run.settings.get();
     }
     if (found || !example) continue;
-    const bool of_probe = label_of(asked.metric).has_value();
+    const bool of_probe = !label_in(asked.metric).empty();
     throw UsageError(
         fmt::format("{}: when: \"{}\" is a row that no run has of {}", reading.when_place, asked.when,
                     asked.metric),
