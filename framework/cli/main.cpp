@@ -138,6 +138,11 @@ int run_and_report(int argc, char** argv) {
     return report(error, 1);
   } catch (const c10::Error& error) {
     return report(Error(std::string("LibTorch: ") + error.what_without_backtrace()), 1);
+  } catch (const std::bad_alloc&) {
+    return report(Error("there is not enough memory for this",
+                        "raise the limit (ulimit -v), end other programs, or make the network, the data or "
+                        "the number of jobs smaller"),
+                  1);
   } catch (const std::exception& error) {
     return report(Error(error.what()), 1);
   }

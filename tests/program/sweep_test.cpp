@@ -147,7 +147,7 @@ TEST_F(LongSweep, CtrlCStopsAllAndTheNextGoesOn) {
   kill(pid, SIGINT);
   const Finished stopped = at.wait(pid);
   EXPECT_EQ(stopped.code, 130) << stopped.err;
-  expect_part(stopped.err, "go on with: orrery sweep run s.toml");
+  expect_part(stopped.err, "go on with: orrery sweep run s.toml\n");
   EXPECT_EQ(status().find("running"), std::string::npos) << status();
   for (const fs::path& folder : folders()) {
     const json sessions =

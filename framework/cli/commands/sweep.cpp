@@ -112,7 +112,8 @@ int run_all(const SweepArguments& options) {
   const SweepEnding ending = run_sweep(*registry, plan, choice, terminal());
   const std::string count = fmt::format("{} of {} runs done", ending.done, plan.runs.size());
   if (ending.interrupted) {
-    note(fmt::format("stopped; {}; go on with: orrery sweep run {}", count, options.sweep));
+    note(fmt::format("stopped; {}; go on with: orrery sweep run {}{}", count, options.sweep,
+                     options.out.empty() ? "" : " --out " + options.out));
     return options.requeue_code;
   }
   note(fmt::format("{}{}{}; see them with: orrery sweep table {}", count,

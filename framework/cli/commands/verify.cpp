@@ -61,12 +61,7 @@ std::vector<std::string> configs_of_tier(const VerifyArguments& options, const P
 // The verdicts of one config or sweep; `none`: interrupted.
 enum class Judged { good, bad, none };
 
-Judged verify_sweep(const std::string& file, const VerifyArguments& options, const Registry& registry) {
-  SweepPlan plan = plan_sweep(file, parameters_from(registry));
-  if (!options.runs.empty()) plan.folder = fs::path(options.runs) / plan.file.name;
-  if (plan.file.claims.empty())
-    throw UsageError(fmt::format("{}: it has no [[expect]] entry, so there is nothing to verify", file));
-  if (run_sweep(registry, plan, {options.jobs}, terminal()).interrupted) return Judged::none;
+Judged judge(const SweepPlan& plan, const std::string& file, const VerifyArguments& options) {
   const std::vector<SweepRow> rows = read_rows(plan);
   const std::vector<SweepVerdict> verdicts = judge_sweep(plan, rows);
   std::cout << (options.json ? sweep_verdict_json(file, verdicts)
@@ -74,6 +69,33 @@ Judged verify_sweep(const std::string& file, const VerifyArguments& options, con
             << std::flush;
   const bool good = std::all_of(verdicts.begin(), verdicts.end(), [](auto& each) { return each.passed; });
   return good ? Judged::good : Judged::bad;
+}
+
+void refuse_without_claims(const SweepPlan& plan, const std::string& file) {
+  if (plan.file.claims.empty())
+    throw UsageError(fmt::format("{}: it has no [[expect]] entry, so there is nothing to verify", file));
+}
+
+// A sweep where it is, as it is: nothing is trained.
+bool verify_folders(const std::vector<std::string>& folders, const VerifyArguments& options) {
+  bool good = true;
+  for (const std::string& folder : folders) {
+    if (fs::exists(fs::path(folder) / "run.json"))
+      throw UsageError(fmt::format("{}: is the folder of a run; this needs its config", folder),
+                       "orrery verify CONFIG --runs DIR looks for its run in DIR");
+    const SweepPlan plan = read_plan(folder);
+    refuse_without_claims(plan, folder);
+    good = judge(plan, folder, options) == Judged::good && good;
+  }
+  return good;
+}
+
+Judged verify_sweep(const std::string& file, const VerifyArguments& options, const Registry& registry) {
+  SweepPlan plan = plan_sweep(file, parameters_from(registry));
+  if (!options.runs.empty()) plan.folder = fs::path(options.runs) / plan.file.name;
+  refuse_without_claims(plan, file);
+  if (run_sweep(registry, plan, {options.jobs}, terminal()).interrupted) return Judged::none;
+  return judge(plan, file, options);
 }
 
 Judged verify_one(const std::string& config, const VerifyArguments& options, const Registry& registry) {
@@ -119,12 +141,15 @@ int verify(const VerifyArguments& options) {
     throw UsageError("give configs, or --tier quick, standard or full",
                      "for example: orrery verify --tier quick");
   auto configs = options.tier.empty() ? options.configs : configs_of_tier(options, parameters);
+  const auto files = std::stable_partition(
+      configs.begin(), configs.end(), [](const std::string& config) { return fs::is_directory(config); });
+  bool good = verify_folders({configs.begin(), files}, options);
+  configs.erase(configs.begin(), files);
   refuse_same_names({configs.begin(), configs.end()});
   catch_interrupts();
   // Sweeps fork, which a process must do before a training begins threads.
   std::stable_partition(configs.begin(), configs.end(),
                         [](const std::string& config) { return is_sweep(Document::load(config)); });
-  bool good = true;
   for (const std::string& config : configs) {
     const Judged judged = verify_one(config, options, *registry);
     if (judged == Judged::none) {
@@ -143,7 +168,9 @@ Command add_verify(CLI::App& program) {
   auto options = std::make_shared<VerifyArguments>();
   CLI::App* command =
       program.add_subcommand("verify", "Train configs of published experiments and check their expectations");
-  command->add_option("config", options->configs, "Configs or sweeps with [[expect]] entries")
+  command
+      ->add_option("config", options->configs,
+                   "Configs or sweeps with [[expect]] entries, or the folder of a sweep to judge as it is")
       ->type_name("CONFIG");
   command->add_option("--tier", options->tier, "Verify all configs of this tier and of quicker ones")
       ->check(CLI::IsMember(tiers));
@@ -177,6 +204,7 @@ Command add_verify(CLI::App& program) {
 Examples:
   orrery verify configs/quickstart.toml
   orrery verify configs/sweeps/quickstart.toml --jobs 2
+  orrery verify runs/sweeps/quickstart        # the runs of a sweep as they are; trains nothing
   orrery verify --tier quick
   orrery verify --gallery)");
   return {command, [options] { return verify(*options); }};

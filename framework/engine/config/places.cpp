@@ -1,8 +1,10 @@
 #include "engine/config/places.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cctype>
+#include <vector>
 
 namespace orrery::engine {
 namespace {
@@ -21,6 +23,14 @@ std::string subject(const std::string& message) {
   const bool quoted = message[end + 1] == '"';
   const size_t begin = end + 1 + quoted;
   return first + "." + message.substr(begin, message.find(quoted ? '"' : ' ', begin) - begin);
+}
+
+// " (with --set task.p=7)": the keys of a table that are not from the file, for a message about all of it.
+std::string keys_from_elsewhere(const std::map<std::string, std::string>& places, const std::string& table) {
+  std::vector<std::string> found;
+  for (const auto& [path, place] : places)
+    if (path.starts_with(table + ".") && place.starts_with("--")) found.push_back(place);
+  return found.empty() ? "" : fmt::format(" (with {})", fmt::join(found, ", "));
 }
 
 }  // namespace
@@ -47,10 +57,12 @@ std::string Places::placed(const std::string& message) const {
   for (const auto& [path, place] : places_)
     if (message.starts_with(place + ":")) return message;
   // A key that is at its default stands nowhere, but its table may.
-  for (std::string path = subject(message); !path.empty();
+  const std::string about = subject(message);
+  for (std::string path = about; !path.empty();
        path = path.substr(0, path.rfind('.') == path.npos ? 0 : path.rfind('.')))
     if (const auto found = places_.find(path); found != places_.end())
-      return fmt::format("{}: {}", found->second, message);
+      return fmt::format("{}{}: {}", found->second, path == about ? keys_from_elsewhere(places_, path) : "",
+                         message);
   return fmt::format("{}: {}", source_, message);
 }
 

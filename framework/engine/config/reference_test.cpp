@@ -114,6 +114,8 @@ TEST_F(PlacesTest, AMessageGetsThePlaceOfWhatItIsAbout) {
   EXPECT_EQ(in.placed("configs/x.toml:4:1: there"), "configs/x.toml:4:1: there");
   EXPECT_EQ(places({"train.batch_size=8"}).placed("train.batch_size is 8"),
             "--set train.batch_size=8: train.batch_size is 8");
+  EXPECT_EQ(places({"task.p=0"}).placed("task sums 1.0.0, create: no"),
+            "configs/x.toml:1:1 (with --set task.p=0): task sums 1.0.0, create: no");
   EXPECT_EQ(Places().placed("nothing is known"), "nothing is known");
 }
 

@@ -38,6 +38,10 @@ std::vector<int64_t> read_seeds(const Table& root) {
           refuse(place, fmt::format("seeds: expected integers >= 0, each once, got {}", to_string(*value)));
       return *list;
     }
+  if (value)
+    if (const auto* number = std::get_if<int64_t>(value); number && *number > most_seeds)
+      refuse(place, fmt::format("seeds: expected 1 to {} of them, got {}", most_seeds, *number),
+             "more are taken for a slip of the pen");
   refuse(place, fmt::format("seeds: expected their number or a list, for example 8 or [1, 2, 3], got {}",
                             describe(root.content("seeds"))));
 }

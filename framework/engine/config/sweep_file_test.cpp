@@ -174,6 +174,8 @@ TEST_F(SweepFileTest, EveryMistakeHasItsPlace) {
   expect_begin(refusal("sedes = 3\n"),
                "configs/s.toml:2:1: the sweep has no key \"sedes\" (did you mean \"seeds\"?)");
   expect_begin(refusal("seeds = 0\n"), "configs/s.toml:2:9: seeds: expected their number or a list");
+  expect_begin(refusal("seeds = 100000000\n"),
+               "configs/s.toml:2:9: seeds: expected 1 to 100000 of them, got 100000000");
   expect_begin(refusal("seeds = [1, 1]\n"), "configs/s.toml:2:9: seeds: expected integers >= 0, each once");
   expect_begin(refusal("seeds_of = [\"dta\"]\n"),
                "configs/s.toml:2:12: seeds_of: there is no seed \"dta\" (did you mean");

@@ -10,6 +10,7 @@
 #include "engine/run/json_line.h"
 #include "engine/run/json_read.h"
 #include "engine/run/run_directory.h"
+#include "engine/run/run_identity.h"
 #include "engine/run/run_json.h"
 #include "sdk/files/safetensors.h"
 #include "sdk/files/sha256.h"
@@ -32,6 +33,8 @@ class FileChecker {
     });
     check_tensors();
     for (const CheckpointFile& checkpoint : run_.checkpoints()) noting([&] { check_step(checkpoint); });
+    for (const CheckpointFile& checkpoint : run_.checkpoints()) check_owner(checkpoint.path);
+    for (const int64_t step : run_.states()) check_owner(run_.state_path(step));
     for (const std::string& label : run_.probe_labels()) noting([&] { check_results(label); });
     if (info_) look_for_missing();
     tell_what_is_gone();
@@ -75,6 +78,10 @@ class FileChecker {
       noting([&] { count(files[i], safetensors::File(files[i]).has_checksum()); });
       if (progress->due()) progress->show(static_cast<int64_t>(i + 1), files[i].filename().string(), false);
     }
+  }
+
+  void check_owner(const fs::path& file) {
+    noting([&] { refuse_file_of_other_run(file, run_.root()); });
   }
 
   static void check_step(const CheckpointFile& checkpoint) {

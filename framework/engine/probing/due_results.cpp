@@ -4,6 +4,7 @@
 #include <orrery/error.h>
 
 #include "engine/probing/checkpoint_pass.h"
+#include "engine/run/run_identity.h"
 #include "sdk/files/safetensors.h"
 #include "sdk/files/sha256.h"
 
@@ -61,6 +62,16 @@ void refuse_changed(const ProbeResult& result, const Provenance& now, const RunD
                   run.checkpoint_path(result.step).string(), now.probe),
       "it is damaged: copy it again from where it is whole; if you replaced it on purpose, compute the "
       "result again: --again");
+}
+
+// Its results would take the place of those of this run.
+void refuse_other_run(const CheckpointFile& checkpoint, const RunDirectory& run) {
+  try {
+    refuse_file_of_other_run(checkpoint.path, run.root());
+  } catch (const Error& error) {
+    throw Error(error.what(), std::string(error.hint()) +
+                                  "; if you replaced it on purpose, compute the results again: --again");
+  }
 }
 
 // Nothing if a file cannot be read; the error is reported when the probe is asked.
@@ -130,6 +141,7 @@ std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run
   }
   std::vector<Row> rows;
   for (const CheckpointFile& checkpoint : checkpoints) {
+    if (reuse == Reuse::stored) refuse_other_run(checkpoint, run);
     Row row{checkpoint, {}, {}};
     for (const ProbeInRun& probe : experiment.probes()) {
       if (!probe.due(checkpoint.step)) continue;

@@ -12,6 +12,7 @@
 #include "engine/run/json_write.h"
 #include "engine/run/kernels.h"
 #include "engine/run/run_directory.h"
+#include "engine/run/run_identity.h"
 #include "sdk/files/atomic_file.h"
 
 namespace orrery::engine {
@@ -141,6 +142,12 @@ SessionRecord::SessionRecord(RunDirectory& run, Json about, int64_t step, const 
     : run_(run), object_(std::move(about)) {
   const std::string where = (run.root() / "run.json").string();
   object_["sessions"] = Json::array();
+  // What an earlier session was made from says whose the files here are, whatever this one changes.
+  std::error_code ignored;
+  if (!std::filesystem::exists(where, ignored))
+    object_["run"] = identity_of_config(object_.value("config", Json::object()));
+  else if (const std::string before = identity_of(run.root()); !before.empty())
+    object_["run"] = before;
   if (step > 0) {
     const Json before = parse_checked_object(run.read_run_json(), where);
     if (before.contains("sessions")) object_["sessions"] = before["sessions"];

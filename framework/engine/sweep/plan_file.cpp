@@ -19,16 +19,20 @@ namespace {
 namespace fs = std::filesystem;
 
 // The runs are named by their configs, so that the file alone is enough to write the plan anew.
+std::string advice(const fs::path& path) {
+  return fmt::format(
+      "nothing of the runs is lost; write it anew from the sweep's file: orrery sweep plan FILE "
+      "--out {}",
+      path.parent_path().string());
+}
+
 Json read_checked(const fs::path& path) {
   try {
     return parse_checked_object(read_file(path), path.string());
   } catch (const UsageError&) {
     throw;
   } catch (const Error& error) {
-    throw Error(error.what(),
-                fmt::format("nothing of the runs is lost; write it anew from the sweep's file: orrery sweep "
-                            "plan FILE --out {}",
-                            path.parent_path().string()));
+    throw Error(error.what(), advice(path));
   }
 }
 
@@ -67,6 +71,8 @@ SweepPlan read_plan_alone(const fs::path& folder) {
                      "give the sweep's file, or the folder that `orrery sweep plan` names");
   const std::string where = path.string();
   const Json object = read_checked(path);
+  if (!object.contains("text") || !object.contains("runs"))
+    throw Error(where + ": it is no plan: there is no \"text\" or no \"runs\" in it", advice(path));
   SweepPlan plan{read_sweep_text(text_of(member(object, "text", where), "text", where),
                                  text_of(member(object, "origin", where), "origin", where), ReadBase::no),
                  folder,

@@ -64,6 +64,10 @@ void check_group(const Registry& registry, const SweptRun& run, int socket) {
     answer.add(Checked::refused).add(std::string(error.what())).add(error.hint());
   } catch (const Error& error) {
     answer.add(Checked::failed).add(std::string(error.what())).add(error.hint());
+  } catch (const std::bad_alloc&) {
+    answer.add(Checked::failed)
+        .add(std::string("there is not enough memory to make the network and the data"));
+    answer.add(std::string("raise the limit (ulimit -v), or make them smaller"));
   } catch (const std::exception& error) {
     answer.add(Checked::failed).add(std::string(error.what())).add(std::string());
   }

@@ -58,6 +58,7 @@ class Planner {
   bool is_excluded(const SweepPoint& point, const Json& config);
   void check_excluded(const std::vector<SweepPart>& parts, const std::vector<Override>& written) const;
   void check_where(const SweepClaim& claim);
+  void refuse_value_of_no_run(const SweepPart::Wanted& wanted, bool any) const;
   [[noreturn]] void refuse_key(const SweepPart::Wanted& wanted, const std::string& owner) const;
 
   SweepPlan& plan_;
@@ -235,17 +236,30 @@ void Planner::check_where(const SweepClaim& claim) {
   }
   for (size_t w = 0; w < known.size(); ++w)
     if (!known[w]) refuse_key(claim.where.wanted[w], "where");
-  if (any) return;
-  const SweepPart::Wanted& first = claim.where.wanted.front();
-  std::vector<std::string> there;
+  for (const SweepPart::Wanted& each : claim.where.wanted) refuse_value_of_no_run(each, any);
+}
+
+// A value that no run has would silently narrow a list, or leave nothing (not `any`).
+void Planner::refuse_value_of_no_run(const SweepPart::Wanted& wanted, bool any) const {
+  std::vector<Value> there;
   for (const SweptRun& run : plan_.runs)
     for (const Override& each : run.values())
-      if (each.key == first.key)
-        if (std::string text = orrery::to_string(each.value);
-            std::find(there.begin(), there.end(), text) == there.end() && there.size() < 12)
-          there.push_back(std::move(text));
-  throw UsageError(fmt::format("{}: where: no run is of this part", first.value_place),
-                   fmt::format("{} is {} in the runs", first.key, fmt::join(there, ", ")));
+      if (each.key == wanted.key && std::none_of(there.begin(), there.end(), [&](const Value& known) {
+            return same_value(known, each.value);
+          }))
+        there.push_back(each.value);
+  const auto missing = std::find_if(wanted.values.begin(), wanted.values.end(), [&](const Value& value) {
+    return std::none_of(there.begin(), there.end(),
+                        [&](const Value& known) { return same_value(known, value); });
+  });
+  if (any && missing == wanted.values.end()) return;
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < std::min<size_t>(there.size(), 12); ++i)
+    texts.push_back(orrery::to_string(there[i]));
+  const std::string what = any ? fmt::format("no run has {} = {}", wanted.key, orrery::to_string(*missing))
+                               : "no run is of this part";
+  throw UsageError(fmt::format("{}: where: {}", wanted.value_place, what),
+                   fmt::format("{} is {} in the runs", wanted.key, fmt::join(texts, ", ")));
 }
 
 // The entry of a list of tables with this label, or else this name; null if there is none.

@@ -132,6 +132,8 @@ TEST_F(SweepPlanTest, AnExcludeOrAWhereOfNoRunIsSaid) {
   expect_holds(refusal(claim + "where.task.p = 9\n"), "s.toml:11:16: where: no run is of this part");
   expect_holds(refusal(claim + "where.task.p = 9\n"), "task.p is 5, 7 in the runs");
   expect_holds(refusal(claim + "where.train.lr = 9\n"), "where: no run is of this part");
+  // It would narrow the claim to the other value.
+  expect_holds(refusal(claim + "where.task.p = [5, 77]\n"), "s.toml:11:16: where: no run has task.p = 77");
   expect_holds(refusal(claim + "where.train.rl = 9\n"),
                "s.toml:11:13: where: no run has a key train.rl (did you mean \"train.lr\"?)");
 }

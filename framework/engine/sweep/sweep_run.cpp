@@ -249,8 +249,11 @@ void SweepRunner::fail(const SweptRun& run, const std::string& what) {
   ++ending_.failed;
   changed_ = true;
   steps_done_ += progress_ ? steps_of(run) : 0;
+  // Where it cannot even be written, what was said here is all there is.
+  const std::filesystem::path log = plan_.run_folder(run) / SweptLog::file_name;
+  std::error_code ignored;
   reporter_.warning(fmt::format("{} failed: {}", named(run), first_line(what)),
-                    fmt::format("see {}", (plan_.run_folder(run) / SweptLog::file_name).string()));
+                    std::filesystem::exists(log, ignored) ? fmt::format("see {}", log.string()) : "");
 }
 
 // Those that another process worked on: done by now, or left by it.

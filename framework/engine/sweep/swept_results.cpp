@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/run/run_directory.h"
+#include "engine/sweep/swept_log.h"
 #include "sdk/files/sha256.h"
 
 namespace orrery::engine {
@@ -94,6 +95,24 @@ void compare_with_checkpoints(const RunDirectory& run, const ConfiguredProbe& pr
   can_be_made = false;
 }
 
+// Results that have changed are those of a probe that was asked again since, of the checkpoints that are
+// here; or of another run.
+void refuse_results_of_other_run(const RunDirectory& run, const std::string& label, const SweptResults& then,
+                                 const SweptResults::OfProbe& now) {
+  const auto was = then.probes.find(label);
+  if (was == then.probes.end() || was->second.sha256 == now.sha256 || now.steps < was->second.steps) return;
+  const auto results = run.read_probe_results(label, RunDirectory::ProbeData::leave_out);
+  const auto newest = std::find_if(results.rbegin(), results.rend(), [&](const ProbeResult& result) {
+    std::error_code ignored;
+    return fs::exists(run.checkpoint_path(result.step), ignored);
+  });
+  const std::string where = (run.probe_folder(label) / "results.jsonl").string();
+  if (newest == results.rend()) throw Error(where + ": it is not what it was when this run was done");
+  if (newest->provenance && newest->provenance->of != sha256_of_file(run.checkpoint_path(newest->step)))
+    throw Error(
+        fmt::format("{}: its result of step {} is not of the checkpoint that is here", where, newest->step));
+}
+
 }  // namespace
 
 std::string SweptResults::text() const {
@@ -101,6 +120,7 @@ std::string SweptResults::text() const {
   for (const auto& [label, each] : probes)
     object["probes"][label] = {
         {"steps", each.steps}, {"sha256", each.sha256}, {"null", each.null}, {"conclusion", each.conclusion}};
+  if (!run.empty()) object["run"] = run;
   return object.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -111,6 +131,7 @@ std::optional<SweptResults> SweptResults::parse(const std::string& text) {
     for (const auto& [label, each] : object_at(object, "probes", "").items())
       read.probes[label] = {static_cast<size_t>(integer_of(member(each, "steps", ""), "steps", "")),
                             text_in(each, "sha256"), text_in(each, "null"), text_in(each, "conclusion")};
+    read.run = text_in(object, "run");
     return read;
   } catch (const Error&) {
     return std::nullopt;
@@ -119,11 +140,13 @@ std::optional<SweptResults> SweptResults::parse(const std::string& text) {
 
 SweptResults read_swept_results(const fs::path& folder, const std::optional<SweptResults>& then) {
   const fs::path metrics = folder / "metrics.jsonl";
-  SweptResults results{hash_of(metrics)};
+  SweptResults results{hash_of(metrics), {}, folder.filename().string()};
+  if (then && !then->run.empty() && then->run != results.run)
+    throw Error((folder / SweptLog::file_name).string() + ": it is of another run");
   if (then && results.metrics_sha256 != then->metrics_sha256)
     throw Error(metrics.string() + ": it is not what it was when this run was done");
   if (then) {
-    SweptResults now{results.metrics_sha256};
+    SweptResults now{results.metrics_sha256, {}, results.run};
     for (const auto& [label, each] : then->probes) now.probes[label] = hashes_of(folder, label);
     if (are_same(*then, now)) return *then;
   }
@@ -137,6 +160,7 @@ SweptResults read_swept_results(const fs::path& folder, const std::optional<Swep
       run.read_run_level(label, which, RunDirectory::ProbeData::leave_out);
     results.probes[label] = hashes_of(folder, label);
     results.probes[label].steps = steps_measured(run, label).size();
+    if (then) refuse_results_of_other_run(run, label, *then, results.probes[label]);
   }
   return results;
 }

@@ -19,9 +19,11 @@ struct SweptResults {
   };
   std::string metrics_sha256;  ///< of metrics.jsonl
   std::map<std::string, OfProbe> probes = {};
+  std::string run = {};  ///< its id; "" if an earlier version wrote it
 
   /// {"metrics": "60303a...", "probes": {"weight_structure": {"steps": 3, "sha256": "0a1b...", "null":
-  /// "77f0...", "conclusion": ""}}}
+  /// "77f0...", "conclusion": ""}}, "run":
+  /// "0a1b2c3d4e5f"}
   std::string text() const;
   /// Nothing if `text` is not what text() gives.
   static std::optional<SweptResults> parse(const std::string& text);
@@ -29,7 +31,7 @@ struct SweptResults {
 
 /// Reads everything that the table of a sweep may be made of, or only compares it if it is what it was
 /// `then`, when the run was done. Throws orrery::Error where it is damaged, also if metrics.jsonl is not what
-/// it was.
+/// it was, or if the log or the results are of another run.
 SweptResults read_swept_results(const std::filesystem::path& folder,
                                 const std::optional<SweptResults>& then = std::nullopt);
 

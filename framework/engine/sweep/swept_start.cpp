@@ -9,6 +9,7 @@
 
 #include "engine/inspect/listing.h"
 #include "engine/run/run_directory.h"
+#include "engine/run/run_identity.h"
 #include "engine/sweep/swept_log.h"
 #include "sdk/files/safetensors.h"
 
@@ -59,6 +60,7 @@ StartNow checkpoint_in(const fs::path& folder, const StartRule& rule, const std:
 std::string damage_of(const fs::path& checkpoint) {
   try {
     safetensors::File whole(checkpoint);
+    refuse_file_of_other_run(checkpoint, checkpoint.parent_path().parent_path());
     return "";
   } catch (const Error& error) {
     return first_line(error.what());

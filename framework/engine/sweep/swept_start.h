@@ -19,7 +19,7 @@ struct StartNow {
 /// The checkpoint that `rule` names in the folder of a run that is done and called `who`. Does not read it.
 StartNow checkpoint_in(const std::filesystem::path& folder, const StartRule& rule, const std::string& who);
 
-/// What is wrong with a checkpoint; "" if it is whole.
+/// What is wrong with a checkpoint; "" if it is whole and of the run in whose folder it is.
 std::string damage_of(const std::filesystem::path& checkpoint);
 
 /// The same for the checkpoints of `run`, which is done, that those of `others` start from which have not

@@ -11,6 +11,8 @@
 #include <cstring>
 
 #include "engine/inspect/listing.h"
+#include "engine/run/run_directory.h"
+#include "engine/run/run_identity.h"
 #include "engine/run/run_lock.h"
 #include "engine/sweep/swept_config.h"
 #include "engine/sweep/swept_log.h"
@@ -42,6 +44,8 @@ SweptState state_from(const Place& place, const RunSummary& seen, const LastLine
   if (planned.run)
     if (const std::string other = other_run(*planned.plan, *planned.run, seen.info->config); !other.empty())
       throw Error(other);
+  if (const auto all = RunDirectory::inspect(place.run).checkpoints(); !all.empty())
+    refuse_file_of_other_run(all.back().path, place.run);
   const std::vector<SessionInfo>& sessions = seen.info->sessions;
   const int64_t end = sessions.empty() ? 0 : sessions.back().to.value_or(0);
   if (seen.state == RunState::finished && (!seen.last || seen.last->step < end))

@@ -118,6 +118,29 @@ void check_resumable(const RunDirectory& run) {
   }
 }
 
+// Whether an attempt that was killed or refused before its first checkpoint leaves this file.
+bool is_of_a_beginning(const fs::path& file, bool has_run_json) {
+  const std::string name = file.filename().string();
+  if (is_temporary(file) || name == RunLock::file_name) return true;
+  if (name == SweptLog::file_name) return read_swept_log(file.parent_path()).end != LoggedEnd::done;
+  if (!has_run_json) return false;
+  return name == "run.json" || name.ends_with(".state.safetensors") ||
+         (name == "metrics.jsonl" && read_lines(file).size() < 2);
+}
+
+// The first file of a run that cannot go on that is worth keeping, relative to the run; "" if there is none.
+std::string what_would_be_lost(const fs::path& folder) {
+  const bool has_run_json = fs::exists(folder / "run.json");
+  std::vector<std::string> lost;
+  for (const fs::directory_entry& each : fs::recursive_directory_iterator(folder)) {
+    const std::string name = each.path().lexically_relative(folder).string();
+    const bool copies_metrics = has_run_json && name.starts_with("tensorboard/");
+    if (!each.is_directory() && !copies_metrics && !is_of_a_beginning(each.path(), has_run_json))
+      lost.push_back(name);
+  }
+  return lost.empty() ? "" : *std::min_element(lost.begin(), lost.end());
+}
+
 // How to go on after what earlier attempts left; `aside`: where a damaged run is now, and what was wrong.
 struct Prepared {
   Start start = Start::anew;
@@ -127,7 +150,9 @@ struct Prepared {
 // Afterwards the folder is gone if the run starts anew. An error that is no damage is thrown on: nothing is
 // set aside because a disk or a permission fails for once.
 Prepared prepare(const fs::path& folder, const SweptStatus& status, SweptLog& log) {
-  if (!fs::exists(folder)) return {};
+  if (!fs::exists(fs::symlink_status(folder))) return {};
+  if (!fs::is_directory(folder))
+    return {Start::anew, fmt::format("it is no folder; it is now {}", set_aside(folder, log).string())};
   refuse_unreadable(folder);
   std::string damage = status.state == SweptState::damaged ? status.error : "";
   if (damage.empty() && fs::exists(folder / "run.json")) {
@@ -142,11 +167,11 @@ Prepared prepare(const fs::path& folder, const SweptStatus& status, SweptLog& lo
   if (!damage.empty())
     return {Start::anew, fmt::format("{}; it is now {}", damage, set_aside(folder, log).string())};
   // Killed before its first checkpoint, or refused: there is nothing to go on from, and nothing to lose.
-  const bool trained = fs::exists(folder / "metrics.jsonl") &&
-                       (!fs::exists(folder / "run.json") || read_lines(folder / "metrics.jsonl").size() > 1);
-  if (trained)
-    return {Start::anew, fmt::format("it has metrics, but no checkpoint to go on from; it is now {}",
-                                     set_aside(folder, log).string())};
+  if (const std::string what = what_would_be_lost(folder); !what.empty()) {
+    const char* lacks = fs::exists(folder / "run.json") ? "checkpoint to go on from" : "run.json";
+    return {Start::anew,
+            fmt::format("it has {}, but no {}; it is now {}", what, lacks, set_aside(folder, log).string())};
+  }
   fs::remove_all(folder);
   return {};
 }
@@ -250,6 +275,9 @@ void train_one(const Registry& registry, const SweepPlan& plan, const SweptRun& 
   } catch (const Error& error) {
     what = error.what();
     hint = error.hint();
+  } catch (const std::bad_alloc&) {
+    what = "there is not enough memory for this run";
+    hint = "raise the limit (ulimit -v), or give fewer --jobs and --replicas";
   } catch (const std::exception& error) {
     what = error.what();
   }

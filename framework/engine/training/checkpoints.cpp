@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine/run/log_claim.h"
+#include "engine/run/run_identity.h"
 #include "engine/run/run_json.h"
 #include "sdk/files/named_tensors.h"
 #include "sdk/files/tensors.h"
@@ -36,8 +37,12 @@ void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trai
   // What a checkpoint was made after has to be on disk before it: a power cut takes the newest first.
   run.sync_logs();
   // The state first: a checkpoint without a state could not be resumed from.
-  write_tensors(run.state_path(step), trainer.state(), as_metadata(run.metrics().content()));
-  write_tensors(run.checkpoint_path(step), weights_of(model), {{"step", std::to_string(step)}});
+  auto about_state = as_metadata(run.metrics().content());
+  auto about = identity_as_metadata(identity_of(run.root()));
+  about_state.insert(about.begin(), about.end());
+  about["step"] = std::to_string(step);
+  write_tensors(run.state_path(step), trainer.state(), about_state);
+  write_tensors(run.checkpoint_path(step), weights_of(model), about);
   run.drop_states_but(step);
 }
 
@@ -45,6 +50,7 @@ void load_resumable(const RunDirectory& run, Model& model, Trainer& trainer) {
   const std::optional<int64_t> step = run.resumable_step();
   if (!step) refuse_to_resume(run);
   const std::filesystem::path state = run.state_path(*step);
+  for (const auto& file : {run.checkpoint_path(*step), state}) refuse_file_of_other_run(file, run.root());
   const NamedTensors weights = read_tensors(run.checkpoint_path(*step)).tensors,
                      rest = read_tensors(state).tensors;
   run.check_metrics();

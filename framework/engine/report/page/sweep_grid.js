@@ -51,7 +51,7 @@ function gridFigure(state, width) {
       xaxis: axisStyle(x.name, {...ticks(x), range: [-0.5, x.values.length - 0.5]}),
       yaxis: axisStyle(y.name, {...ticks(y), range: [-0.5, y.values.length - 0.5]})},
     pick: (point) => runs.map((_, i) => i).filter((i) => runs[i].keys[state.x] === point.x && runs[i].keys[state.y] === point.y),
-    note: (ofClass ? "Of runs that are done or diverged; one that diverged is of no class. " : "Kaplan-Meier medians. ") +
+    note: (ofClass ? "Of runs that are done or diverged; one that diverged is of the class of all others, if there is one. " : "Kaplan-Meier medians. ") +
       "Grey: no run. Click a cell for its runs.",
   };
 }
