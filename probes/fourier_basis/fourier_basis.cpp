@@ -93,7 +93,7 @@ class FourierBasis final : public orrery::Probe {
 
   orrery::Needs needs() const override {
     return {.structure = {orrery::Capability::cyclic},
-            .activations = {"*mlp.hook_post"},
+            .activations = {"*mlp.hook_pre", "*mlp.hook_post"},
             .weights = {"*mlp.W_out"}};
   }
 
@@ -118,9 +118,10 @@ class FourierBasis final : public orrery::Probe {
     recorder.panel("gini", "Sparsity in the Fourier basis: Gini coefficient of the norms by frequency",
                    "Gini coefficient");
     recorder.panel("sum_of_squares", "Sum of squares of each weight matrix", "sum of squares");
-    for (const char* figure : {"logits_2d", "neurons_2d"})
-      recorder.panel(figure,
-                     std::string("2-D DFT of the ") + (figure[0] == 'l' ? "logits" : "neurons") +
+    for (const auto& [name, of] : {std::pair("logits_2d", "logits"), std::pair("neurons_2d", "neurons"),
+                                   std::pair("pre_activations_2d", "neurons before their non-linearity")})
+      recorder.panel(name,
+                     std::string("2-D DFT of the ") + of +
                          ": waves of a and b of one frequency, and of one of them alone",
                      "share of the energy");
     recorder.panel("neuron_variance_explained", "What its own frequency explains of a neuron",
@@ -191,6 +192,8 @@ class FourierBasis final : public orrery::Probe {
     recorder.scalar("neuron_variance_explained",
                     total > 0 ? (variance * spectrum.share.to(torch::kCPU)).sum().item<double>() / total : 0);
     record("neurons_2d", spectrum.components.to(torch::kCPU), recorder);
+    const auto pre = view.inputs(orrery::neuron_activations(observation, "hook_pre").select(1, 0));
+    record("pre_activations_2d", components_of(pre.to(torch::kFloat32), view.order()), recorder);
     recorder.finding({"neuron_clusters",
                       "neuron_clusters",
                       {{"order", view.order()}, {"frequencies", frequencies}, {"sizes", counts}}});
@@ -206,5 +209,5 @@ class FourierBasis final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(FourierBasis, Params, "fourier_basis", "1.2.0",
+ORRERY_PROBE(FourierBasis, Params, "fourier_basis", "1.3.0",
              "Fourier structure of weights, neurons and logits.")

@@ -88,11 +88,14 @@ TEST(FourierBasis, SaysWhereTheEnergyOfTheTransformIs) {
     for (int64_t c = 0; c < n; ++c) operand[row][0][c] = std::cos(angle(6, a - c, n));
   }
   network.cache.put("blocks.0.mlp.hook_post", post);
+  network.cache.put("blocks.0.mlp.hook_pre", post.slice(2, 0, 2));  // the first two
   const auto recorder = measured(network, R"({"rule": "given", "frequencies": [2, 5]})");
   EXPECT_EQ(scalar(recorder, "neurons/always_on"), 1);
   // Each has the variance 1: 1/2 + 1/2, 4/4 and 4/4.
   EXPECT_NEAR(scalar(recorder, "neurons_2d/one_operand"), 1.0 / 3, 1e-5);
   EXPECT_NEAR(scalar(recorder, "neurons_2d/same_frequency"), 1.0 / 3, 1e-5);
+  EXPECT_NEAR(scalar(recorder, "pre_activations_2d/one_operand"), 1.0 / 2, 1e-5);
+  EXPECT_NEAR(scalar(recorder, "pre_activations_2d/same_frequency"), 1.0 / 2, 1e-5);
   EXPECT_NEAR(scalar(recorder, "neuron_variance_explained"), 2.0 / 3, 1e-5);
   EXPECT_NEAR(scalar(recorder, "logits_2d/same_frequency"), 1, 1e-5);
   EXPECT_NEAR(scalar(recorder, "logits_2d/one_operand"), 0, 1e-5);
@@ -234,6 +237,7 @@ TEST(FourierBasis, RefusesWhatItCannotRead) {
   no_structure.task.structure.cyclic.reset();
   EXPECT_THROW(measured(no_structure), UsageError);
   build_noise(two_layers, 4);
+  two_layers.cache.put("blocks.1.mlp.hook_pre", two_layers.cache["blocks.0.mlp.hook_pre"]);
   two_layers.cache.put("blocks.1.mlp.hook_post", two_layers.cache["blocks.0.mlp.hook_post"]);
   EXPECT_THROW(measured(two_layers), UsageError);
   EXPECT_EQ(make_probe()->needs().structure, std::vector<Capability>{Capability::cyclic});

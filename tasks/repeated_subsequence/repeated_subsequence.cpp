@@ -1,9 +1,10 @@
 // Random tokens among which one stretch occurs several times: the task on which two-layer attention-only
 // transformers form induction heads (Nanda and Lieberum 2022; Olsson et al. 2022).
-// Tokens 0..vocabulary-1 are random, the token after them is BOS. With a subsequence of 3 that occurs twice,
+// Tokens 0..vocabulary-1 are random, the token after them is the marker. With a subsequence of 3 that occurs
+// twice,
 //   BOS 7 2 8 3 9 2 8 3 1   holds 2 8 3 at positions 2 and 6: at the second 2 the network is to say 8,
-//   then 3.
-// At every position but the last it predicts the next token, which is possible only within a repeat.
+//   then 3; with the marker at the end it is 7 2 8 3 9 2 8 3 1 END.
+// At every position it predicts the next random token, which is possible only within a repeat.
 #include <orrery/error.h>
 #include <orrery/plugin.h>
 #include <orrery/splits.h>
@@ -25,15 +26,18 @@ struct Params : orrery::SampledParams {
   int64_t subsequence = 16;
   int64_t times = 3;
   std::string loss_on = "repeats";
+  std::string marker = "bos";
 
   static void fields(orrery::Fields<Params>& f) {
-    f.add("vocabulary", &Params::vocabulary, "number of different random tokens; BOS comes on top")
+    f.add("vocabulary", &Params::vocabulary, "number of different random tokens; the marker comes on top")
         .between(2, 65536);
-    f.add("length", &Params::length, "tokens in a sequence, BOS included").between(5, 4096);
+    f.add("length", &Params::length, "tokens in a sequence, the marker included").between(5, 4096);
     f.add("subsequence", &Params::subsequence, "tokens in the stretch that is repeated").between(2, 4096);
     f.add("times", &Params::times, "how often the stretch occurs").between(2, 4096);
     f.add("loss_on", &Params::loss_on, "which next tokens count: those that can be known, or all of them")
         .one_of({"repeats", "all"});
+    f.add("marker", &Params::marker, "the token that is never repeated: BOS in front, or END behind")
+        .one_of({"bos", "end"});
     orrery::SampledParams::fields(f, "sequences");
   }
 };
@@ -46,8 +50,8 @@ class RepeatedSubsequence final : public orrery::Task {
     const std::string taken = std::to_string(params_.subsequence * params_.times);
     if (n_free() < 0)
       throw UsageError("a subsequence of " + std::to_string(params_.subsequence) + " repeated " +
-                           std::to_string(params_.times) + " times takes " + taken +
-                           " tokens, but after BOS a sequence of length " + std::to_string(params_.length) +
+                           std::to_string(params_.times) + " times takes " + taken + " tokens, but beside " +
+                           name_of_marker() + " a sequence of length " + std::to_string(params_.length) +
                            " has " + std::to_string(params_.length - 1),
                        "set length to more than " + taken + ", or shorten the subsequence");
     if (static_cast<double>(params_.n_train) > most_sequences())
@@ -57,10 +61,10 @@ class RepeatedSubsequence final : public orrery::Task {
   }
 
   orrery::TaskSpec spec() const override {
-    std::vector<int64_t> read_out(params_.length - 1);
+    std::vector<int64_t> read_out(n_labels());
     std::iota(read_out.begin(), read_out.end(), 0);
     return {.d_vocab = params_.vocabulary + 1,
-            .d_vocab_out = params_.vocabulary,  // BOS is never predicted
+            .d_vocab_out = params_.vocabulary,  // the marker is never predicted
             .n_ctx = params_.length,
             .read_out = read_out,
             .groups = {"repeats", "rest"},
@@ -77,12 +81,12 @@ class RepeatedSubsequence final : public orrery::Task {
     const auto others = torch::randint(params_.vocabulary, {batch_size, n_free()}, rng, torch::kInt64);
     const auto tokens = torch::empty({batch_size, params_.length}, torch::kInt64);
     const auto repeat_of = torch::full({batch_size, params_.length}, -1, torch::kInt64);
-    const auto groups = torch::full({batch_size, params_.length - 1}, int64_t{kRest}, torch::kInt64);
+    const auto groups = torch::full({batch_size, n_labels()}, int64_t{kRest}, torch::kInt64);
     for (int64_t row = 0; row < batch_size; ++row)
       write(row_of(starts, row), row_of(stretch, row), row_of(others, row), row_of(tokens, row),
             row_of(repeat_of, row), row_of(groups, row));
     return {.tokens = tokens,
-            .labels = tokens.narrow(1, 1, params_.length - 1).clone(),
+            .labels = tokens.narrow(1, 1, n_labels()).clone(),
             .scored = params_.loss_on == "repeats" ? groups == int64_t{kRepeats} : torch::Tensor(),
             .groups = groups,
             .repeat_of = repeat_of};
@@ -96,14 +100,18 @@ class RepeatedSubsequence final : public orrery::Task {
     std::string text;
     for (int64_t i = 0; i < tokens.size(0); ++i) {
       const auto token = tokens[i].item<int64_t>();
-      text += (i ? " " : "") + (token == bos() ? "BOS" : std::to_string(token));
+      text += (i ? " " : "") + (token == marker() ? name_of_marker() : std::to_string(token));
     }
     return text;
   }
 
  private:
-  int64_t bos() const { return params_.vocabulary; }
-  // Tokens that are neither BOS nor in the stretch.
+  int64_t marker() const { return params_.vocabulary; }
+  bool begins() const { return params_.marker == "bos"; }
+  std::string name_of_marker() const { return begins() ? "BOS" : "END"; }
+  // Of the next token, where that is not the marker.
+  int64_t n_labels() const { return params_.length - (begins() ? 1 : 2); }
+  // Tokens that are neither the marker nor in the stretch.
   int64_t n_free() const { return params_.length - 1 - params_.subsequence * params_.times; }
 
   // Choices of the tokens times choices of the places: an upper bound, as a sequence may arise in several
@@ -139,7 +147,8 @@ class RepeatedSubsequence final : public orrery::Task {
     for (int64_t row = 0; row < batch_size; ++row) {
       int64_t* const chosen = row_of(starts, row);
       std::sort(chosen, chosen + params_.times);
-      for (int64_t i = 0; i < params_.times; ++i) chosen[i] += 1 + i * (params_.subsequence - 1);
+      for (int64_t i = 0; i < params_.times; ++i)
+        chosen[i] += (begins() ? 1 : 0) + i * (params_.subsequence - 1);
     }
     return starts;
   }
@@ -148,7 +157,7 @@ class RepeatedSubsequence final : public orrery::Task {
   void write(const int64_t* starts, const int64_t* stretch, const int64_t* others, int64_t* tokens,
              int64_t* repeat_of, int64_t* groups) const {
     int64_t at = 0;
-    tokens[at++] = bos();
+    if (begins()) tokens[at++] = marker();
     for (int64_t i = 0; i < params_.times; ++i) {
       while (at < starts[i]) tokens[at++] = *others++;
       for (int64_t offset = 0; offset < params_.subsequence; ++offset, ++at) {
@@ -158,7 +167,8 @@ class RepeatedSubsequence final : public orrery::Task {
         if (offset > 0) groups[at - 1] = kRepeats;  // its first token comes without warning
       }
     }
-    while (at < params_.length) tokens[at++] = *others++;
+    while (at <= n_labels()) tokens[at++] = *others++;
+    if (!begins()) tokens[at] = marker();
   }
 
   Params params_;

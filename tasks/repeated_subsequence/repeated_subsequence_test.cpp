@@ -55,6 +55,23 @@ TEST(RepeatedSubsequence, WithoutOtherTokensNothingIsLeftToChance) {
   }
 }
 
+// The same sequences, with END behind them in place of BOS in front; what comes before END is never
+// predicted.
+TEST(RepeatedSubsequence, TheMarkerMayStandAtTheEnd) {
+  const auto bos = sample_of("{}", 50), end = sample_of(R"({"marker": "end"})", 50);
+  EXPECT_TRUE((end.tokens.select(1, 84) == 128).all().item<bool>());
+  EXPECT_TRUE(torch::equal(end.tokens.narrow(1, 0, 84), bos.tokens.narrow(1, 1, 84)));
+  const auto repeat_of = bos.repeat_of.narrow(1, 1, 84);
+  EXPECT_TRUE(
+      torch::equal(end.repeat_of.narrow(1, 0, 84), torch::where(repeat_of < 0, repeat_of, repeat_of - 1)));
+  EXPECT_TRUE((end.repeat_of.select(1, 84) == -1).all().item<bool>());
+  EXPECT_TRUE(torch::equal(end.labels, end.tokens.narrow(1, 1, 83)));
+  EXPECT_TRUE(torch::equal(end.groups, bos.groups.narrow(1, 1, 83)));
+  const auto task = make_task(R"({"marker": "end"})");
+  EXPECT_EQ(task->spec().read_out.size(), 83u);
+  EXPECT_EQ(task->show(torch::tensor({7, 2, 128}, torch::kInt64)), "7 2 END");
+}
+
 // What the declaration must be, from the tokens alone. Only for a row in which no two tokens are equal by
 // chance: then a token that occurs more than once is of the stretch, and its place in it is the order of
 // first appearance. Returns false where chance has made two equal.
@@ -161,7 +178,7 @@ TEST(RepeatedSubsequence, EndlessBatchesDiffer) { expect_endless_batches_differ(
 TEST(RepeatedSubsequence, RefusesWhatCannotBe) {
   EXPECT_EQ(
       refusal(parameters(128, 48, 16, 3)),
-      "a subsequence of 16 repeated 3 times takes 48 tokens, but after BOS a sequence of length 48 has 47");
+      "a subsequence of 16 repeated 3 times takes 48 tokens, but beside BOS a sequence of length 48 has 47");
   EXPECT_EQ(refusal(parameters(128, 49, 16, 3)), "");
   EXPECT_NE(refusal(R"({"subsequence": 100})"), "");
   EXPECT_NE(refusal(parameters(128, 4096, 4096, 4096)), "");

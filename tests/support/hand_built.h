@@ -138,6 +138,7 @@ inline void build_waves(Network& network, const std::vector<int64_t>& frequencie
       logits_at[row][0][c] = static_cast<float>(height * sum);
     }
   }
+  network.cache.put("blocks.0.mlp.hook_pre", neurons);
   network.cache.put("blocks.0.mlp.hook_post", neurons);
 
   auto W_E = torch::zeros({p + 1, 2 * waves}), W_U = torch::zeros({2 * waves, p});
@@ -159,7 +160,9 @@ inline void build_noise(Network& network, uint64_t seed, int64_t d_mlp = 64) {
   auto rng = make_generator(seed);
   const int64_t rows = network.task.split.grid->size(), p = network.task.spec.d_vocab_out;
   network.logits = torch::randn({rows, 1, p}, rng);
-  network.cache.put("blocks.0.mlp.hook_post", torch::randn({rows, 1, d_mlp}, rng).relu());
+  const auto pre = torch::randn({rows, 1, d_mlp}, rng);
+  network.cache.put("blocks.0.mlp.hook_pre", pre);
+  network.cache.put("blocks.0.mlp.hook_post", pre.relu());
   network.model.give("embed.W_E", torch::randn({p + 1, 16}, rng));
   network.model.give("blocks.0.mlp.W_out", torch::randn({d_mlp, 16}, rng));
   network.model.give("unembed.W_U", torch::randn({16, p}, rng));
