@@ -18,7 +18,7 @@ namespace orrery::config_test {
 using namespace engine;
 
 /// Runs in an empty folder of its own, so that a message reads "configs/x.toml:1:1: ...".
-class ConfigTest : public testing::Test {
+class ConfigTest : public ::testing::Test {
  protected:
   void SetUp() override {
     home_ = std::filesystem::current_path();

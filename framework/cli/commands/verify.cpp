@@ -17,6 +17,7 @@
 #include "engine/gallery/make_gallery.h"
 #include "engine/sweep/judge_sweep.h"
 #include "engine/sweep/sweep_run.h"
+#include "engine/verify/other_versions.h"
 #include "engine/verify/verify_config.h"
 
 namespace orrery::cli {
@@ -61,8 +62,13 @@ std::vector<std::string> configs_of_tier(const VerifyArguments& options, const P
 // The verdicts of one config or sweep; `none`: interrupted.
 enum class Judged { good, bad, none };
 
-Judged judge(const SweepPlan& plan, const std::string& file, const VerifyArguments& options) {
+Judged judge(const SweepPlan& plan, const std::string& file, const VerifyArguments& options,
+             const Registry& registry) {
   const std::vector<SweepRow> rows = read_rows(plan);
+  std::vector<fs::path> done;
+  for (const SweepRow& row : rows)
+    if (row.status.state == SweptState::done) done.push_back(plan.run_folder(*row.run));
+  warn_of_other_versions(done, (plan.folder / "runs" / "*").string(), registry, terminal());
   const std::vector<SweepVerdict> verdicts = judge_sweep(plan, rows);
   std::cout << (options.json ? sweep_verdict_json(file, verdicts)
                              : file + "\n" + sweep_verdict_table(verdicts, line_limit()) + "\n")
@@ -77,7 +83,8 @@ void refuse_without_claims(const SweepPlan& plan, const std::string& file) {
 }
 
 // A sweep where it is, as it is: nothing is trained.
-bool verify_folders(const std::vector<std::string>& folders, const VerifyArguments& options) {
+bool verify_folders(const std::vector<std::string>& folders, const VerifyArguments& options,
+                    const Registry& registry) {
   bool good = true;
   for (const std::string& folder : folders) {
     if (fs::exists(fs::path(folder) / "run.json"))
@@ -85,7 +92,7 @@ bool verify_folders(const std::vector<std::string>& folders, const VerifyArgumen
                        "orrery verify CONFIG --runs DIR looks for its run in DIR");
     const SweepPlan plan = read_plan(folder);
     refuse_without_claims(plan, folder);
-    good = judge(plan, folder, options) == Judged::good && good;
+    good = judge(plan, folder, options, registry) == Judged::good && good;
   }
   return good;
 }
@@ -95,7 +102,7 @@ Judged verify_sweep(const std::string& file, const VerifyArguments& options, con
   if (!options.runs.empty()) plan.folder = fs::path(options.runs) / plan.file.name;
   refuse_without_claims(plan, file);
   if (run_sweep(registry, plan, {options.jobs}, terminal()).interrupted) return Judged::none;
-  return judge(plan, file, options);
+  return judge(plan, file, options, registry);
 }
 
 Judged verify_one(const std::string& config, const VerifyArguments& options, const Registry& registry) {
@@ -107,6 +114,7 @@ Judged verify_one(const std::string& config, const VerifyArguments& options, con
   const fs::path path = fs::path(options.runs.empty() ? "runs/verify" : options.runs) / settings.name;
   const auto verdicts = verify_config(registry, settings, path, terminal());
   if (!verdicts) return Judged::none;
+  warn_of_other_versions({path}, path.string(), registry, terminal());
   std::cout << (options.json ? verdict_json(config, path.string(), *verdicts)
                              : config + "\n" + verdict_table(*verdicts, line_limit()) + "\n")
             << std::flush;
@@ -143,7 +151,7 @@ int verify(const VerifyArguments& options) {
   auto configs = options.tier.empty() ? options.configs : configs_of_tier(options, parameters);
   const auto files = std::stable_partition(
       configs.begin(), configs.end(), [](const std::string& config) { return fs::is_directory(config); });
-  bool good = verify_folders({configs.begin(), files}, options);
+  bool good = verify_folders({configs.begin(), files}, options, *registry);
   configs.erase(configs.begin(), files);
   refuse_same_names({configs.begin(), configs.end()});
   catch_interrupts();
