@@ -255,7 +255,8 @@ Reals minimised(Competition& c, Reals w) {
   return w;
 }
 
-// Case 1 has a minimum wherever one circuit is alone, so the search starts from each, and from all together.
+// Above kappa = q there is a minimum wherever one circuit is alone, so the search starts from each, and from
+// all together.
 Reals global_minimum(Competition& c) {
   Reals best;
   for (const Reals& start : std::vector<Reals>{{2, 2, 2}, {6, 0, 0}, {0, 6, 0}, {0, 0, 6}}) {
