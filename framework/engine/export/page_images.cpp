@@ -59,6 +59,7 @@ std::string decoded(std::string_view text) {
 std::string fragment_of(const ImageRequest& request) {
   std::string fragment = "export=" + request.format;
   if (request.width > 0) fragment += fmt::format("&width={}", request.width);
+  if (request.scale != 2) fragment += fmt::format("&scale={}", request.scale);
   for (const std::string& figure : request.figures) fragment += "&figure=" + encoded(figure);
   return fragment;
 }

@@ -12,7 +12,7 @@ struct PageImage {
   std::string file;     ///< "neuron_waves_phases_step_00000400.png"
   std::string figure;   ///< the name of the figure: "neuron_waves_phases"
   std::string caption;  ///< its title
-  int width = 0;        ///< in pixels of the page; a PNG has twice as many
+  int width = 0;        ///< in pixels of the page; a PNG has `scale` times as many
   std::vector<std::byte> bytes;
 };
 
@@ -26,6 +26,7 @@ struct ImageRequest {
   std::string format;                     ///< "png" or "svg"
   std::vector<std::string> figures = {};  ///< names or globs; none: all
   int width = 0;                          ///< of those that need no more; 0: each as it is by default
+  double scale = 2;                       ///< pixels of a PNG for each of the page
 };
 
 /// The figures of the page `html`, made by html_page(). Throws orrery::Error if the browser fails.

@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 
 // Two of these side by side fill a page on GitHub; letters stay readable at that size.
 constexpr int picture_width = 540;
+// GitHub shows them 410 wide: two pixels for each.
+constexpr double picture_scale = 1.5;
 
 std::string sweep_html(const SweepPlan& plan) {
   const SweepPage page = make_sweep_page(plan, read_rows(plan), plan.folder / "report.html");
@@ -45,7 +47,7 @@ std::vector<PageImage> gallery_pictures(const FinishedResults& found, const fs::
                                         const Registry& registry) {
   if (found.gallery.figures.empty()) return {};
   const std::string html = found.plan ? sweep_html(*found.plan) : run_html(found, registry);
-  PageImages made = page_images(browser, html, {"png", found.gallery.figures, picture_width});
+  PageImages made = page_images(browser, html, {"png", found.gallery.figures, picture_width, picture_scale});
   refuse_unknown(found.gallery, made.names);
   for (PageImage& image : made.images) image.file = picture_name(*found.entry, image.file);
   return std::move(made.images);

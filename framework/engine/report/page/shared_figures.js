@@ -107,7 +107,7 @@ async function drawFigure(target) {
 }
 
 // The figure with its title as a separate image on white paper: a data URI.
-async function figureImage(make, format, width, height) {
+async function figureImage(make, format, width, height, scale = 2) {
   const shownTheme = document.documentElement.dataset.theme || "";
   document.documentElement.dataset.theme = "light";
   const {data, layout, title} = make({width, image: true});
@@ -130,7 +130,7 @@ async function figureImage(make, format, width, height) {
   });
   document.documentElement.dataset.theme = shownTheme;
   styled.margin = {...styled.margin, t: styled.margin.t + 14 + 18 * titleLines};
-  return Plotly.toImage({data, layout: styled}, {format, width, height, scale: format === "png" ? 2 : 1});
+  return Plotly.toImage({data, layout: styled}, {format, width, height, scale: format === "png" ? scale : 1});
 }
 
 // Wraps the text into lines of at most that many letters.
