@@ -68,6 +68,26 @@ TEST(Verify, ChangedExpectationsAreJudgedOnTheSameRunButAnotherConfigIsRefused) 
   EXPECT_NE(refused.err.find("made with another config"), std::string::npos) << refused.err;
 }
 
+// The third diverges, which costs itself only.
+TEST(Verify, WithJobsSingleRunsAreTrainedSideBySideToTheSameNumbers) {
+  Workplace at;
+  at.write("a.toml", expecting("< 1.5"));
+  at.write("b.toml", expecting("> 100") + "[seeds]\ninit = 1\n");
+  std::string wild = expecting("< 1.5");
+  wild.insert(wild.find("[train]\n") + 8, "lr = 1e30\n");
+  at.write("wild.toml", wild);
+  const Finished alone = at.orrery({"verify", "a.toml", "b.toml", "wild.toml", "--runs", "alone"});
+  const Finished together =
+      at.orrery({"verify", "a.toml", "b.toml", "wild.toml", "--runs", "together", "--jobs", "2"});
+  EXPECT_EQ(alone.code, 1);
+  EXPECT_EQ(together.code, 1) << together.err;
+  EXPECT_EQ(together.out, alone.out);
+  for (const std::string run : {"a", "b"}) {
+    EXPECT_NE(together.err.find(run + ": taken from together/" + run), std::string::npos) << together.err;
+    EXPECT_EQ(at.read("together/" + run + "/metrics.jsonl"), at.read("alone/" + run + "/metrics.jsonl"));
+  }
+}
+
 TEST(Verify, TiersTakeTheQuickerOnesToo) {
   Workplace at;
   at.write("configs/a.toml", expecting("< 1.5") + "[verify]\ntier = \"quick\"\n");

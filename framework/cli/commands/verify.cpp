@@ -18,6 +18,7 @@
 #include "engine/sweep/judge_sweep.h"
 #include "engine/sweep/sweep_run.h"
 #include "engine/verify/other_versions.h"
+#include "engine/verify/train_ahead.h"
 #include "engine/verify/verify_config.h"
 
 namespace orrery::cli {
@@ -105,13 +106,33 @@ Judged verify_sweep(const std::string& file, const VerifyArguments& options, con
   return judge(plan, file, options, registry);
 }
 
+fs::path run_of(const Settings& settings, const VerifyArguments& options) {
+  return fs::path(options.runs.empty() ? "runs/verify" : options.runs) / settings.name;
+}
+
+// With --jobs, single runs are trained side by side before they are judged one by one.
+bool train_side_by_side(const std::vector<std::string>& configs, const VerifyArguments& options,
+                        const Registry& registry) {
+  if (options.jobs < 2) return true;
+  std::vector<AheadConfig> ahead;
+  for (const std::string& config : configs) {
+    const Document document = Document::load(config);
+    if (is_sweep(document)) continue;
+    Settings settings = resolve(document, parameters_from(registry));
+    if (settings.expectations.empty()) continue;  // refused in its turn
+    const fs::path path = run_of(settings, options);
+    ahead.push_back({std::move(settings), path});
+  }
+  return train_ahead(registry, ahead, options.jobs, terminal());
+}
+
 Judged verify_one(const std::string& config, const VerifyArguments& options, const Registry& registry) {
   const Document document = Document::load(config);
   if (is_sweep(document)) return verify_sweep(config, options, registry);
   const Settings settings = resolve(document, parameters_from(registry));
   if (settings.expectations.empty())
     throw UsageError(fmt::format("{}: it has no [[expect]] entry, so there is nothing to verify", config));
-  const fs::path path = fs::path(options.runs.empty() ? "runs/verify" : options.runs) / settings.name;
+  const fs::path path = run_of(settings, options);
   const auto verdicts = verify_config(registry, settings, path, terminal());
   if (!verdicts) return Judged::none;
   warn_of_other_versions({path}, path.string(), registry, terminal());
@@ -155,16 +176,20 @@ int verify(const VerifyArguments& options) {
   configs.erase(configs.begin(), files);
   refuse_same_names({configs.begin(), configs.end()});
   catch_interrupts();
+  const auto interrupted = [&] {
+    note(fmt::format("stopped; the runs so far are kept{} and used next time",
+                     options.runs.empty() ? "" : " in " + options.runs));
+    return 130;
+  };
   // Sweeps fork, which a process must do before a training begins threads.
-  std::stable_partition(configs.begin(), configs.end(),
-                        [](const std::string& config) { return is_sweep(Document::load(config)); });
-  for (const std::string& config : configs) {
-    const Judged judged = verify_one(config, options, *registry);
-    if (judged == Judged::none) {
-      note(fmt::format("stopped; the runs so far are kept{} and used next time",
-                       options.runs.empty() ? "" : " in " + options.runs));
-      return 130;
-    }
+  const auto single = std::stable_partition(configs.begin(), configs.end(), [](const std::string& config) {
+    return is_sweep(Document::load(config));
+  });
+  for (auto config = configs.begin(); config != configs.end(); ++config) {
+    if (config == single && !train_side_by_side({single, configs.end()}, options, *registry))
+      return interrupted();
+    const Judged judged = verify_one(*config, options, *registry);
+    if (judged == Judged::none) return interrupted();
     good = good && judged == Judged::good;
   }
   return good ? 0 : 1;
@@ -196,7 +221,9 @@ Command add_verify(CLI::App& program) {
   command->add_flag("--json", options->json,
                     "Print a line of JSON per expectation: config, run, metric, when, of, bound, claim, "
                     "source, got, passed");
-  command->add_option("--jobs", options->jobs, "How many runs of a sweep to train at a time")
+  command
+      ->add_option("--jobs", options->jobs,
+                   "How many runs to train at a time, of a sweep or of several configs")
       ->check(CLI::Range(1, 1024));
   CLI::Option* gallery = command->add_flag(
       "--gallery", options->gallery,

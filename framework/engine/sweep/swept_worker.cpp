@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 #include <orrery/error.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 
 #include "engine/experiment/experiment.h"
@@ -86,10 +84,7 @@ class WorkerReporter final : public Reporter {
 bool WorkerReporter::stop_requested() const {
   if (stop_ || Clock::now() - looked_ < std::chrono::milliseconds(20)) return stop_;
   looked_ = Clock::now();
-  char byte = 0;
-  const ssize_t got = ::recv(line_.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  stop_ = got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-  return stop_;
+  return stop_ = has_message(line_.socket);
 }
 
 // Where nobody will look for it, but where nothing of it is lost.

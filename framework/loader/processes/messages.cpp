@@ -84,4 +84,10 @@ std::optional<std::string> receive(int socket) {
   return content;
 }
 
+bool has_message(int socket) {
+  char byte = 0;
+  const ssize_t got = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
 }  // namespace orrery

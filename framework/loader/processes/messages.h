@@ -43,5 +43,7 @@ class MessageReader {
 void send(int socket, const Message& message);
 /// Waits for a whole message. Nothing if the other side has closed its end.
 std::optional<std::string> receive(int socket);
+/// Whether a message has come, or the other side has closed its end: to a worker, either means to stop.
+bool has_message(int socket);
 
 }  // namespace orrery
