@@ -28,7 +28,8 @@ function(orrery_add_plugin name)
     message(FATAL_ERROR "orrery_add_plugin(${name}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
   endif()
 
-  set(target ${arg_KIND}_${name})
+  # The code of the README is built under other names: its reader may have added it.
+  set(target ${ORRERY_PLUGIN_PREFIX}${arg_KIND}_${name})
   # Compiled once, for the library and for its test.
   add_library(${target}_objects OBJECT ${arg_SOURCES})
   target_link_libraries(${target}_objects PUBLIC orrery)
@@ -39,7 +40,7 @@ function(orrery_add_plugin name)
   add_library(${target} MODULE)
   target_link_libraries(${target} PRIVATE ${target}_objects)
   set_target_properties(${target} PROPERTIES
-    PREFIX "" LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins)
+    PREFIX "" OUTPUT_NAME ${arg_KIND}_${name} LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins)
 
   set_property(GLOBAL APPEND PROPERTY ORRERY_PLUGINS ${target})
 

@@ -72,7 +72,7 @@ const Mistake mistakes[] = {
      {"did you mean \"transformer\"?"}},
     {"not_prime",
      {"train", "good.toml", "--set", "task.p=9", "--set", "task.operation=divide"},
-     {"good.toml:1:1: ", "9 is not prime (3 x 3)"}},
+     {"good.toml:1:1 (with --set task.operation=divide, --set task.p=9): ", "9 is not prime (3 x 3)"}},
     {"too_many_examples", {"train", "good.toml", "--set", "task.n_train=50"}, {"good.toml:1:1", "50", "49"}},
     {"batch_too_large",
      {"train", "good.toml", "--set", "train.batch_size=400"},
@@ -91,7 +91,22 @@ const Mistake mistakes[] = {
      {"good.toml:10:1: probe", "fourier_basis", "cyclic structure"}},
     {"no_mlp",
      {"train", "good.toml", "--set", "model.attn_only=true"},
-     {"good.toml:10:1: probe", "fourier_basis", "mlp.hook_post"}},
+     {"good.toml:10:1: probe", "fourier_basis", "mlp.hook_pre"}},
+    {"probe_of_none",
+     {"train", "endless.toml", "--set", "probe.fourier_basis.every=5"},
+     {"--set probe.fourier_basis.every", "no [[probe]] has the label or name \"fourier_basis\""}},
+    {"sweep_as_config",
+     {"train", "sweep.toml"},
+     {"sweep.toml: this is a sweep", "orrery sweep run sweep.toml"}},
+    {"config_as_sweep",
+     {"sweep", "plan", "good.toml"},
+     {"good.toml: this is the config of one run, not a sweep", "orrery train good.toml"}},
+    {"base_is_a_sweep",
+     {"sweep", "plan", "of_sweep.toml"},
+     {"of_sweep.toml:1:8: base: sweep.toml is a sweep itself"}},
+    {"sweep_as_run",
+     {"show", "swept"},
+     {"swept: no run: this is the folder of a sweep", "sweep status swept"}},
     {"resume_nothing", {"train", "--resume", "absent"}, {"absent"}},
     {"resume_no_run", {"train", "--resume", "."}, {"run.json"}},
     {"resume_with_out", {"train", "--resume", "absent", "--out", "x"}, {"--out"}},
@@ -132,6 +147,9 @@ TEST_P(Mistakes, AreAnsweredKindly) {
   Workplace at;
   at.write("good.toml", good);
   at.write("endless.toml", "[task]\nname = \"repeated_subsequence\"\n[train]\nbatch_size = 8\n");
+  at.write("sweep.toml", "base = \"good.toml\"\nseeds = 2\n");
+  at.write("of_sweep.toml", "base = \"sweep.toml\"\nseeds = 2\n");
+  at.write("swept/plan.json", "{}");
   std::string text = good;
   at.write("unknown_key.toml", text.replace(text.find("steps"), 5, "stesp"));
   text = good;

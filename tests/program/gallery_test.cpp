@@ -123,6 +123,15 @@ TEST_F(GalleryProgram, ShowsWhatIsFinishedAndNamesTheRest) {
       0u);
 }
 
+TEST_F(GalleryProgram, ElsewhereItLeavesTheTablesOfTheTextsAsTheyAre) {
+  without_browser();
+  verify("good.toml");
+  const auto configs = at.tree("configs");
+  ASSERT_EQ(gallery({"--out", "elsewhere"}).code, 0);
+  EXPECT_TRUE(fs::exists(at.path("elsewhere/reproductions.md")));
+  EXPECT_EQ(at.tree("configs"), configs);
+}
+
 TEST_F(GalleryProgram, KeepsWhatWasMeasuredElsewhereFollowsMovesAndSaysWhatIsStale) {
   without_browser();
   verify("good.toml");

@@ -62,6 +62,8 @@ TEST_F(SweepStages, ALaterStageStartsFromTheLastCheckpointOfItsSeed) {
   EXPECT_EQ(rows.substr(0, rows.find('\n')),
             "index,run,stage,train.weight_decay,seed,status,class,begin,end");
   EXPECT_EQ(count(rows, ",fewer,"), 4u);
+  const std::string lines = at.orrery({"sweep", "table", "s.toml", "--json"}).out;
+  EXPECT_EQ(json::parse(lines.substr(0, lines.find('\n')))["stage"], "full");
   const json child = json::parse(at.read(file_of(5, "run.json")));
   expect_part(child["config"]["init"]["from"].get<std::string>(),
               folder_of(1).filename().string() + "/checkpoints/step_00000020.safetensors");

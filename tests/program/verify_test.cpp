@@ -68,6 +68,55 @@ TEST(Verify, ChangedExpectationsAreJudgedOnTheSameRunButAnotherConfigIsRefused) 
   EXPECT_NE(refused.err.find("made with another config"), std::string::npos) << refused.err;
 }
 
+TEST(Verify, OfARunThatDivergedNothingHolds) {
+  Workplace at;
+  std::string wild = expecting("< 1e9");
+  wild.insert(wild.find("[train]\n") + 8, "lr = 1e30\n");
+  at.write("wild.toml", wild);
+  for (int i = 0; i < 2; ++i) {  // the second time it is there
+    const Finished done = at.orrery({"verify", "wild.toml"});
+    EXPECT_EQ(done.code, 1) << done.out << done.err;
+    EXPECT_NE(done.out.find("the run diverged after step"), std::string::npos) << done.out;
+    EXPECT_NE(done.out.find("FAILED"), std::string::npos) << done.out;
+    EXPECT_EQ(done.err.find("taken from") != std::string::npos, i == 1) << done.err;
+  }
+}
+
+TEST(Verify, WhatNoRunCanAnswerIsRefusedBeforeItIsTrained) {
+  Workplace at;
+  const auto refused = [&](const std::string& expect, const std::string& said) {
+    at.write("x.toml", small + "[[expect]]\n" + expect + "bound = \"> 0\"\nsource = \"a test\"\n");
+    const Finished done = at.orrery({"verify", "x.toml"});
+    EXPECT_EQ(done.code, 2) << done.err;
+    EXPECT_NE(done.err.find(said), std::string::npos) << done.err;
+    EXPECT_FALSE(std::filesystem::exists(at.path("runs")));
+  };
+  refused(
+      "metric = \"test/acuracy\"\n",
+      "x.toml:17:1: expect.metric: there is no metric \"test/acuracy\" (did you mean \"test/accuracy\"?)");
+  refused("metric = \"test/loss\"\nwhen = \"step 15\"\n",
+          "x.toml:18:1: expect.when: \"step 15\" is a row that the run will not have of test/loss");
+  refused("metric = \"train/loss\"\nminus = \"test/los\"\n",
+          "x.toml:18:1: expect.minus: there is no metric \"test/los\"");
+  // A shorter training is no mistake.
+  at.write("x.toml", expecting("> 0") + "when = \"step 100\"\n");
+  EXPECT_EQ(at.orrery({"train", "x.toml", "--set", "train.steps=10", "--out", "short"}).code, 0);
+}
+
+TEST(Verify, AConfigThatCannotBeVerifiedCostsOnlyItself) {
+  Workplace at;
+  at.write("a.toml", expecting("< 1.5"));
+  ASSERT_EQ(at.orrery({"verify", "a.toml"}).code, 0);
+  at.write("a.toml", expecting("< 1.5") + "[seeds]\ninit = 1\n");
+  at.write("b.toml", expecting("< 1.5"));
+  for (const std::string jobs : {"1", "2"}) {
+    const Finished done = at.orrery({"verify", "a.toml", "b.toml", "--jobs", jobs});
+    EXPECT_EQ(done.code, 2);
+    EXPECT_NE(done.err.find("made with another config"), std::string::npos) << done.err;
+    EXPECT_NE(done.out.find("b.toml\n"), std::string::npos) << done.out;
+  }
+}
+
 // The third diverges, which costs itself only.
 TEST(Verify, WithJobsSingleRunsAreTrainedSideBySideToTheSameNumbers) {
   Workplace at;

@@ -59,8 +59,8 @@ int show(const ShowArguments& options) {
   if (options.json)
     std::cout << overview_json(seen, parameters_of) << std::endl;
   else
-    std::cout << show_text(seen, parameters_of, output_width(),
-                           locale_has_utf8() ? Glyphs::blocks : Glyphs::ascii)
+    std::cout << as_called(show_text(seen, parameters_of, output_width(),
+                                     locale_has_utf8() ? Glyphs::blocks : Glyphs::ascii))
               << std::flush;
   report_damage(seen);
   return seen.damage.empty() ? 0 : 1;

@@ -190,7 +190,7 @@ int table(const SweepArguments& options) {
 int commands(const SweepArguments& options) {
   const SweepPlan plan = plan_of(options, *load_plugins(options.files));
   for (size_t i = 0; i < plan.runs.size(); ++i)
-    std::cout << command_of(options.sweep, options.out, i) << "\n";
+    std::cout << as_called(command_of(options.sweep, options.out, i)) << "\n";
   std::cout << std::flush;
   return 0;
 }

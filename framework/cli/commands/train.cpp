@@ -10,6 +10,7 @@
 #include "cli/text/json_lines.h"
 #include "cli/text/summary.h"
 #include "cli/text/terminal.h"
+#include "engine/config/sweep_file.h"
 #include "engine/experiment/open_run.h"
 #include "engine/inspect/overview.h"
 #include "engine/reporter/numbers.h"
@@ -70,8 +71,11 @@ int train(const TrainArguments& options) {
     return finish(options, train_run(*registry, settings, options.resume, Start::resume, terminal()),
                   options.resume);
   }
-  const Settings settings =
-      resolve(Document::load(options.config, options.overrides), parameters_from(*registry));
+  const Document document = Document::load(options.config, options.overrides);
+  if (is_sweep(document))
+    throw UsageError(options.config + ": this is a sweep, a set of runs",
+                     fmt::format("orrery sweep run {} trains them", options.config));
+  const Settings settings = resolve(document, parameters_from(*registry));
   const std::filesystem::path path =
       options.out.empty() ? new_run_path(settings.name) : std::filesystem::path(options.out);
   return finish(options, train_run(*registry, settings, path, Start::anew, terminal()), path);

@@ -20,6 +20,7 @@
 #include "engine/verify/other_versions.h"
 #include "engine/verify/train_ahead.h"
 #include "engine/verify/verify_config.h"
+#include "sdk/files/atomic_file.h"
 
 namespace orrery::cli {
 namespace {
@@ -28,7 +29,7 @@ namespace fs = std::filesystem;
 
 struct VerifyArguments {
   std::vector<std::string> configs, files;
-  std::string tier, runs, configs_folder, out = "docs";
+  std::string tier, runs, configs_folder, out;
   bool json = false, gallery = false;
   int jobs = 1;
 };
@@ -93,6 +94,9 @@ bool verify_folders(const std::vector<std::string>& folders, const VerifyArgumen
                        "orrery verify CONFIG --runs DIR looks for its run in DIR");
     const SweepPlan plan = read_plan(folder);
     refuse_without_claims(plan, folder);
+    std::error_code ignored;
+    if (fs::is_regular_file(plan.file.origin, ignored) && read_file(plan.file.origin) != plan.file.text)
+      note(fmt::format("{}: judged as it was planned; {} has changed since", folder, plan.file.origin));
     good = judge(plan, folder, options, registry) == Judged::good && good;
   }
   return good;
@@ -116,12 +120,14 @@ bool train_side_by_side(const std::vector<std::string>& configs, const VerifyArg
   if (options.jobs < 2) return true;
   std::vector<AheadConfig> ahead;
   for (const std::string& config : configs) {
-    const Document document = Document::load(config);
-    if (is_sweep(document)) continue;
-    Settings settings = resolve(document, parameters_from(registry));
-    if (settings.expectations.empty()) continue;  // refused in its turn
-    const fs::path path = run_of(settings, options);
-    ahead.push_back({std::move(settings), path});
+    try {
+      Settings settings = resolve(Document::load(config), parameters_from(registry));
+      if (settings.expectations.empty()) continue;
+      const fs::path path = run_of(settings, options);
+      ahead.push_back({std::move(settings), path});
+    } catch (const Error&) {
+      // Said in its turn, as is that there is nothing to verify.
+    }
   }
   return train_ahead(registry, ahead, options.jobs, terminal());
 }
@@ -149,7 +155,10 @@ int show_gallery(const VerifyArguments& options) {
   const auto registry = load_plugins(options.files);
   const auto chosen =
       options.configs.empty() ? configs_of_tier(options, parameters_from(*registry)) : options.configs;
-  const GalleryRequest request{{chosen.begin(), chosen.end()}, options.runs, options.out};
+  const GalleryRequest request{{chosen.begin(), chosen.end()},
+                               options.runs,
+                               options.out.empty() ? "docs" : options.out,
+                               options.out.empty()};
   refuse_same_names(request.configs);
   catch_interrupts();
   const Gallery gallery = make_gallery(*registry, request, terminal());
@@ -158,7 +167,7 @@ int show_gallery(const VerifyArguments& options) {
   if (gallery.empty)
     throw Error("nothing is finished here, so there is nothing to show",
                 "train it first: orrery verify CONFIG, or --tier quick");
-  note(fmt::format("{}: {} files written", options.out, gallery.written.size()));
+  note(fmt::format("{}: {} files written", request.out.string(), gallery.written.size()));
   return gallery.all_passed ? 0 : 1;
 }
 
@@ -185,14 +194,22 @@ int verify(const VerifyArguments& options) {
   const auto single = std::stable_partition(configs.begin(), configs.end(), [](const std::string& config) {
     return is_sweep(Document::load(config));
   });
+  int code = 0;
   for (auto config = configs.begin(); config != configs.end(); ++config) {
     if (config == single && !train_side_by_side({single, configs.end()}, options, *registry))
       return interrupted();
-    const Judged judged = verify_one(*config, options, *registry);
-    if (judged == Judged::none) return interrupted();
-    good = good && judged == Judged::good;
+    try {
+      const Judged judged = verify_one(*config, options, *registry);
+      if (judged == Judged::none) return interrupted();
+      good = good && judged == Judged::good;
+    } catch (const Error& error) {
+      // One that cannot be verified costs only itself.
+      if (configs.size() == 1) throw;
+      complain("error", error.what(), error.hint());
+      code = std::max(code, dynamic_cast<const UsageError*>(&error) ? 2 : 1);
+    }
   }
-  return good ? 0 : 1;
+  return std::max(code, good ? 0 : 1);
 }
 
 }  // namespace
@@ -229,9 +246,10 @@ Command add_verify(CLI::App& program) {
       "--gallery", options->gallery,
       "Train nothing: write a page of all that is finished, with pictures; of all configs if none is given");
   command
-      ->add_option(
-          "--out", options->out,
-          "With --gallery: the folder for reproductions.md, its record and its pictures, by default docs")
+      ->add_option("--out", options->out,
+                   "With --gallery: the folder for reproductions.md, its record and its pictures; by default "
+                   "docs, and "
+                   "then the tables in the README.md of the configs' folders are written too")
       ->type_name("DIR")
       ->needs(gallery);
   add_plugin_option(*command, options->files);

@@ -77,6 +77,9 @@ class Assignment {
     if (depth + 1 == path_.size()) return table.set(key, place_, value_(table.path(key)), value_place_);
     switch (table.kind(key)) {
       case Table::Kind::absent:
+        if (depth == 0 && key == "probe")
+          refuse(place_, fmt::format("no [[probe]] has the label or name \"{}\"", path_[1]),
+                 "the config has no [[probe]]");
         return into(table, key, Table(place_, table.path(key)), place_, depth);
       case Table::Kind::table:
         return into(table, key, table.table(key), table.place(key), depth);

@@ -216,6 +216,9 @@ Expectation read_expectation(const Table& entry, const std::vector<std::string>&
   required_text(entry, "metric", "[[expect]]", "the number to look at", "for example \"test/accuracy\"");
   e.wanted = read_claim(entry, e.claim);
   read_question(entry, e, &probes);
+  e.metric_at.place = entry.value_place("metric");
+  if (entry.has("minus")) e.minus_at.place = entry.value_place("minus");
+  e.when_at.place = entry.has("when") ? entry.value_place("when") : entry.place();
   return e;
 }
 

@@ -98,6 +98,12 @@ struct Reading {
   bool operator==(const Reading&) const = default;
 };
 
+/// Where a text was written, "configs/x.toml:9:1"; "" if nowhere. It is no part of what is expected.
+struct WrittenAt {
+  std::string place = {};
+  bool operator==(const WrittenAt&) const { return true; }
+};
+
 /// One [[expect]] entry.
 struct Expectation {
   std::string metric, when, of = "every", bound,
@@ -107,6 +113,7 @@ struct Expectation {
   Interval wanted;                   ///< what `bound` means
   std::string minus = {};            ///< another metric, subtracted; "": none
   std::string claim = {};            ///< what the text says; "": not told
+  WrittenAt metric_at = {}, minus_at = {}, when_at = {};
 
   static void fields(Fields<Expectation>& f);
   bool operator==(const Expectation&) const = default;

@@ -134,6 +134,18 @@ void check_further(const Table& entry, const std::string& kind) {
   }
 }
 
+// A share, or a rank correlation, that no set of runs can have.
+void refuse_impossible(const Table& entry, const SweepClaim& claim) {
+  using Kind = SweepClaim::Kind;
+  const bool is_share = claim.kind == Kind::share || claim.kind == Kind::below;
+  if (!is_share && claim.kind != Kind::order) return;
+  const double least = is_share ? 0 : -1;
+  if (claim.wanted.low <= 1 && claim.wanted.high >= least) return;
+  refuse(entry.value_place("bound"),
+         fmt::format("{}: {} is never {}: it is from {} to 1", entry.path("bound"),
+                     is_share ? "a share" : "a rank correlation", claim.bound, least));
+}
+
 SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep) {
   std::vector<Field> fields = {{"q", 0.5, "", 0.0, 1.0, {}}, {"middle", 0.5, "", 0.0, 1.0, {}}};
   for (const char* name : {"along", "across", "given", "than", "minus", "bound", "claim", "source"})
@@ -151,6 +163,7 @@ SweepClaim read_sweep_claim(const Table& entry, const SweepFile& sweep) {
   claim.wanted = read_claim(entry, claim.claim);
   claim.bound = text("bound");
   claim.source = text("source");
+  refuse_impossible(entry, claim);
   claim.where = read_part(entry.table("where"));
   claim.q = std::get<double>(values.at(entry.has("middle") ? "middle" : "q"));
   claim.along = text("along");

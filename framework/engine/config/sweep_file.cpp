@@ -109,7 +109,13 @@ std::vector<std::string> labels_in(const Document& base) {
 // The base config. An error of its file as a whole has the place where the sweep names it.
 Document read_base(const std::string& base, const Table& root) {
   std::error_code failure;
-  if (fs::is_regular_file(base, failure)) return Document::load(base);
+  if (fs::is_regular_file(base, failure)) {
+    Document config = Document::load(base);
+    if (is_sweep(config))
+      throw UsageError(fmt::format("{}: base: {} is a sweep itself", root.value_place("base"), base),
+                       "a sweep's base is the config of one run");
+    return config;
+  }
   try {
     return Document::load(base);
   } catch (const UsageError& error) {
@@ -126,7 +132,10 @@ struct Top {
   std::vector<std::string> seeds_of = seed_names;
 };
 
-Top read_top(const Table& root, const std::string& stem) {
+Top read_top(const Table& root, const std::string& stem, const std::string& origin) {
+  if (!root.has("base") && root.has("task"))
+    throw UsageError(fmt::format("{}: this is the config of one run, not a sweep", origin),
+                     fmt::format("orrery train {} trains it; a sweep names it as its `base`", origin));
   const std::vector<Field> fields = {{"name", stem, "what the sweep is called", {}, {}, {}},
                                      {"base", std::string(), "the config", {}, {}, {}},
                                      keep_field("all"),
@@ -161,7 +170,7 @@ bool is_sweep(const Document& document) { return document.root().has("base"); }
 SweepFile read_sweep_text(const std::string& text, const std::string& origin, ReadBase with_base) {
   const Document document = Document::from_toml(text, origin);
   const Table& root = document.root();
-  const Top top = read_top(root, fs::path(origin).stem().string());
+  const Top top = read_top(root, fs::path(origin).stem().string(), origin);
   const std::string base = (fs::path(origin).parent_path() / top.base).lexically_normal().string();
   SweepFile sweep{with_base == ReadBase::yes ? read_base(base, root) : document,
                   top.name,

@@ -261,6 +261,8 @@ TEST_F(SweepFileTest, ClaimsThatCannotBeMeantAreRefused) {
   holds(refusal(more + "[[class]]\nname = \"c\"\n[[class]]\nname = \"d\"\n"), "no run is of this class");
   holds(refusal(more + "[[expect]]\n" + end), "needs one of the keys share, median, quantile, order");
   holds(refusal(more + "[[expect]]\nshare = \"c\"\n" + end), "there is no [[class]] \"c\"");
+  holds(refusal(more + "[[expect]]\norder = \"grok\"\nalong = \"seed\"\nbound = \">= 75\"\nsource = \"x\"\n"),
+        "a rank correlation is never >= 75: it is from -1 to 1");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nshare = \"c\"\n" + end),
         "one entry claims a share and a median");
   holds(refusal(more + "[[expect]]\nmedian = \"grok\"\nq = 0.2\n" + end), "belongs to quantile");

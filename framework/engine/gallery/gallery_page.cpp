@@ -24,8 +24,10 @@ constexpr const char* opening = R"(# Reproductions
 <!-- Made by `orrery verify --gallery`: edits are lost. -->
 
 What texts of the field claim, and what configs and sweeps of Orrery measured. A config is one run; a sweep is a set of
-runs, with 95 % intervals over them (Wilson's for a share, else bootstrap). The bound is on the estimate. Times are those
-of training with its probes, of all runs together, each on the threads of its config.
+runs, with 95 % intervals over them (Wilson's for a share, else bootstrap). The bound is on the estimate. The 0-quantile is
+the smallest value of the runs and the 1-quantile the largest, so no interval passes them; that of a least rise or fall, the
+smallest of several differences, lies low and may not hold its estimate. Times are those of training with its probes, of all
+runs together, each on the threads of its config.
 
 `orrery verify CONFIG` trains and judges one. `orrery verify --gallery` makes this page, its pictures and the tables of the
 texts from the runs and sweeps that are finished; what was measured elsewhere it keeps from `reproductions.json`.
@@ -180,16 +182,16 @@ std::string gallery_markdown(const GalleryPage& page) {
 }
 
 std::string folder_table(const fs::path& folder, const std::vector<GalleryEntry>& entries) {
-  std::string text = "| the text says | where | by | measured | tier | holds |\n|---|---|---|---|---|---|\n";
+  std::string text =
+      "| the text says | where | by | expected | measured | tier | holds |\n|---|---|---|---|---|---|---|\n";
   for (const auto& [in, some] : by_folder(entries)) {
     if (in != folder.generic_string()) continue;
     for (const GalleryEntry* entry : some)
       for (const GalleryOutcome& each : entry->outcomes)
         text += fmt::format(
-            "| {} | {} | [{}{}]({}) | {}{} | {} | {} |\n",
-            each.claim.empty() ? code_in_cell(each.expected) : escaped_markdown(each.claim),
-            or_dash(each.source), entry->is_sweep ? "sweep " : "", escaped_markdown(entry->name),
-            link_between(folder, entry->config), measured(each),
+            "| {} | {} | [{}{}]({}) | {} | {}{} | {} | {} |\n", or_dash(each.claim), or_dash(each.source),
+            entry->is_sweep ? "sweep " : "", escaped_markdown(entry->name),
+            link_between(folder, entry->config), code_in_cell(each.expected), measured(each),
             entry->other_experiment || entry->other_expectations ? " (stale)" : "", entry->tier, holds(each));
   }
   return text;

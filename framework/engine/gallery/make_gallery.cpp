@@ -133,8 +133,10 @@ class Maker {
   void compose() {
     GalleryPage page{request_.out, {}, {}};
     for (const auto& [key, entry] : known_) page.entries.push_back(entry);
-    for (const auto& [file, why] : made_.left_out)
-      if (!known_.count(key_in(file)))
+    for (auto& [file, why] : made_.left_out)
+      if (known_.count(key_in(file)))
+        why += "; the page keeps what was recorded";
+      else
         page.unmeasured.push_back(fs::path(file).lexically_normal().generic_string());
     std::sort(page.unmeasured.begin(), page.unmeasured.end());
     made_.empty = page.entries.empty();
@@ -145,6 +147,7 @@ class Maker {
     texts_.emplace_back(record(), record_text(page.entries));
     std::set<fs::path> folders;
     for (const GalleryEntry& entry : page.entries) folders.insert(entry.folder());
+    if (!request_.readmes) return;
     for (const fs::path& folder : folders) compose_readme(folder, page.entries);
   }
 

@@ -55,6 +55,11 @@ void refuse_no_folder(const fs::path& path) {
 }
 
 [[noreturn]] void refuse_no_run(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::exists(path / "plan.json", ignored))
+    throw UsageError(
+        path.string() + ": no run: this is the folder of a sweep",
+        fmt::format("orrery sweep status {0}, or sweep report {0}; its runs are in {0}/runs", path.string()));
   throw UsageError(path.string() + ": no run: there is no run.json in this folder",
                    "give the folder that `orrery train` printed at its end");
 }

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "engine/experiment/rows.h"
 #include "engine/inspect/listing.h"
 
 namespace orrery::engine {
@@ -54,12 +55,6 @@ void add_written(const SweepPlan& plan, std::set<std::string>& known) {
 }
 
 }  // namespace
-
-std::string label_in(const std::string& metric) {
-  const std::string prefix = "probe/";
-  if (!metric.starts_with(prefix)) return "";
-  return metric.substr(prefix.size(), metric.find('/', prefix.size()) - prefix.size());
-}
 
 std::vector<std::string> metrics_of(const TaskSpec& spec) {
   std::vector<std::string> names;

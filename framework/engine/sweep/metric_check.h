@@ -13,9 +13,6 @@ namespace orrery::engine {
 /// The columns of metrics.jsonl of a run on a task with this `spec`.
 std::vector<std::string> metrics_of(const TaskSpec& spec);
 
-/// "weight_structure" of "probe/weight_structure/norm/L2"; "" of other metrics.
-std::string label_in(const std::string& metric);
-
 /// Throws UsageError, with its place, for a metric of a reading, of a claim about curves or of a stage's
 /// `checkpoint` that is neither `written` by runs of the plan nor in the files of one, and for a scalar of a
 /// probe that none of them has. Which scalars a probe records is known once it has measured.

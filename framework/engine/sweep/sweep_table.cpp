@@ -162,6 +162,7 @@ std::string table_json(const SweepPlan& plan, const std::vector<SweepRow>& rows)
   for (size_t i = 0; i < rows.size(); ++i) {
     const SweepRow& row = rows[i];
     Json object = {{"index", i}, {"run", row.run->id}, {"folder", plan.run_folder(*row.run).string()}};
+    object["stage"] = row.run->point.stage.empty() ? Json(nullptr) : Json(row.run->point.stage);
     object["keys"] = Json::object();
     for (const Override& each : row.run->point.keys) object["keys"][each.key] = json_value(each.value);
     object["seed"] = row.run->point.seed ? Json(*row.run->point.seed) : Json(nullptr);

@@ -33,9 +33,9 @@ std::vector<SweepRow> read_rows(const SweepPlan& plan);
 /// A header, then a line a run. Columns: index, run, the keys, seed, status, class, then for each reading its
 /// value and, if it is a first step, NAME_censored_at. An empty cell: no value, or no such reading.
 std::string table_csv(const SweepPlan& plan, const std::vector<SweepRow>& rows);
-/// A line of JSON a run: {"index": 0, "run": ID, "folder": .., "keys": {..}, "seed": 3, "status": "done",
-/// "error": null, "class": "groks", "readings": {"grok_step": {"value": 700.0, "censored_at": null, "why":
-/// null}}}.
+/// A line of JSON a run: {"index": 0, "run": ID, "folder": .., "stage": null, "keys": {..}, "seed": 3,
+/// "status": "done", "error": null, "class": "groks", "readings": {"grok_step": {"value": 700.0,
+/// "censored_at": null, "why": null}}}.
 std::string table_json(const SweepPlan& plan, const std::vector<SweepRow>& rows);
 enum class Digits { all, few };
 /// The cells of table_csv, header first, without quotes; readings with all their digits, or for people: with

@@ -14,6 +14,7 @@
 #include "engine/config/condition.h"
 #include "engine/experiment/experiment.h"
 #include "engine/experiment/open_run.h"
+#include "engine/experiment/rows.h"
 #include "engine/export/curve_events.h"
 #include "engine/export/event_file.h"
 #include "engine/probing/headlines.h"
@@ -37,10 +38,14 @@ double metric(const Metrics& metrics, const std::string& name) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
+std::vector<std::string> names_of(const Metrics& metrics) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : metrics) names.push_back(name);
+  return names;
+}
+
 // With a metric that is never written, the condition would never hold.
-void check_condition(const Condition& condition, const Metrics& metrics) {
-  std::vector<std::string> known;
-  for (const auto& [name, value] : metrics) known.push_back(name);
+void check_condition(const Condition& condition, const std::vector<std::string>& known) {
   for (const std::string& name : condition.metrics())
     if (std::find(known.begin(), known.end(), name) == known.end())
       throw UsageError(
@@ -365,7 +370,7 @@ void refuse_lost_checkpoints(const RunDirectory& run) {
 }
 
 TrainedRun train_run(const Registry& registry, const Settings& settings, const std::filesystem::path& path,
-                     Start start, Reporter& reporter) {
+                     Start start, Reporter& reporter, Purpose purpose) {
   prepare_processor(settings.train);
   Experiment experiment(registry, settings, choose_device(settings.train.device));
   if (start == Start::anew) experiment.load_initial_weights();
@@ -381,7 +386,8 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
           return experiment.task_metrics(logits, examples);
         });
     metrics = trainer->evaluate();
-    check_condition(Condition::parse(settings.train.stop_when), metrics);
+    check_condition(Condition::parse(settings.train.stop_when), names_of(metrics));
+    if (purpose == Purpose::verify) refuse_unanswerable(settings, names_of(metrics));
     return trainer;
   });
   Trainer& trainer = *trainer_of_settings;

@@ -25,11 +25,13 @@ struct TrainedRun {
 };
 
 enum class Start { anew, resume };
+/// Whether the run will be held to its [[expect]] entries: then one that it can never answer is an error.
+enum class Purpose { train, verify };
 
 /// Trains in the directory `path`: a new one, or one with a run to resume. If the settings cannot be trained,
 /// throws before writing anything.
 TrainedRun train_run(const Registry& registry, const Settings& settings, const std::filesystem::path& path,
-                     Start start, Reporter& reporter);
+                     Start start, Reporter& reporter, Purpose purpose = Purpose::train);
 
 /// The sizes of a network and its data; nothing where unknown.
 struct NetworkSizes {

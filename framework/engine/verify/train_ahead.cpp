@@ -146,8 +146,12 @@ bool train_ahead(const Registry& registry, const std::vector<AheadConfig>& confi
                  Reporter& reporter) {
   std::deque<const AheadConfig*> queue;
   for (const AheadConfig& config : configs) {
-    const FoundRun found = find_run(config.path, config.settings, registry);
-    if (found == FoundRun::nothing || found == FoundRun::unfinished) queue.push_back(&config);
+    try {
+      const FoundRun found = find_run(config.path, config.settings, registry);
+      if (found == FoundRun::nothing || found == FoundRun::unfinished) queue.push_back(&config);
+    } catch (const Error&) {
+      // verify_config() says it in its turn.
+    }
   }
   if (queue.size() < 2) return true;  // nothing to gain
   std::stable_sort(queue.begin(), queue.end(), [](const AheadConfig* a, const AheadConfig* b) {

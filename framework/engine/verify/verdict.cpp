@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "engine/reporter/numbers.h"
+#include "engine/run/run_json.h"
 #include "engine/verify/reading.h"
 
 namespace orrery::engine {
@@ -38,14 +40,31 @@ Verdict verdict(const Expectation& e, const std::vector<Series>& all) {
   return {&e, worst.passed, fmt::format("{}: {} ({})", series->name, worst.got, rest)};
 }
 
+// "the run diverged after step 300"; "" if it did not.
+std::string divergence_of(const RunDirectory& run) {
+  try {
+    const RunJson info = read_run_json(run.root());
+    if (info.ended() != "diverged") return "";
+    return fmt::format("the run diverged after step {}", thousands(info.sessions.back().to.value_or(0)));
+  } catch (const Error&) {
+    return "";  // curves alone can be judged too
+  }
+}
+
 }  // namespace
 
 std::vector<Verdict> judge(const std::vector<Expectation>& expectations, const RunDirectory& run) {
   const bool with_probes = std::any_of(expectations.begin(), expectations.end(),
                                        [](const Expectation& e) { return may_be_of_probe(e); });
   const std::vector<Series> all = all_series(run, with_probes);
+  const std::string diverged = divergence_of(run);
   std::vector<Verdict> verdicts;
-  for (const Expectation& e : expectations) verdicts.push_back(verdict(e, all));
+  for (const Expectation& e : expectations) {
+    verdicts.push_back(verdict(e, all));
+    if (diverged.empty()) continue;
+    verdicts.back().passed = false;
+    verdicts.back().got = fmt::format("{}; until then {}", diverged, verdicts.back().got);
+  }
   return verdicts;
 }
 

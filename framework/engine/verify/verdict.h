@@ -19,7 +19,8 @@ struct Verdict {
 ///
 /// An expectation that cannot be judged fails and says why: a missing metric, a range without rows, a NaN in
 /// the selected rows. `every` also fails if one of the rows lacks the metric. If a glob matches several
-/// metrics, reports the worst. Throws orrery::Error, with file and line, if the run's files are damaged.
+/// metrics, reports the worst. Of a run that diverged nothing holds, as it has no end. Throws orrery::Error,
+/// with file and line, if the run's files are damaged.
 std::vector<Verdict> judge(const std::vector<Expectation>& expectations, const RunDirectory& run);
 std::vector<Verdict> judge(std::vector<Expectation>&&, const RunDirectory&) = delete;
 

@@ -32,11 +32,12 @@ FoundRun find_run(const fs::path& path, const Settings& settings, const Registry
 std::optional<std::vector<Verdict>> verify_config(const Registry& registry, const Settings& settings,
                                                   const std::filesystem::path& path, Reporter& reporter) {
   const FoundRun found = find_run(path, settings, registry);
-  if (found == FoundRun::finished) {
+  if (found == FoundRun::finished || found == FoundRun::diverged) {  // the same seeds diverge again
     reporter.note(fmt::format("{}: taken from {}", settings.name, path.string()));
   } else {
-    const TrainedRun trained = train_run(registry, settings, path,
-                                         found == FoundRun::nothing ? Start::anew : Start::resume, reporter);
+    const TrainedRun trained =
+        train_run(registry, settings, path, found == FoundRun::nothing ? Start::anew : Start::resume,
+                  reporter, Purpose::verify);
     if (trained.ending == Ending::stopped || (!trained.probed && trained.ending != Ending::diverged))
       return std::nullopt;
   }
