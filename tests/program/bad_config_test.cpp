@@ -91,7 +91,7 @@ const std::vector<BadConfig>& bad_configs() {
       add("subspace_file", "[[probe]]\nname = \"subspace_loss\"\nfile = \"absent.safetensors\"\n", "12:1",
           "a file or tensor is given"),
       add("probe_needs_no_mlp", "[[probe]]\nname = \"skip_trigrams\"\n", "12:1", "skip_trigrams"),
-      change("probe_needs_mlp", "d_mlp = 8", "attn_only = true", "10:1", "mlp.hook_post"),
+      change("probe_needs_mlp", "d_mlp = 8", "attn_only = true", "10:1", "mlp.hook_pre"),
       // [train].
       change("condition", "steps = 2", "stop_when = \"test/accuracy => 1\"", "9:1", "stop_when"),
       change("condition_of_no_metric", "steps = 2", "stop_when = \"test/acuracy >= 1\"", "9:1",

@@ -149,13 +149,22 @@ TEST_F(Pipeline, ContentAndNotTheNameIsTheKey) {
     std::filesystem::copy_file(at.path("other/checkpoints/" + name), at.path("run/checkpoints/" + name),
                                std::filesystem::copy_options::overwrite_existing);
   };
-  // Another network under the name of a checkpoint: two results of it are new.
+  const auto measured_at = [&](size_t row) -> json {
+    return json::parse(at.lines("run/probes/waiting/results.jsonl")[row])["origin"]["of"];
+  };
+  const json at_20 = measured_at(2), at_30 = measured_at(3);
+  // Another network under the name of a checkpoint: measured if that is what is asked for.
   replace("step_00000030.safetensors");
-  expect_said(probe({"run"}), "10 of 12 results were there already");
+  const Finished refused = probe({"run"});
+  EXPECT_EQ(refused.code, 1);
+  expect_said(refused, "step_00000030.safetensors: it is of another run");
+  expect_said(refused, "--again");
+  ASSERT_EQ(probe({"run", "--again"}).code, 0);
+  EXPECT_EQ(measured_at(2), at_20);
+  EXPECT_NE(measured_at(3), at_30);
   // Another last network is another reference for all that wait for it.
   replace("step_00000050.safetensors");
-  expect_said(probe({"run"}), "5 of 12 results were there already");
-  expect_said(probe({"run"}), "12 of 12 results were there already");
+  ASSERT_EQ(probe({"run", "--again"}).code, 0);
   const auto lines = at.lines("run/probes/waiting/results.jsonl");
   const json line = json::parse(lines[3]), last = json::parse(lines[5]);
   EXPECT_EQ(line["origin"]["reference"], "last");
