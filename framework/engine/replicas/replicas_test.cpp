@@ -112,6 +112,23 @@ TEST(Replicas, WriteTheBytesOfRunsAlone) {
   EXPECT_EQ(trained[3].run->ending, Ending::diverged);
 }
 
+TEST(Replicas, OfATransformerDoSo) {
+  const TestFolder folder;
+  std::vector<Settings> all;
+  for (const uint64_t seed : {1, 2, 3}) {
+    all.push_back(testing::small_settings());
+    all.back().seeds.init = all.back().seeds.data = seed;
+    all.back().train.weight_decay = 0.1 * static_cast<double>(seed);
+    EXPECT_EQ(replica_shape(all.back()), replica_shape(all.front()));
+  }
+  train_together(all, folder / "together", Start::anew);
+  for (size_t i = 0; i < all.size(); ++i) {
+    const fs::path name = std::to_string(i);
+    train_alone(all[i], folder / "alone" / name, Start::anew);
+    EXPECT_EQ(files_of(folder / "together" / name), files_of(folder / "alone" / name)) << name;
+  }
+}
+
 TEST(Replicas, GoOnAloneAndTheOtherWayRound) {
   const TestFolder folder;
   const std::vector<Settings> all = {replicas()[0], replicas()[1]};
@@ -144,7 +161,11 @@ TEST(ReplicaShape, IsThatOfTaskAndModel) {
   other = replicas()[0];
   other.train.kernel = TrainSettings::Kernel::plain;
   EXPECT_FALSE(replica_shape(other));
-  EXPECT_FALSE(replica_shape(testing::small_settings()));  // a transformer
+  Settings transformer = testing::small_settings();
+  EXPECT_TRUE(replica_shape(transformer));
+  EXPECT_EQ(replicas_by_default(transformer), 1u);
+  transformer.model.parameters["n_layers"] = int64_t{2};
+  EXPECT_FALSE(replica_shape(transformer));
   EXPECT_GT(replicas_by_default(replicas()[0]), 1u);
   other = replicas()[0];
   other.train.steps = 20000;
