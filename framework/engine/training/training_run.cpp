@@ -372,7 +372,8 @@ void refuse_lost_checkpoints(const RunDirectory& run) {
 TrainedRun train_run(const Registry& registry, const Settings& settings, const std::filesystem::path& path,
                      Start start, Reporter& reporter, Purpose purpose) {
   prepare_processor(settings.train);
-  Experiment experiment(registry, settings, choose_device(settings.train.device));
+  Experiment experiment(registry, settings,
+                        settings.places.in([&] { return choose_device(settings.train.device); }));
   if (start == Start::anew) experiment.load_initial_weights();
   experiment.add_probes(settings.probes);
   Metrics metrics;  // an example of them

@@ -146,6 +146,9 @@ void make_folders(const fs::path& path) {
   if (fs::is_directory(path, failure)) return;
   const fs::path parent = folder_of(path);
   if (parent != path) make_folders(parent);
+  if (fs::exists(path, failure))
+    throw UsageError(fmt::format("{}: cannot make this folder: a file of this name is there", path.string()),
+                     "choose another place");
   fs::create_directory(path, failure);
   if (failure) throw Error(fmt::format("{}: cannot make this folder: {}", path.string(), failure.message()));
   sync_folder(parent);
@@ -155,7 +158,7 @@ void write_file(const fs::path& path, std::span<const std::byte> bytes) {
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
   if (fs::exists(status) && !fs::is_regular_file(status))  // a rename would replace the device itself
-    throw Error(path.string() + ": cannot write here: expected a file, found a folder or device");
+    throw UsageError(path.string() + ": cannot write here: expected a file, found a folder or device");
   remove_leftovers(path);
   auto [file, temporary] = create_temporary(path);
   int code = write_all(file.get(), bytes.data(), bytes.size());
