@@ -19,7 +19,11 @@ for name in small:
         main = next(one for one in archive.namelist() if one.endswith("/data.pkl"))
         put("pickle", name + ".pkl", archive.read(main))
 put("weights", "transformer_lens.pt", (fixtures / "transformer_lens.pt").read_bytes())
-put("weights", "legacy.pth", (fixtures / "legacy.pth").read_bytes()[:512])
+put("weights", "legacy.pth", (fixtures / "legacy.pth").read_bytes())
+for name in ["hooked_transformer.pth", "nanogpt.pt"]:
+    with zipfile.ZipFile(fixtures / "architectures" / name) as whole:
+        put("pickle", name + ".pkl", whole.read(next(one for one in whole.namelist() if one.endswith("/data.pkl"))))
+put("pickle", "instances.pkl", b"\x80\x04(cm\nC\n)\x81}X\x01\x00\x00\x00aK\x01sbcm\nD\n)}\x92cm\nE\nK\x02\x85Rt.")
 for protocol in range(2, 6):
     things = {"none": None, "flags": [True, False], "numbers": (1, -1, 255, 65536, 2**40, 2**70, 0.5, float("nan")),
               "text": "\u00e4" * 3, "bytes": b"\x00\xff", "set": {1, 2}, "deep": [[[()]]], 7: frozenset([3])}
@@ -66,6 +70,17 @@ put("zip", "zip64", (lambda plain: plain[:-22] + b"PK\6\6" + struct.pack(
     "<QHHIIQQQQ", 44, 45, 45, 0, 0, 1, 1, len(plain) - 22 - 34, 34) + b"PK\6\7" + struct.pack(
     "<IQI", 0, len(plain) - 22, 1) + plain[-22:])(archive([(b"a", b"123")])))
 put("weights", "state.pth", archive([(b"x/data.pkl", state), (b"x/data/0", bytes(8)), (b"x/byteorder", b"little")]))
+def npy(descr, shape, data, fortran=False):
+    header = str({"descr": descr, "fortran_order": fortran, "shape": shape}).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+
+
+put("weights", "array.npy", npy("<f4", (2, 2), bytes(16), True))
+put("weights", "arrays.npz", archive([(b"W_E.npy", npy("<f4", (2, 2), bytes(16))), (b"b.npy", npy("<f8", (), bytes(8)))]))
+put("weights", "tied.safetensors", safetensors(
+    '{"__metadata__":{"b":"a"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8)))
+put("weights", "page.pth", b"<!DOCTYPE html>")
+put("weights", "pointer.pth", b"version https://git-lfs.github.com/spec/v1\nsize 12\n")
 put("weights", "script.pth", archive([(b"x/data.pkl", state), (b"x/constants.pkl", b"")]))
 
 for path in [*(fixtures / "run_0.1.0").rglob("*.json"), *(fixtures / "run_0.1.0").rglob("*.jsonl")]:

@@ -13,6 +13,7 @@
 
 #include "engine/import/networks.h"
 #include "engine/import/pickle.h"
+#include "engine/import/weight_roles.h"
 #include "engine/import/weights_file.h"
 #include "engine/import/zip.h"
 #include "engine/run/json_line.h"
@@ -50,8 +51,11 @@ inline unsigned look_at(const pickle::Heap& heap) {
     if (const auto* tensor = object.as<pickle::StoredTensor>()) sum += last_element(*tensor);
   for (const char* key : {"", "model", "state_dicts[1]", "a.b"}) {
     try {
-      for (const FoundNetwork& network : find_networks(heap.root, key, "", "fuzz").networks)
-        for (const auto& [name, tensor] : network.tensors()) sum += last_element(tensor);
+      const FoundNetworks found = find_networks(heap.root, key, "", "fuzz");
+      sum += static_cast<unsigned>(found.settings.size());
+      for (const FoundNetwork& network : found.networks)
+        for (const auto& [name, tensor] : network.tensors())
+          sum += last_element(tensor) + part_of(name).has_value();
     } catch (const Error&) {
     }
   }
@@ -89,7 +93,7 @@ inline unsigned pickle_target(Input input) {
   return guarded([&] {
     static const std::array<std::byte, 256> storage{};
     return look_at(pickle::unpickle(
-        input, [](const std::string&) { return std::span<const std::byte>(storage); }, "fuzz"));
+        input, [](const std::string&, uint64_t) { return std::span<const std::byte>(storage); }, "fuzz"));
   });
 }
 

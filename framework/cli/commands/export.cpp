@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ExportArguments {
-  std::string run, format, out, figures, steps, step = "last";
+  std::string run, format, out, figures, steps, step = "last", names = "orrery";
   std::vector<std::string> files;
   bool all_outputs = false, tensorboard = false, json = false;
 };
@@ -63,9 +63,12 @@ int export_run(const ExportArguments& options) {
         "--out is missing: the file to write",
         "name it .pth or .safetensors; or ask for --figures png|svg, or for the curves by --tensorboard");
   const RunDirectory run = RunDirectory::open(options.run, RunDirectory::Access::read);
+  const WeightNames names = options.names == "transformer_lens" ? WeightNames::transformer_lens
+                            : options.names == "nanogpt"        ? WeightNames::nanogpt
+                                                                : WeightNames::orrery;
   const NetworkExport wanted{choose_checkpoint(run, options.step), options.out, choose_format(options),
-                             options.all_outputs};
-  export_network(run, wanted, terminal());
+                             options.all_outputs, names};
+  export_network(*load_plugins(options.files), run, wanted, terminal());
   if (options.json)
     print_json({{"run", options.run},
                 {"step", wanted.checkpoint.step},
@@ -89,6 +92,13 @@ Command add_export(CLI::App& program) {
       ->type_name("PATH");
   command->add_option("--format", options->format, "The format; by default that of the file's extension")
       ->check(CLI::IsMember({"pytorch", "safetensors"}));
+  command
+      ->add_option(
+          "--names", options->names,
+          "Whose names the weights get: orrery; transformer_lens, every weight that HookedTransformer "
+          "loads, and its config beside it as .json; nanogpt")
+      ->check(CLI::IsMember({"orrery", "transformer_lens", "nanogpt"}))
+      ->capture_default_str();
   command->add_option("--step", options->step,
                       "The checkpoint: first, last, a step, or grokked (the first with 99 % test accuracy)");
   command->add_flag(
@@ -105,15 +115,19 @@ Command add_export(CLI::App& program) {
       "With --figures: the steps: all, \"every N\", or a list such as 0,1000,grokked,last; by default last");
   command->add_flag("--json", options->json, "Print a line of JSON per file: run, step, file, format");
   add_plugin_option(*command, options->files);
-  command->footer(R"(Weights have TransformerLens's names and shapes.
+  command->footer(R"(Weights have TransformerLens's names and shapes, unless --names says otherwise.
 Examples:
   orrery export runs/quickstart-... --out quickstart.pth
   orrery export runs/quickstart-... --tensorboard
   orrery export runs/quickstart-... --step 1000 --format safetensors --out early.safetensors
   orrery export runs/quickstart-... --figures svg --steps 0,1000,3000 --out paper/figures
+  orrery export runs/quickstart-... --names transformer_lens --out hooked.pth
 In Python:
   torch.load("quickstart.pth")                        a dict of tensors by name
-  safetensors.torch.load_file("early.safetensors"))");
+  safetensors.torch.load_file("early.safetensors")
+  config = HookedTransformerConfig(**json.load(open("hooked.json")))
+  model = HookedTransformer(config)
+  model.load_state_dict(torch.load("hooked.pth")))");
   return {command, [options] { return export_run(*options); }};
 }
 

@@ -41,12 +41,15 @@ Command add_import(CLI::App& program) {
   auto options = std::make_shared<ImportArguments>();
   CLI::App* command = program.add_subcommand("import", "Make a run from a published network");
   command
-      ->add_option("file", options->request.file, "The network: .pth or .pt of torch.save, or .safetensors")
+      ->add_option(
+          "file", options->request.files,
+          "The network: a file of torch.save (.pt, .pth, .ckpt), .safetensors, .npz; or several, or a "
+          "folder, each a checkpoint of one run")
       ->required()
       ->type_name("FILE");
   command
       ->add_option("--config", options->request.config,
-                   "The config with the network's [task]; [model] may omit what the shapes tell")
+                   "The config with the network's [task]; [model] may omit what the file tells")
       ->required()
       ->type_name("CONFIG");
   command->add_option("--out", options->request.out, "The run's directory; by default runs/NAME-TIME")
@@ -69,10 +72,18 @@ Command add_import(CLI::App& program) {
                    "Override a key of the config, e.g. task.p=97; as for train")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
+  command
+      ->add_option(
+          "--expect", options->request.expectations,
+          "Import only if a metric of the (last) network is this number, to its last digit: test/loss=0.0072")
+      ->type_name("METRIC=NUMBER")
+      ->allow_extra_args(false);
   command->add_flag("--json", options->json,
                     "Print a line of JSON per network: run, step, metrics {name: value}");
   add_plugin_option(*command, options->files);
-  command->footer(R"(Nothing in the file is executed. Each network of a list becomes a checkpoint.
+  command->footer(
+      R"(Nothing in the file is executed. Each network of a list, and each of several files, becomes a checkpoint.
+docs/importing.md says what is read.
 A map:
   based_on = "transformer_lens"
   ignore = ["*.mask"]
@@ -84,6 +95,7 @@ A map:
 Examples:
   orrery import published.pth --config configs/nanda_lieberum_2022/modular_addition.toml --out runs/published
   orrery import full_run_data.pth --config configs/nanda_lieberum_2022/modular_addition.toml --key "state_dicts[12]"
+  orrery import their_checkpoints/ --config configs/nanda_lieberum_2022/modular_addition.toml --set model.n_heads=4
   orrery import theirs.safetensors --config configs/nanda_lieberum_2022/induction.toml --map theirs.toml)");
   return {command, [options] { return import(*options); }};
 }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/experiment/open_run.h"
+#include "engine/export/other_names.h"
 #include "engine/import/weights_file.h"
 #include "engine/reporter/numbers.h"
 #include "sdk/files/safetensors.h"
@@ -52,18 +54,76 @@ const char* to_string(NetworkFormat format) {
   return format == NetworkFormat::pytorch ? "pytorch" : "safetensors";
 }
 
-void export_network(const RunDirectory& run, const NetworkExport& wanted, Reporter& reporter) {
+namespace {
+
+void refuse_existing(const fs::path& file) {
   std::error_code ignored;
-  if (fs::exists(wanted.out, ignored))
-    throw UsageError(wanted.out.string() + ": exists already, and an export never overwrites",
+  if (fs::exists(file, ignored))
+    throw UsageError(file.string() + ": exists already, and an export never overwrites",
                      "choose another --out, or delete it first");
+}
+
+// The views of tensors that LibTorch holds, which must outlive them.
+std::vector<TensorView> views_of(const NamedTensors& tensors) {
+  std::vector<TensorView> views;
+  for (const auto& [name, tensor] : tensors)
+    views.push_back(
+        {name,
+         tensor.scalar_type() == torch::kBool ? safetensors::Dtype::BOOL : safetensors::Dtype::F32,
+         tensor.sizes().vec(),
+         {static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()}});
+  return views;
+}
+
+NamedTensors tensors_of(const std::vector<TensorView>& views) {
+  NamedTensors tensors;
+  for (const TensorView& view : views) {
+    const torch::Tensor tensor = torch::empty(view.shape, torch::kFloat32);
+    if (view.data.size() != tensor.nbytes()) throw Error(fmt::format("{}: not float32", view.name));
+    std::copy(view.data.begin(), view.data.end(), static_cast<std::byte*>(tensor.data_ptr()));
+    tensors.emplace_back(view.name, tensor);
+  }
+  return tensors;
+}
+
+struct Renamed {
+  NamedTensors weights;
+  std::string config;  // of TransformerLens
+};
+
+Renamed rename_weights(const Registry& registry, const RunDirectory& run, const NetworkExport& wanted,
+                       const std::vector<TensorView>& views) {
+  const NetworkAtStep network(registry, run.root().string(), std::to_string(wanted.checkpoint.step));
+  const PluginChoice& model = network.experiment().settings().model;
+  const int64_t n_ctx = network.experiment().spec().n_ctx;
+  const NamedTensors ours = tensors_of(views);
+  const std::string where = wanted.checkpoint.path.string();
+  if (wanted.names == WeightNames::nanogpt) return {nanogpt_weights(ours, model, where), ""};
+  return {transformer_lens_weights(ours, model, n_ctx, where),
+          transformer_lens_config(ours, model, n_ctx).dump(2) + "\n"};
+}
+
+}  // namespace
+
+void export_network(const Registry& registry, const RunDirectory& run, const NetworkExport& wanted,
+                    Reporter& reporter) {
+  const fs::path config = fs::path(wanted.out).replace_extension(".json");
+  const bool with_config = wanted.names == WeightNames::transformer_lens;
+  refuse_existing(wanted.out);
+  if (with_config) refuse_existing(config);
   const CheckpointFile& checkpoint = wanted.checkpoint;
   const safetensors::File file(checkpoint.path);
   std::vector<TensorView> tensors = file.tensors();
   std::vector<std::vector<std::byte>> kept;
+  std::error_code ignored;
   const fs::path dropped = dropped_outputs_path(run, checkpoint.step);
   const bool more = fs::exists(dropped, ignored);
   if (wanted.all_outputs && more) add_outputs(tensors, dropped, kept);
+  Renamed renamed;
+  if (wanted.names != WeightNames::orrery) {
+    renamed = rename_weights(registry, run, wanted, tensors);
+    tensors = views_of(renamed.weights);
+  }
 
   const std::string where = checkpoint.path.string(), step = std::to_string(checkpoint.step);
   if (wanted.format == NetworkFormat::pytorch)
@@ -72,6 +132,9 @@ void export_network(const RunDirectory& run, const NetworkExport& wanted, Report
     write_file(wanted.out, safetensors::serialise(tensors, {{"format", "pt"}, {"step", step}}, where));
   reporter.note(fmt::format("{}: {} tensors of step {}, {}", wanted.out.string(), tensors.size(),
                             thousands(checkpoint.step), to_string(wanted.format)));
+  if (with_config) write_file(config, renamed.config);
+  if (with_config)
+    reporter.note(fmt::format("{}: the arguments of HookedTransformerConfig", config.string()));
   if (more && !wanted.all_outputs)
     reporter.note("without the outputs that the import dropped; add them with --all-outputs");
 }

@@ -67,9 +67,13 @@ class Conversion {
 
   Converted run(bool normalises) {
     if (layout_.residual_factor != 1) check_foldable(normalises);
+    check_gates();
     for (const Matched& one : matched_) take(one);
     for (const auto& [name, shape] : expected_)
       if (!made_.contains(name) && !refused_.contains(name)) fill(name, shape);
+    for (const auto& [name, heads] : heads_)
+      if (!made_.contains(name) && wrong_.empty())
+        wrong(fmt::format("{}: {} of {} heads", name, heads.size(), sizes_["n_heads"]));
     if (!wrong_.empty())
       throw UsageError(
           fmt::format("{}: its tensors (layout {}) do not fit the model:\n  {}", where_, layout_.name,
@@ -127,6 +131,20 @@ class Conversion {
             "whether the MLPs do so too is not known, and their activation functions need not scale");
   }
 
+  // HookedTransformer adds b_in of a gated MLP behind the product with the gate, ours before it.
+  void check_gates() const {
+    const bool gated = std::any_of(matched_.begin(), matched_.end(), [](const Matched& one) {
+      return one.rule && one.rule->name == "blocks.{layer}.mlp.W_gate";
+    });
+    if (!gated || layout_.name != "transformer_lens") return;
+    for (const Matched& one : matched_)
+      if (one.rule && one.rule->name == "blocks.{layer}.mlp.b_in" && !all_zero(*one.tensor))
+        throw UsageError(
+            fmt::format("{}: {} is not zero, and TransformerLens adds it behind the gate, which Orrery's "
+                        "transformer does not",
+                        where_, *one.name));
+  }
+
   // What folding residual_factor multiplies this weight by: see y_l in layout.h. Queries, keys, values and
   // logits read the stream linearly, so a factor of the stream can move into their weights.
   double fold(const std::string& pattern, int64_t layer) const {
@@ -159,9 +177,23 @@ class Conversion {
     if (one.tensor->dtype > pickle::Dtype::BF16)
       return wrong(fmt::format("{}: its entries are {}, expected floating-point numbers", *one.name,
                                safetensors::name_of(one.tensor->dtype)));
+    if (one.head >= 0) return take_head(one, ours);
     if (made_.contains(ours)) return wrong(fmt::format("{}: a second tensor for {}", *one.name, ours));
     if (one.tensor->dtype == pickle::Dtype::F64) rounded_.push_back(*one.name);
     made_[ours] = narrow(ours, weight(one));
+  }
+
+  // A tensor for each head: they are put together when all are there.
+  void take_head(const Matched& one, const std::string& ours) {
+    std::map<int64_t, torch::Tensor>& heads = heads_[ours];
+    if (!heads.emplace(one.head, weight(one)).second)
+      return wrong(fmt::format("{}: a second tensor for head {} of {}", *one.name, one.head, ours));
+    const int64_t n_heads = sizes_["n_heads"];
+    if (one.head >= n_heads) return wrong(fmt::format("{}: the model has {} heads", *one.name, n_heads));
+    if (static_cast<int64_t>(heads.size()) < n_heads) return;
+    std::vector<torch::Tensor> in_order;
+    for (const auto& [head, tensor] : heads) in_order.push_back(tensor);
+    made_[ours] = torch::stack(in_order);
   }
 
   bool shape_fits(const Matched& one, const std::vector<int64_t>& ours) {
@@ -190,11 +222,12 @@ class Conversion {
     if (!is_output(name) || tensor.size(-1) <= classes_) return tensor;
     const int64_t extra = tensor.size(-1) - classes_;
     result_.unused.emplace_back(name, tensor.narrow(-1, classes_, extra).clone());
-    result_.notes.push_back(fmt::format("{}: the task has {} classes; the output{} of token{} {} set aside",
-                                        name, classes_, extra == 1 ? "" : "s", extra == 1 ? "" : "s",
-                                        extra == 1
-                                            ? fmt::format("{} is", classes_)
-                                            : fmt::format("{} to {} are", classes_, classes_ + extra - 1)));
+    result_.notes.push_back(
+        fmt::format("{}: the task has {} classes; the output{} of token{} {} set aside, and losses are over "
+                    "the task's classes alone",
+                    name, classes_, extra == 1 ? "" : "s", extra == 1 ? "" : "s",
+                    extra == 1 ? fmt::format("{} is", classes_)
+                               : fmt::format("{} to {} are", classes_, classes_ + extra - 1)));
     return tensor.narrow(-1, 0, classes_).contiguous();
   }
 
@@ -229,6 +262,7 @@ class Conversion {
   Sizes sizes_;  // the file's axes
   std::map<std::string, std::vector<int64_t>> expected_;
   std::map<std::string, torch::Tensor> made_;
+  std::map<std::string, std::map<int64_t, torch::Tensor>> heads_;
   std::set<std::string> refused_;
   std::vector<std::string> wrong_, zero_, filled_, rounded_;
   Converted result_;

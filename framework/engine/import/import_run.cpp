@@ -11,7 +11,10 @@
 
 #include "engine/experiment/experiment.h"
 #include "engine/import/layout.h"
+#include "engine/import/model_of_file.h"
 #include "engine/import/networks.h"
+#include "engine/import/plausible.h"
+#include "engine/import/sources.h"
 #include "engine/import/weights_file.h"
 #include "engine/reporter/numbers.h"
 #include "engine/run/run_directory.h"
@@ -72,25 +75,12 @@ class RunInTheMaking {
   bool done_ = false;
 };
 
-Layout choose_layout(const ImportRequest& request, const StoredTensors& tensors) {
+Layout choose_layout(const ImportRequest& request, const StoredTensors& tensors, const std::string& where) {
   if (!request.layout.empty() && !request.map.empty())
     throw UsageError("--layout and --map cannot be used together",
                      "a map says itself which layout it is based on: based_on = \"" + request.layout + "\"");
   if (!request.map.empty()) return read_layout(request.map);
-  return request.layout.empty() ? detect_layout(tensors, request.file) : find_layout(request.layout);
-}
-
-// The config, with what its [model] omits read off the network.
-Settings read_config(const ImportRequest& request, const Registry& registry, const Values& shapes) {
-  const Document document = Document::load(request.config, request.overrides);
-  const Table model = document.root().table("model");
-  const bool transformer =
-      !model.has("kind") || required_text(model, "kind", "[model]", "the kind of model") == "transformer";
-  std::vector<std::string> overrides = request.overrides;
-  for (const auto& [name, value] : shapes)
-    if (transformer && !model.has(name))
-      overrides.push_back(fmt::format("model.{}={}", name, orrery::to_string(value)));
-  return resolve(Document::load(request.config, overrides), parameters_from(registry));
+  return request.layout.empty() ? detect_layout(tensors, where) : find_layout(request.layout);
 }
 
 bool normalises(const Settings& settings) {
@@ -143,29 +133,64 @@ std::string score_text(const Metrics& metrics) {
   return text;
 }
 
-FoundNetworks choose_networks(const ImportRequest& request, const WeightsFile& file) {
-  FoundNetworks found = find_networks(file.root(), request.key, request.steps_key, request.file);
-  if (request.step < 0) return found;
-  if (found.networks.size() > 1)
-    throw UsageError(fmt::format("--step: {} holds {} networks, and each has a step of its own", request.file,
-                                 found.networks.size()),
-                     fmt::format("choose one: --key \"{}\"", found.networks.back().key));
-  found.networks.front().step = request.step;
-  found.steps_from = "--step";
-  return found;
+Sources choose_networks(const ImportRequest& request) {
+  Sources sources = find_sources(request.files, request.key, request.steps_key);
+  if (request.step < 0) return sources;
+  if (sources.networks.size() > 1)
+    throw UsageError(
+        fmt::format("--step: there are {} networks, and each has a step of its own", sources.networks.size()),
+        fmt::format("choose one: --key \"{}\"", sources.networks.back().key));
+  sources.networks.front().step = request.step;
+  sources.steps_from = "--step";
+  return sources;
 }
 
-void note_networks(const ImportRequest& request, const FoundNetworks& found, const Layout& layout,
-                   Reporter& reporter) {
-  const FoundNetwork &first = found.networks.front(), &last = found.networks.back();
-  const std::string where = found.networks.size() == 1 ? first.key.empty() ? "the file itself" : first.key
-                                                       : fmt::format("{} to {}", first.key, last.key);
-  reporter.note(fmt::format("{}: {}, layout {}", request.file, where, layout.name));
-  if (!found.others.empty())
-    reporter.note(fmt::format("not taken: {} (choose with --key)", fmt::join(found.others, ", ")));
-  if (found.steps_from.empty())
+std::string place_of(const Source& source) {
+  return source.key.empty() ? source.file.string() : fmt::format("{}: {}", source.file.string(), source.key);
+}
+
+void note_networks(const Sources& sources, const Layout& layout, Reporter& reporter) {
+  const Source &first = sources.networks.front(), &last = sources.networks.back();
+  if (first.file == last.file) {
+    const std::string where = sources.networks.size() == 1 ? first.key.empty() ? "the file itself" : first.key
+                                                           : fmt::format("{} to {}", first.key, last.key);
+    reporter.note(fmt::format("{}: {}, layout {}", first.file.string(), where, layout.name));
+  } else {
+    reporter.note(fmt::format("{} to {}: {} networks, layout {}, steps from {}", first.file.string(),
+                              last.file.string(), sources.networks.size(), layout.name, sources.steps_from));
+  }
+  if (!sources.skipped.empty()) reporter.note(fmt::format("not read: {}", fmt::join(sources.skipped, ", ")));
+  if (!sources.others.empty())
+    reporter.note(fmt::format("not taken: {} (choose with --key)", fmt::join(sources.others, ", ")));
+  if (sources.steps_from.empty())
     reporter.note("the file does not tell the steps of its networks, so they are numbered from 0");
 }
+
+// The file that is being read: several checkpoints may be in one, and not all files fit into memory.
+class OpenFile {
+ public:
+  explicit OpenFile(const ImportRequest& request) : request_(request) {}
+
+  const FoundNetwork& network(const Source& source) {
+    open(source);
+    for (const FoundNetwork& network : found_.networks)
+      if (network.key == source.key) return network;
+    throw Error(place_of(source) + ": the file has changed while it was read");
+  }
+  const FoundNetworks& found() const { return found_; }
+
+ private:
+  void open(const Source& source) {
+    if (file_ && file_->path() == source.file) return;
+    found_ = {};
+    file_.emplace(source.file);
+    found_ = find_networks(file_->root(), request_.key, request_.steps_key, source.file.string());
+  }
+
+  const ImportRequest& request_;
+  std::optional<WeightsFile> file_;
+  FoundNetworks found_;
+};
 
 void require_space(const fs::path& folder, size_t n_networks, int64_t n_parameters) {
   std::error_code failure;
@@ -179,21 +204,43 @@ void require_space(const fs::path& folder, size_t n_networks, int64_t n_paramete
 }
 
 // Writes the weights of `network`, and separately those that have no place in the model.
-Converted store(const FoundNetwork& network, const ImportRequest& request, const Layout& layout,
+Converted store(const Source& source, const FoundNetwork& network, const Layout& layout,
                 Experiment& experiment, RunDirectory& run) {
-  const std::string where =
-      network.key.empty() ? request.file : fmt::format("{}: {}", request.file, network.key);
   Converted converted = convert(network.tensors(), layout, experiment.model(), experiment.spec().d_vocab,
-                                normalises(experiment.settings()), where);
+                                normalises(experiment.settings()), place_of(source));
   load_weights(experiment.model(), converted.weights);
-  write_tensors(run.checkpoint_path(network.step), weights_of(experiment.model()),
-                {{"step", std::to_string(network.step)}});
+  write_tensors(run.checkpoint_path(source.step), weights_of(experiment.model()),
+                {{"step", std::to_string(source.step)}});
   if (!converted.unused.empty()) {
-    const fs::path dropped = dropped_outputs_path(run, network.step);
+    const fs::path dropped = dropped_outputs_path(run, source.step);
     fs::create_directories(dropped.parent_path());
     write_tensors(dropped, converted.unused);
   }
   return converted;
+}
+
+void warn_of_infinite(const Source& source, const NamedTensors& weights, Reporter& reporter) {
+  for (const auto& [name, value] : weights) {
+    const int64_t bad = value.numel() - value.isfinite().sum().item<int64_t>();
+    if (bad > 0)
+      reporter.warning(fmt::format("{}: {} of the {} entries of {} are NaN or infinite", place_of(source),
+                                   thousands(bad), thousands(value.numel()), name));
+  }
+}
+
+json about_sources(const ImportRequest& request, const Sources& sources) {
+  const bool one = sources.networks.front().file == sources.networks.back().file;
+  json networks = json::array();
+  for (const Source& source : sources.networks) {
+    networks.push_back({{"step", source.step}, {"key", source.key}});
+    if (!one) networks.back()["file"] = fs::absolute(source.file).string();
+  }
+  json about = {
+      {"file", fs::absolute(one ? sources.networks.front().file : fs::path(request.files.front())).string()}};
+  if (one && fs::is_regular_file(sources.networks.front().file))
+    about["size"] = fs::file_size(sources.networks.front().file);
+  about["networks"] = std::move(networks);
+  return about;
 }
 
 }  // namespace
@@ -201,11 +248,15 @@ Converted store(const FoundNetwork& network, const ImportRequest& request, const
 std::optional<fs::path> import_run(const Registry& registry, const ImportRequest& request,
                                    Reporter& reporter) {
   const auto start = std::chrono::steady_clock::now();
-  const WeightsFile file(request.file);
-  const FoundNetworks found = choose_networks(request, file);
-  const StoredTensors first = found.networks.front().tensors();
-  const Layout layout = choose_layout(request, first);
-  const Settings settings = read_config(request, registry, transformer_of(first, layout));
+  const Expectations expectations(request.expectations);
+  const Sources sources = choose_networks(request);
+  OpenFile file(request);
+  const Source& first = sources.networks.front();
+  const StoredTensors tensors = file.network(first).tensors();
+  const Layout layout = choose_layout(request, tensors, first.file.string());
+  const auto [settings, sources_of_settings] =
+      settings_of_file(request.config, request.overrides, parameters_from(registry),
+                       model_of(tensors, layout), file.found(), first.file.string());
   prepare_processor(settings.train);
   Experiment experiment(registry, settings, torch::kCPU);
   experiment.add_probes(settings.probes);
@@ -213,32 +264,39 @@ std::optional<fs::path> import_run(const Registry& registry, const ImportRequest
   const fs::path path = request.out.empty() ? new_run_path(settings.name) : fs::path(request.out);
   RunInTheMaking making(path);
   RunDirectory& run = making.run();
-  require_space(run.root(), found.networks.size(), experiment.model().n_parameters());
+  require_space(run.root(), sources.networks.size(), experiment.model().n_parameters());
   SessionRecord record(run, experiment.describe(), 0, settings.train.device, settings.train.threads);
-  json networks = json::array(), notes = json::array();
-  const auto progress = reporter.progress(static_cast<int64_t>(found.networks.size()), "networks");
-  for (const FoundNetwork& network : found.networks) {
+  std::vector<std::string> notes = sources_of_settings;
+  const auto progress = reporter.progress(static_cast<int64_t>(sources.networks.size()), "networks");
+  int64_t done = 0;
+  Metrics metrics;
+  for (const Source& source : sources.networks) {
     if (reporter.stop_requested()) return std::nullopt;
-    const Converted converted = store(network, request, layout, experiment, run);
-    const Metrics metrics = scores.metrics();
-    run.metrics().append(metrics_line(network.step, metrics));
-    if (networks.empty()) {  // the notes on the first hold for all
-      note_networks(request, found, layout, reporter);
-      for (const std::string& text : converted.notes) reporter.note(text);
-      notes = converted.notes;
+    const FoundNetwork& network = file.network(source);
+    const Converted converted = store(source, network, layout, experiment, run);
+    metrics = scores.metrics();
+    run.metrics().append(metrics_line(source.step, metrics));
+    if (done == 0) {  // the notes on the first hold for all
+      note_networks(sources, layout, reporter);
+      notes.insert(notes.end(), converted.notes.begin(), converted.notes.end());
+      if (const auto beside = network.left_out(); !beside.empty())
+        notes.push_back(
+            fmt::format("left out, because they are beside the network: {}", fmt::join(beside, ", ")));
+      for (const std::string& text : notes) reporter.note(text);
     }
-    networks.push_back({{"step", network.step}, {"key", network.key}});
-    progress->show(static_cast<int64_t>(networks.size()),
-                   fmt::format("step {}: {}", thousands(network.step), score_text(metrics)),
-                   /*always=*/networks.size() == found.networks.size());
+    warn_of_infinite(source, converted.weights, reporter);
+    ++done;
+    progress->show(done, fmt::format("step {}: {}", thousands(source.step), score_text(metrics)),
+                   /*always=*/done == static_cast<int64_t>(sources.networks.size()));
   }
+  expectations.check(metrics, place_of(sources.networks.back()));
+  warn_of_chance(experiment, metrics, reporter);
   run.metrics().sync();
-  record.add("import", {{"file", fs::absolute(request.file).string()},
-                        {"size", fs::file_size(request.file)},
-                        {"layout", layout.name},
-                        {"networks", networks},
-                        {"notes", notes}});
-  record.end(found.networks.back().step, "imported",
+  json about = about_sources(request, sources);
+  about["layout"] = layout.name;
+  about["notes"] = notes;
+  record.add("import", std::move(about));
+  record.end(sources.networks.back().step, "imported",
              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   making.finish();
   return path;

@@ -12,12 +12,16 @@
 namespace orrery::engine {
 
 struct ImportRequest {
-  std::string file;    ///< written by torch.save, or safetensors
-  std::string config;  ///< the config with the network's [task]; [model] may omit what the shapes tell
+  /// Files of torch.save, safetensors or NumPy, or folders of them; of several each is one checkpoint.
+  std::vector<std::string> files;
+  std::string config;  ///< the config with the network's [task]; [model] may omit what the file tells
   std::string out;     ///< the run's directory; empty: runs/NAME-TIME
   std::string key, steps_key, layout, map;  ///< the options of `orrery import`; empty: detected
   std::vector<std::string> overrides;       ///< of the config
   int64_t step = -1;                        ///< the network's step if the file does not tell; -1: not given
+  /// "test/loss=0.0072": metrics of the last network that must come out, to the digits given or to 1e-5 of
+  /// the value, whichever is more.
+  std::vector<std::string> expectations;
 };
 
 /// Converts the networks of the file to checkpoints of a new run, and scores each on the task's data. Returns

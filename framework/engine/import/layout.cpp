@@ -9,6 +9,7 @@
 #include <set>
 
 #include "engine/config/document.h"
+#include "engine/import/layout_by_names.h"
 #include "engine/import/layout_names.h"
 #include "engine/import/stored.h"
 
@@ -43,6 +44,19 @@ Layout induction(const std::string& attn) {
   return layout;
 }
 
+// The perceptron of Chughtai et al. 2023 (rep-theory-mech-interp, models.py, OneLayerMLP), which reads both
+// embeddings side by side: the rows of W are those of the left operand, then of the right one.
+Layout rep_theory() {
+  const std::string halves = "(2 d_embed) d_mlp -> d_embed d_mlp";
+  return {"rep_theory",
+          {{"embed.W_E_a", "W_x", "d_vocab d_embed -> d_vocab d_embed", 0, 1},
+           {"embed.W_E_b", "W_y", "d_vocab d_embed -> d_vocab d_embed", 0, 1},
+           {"mlp.W_in_a", "W", halves, 0, 1},
+           {"mlp.W_in_b", "W", halves, 1, 1},
+           {"mlp.W_out", "W_U", "d_mlp d_vocab_out -> d_mlp d_vocab_out", 0, 1}},
+          {}};
+}
+
 const StoredTensors::value_type* first_like(const StoredTensors& tensors, const std::string& pattern) {
   for (const auto& entry : tensors)
     if (layer_in(pattern, entry.first)) return &entry;
@@ -72,9 +86,10 @@ WeightRule read_rule(const Table& table) {
     rule.name = required_text(table, "name", "[[weight]]", "the weight's name in Orrery");
   if (rule.from.empty()) rule.from = rule.name;
   const auto has_layer = [](const std::string& name) { return name.find("{layer}") != name.npos; };
-  if (has_layer(rule.name) != has_layer(rule.from))
-    throw UsageError(fmt::format("{}: \"{}\" and \"{}\": either both have a {{layer}}, or neither",
-                                 table.place(), rule.name, rule.from));
+  if (!has_layer(rule.name) && has_layer(rule.from))
+    throw UsageError(
+        fmt::format("{}: \"{}\" has a {{layer}}, and \"{}\" has none", table.place(), rule.from, rule.name),
+        "name = \"blocks.{layer}...\"; a network of one layer may do without in `from`");
   try {
     axes_of(rule);
   } catch (const UsageError& error) {
@@ -87,7 +102,8 @@ WeightRule read_rule(const Table& table) {
 
 void WeightRule::fields(Fields<WeightRule>& f) {
   f.add("name", &WeightRule::name, "the weight's name in Orrery, with {layer} for the layer's number");
-  f.add("from", &WeightRule::from, "its name in the file; empty: the same");
+  f.add("from", &WeightRule::from,
+        "its name in the file, with {layer}, and {head} where each head has a tensor; empty: the same");
   f.add("axes", &WeightRule::axes,
         "the axes in the file, such as \"(n_heads d_head) d_model\"; empty: as here");
   f.add("part", &WeightRule::part, "which part, counted from 0, of axes such as \"(3 n_heads d_head)\"")
@@ -96,13 +112,14 @@ void WeightRule::fields(Fields<WeightRule>& f) {
 }
 
 std::vector<std::string> layout_names() {
-  return {"transformer_lens", "progress_measures", "progress_measures_induction", "as_is"};
+  return {"transformer_lens", "progress_measures", "progress_measures_induction", "rep_theory", "as_is"};
 }
 
 Layout find_layout(const std::string& name) {
   if (name == "transformer_lens") return changed(name, {});
   if (name == "progress_measures") return changed(name, progress_measures("blocks.{layer}.attn."));
   if (name == "progress_measures_induction") return induction("attn_blocks.{layer}.attn.");
+  if (name == "rep_theory") return rep_theory();
   if (name == "as_is") return {name, {}, {}};
   throw UsageError(
       fmt::format("there is no layout \"{}\"{}", name, did_you_mean(name, layout_names())),
@@ -114,9 +131,22 @@ Layout detect_layout(const StoredTensors& tensors, const std::string& where) {
     if (first_like(tensors, std::string(attn) + "W_O")) return induction(attn);
   if (const auto* W_O = first_like(tensors, "blocks.{layer}.attn.W_O"))
     return find_layout(W_O->second.shape.size() == 2 ? "progress_measures" : "transformer_lens");
+  // Parameters of one module, whose names cannot have dots.
+  if (first_like(tensors, "blocks_{layer}_attn_W_O")) {
+    Layout layout = find_layout("transformer_lens");
+    for (WeightRule& rule : layout.rules) std::replace(rule.from.begin(), rule.from.end(), '.', '_');
+    return layout;
+  }
+  if (first_like(tensors, "W_x") && first_like(tensors, "W_y")) {
+    if (first_like(tensors, "W")) return find_layout("rep_theory");
+    throw UsageError(
+        where + ": a bilinear network, whose two embeddings are multiplied, which Orrery's models do not do",
+        "of this code base the networks with a hidden layer (W) are read");
+  }
   // The weights of our mlp models.
   for (const char* name : {"mlp.W_in", "mlp.W_in_a"})
     if (first_like(tensors, name)) return find_layout("as_is");
+  if (auto layout = layout_by_names(tensors, where)) return std::move(*layout);
   std::vector<std::string> names;
   for (const auto& [name, tensor] : tensors) names.push_back(name);
   if (names.size() > 12) {
@@ -151,28 +181,97 @@ Layout read_layout(const std::filesystem::path& file) {
   return layout;
 }
 
-Values transformer_of(const StoredTensors& tensors, const Layout& layout) {
+namespace {
+
+// The joined size of "(n_heads d_head)", or of three of these.
+int64_t attention_width_of(const Matched& one) {
+  const auto axes = one.rule ? axes_of(*one.rule) : std::nullopt;
+  if (!axes || axes->file.dimensions().size() != one.tensor->shape.size()) return 0;
+  for (size_t i = 0; i < one.tensor->shape.size(); ++i) {
+    const auto& names = axes->file.dimensions()[i];
+    const auto has = [&](const char* name) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    if (has("n_heads") && has("d_head")) return one.tensor->shape[i] / axes->file.parts();
+  }
+  return 0;
+}
+
+// Which of our weights a file has: "blocks.{layer}.mlp.W_in".
+std::set<std::string> patterns_in(const std::vector<Matched>& matched) {
+  std::set<std::string> patterns;
+  for (const Matched& one : matched)
+    if (one.rule) patterns.insert(one.rule->name);
+  return patterns;
+}
+
+std::string biases_in(const std::vector<Matched>& matched, const std::set<std::string>& has) {
+  for (const Matched& one : matched)
+    if (one.rule &&
+        (one.rule->name.find(".attn.b_") != std::string::npos || one.rule->name == "unembed.b_U") &&
+        !all_zero(*one.tensor))
+      return "all";
+  const bool mlp = has.contains("blocks.{layer}.mlp.W_in");
+  const bool mlp_biases = has.contains("blocks.{layer}.mlp.b_in") || has.contains("blocks.{layer}.mlp.b_out");
+  return mlp_biases || !mlp ? "mlp" : "none";
+}
+
+// Only where the file has norms with weights: what has none may be normalised all the same.
+void add_normalization(const std::set<std::string>& has, Values& values) {
+  const bool blocks = has.contains("blocks.{layer}.ln1.w"), final_norm = has.contains("ln_final.w");
+  if (!blocks && !final_norm) return;
+  const bool shifts = has.contains("blocks.{layer}.ln1.b") || has.contains("ln_final.b");
+  values["normalization_type"] = std::string(shifts ? "LN" : "RMS");
+  if (blocks) values["final_norm"] = final_norm;
+}
+
+ModelShapes perceptron_of(const Sizes& sizes) {
+  ModelShapes shapes{"mlp", {}, {}, 0};
+  for (const char* name : {"d_embed", "d_mlp"})
+    if (const auto found = sizes.find(name); found != sizes.end()) shapes.values[name] = found->second;
+  shapes.values["input"] = std::string("embedding");
+  shapes.values["embedding"] = std::string("untied");
+  shapes.values["hidden"] = std::string("untied");
+  shapes.values["collapse"] = std::string("output");
+  shapes.values["n_hidden"] = int64_t{1};
+  shapes.values["bias"] = false;
+  return shapes;
+}
+
+}  // namespace
+
+ModelShapes model_of(const StoredTensors& tensors, const Layout& layout) {
   const std::vector<Matched> matched = match(tensors, layout);
   const Sizes sizes = sizes_in(matched, layout);
-  Values values;
-  for (const char* name : {"d_model", "n_heads", "d_head", "d_mlp"})
-    if (const auto found = sizes.find(name); found != sizes.end() && found->second > 0)
-      values[name] = found->second;
+  if (layout.name == "rep_theory") return perceptron_of(sizes);
+  ModelShapes shapes;
   int64_t n_layers = 0;
-  bool mlp = false, mlp_biases = false, other_biases = false;
   for (const Matched& one : matched) {
-    if (!one.rule) continue;
-    n_layers = std::max(n_layers, one.layer + 1);
-    const std::string& name = one.rule->name;
-    mlp |= name == "blocks.{layer}.mlp.W_in";
-    mlp_biases |= name == "blocks.{layer}.mlp.b_in" || name == "blocks.{layer}.mlp.b_out";
-    other_biases |= (name.find(".attn.b_") != name.npos || name == "unembed.b_U") && !all_zero(*one.tensor);
+    if (one.rule) n_layers = std::max(n_layers, one.layer + 1);
+    if (shapes.attention_width == 0) shapes.attention_width = attention_width_of(one);
   }
   if (n_layers == 0) return {};
+  Values& values = shapes.values;
+  for (const char* name : {"d_model", "n_heads", "d_head", "d_mlp", "n_ctx"})
+    if (const auto found = sizes.find(name); found != sizes.end() && found->second > 0)
+      values[name] = found->second;
+  if (values.contains("n_heads") && values.contains("d_head")) shapes.attention_width = 0;
+  const std::set<std::string> has = patterns_in(matched);
   values["n_layers"] = n_layers;
-  values["attn_only"] = !mlp;
-  values["biases"] = std::string(other_biases ? "all" : mlp_biases || !mlp ? "mlp" : "none");
-  return values;
+  values["attn_only"] = !has.contains("blocks.{layer}.mlp.W_in");
+  values["biases"] = biases_in(matched, has);
+  if (has.contains("blocks.{layer}.mlp.W_in"))
+    values["gated_mlp"] = has.contains("blocks.{layer}.mlp.W_gate");
+  add_normalization(has, values);
+  if (has.contains("pos_embed.W_pos"))
+    values["positional_embedding_type"] = std::string("standard");
+  else
+    shapes.likely["positional_embedding_type"] = std::string("none");
+  if (has.contains("unembed.W_U"))
+    values["unembedding"] = std::string("own");
+  else
+    shapes.likely["unembedding"] = std::string("tied");
+  return shapes;
 }
 
 }  // namespace orrery::engine

@@ -33,7 +33,7 @@ struct Layout {
   int64_t n_heads = 0;  ///< for axes that hold heads and more; 0: other tensors tell, or it is not needed
 };
 
-/// "transformer_lens", "progress_measures", "progress_measures_induction", "as_is".
+/// "transformer_lens", "progress_measures", "progress_measures_induction", "rep_theory", "as_is".
 std::vector<std::string> layout_names();
 /// Throws orrery::UsageError, naming the nearest match, if there is none of this name.
 Layout find_layout(const std::string& name);
@@ -49,10 +49,17 @@ Layout detect_layout(const StoredTensors& tensors, const std::string& where);
 /// Throws orrery::UsageError, with the place, if it is malformed.
 Layout read_layout(const std::filesystem::path& file);
 
-/// The parameters of TransformerConfig that follow from the shapes of a transformer's tensors, by name:
-/// n_layers, d_model, n_heads, d_head, d_mlp, attn_only, biases. Empty if the tensors are not a
-/// transformer's.
-Values transformer_of(const StoredTensors& tensors, const Layout& layout);
+/// What the tensors tell of the model that they are of.
+struct ModelShapes {
+  std::string kind = "transformer";  ///< of [model]
+  /// Parameters by name: n_layers, d_model, n_heads, d_head, d_mlp, attn_only, biases, n_ctx,
+  /// normalization_type and the like, as far as they follow from the tensors. Empty if they tell nothing.
+  Values values;
+  Values
+      likely;  ///< what would explain tensors that are not there: an unembedding that is tied, no positions
+  int64_t attention_width = 0;  ///< n_heads x d_head, where no tensor tells them apart; else 0
+};
+ModelShapes model_of(const StoredTensors& tensors, const Layout& layout);
 
 struct Converted {
   NamedTensors weights;  ///< all of the model's, under their names

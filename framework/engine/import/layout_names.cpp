@@ -13,7 +13,7 @@
 namespace orrery::engine {
 namespace {
 
-constexpr std::string_view placeholder = "{layer}";
+constexpr std::string_view placeholder = "{layer}", head_placeholder = "{head}";
 
 struct Ours {
   const char *name, *axes;
@@ -32,6 +32,7 @@ constexpr Ours ours[] = {{"embed.W_E", "d_vocab d_model"},
                          {"blocks.{layer}.attn.b_O", "d_model"},
                          {"blocks.{layer}.ln2.w", "d_model"},
                          {"blocks.{layer}.ln2.b", "d_model"},
+                         {"blocks.{layer}.mlp.W_gate", "d_model d_mlp"},
                          {"blocks.{layer}.mlp.W_in", "d_model d_mlp"},
                          {"blocks.{layer}.mlp.b_in", "d_mlp"},
                          {"blocks.{layer}.mlp.W_out", "d_mlp d_model"},
@@ -43,19 +44,44 @@ constexpr Ours ours[] = {{"embed.W_E", "d_vocab d_model"},
 
 }  // namespace
 
+namespace {
+
+// A number in canonical spelling at the start of `rest`, which it is taken off: "blocks.00" is a different
+// name.
+std::optional<int64_t> take_number(std::string_view& rest) {
+  const size_t length = std::min(rest.find_first_not_of("0123456789"), rest.size());
+  if (length == 0 || length > 4 || (length > 1 && rest[0] == '0')) return {};
+  int64_t number = -1;
+  std::from_chars(rest.data(), rest.data() + length, number);
+  rest.remove_prefix(length);
+  return number;
+}
+
+}  // namespace
+
+std::optional<LayerAndHead> numbers_in(const std::string& pattern, const std::string& name) {
+  LayerAndHead numbers;
+  std::string_view expected = pattern, rest = name;
+  while (!expected.empty()) {
+    const bool layer = expected.starts_with(placeholder), head = expected.starts_with(head_placeholder);
+    if (layer || head) {
+      const auto number = take_number(rest);
+      if (!number) return {};
+      (layer ? numbers.layer : numbers.head) = *number;
+      expected.remove_prefix((layer ? placeholder : head_placeholder).size());
+    } else if (!rest.empty() && rest[0] == expected[0]) {
+      rest.remove_prefix(1);
+      expected.remove_prefix(1);
+    } else {
+      return {};
+    }
+  }
+  return rest.empty() ? std::optional<LayerAndHead>(numbers) : std::nullopt;
+}
+
 std::optional<int64_t> layer_in(const std::string& pattern, const std::string& name) {
-  const size_t at = pattern.find(placeholder);
-  if (at == pattern.npos) return pattern == name ? std::optional<int64_t>(-1) : std::nullopt;
-  const std::string_view before = std::string_view(pattern).substr(0, at);
-  const std::string_view after = std::string_view(pattern).substr(at + placeholder.size());
-  if (name.size() <= before.size() + after.size() || !name.starts_with(before) || !name.ends_with(after))
-    return {};
-  const std::string digits = name.substr(before.size(), name.size() - before.size() - after.size());
-  int64_t layer = -1;
-  const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), layer);
-  // Only in canonical spelling: "blocks.00" is a different name.
-  if (failure != std::errc() || layer < 0 || layer > 9999 || std::to_string(layer) != digits) return {};
-  return layer;
+  const auto numbers = numbers_in(pattern, name);
+  return numbers ? std::optional<int64_t>(numbers->layer) : std::nullopt;
 }
 
 std::string with_layer(const std::string& pattern, int64_t layer) {
@@ -84,8 +110,30 @@ const std::vector<WeightRule>& transformer_rules() {
   return *all;
 }
 
+namespace {
+
+// The axes of one head's share of our weight.
+const Axes* axes_of_one_head(const std::string& pattern) {
+  static const auto* known = [] {
+    auto* all = new std::map<std::string, Axes>;
+    for (const Ours& one : ours)
+      if (const std::string_view axes = one.axes; axes.starts_with("n_heads "))
+        all->emplace(one.name, Axes(std::string(axes.substr(8))));
+    return all;
+  }();
+  const auto found = known->find(pattern);
+  return found == known->end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
 std::optional<RuleAxes> axes_of(const WeightRule& rule) {
-  const Axes* known = axes_of_ours(rule.name);
+  const bool one_head = rule.from.find(head_placeholder) != std::string::npos;
+  const Axes* known = one_head ? axes_of_one_head(rule.name) : axes_of_ours(rule.name);
+  if (one_head && !known)
+    throw UsageError(fmt::format("weight \"{}\": it has no heads, so \"{{head}}\" in \"{}\" cannot be",
+                                 rule.name, rule.from),
+                     "attn.W_Q, W_K, W_V, W_O and b_Q, b_K, b_V can come one tensor a head");
   if (rule.axes.empty()) return known ? std::optional<RuleAxes>({*known, *known}) : std::nullopt;
   const size_t arrow = rule.axes.find("->");
   if (arrow == std::string::npos && !known)
@@ -114,8 +162,12 @@ std::vector<Matched> match(const StoredTensors& tensors, const Layout& layout) {
     if (std::any_of(layout.ignored.begin(), layout.ignored.end(), ignored)) continue;
     const size_t before = all.size();
     for (const WeightRule& rule : layout.rules)
-      if (const auto layer = layer_in(rule.from, name)) all.push_back({&rule, *layer, &name, &tensor});
-    if (all.size() == before) all.push_back({nullptr, -1, &name, &tensor});
+      if (const auto numbers = numbers_in(rule.from, name)) {
+        // A network of one layer need not number it.
+        const bool first = numbers->layer < 0 && rule.name.find(placeholder) != std::string::npos;
+        all.push_back({&rule, first ? 0 : numbers->layer, numbers->head, &name, &tensor});
+      }
+    if (all.size() == before) all.push_back({nullptr, -1, -1, &name, &tensor});
   }
   return all;
 }
@@ -123,8 +175,10 @@ std::vector<Matched> match(const StoredTensors& tensors, const Layout& layout) {
 // In two passes: joined axes are solved with the sizes of those that stand alone somewhere.
 Sizes sizes_in(const std::vector<Matched>& matched, const Layout& layout) {
   Sizes sizes;
+  int64_t n_heads = layout.n_heads;
+  for (const Matched& one : matched) n_heads = std::max(n_heads, one.head + 1);
   for (int round = 0; round < 2; ++round) {
-    if (layout.n_heads > 0) sizes["n_heads"] = layout.n_heads;
+    if (n_heads > 0) sizes["n_heads"] = n_heads;
     std::map<std::string, std::map<int64_t, int>> votes;
     for (const Matched& one : matched) {
       const auto axes = one.rule ? axes_of(*one.rule) : std::nullopt;
@@ -133,7 +187,7 @@ Sizes sizes_in(const std::vector<Matched>& matched, const Layout& layout) {
         for (const auto& [axis, size] : *solved) ++votes[axis][size];
     }
     for (const auto& [axis, counts] : votes)
-      if (axis != "n_heads" || layout.n_heads == 0)
+      if (axis != "n_heads" || n_heads == 0)
         sizes[axis] = std::max_element(counts.begin(), counts.end(), [](auto& a, auto& b) {
                         return a.second < b.second;
                       })->first;

@@ -8,8 +8,13 @@
 
 namespace orrery::engine {
 
-/// Matches `name` with `pattern` and returns the number at "{layer}", or -1 for a pattern without one.
-/// Nothing if it does not match.
+/// The numbers at "{layer}" and "{head}" of a pattern; -1 for what it does not have.
+struct LayerAndHead {
+  int64_t layer = -1, head = -1;
+};
+/// Matches `name` with `pattern`. Nothing if it does not match.
+std::optional<LayerAndHead> numbers_in(const std::string& pattern, const std::string& name);
+/// The number of the layer alone.
 std::optional<int64_t> layer_in(const std::string& pattern, const std::string& name);
 /// `pattern` with the number of a layer; the pattern itself for -1.
 std::string with_layer(const std::string& pattern, int64_t layer);
@@ -30,6 +35,7 @@ std::optional<RuleAxes> axes_of(const WeightRule& rule);
 struct Matched {
   const WeightRule* rule;  ///< null: none
   int64_t layer;           ///< -1 for a rule without one
+  int64_t head;            ///< -1 for a rule without one
   const std::string* name;
   const pickle::StoredTensor* tensor;
 };

@@ -162,7 +162,7 @@ TEST(Layout, biases_that_are_not_zero_count) {
     if (name.find("mask") == name.npos && name.find("IGNORE") == name.npos)
       made.add(name, name == "blocks.0.attn.b_Q" ? torch::ones({2, 3}) : plain(tensor));
   const Layout layout = find_layout("transformer_lens");
-  EXPECT_EQ(std::get<std::string>(transformer_of(made.tensors, layout).at("biases")), "all");
+  EXPECT_EQ(std::get<std::string>(model_of(made.tensors, layout).values.at("biases")), "all");
   expect_holds(error_of([&] { convert(made.tensors, layout, *small_model(), 6, false, "x"); }),
                "blocks.0.attn.b_Q: unexpected");
   TransformerConfig all = small;
@@ -174,15 +174,30 @@ TEST(Layout, biases_that_are_not_zero_count) {
 TEST(Layout, shapes_say_the_config) {
   const auto shapes = [](const std::string& name) {
     const StoredTensors tensors = fixture(name);
-    return transformer_of(tensors, detect_layout(tensors, name));
+    return model_of(tensors, detect_layout(tensors, name)).values;
   };
-  const Values expected = {{"n_layers", int64_t{1}},      {"d_model", int64_t{4}}, {"n_heads", int64_t{2}},
-                           {"d_head", int64_t{3}},        {"d_mlp", int64_t{5}},   {"attn_only", false},
-                           {"biases", std::string("mlp")}};
+  const Values expected = {{"n_layers", int64_t{1}},
+                           {"d_model", int64_t{4}},
+                           {"n_heads", int64_t{2}},
+                           {"d_head", int64_t{3}},
+                           {"d_mlp", int64_t{5}},
+                           {"attn_only", false},
+                           {"biases", std::string("mlp")},
+                           {"n_ctx", int64_t{3}},
+                           {"gated_mlp", false},
+                           {"positional_embedding_type", std::string("standard")},
+                           {"unembedding", std::string("own")}};
   EXPECT_EQ(shapes("progress_measures.pth"), expected);
   EXPECT_EQ(shapes("transformer_lens.pt"), expected);
-  Values induction = {{"n_layers", int64_t{2}}, {"d_model", int64_t{4}}, {"n_heads", int64_t{2}},
-                      {"d_head", int64_t{2}},   {"attn_only", true},     {"biases", std::string("mlp")}};
+  Values induction = {{"n_layers", int64_t{2}},
+                      {"d_model", int64_t{4}},
+                      {"n_heads", int64_t{2}},
+                      {"d_head", int64_t{2}},
+                      {"attn_only", true},
+                      {"biases", std::string("mlp")},
+                      {"n_ctx", int64_t{12}},
+                      {"positional_embedding_type", std::string("standard")},
+                      {"unembedding", std::string("own")}};
   EXPECT_EQ(shapes("induction.pth"), induction);
 }
 
@@ -290,7 +305,7 @@ part = 2
     if (name.find("W_E") == name.npos && name.find("W_Q") == name.npos && name.find("W_K") == name.npos &&
         name.find("W_V") == name.npos && name.find("mask") == name.npos && name.find("IGNORE") == name.npos)
       made.add(name, plain(tensor));
-  EXPECT_EQ(std::get<int64_t>(transformer_of(made.tensors, layout).at("d_head")), 3);
+  EXPECT_EQ(std::get<int64_t>(model_of(made.tensors, layout).values.at("d_head")), 3);
   const Converted converted = convert(made.tensors, layout, *small_model(), 6, false, "x");
   EXPECT_TRUE(torch::equal(find_named(converted.weights, "embed.W_E"), -2 * W_E.t()));
   for (int64_t part = 0; part < 3; ++part) {

@@ -11,7 +11,9 @@
 #include <optional>
 #include <set>
 
+#include "engine/import/modules.h"
 #include "engine/import/shown.h"
+#include "engine/import/weight_roles.h"
 
 namespace orrery::engine {
 namespace {
@@ -22,7 +24,22 @@ using pickle::Ref;
 using pickle::StoredTensor;
 
 constexpr int max_nesting = 4;
-constexpr size_t max_networks = 100'000;
+constexpr size_t max_networks = 100'000, max_record = 100, max_tuple = 16;
+// The usual names of steps, those of many networks first.
+constexpr const char* step_names[] = {"checkpoint_steps",
+                                      "checkpoint_epochs",
+                                      "state_dict_epochs",
+                                      "save_epochs",
+                                      "epochs",
+                                      "steps",
+                                      "step",
+                                      "global_step",
+                                      "epoch",
+                                      "iteration",
+                                      "iter",
+                                      "iter_num"};
+constexpr const char* config_names[] = {"cfg",     "config", "model_config", "model_args", "hyper_parameters",
+                                        "hparams", "args"};
 
 // A place in the file: an object, its holder, and the path to it.
 struct Place {
@@ -69,6 +86,11 @@ std::optional<std::vector<int64_t>> whole_numbers(Ref object) {
   return values;
 }
 
+struct Item {
+  Ref network;
+  std::optional<int64_t> step;
+};
+
 class Finder {
  public:
   Finder(Ref root, const std::string& where) : root_(root), where_(where) {}
@@ -82,7 +104,9 @@ class Finder {
     throw UsageError(fmt::format("{}: {}", where_, what), hint);
   }
   bool is_network(Ref object);
-  bool is_series(Ref object);
+  std::optional<Item> item_of(Ref object);
+  std::optional<std::vector<Item>> series_of(Ref object);
+  void find_settings(const Place& place, FoundNetworks& found) const;
   void collect(const Place& place, int depth, std::vector<Place>& found, std::set<Ref>& seen);
   void number(FoundNetworks& found, const Place& place, const std::string& steps_key) const;
   std::vector<int64_t> steps_at(const std::string& key, size_t count) const;
@@ -96,24 +120,71 @@ class Finder {
 
 bool Finder::is_network(Ref object) {
   if (const auto known = known_.find(object); known != known_.end()) return known->second;
-  const Dict* dict = object->as<Dict>();
-  return known_[object] =
-             dict && !dict->entries.empty() &&
-             std::all_of(dict->entries.begin(), dict->entries.end(), [](const auto& entry) {
-               return entry.first->template as<std::string>() && entry.second->template as<StoredTensor>();
-             });
+  const bool is =
+      is_module(object) ? !tensors_of_module(object).empty() : tensors_of_container(object).has_value();
+  return known_[object] = is;
 }
 
-// A list of networks, or a dict that has them under their steps.
-bool Finder::is_series(Ref object) {
-  if (const List* list = object->as<List>())
-    return !list->items.empty() &&
-           std::all_of(list->items.begin(), list->items.end(), [&](Ref item) { return is_network(item); });
+// A network; (step, network); or a record that holds one network and perhaps its step.
+std::optional<Item> Finder::item_of(Ref object) {
+  if (is_network(object)) return Item{object, {}};
+  if (const List* list = object->as<List>(); list && list->items.size() == 2) {
+    const int64_t* step = list->items[0]->as<int64_t>();
+    if (step && is_network(list->items[1])) return Item{list->items[1], *step};
+  }
   const Dict* dict = object->as<Dict>();
-  return dict && !dict->entries.empty() &&
-         std::all_of(dict->entries.begin(), dict->entries.end(), [&](const auto& entry) {
-           return entry.first->template as<int64_t>() && is_network(entry.second);
-         });
+  if (!dict || dict->entries.size() > max_record) return {};
+  std::optional<Item> found;
+  for (const auto& [key, value] : dict->entries) {
+    if (!is_network(value)) continue;
+    if (found) return {};
+    found = Item{value, {}};
+  }
+  for (const char* name : step_names)
+    if (const Ref step = found ? object->find(name) : nullptr; step && step->as<int64_t>()) {
+      found->step = *step->as<int64_t>();
+      break;
+    }
+  return found;
+}
+
+// 100, "100", "step_100".
+std::optional<int64_t> step_in_key(Ref key) {
+  if (const int64_t* step = key->as<int64_t>()) return *step;
+  const auto* text = key->as<std::string>();
+  if (!text) return {};
+  std::string_view rest = *text;
+  for (const char* word : {"step", "epoch", "iteration", "iter", "checkpoint", "ckpt", "batch"})
+    if (rest.starts_with(word)) {
+      rest.remove_prefix(std::strlen(word));
+      break;
+    }
+  rest.remove_prefix(std::min(rest.find_first_not_of("_- ="), rest.size()));
+  int64_t step = -1;
+  const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), step);
+  if (rest.empty() || failure != std::errc() || end != rest.data() + rest.size()) return {};
+  return step;
+}
+
+// The checkpoints in a list, or in a dict that has them under their steps.
+std::optional<std::vector<Item>> Finder::series_of(Ref object) {
+  std::vector<Item> items;
+  if (const List* list = object->as<List>()) {
+    for (const Ref one : list->items) {
+      const auto item = item_of(one);
+      if (!item) return {};
+      items.push_back(*item);
+    }
+  } else if (const Dict* dict = object->as<Dict>()) {
+    for (const auto& [key, value] : dict->entries) {
+      const auto step = step_in_key(key);
+      const auto item = step ? item_of(value) : std::nullopt;
+      if (!item) return {};
+      items.push_back({item->network, *step});
+    }
+  }
+  if (items.empty()) return {};
+  return items;
 }
 
 // "state_dicts[12]", "a.b". A key of a dict may itself contain dots, so the longest match wins.
@@ -155,11 +226,16 @@ Place Finder::at(const std::string& key) const {
 
 void Finder::collect(const Place& place, int depth, std::vector<Place>& found, std::set<Ref>& seen) {
   if (depth > max_nesting || !seen.insert(place.object).second) return;
-  if (is_network(place.object) || is_series(place.object)) {
+  if (is_network(place.object) || series_of(place.object)) {
     found.push_back(place);
     return;
   }
-  const Dict* dict = place.object->as<Dict>();
+  if (const List* list = place.object->as<List>(); list && list->items.size() <= max_tuple)
+    for (size_t i = 0; i < list->items.size(); ++i)
+      collect({fmt::format("{}[{}]", place.key, i), list->items[i], place.holder, list, i}, depth + 1, found,
+              seen);
+  const auto* instance = place.object->as<pickle::Instance>();
+  const Dict* dict = instance ? &instance->attributes : place.object->as<Dict>();
   if (!dict || place.object->find("param_groups")) return;  // the latter is an optimiser's state
   for (const auto& [key, value] : dict->entries)
     if (const auto* text = key->as<std::string>())
@@ -173,6 +249,9 @@ Place Finder::only_one(std::vector<std::string>& others) {
   for (const Place& place : found)
     if (!is_network(place.object)) series.push_back(place);
   if (found.empty()) {
+    if (root_->as<StoredTensor>())
+      refuse("it holds one array, not a network",
+             "import a .npz file, or a folder of .npy files that have the names of the weights");
     const Dict* dict = root_->as<Dict>();
     refuse("it holds no network: no dict of tensors by name",
            dict ? "it holds: " + key_list(*dict) : "it holds " + root_->describe());
@@ -202,8 +281,7 @@ std::vector<int64_t> Finder::steps_at(const std::string& key, size_t count) cons
 std::optional<std::pair<std::string, std::vector<int64_t>>> Finder::usual_steps(const Place& place,
                                                                                 size_t count) const {
   const size_t listed = place.list ? place.list->items.size() : count;
-  for (const char* name : {"checkpoint_steps", "checkpoint_epochs", "state_dict_epochs", "save_epochs",
-                           "epochs", "steps", "step", "global_step", "epoch", "iteration"}) {
+  for (const char* name : step_names) {
     const Ref found = place.holder->find(name);
     if (!found) continue;
     const int64_t* one = found->as<int64_t>();
@@ -218,30 +296,46 @@ std::optional<std::pair<std::string, std::vector<int64_t>>> Finder::usual_steps(
 
 FoundNetworks Finder::networks(const Place& place, const std::string& steps_key) {
   FoundNetworks found;
-  const Dict* by_step = place.object->as<Dict>();
+  find_settings(place, found);
   if (is_network(place.object)) {
     found.networks.push_back({place.key, 0, place.object});
-  } else if (!is_series(place.object)) {
+    number(found, place, steps_key);
+    return found;
+  }
+  const auto items = series_of(place.object);
+  if (!items) {
+    const Dict* dict = place.object->as<Dict>();
     refuse(place.key.empty() ? "it holds no network" : fmt::format("\"{}\" is not a network", place.key),
            fmt::format("expected a dict of tensors by name, or a list of them; found {}",
-                       by_step ? key_list(*by_step) : place.object->describe()));
-  } else if (const size_t count = by_step ? by_step->entries.size() : place.object->as<List>()->items.size();
-             count > max_networks) {
-    refuse(fmt::format("it holds {} networks, and each would be a checkpoint; at most {} are imported", count,
-                       max_networks),
-           "choose one with --key");
-  } else if (by_step) {
-    for (const auto& [step, network] : by_step->entries)
-      found.networks.push_back(
-          {fmt::format("{}[{}]", place.key, *step->as<int64_t>()), *step->as<int64_t>(), network});
-    found.steps_from = place.key;
-  } else {
-    const List& list = *place.object->as<List>();
-    for (size_t i = 0; i < list.items.size(); ++i)
-      found.networks.push_back({fmt::format("{}[{}]", place.key, i), static_cast<int64_t>(i), list.items[i]});
+                       dict ? key_list(*dict) : place.object->describe()));
   }
+  if (items->size() > max_networks)
+    refuse(fmt::format("it holds {} networks, and each would be a checkpoint; at most {} are imported",
+                       items->size(), max_networks),
+           "choose one with --key");
+  const Dict* by_step = place.object->as<Dict>();
+  const bool have_steps =
+      std::all_of(items->begin(), items->end(), [](const Item& item) { return item.step; });
+  for (size_t i = 0; i < items->size(); ++i) {
+    const Item& item = (*items)[i];
+    const auto* text = by_step ? by_step->entries[i].first->as<std::string>() : nullptr;
+    const std::string key = text      ? joined(place.key, *text)
+                            : by_step ? fmt::format("{}[{}]", place.key, *item.step)
+                                      : fmt::format("{}[{}]", place.key, i);
+    found.networks.push_back({key, have_steps ? *item.step : static_cast<int64_t>(i), item.network});
+  }
+  if (have_steps) found.steps_from = place.key.empty() ? "the file" : place.key;
   number(found, place, steps_key);
   return found;
+}
+
+// A configuration in the module, or beside the network.
+void Finder::find_settings(const Place& place, FoundNetworks& found) const {
+  for (const Ref holder : {place.object, place.holder, root_})
+    for (const char* name : config_names) {
+      const Ref config = holder ? holder->find(name) : nullptr;
+      if (config && !config->as<StoredTensor>() && found.settings.empty()) read_settings(config, name, found);
+    }
 }
 
 void Finder::number(FoundNetworks& found, const Place& place, const std::string& steps_key) const {
@@ -265,24 +359,75 @@ void Finder::number(FoundNetworks& found, const Place& place, const std::string&
              "choose one with --key, or say where their steps are: --steps-key KEY");
 }
 
+// Whether the tensors that lack a wrapper's prefix are few, and none of them part of a network.
+bool are_beside(const std::vector<std::string>& names, size_t n_tensors) {
+  return 4 * names.size() <= n_tensors &&
+         std::none_of(names.begin(), names.end(), [](const std::string& name) {
+           return part_of(name) || name.find("W_") != name.npos || name.find("b_") != name.npos;
+         });
+}
+
+// What DataParallel, torch.compile and classes that hold the network put before every name. Moves the names
+// of tensors beside the network to `beside`.
+void strip_wrappers(StoredTensors& tensors, std::vector<std::string>& beside) {
+  constexpr std::string_view wrappers[] = {"module.", "_orig_mod.", "model.",
+                                           "net.",    "network.",   "_forward_module."};
+  for (bool stripped = !tensors.empty(); stripped;) {
+    stripped = false;
+    for (const std::string_view prefix : wrappers) {
+      const auto has_prefix = [&](const auto& entry) {
+        return entry.first.starts_with(prefix) && entry.first.size() > prefix.size();
+      };
+      std::vector<std::string> others;
+      for (const auto& entry : tensors)
+        if (!has_prefix(entry)) others.push_back(entry.first);
+      if (others.size() == tensors.size() || !are_beside(others, tensors.size())) continue;
+      std::erase_if(tensors, [&](const auto& entry) { return !has_prefix(entry); });
+      for (auto& [name, tensor] : tensors) name.erase(0, prefix.size());
+      beside.insert(beside.end(), others.begin(), others.end());
+      stripped = true;
+    }
+  }
+}
+
+// Positions are often a parameter of shape [1, n_ctx, d_model], made for adding to a batch.
+void drop_batch_dimension(StoredTensors& tensors) {
+  for (auto& [name, tensor] : tensors) {
+    const auto part = part_of(name);
+    if (!part || part->role != Role::pos || tensor.shape.size() != 3 || tensor.shape[0] != 1) continue;
+    tensor.shape.erase(tensor.shape.begin());
+    tensor.strides.erase(tensor.strides.begin());
+  }
+}
+
+StoredTensors read_tensors(Ref object, std::vector<std::string>& beside) {
+  StoredTensors all;
+  std::map<std::string_view, size_t> known;
+  const StoredTensors stored =
+      is_module(object) ? tensors_of_module(object) : tensors_of_container(object).value_or(StoredTensors{});
+  for (const auto& [name, tensor] : stored) {
+    const auto [at, fresh] = known.emplace(name, all.size());
+    if (fresh)
+      all.emplace_back(name, tensor);
+    else
+      all[at->second].second = tensor;
+  }
+  strip_wrappers(all, beside);
+  drop_batch_dimension(all);
+  return all;
+}
+
 }  // namespace
 
 StoredTensors FoundNetwork::tensors() const {
-  StoredTensors all;
-  std::map<std::string_view, size_t> known;
-  for (const auto& [key, value] : dict->as<Dict>()->entries) {
-    const std::string& name = *key->as<std::string>();
-    const auto [at, fresh] = known.emplace(name, all.size());
-    if (fresh)
-      all.emplace_back(name, *value->as<StoredTensor>());
-    else
-      all[at->second].second = *value->as<StoredTensor>();
-  }
-  for (const std::string& prefix : {std::string("_orig_mod."), std::string("module.")})
-    if (std::all_of(all.begin(), all.end(),
-                    [&](const auto& entry) { return entry.first.starts_with(prefix); }))
-      for (auto& [name, tensor] : all) name.erase(0, prefix.size());
-  return all;
+  std::vector<std::string> beside;
+  return read_tensors(object, beside);
+}
+
+std::vector<std::string> FoundNetwork::left_out() const {
+  std::vector<std::string> beside;
+  read_tensors(object, beside);
+  return beside;
 }
 
 FoundNetworks find_networks(Ref root, const std::string& key, const std::string& steps_key,

@@ -48,6 +48,7 @@ class Machine {
       throw Error(fmt::format("{}: {} (byte {} of its pickle)", where_, error.what(), opcode_at_),
                   error.hint());
     }
+    heap_.size = at_;
     return std::move(heap_);
   }
 
@@ -117,11 +118,16 @@ class Machine {
     if (!found) malformed(fmt::format("expected {} to add to, found {}", name, top()->describe()));
     return *found;
   }
+  Instance* top_instance() { return std::get_if<Instance>(&top()->value); }
   void append(const std::vector<Ref>& items) {
-    std::vector<Ref>& into = container<List>("a list").items;
+    Instance* instance = top_instance();
+    std::vector<Ref>& into = instance ? instance->arguments : container<List>("a list").items;
     into.insert(into.end(), items.begin(), items.end());
   }
-  void set_items(const std::vector<Ref>& items) { add_pairs(container<Dict>("a dict"), items); }
+  void set_items(const std::vector<Ref>& items) {
+    Instance* instance = top_instance();
+    add_pairs(instance ? instance->attributes : container<Dict>("a dict"), items);
+  }
   static void add_pairs(Dict& dict, const std::vector<Ref>& items) {
     if (items.size() % 2 != 0) malformed("a key without a value");
     for (size_t i = 0; i < items.size(); i += 2) dict.entries.emplace_back(items[i], items[i + 1]);
@@ -178,11 +184,11 @@ class Machine {
 
   void global(const std::string& module, const std::string& name) {
     std::string full = module + "." + name;
-    if (!known_global(full))
-      throw Error(
-          fmt::format("it asks for {}, which is neither a tensor nor a container; nothing was executed",
-                      shown(full)),
-          "in Python, save the weights alone: torch.save(model.state_dict(), FILE)");
+    if (!harmless_global(full))
+      throw Error(fmt::format("it asks for {}, which no network needs and a trap would; nothing was executed",
+                              shown(full)),
+                  "do not open it with Python's pickle; if it is yours, save the weights alone: "
+                  "torch.save(model.state_dict(), FILE)");
     push(Other{std::move(full), Dtype::U8, {}});
   }
   void stack_global() {
@@ -196,21 +202,45 @@ class Machine {
     const Other* function = call[0]->as<Other>();
     const List* arguments = call[1]->as<List>();
     if (!function || !arguments) malformed(fmt::format("it calls {}", call[0]->describe()));
-    Object* made = make(construct(function->name, arguments->items));
+    call_with(function->name, arguments->items);
+  }
+  void call_with(const std::string& function, const std::vector<Ref>& arguments) {
+    const size_t buffers = heap_.buffers.size();
+    Object* made = make(construct(function, arguments, heap_.buffers));
     copied_ += copied_by(*made);
-    if (copied_ > max_copied) malformed("it makes far more than it holds");
+    for (size_t i = buffers; i < heap_.buffers.size(); ++i) copied_ += heap_.buffers[i].size();
+    check_copied();
     stack_.push_back(made);
+  }
+  void check_copied() const {
+    if (copied_ > max_copied) malformed("it makes far more than it holds");
+  }
+  // A class, the arguments of its __new__, and those that have names.
+  void new_with_keywords() {
+    const std::vector<Ref> call = pop_last(3);
+    const Other* type = call[0]->as<Other>();
+    const List* arguments = call[1]->as<List>();
+    const Dict* named = call[2]->as<Dict>();
+    if (!type || !arguments || !named) malformed(fmt::format("it makes {}", call[0]->describe()));
+    call_with(type->name, arguments->items);
+    if (top_instance()) set_state(call[2]);
   }
   // Bytes that a constructor took from its arguments.
   static uint64_t copied_by(const Object& made) {
     if (const auto* list = made.as<List>()) return list->items.size() * sizeof(Ref);
     if (const auto* dict = made.as<Dict>()) return 2 * dict->entries.size() * sizeof(Ref);
     if (const auto* bytes = made.as<Bytes>()) return bytes->data.size();
+    if (const auto* instance = made.as<Instance>()) return instance->arguments.size() * sizeof(Ref);
     return 0;
   }
   void build_top() {
     const Ref state = pop();
+    set_state(state);
+  }
+  void set_state(Ref state) {
     build(*top(), state);
+    if (top_instance()) copied_ += copied_by(*state);
+    check_copied();
   }
   void protocol() {
     const int version = number<uint8_t>();
@@ -337,6 +367,8 @@ void Machine::execute(uint8_t opcode) {
     case 'R':
     case 0x81:
       return reduce();
+    case 0x92:
+      return new_with_keywords();
     case 'b':
       return build_top();
     case 'Q':
@@ -389,16 +421,20 @@ struct Describe {
   }
   std::string operator()(const StoredTensor&) const { return "a tensor"; }
   std::string operator()(const Other& value) const { return shown(value.name); }
+  std::string operator()(const Instance& value) const { return "an object of " + shown(value.type); }
 };
 
 }  // namespace
 
 Ref Object::find(std::string_view key) const {
-  const Dict* dict = as<Dict>();
-  if (!dict) return nullptr;
-  for (auto entry = dict->entries.rbegin(); entry != dict->entries.rend(); ++entry)
-    if (const auto* text = entry->first->as<std::string>(); text && *text == key) return entry->second;
-  return nullptr;
+  const auto in = [&](const Dict& dict) -> Ref {
+    for (auto entry = dict.entries.rbegin(); entry != dict.entries.rend(); ++entry)
+      if (const auto* text = entry->first->as<std::string>(); text && *text == key) return entry->second;
+    return nullptr;
+  };
+  if (const Dict* dict = as<Dict>()) return in(*dict);
+  const Instance* instance = as<Instance>();
+  return instance ? in(instance->attributes) : nullptr;
 }
 
 std::string Object::describe() const { return std::visit(Describe{}, value); }

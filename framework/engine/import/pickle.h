@@ -1,5 +1,6 @@
-// Reads Python pickles without Python: a machine that builds only containers, numbers, text and tensors. It
-// never calls anything that a file names, and refuses by name what it does not know. Free of LibTorch.
+// Reads Python pickles without Python: a machine that builds containers, numbers, text and tensors, and for
+// an object of any other class a stand-in that holds what the file says of it. It never calls anything that a
+// file names, and refuses by name what could only be meant to run. Free of LibTorch.
 #pragma once
 
 #include <cstddef>
@@ -46,15 +47,23 @@ struct Other {
   std::span<const std::byte> storage;  ///< for a storage
 };
 
+/// An object of a class that is not known here: a module, a dataclass, an enum. Inert.
+struct Instance {
+  std::string type;            ///< "argparse.Namespace"
+  std::vector<Ref> arguments;  ///< of its constructor; the items of a subclass of list
+  Dict attributes;             ///< its state; the entries of a subclass of dict
+};
+
 struct Object {
-  std::variant<std::monostate, bool, int64_t, double, std::string, Bytes, List, Dict, StoredTensor, Other>
+  std::variant<std::monostate, bool, int64_t, double, std::string, Bytes, List, Dict, StoredTensor, Other,
+               Instance>
       value;  ///< monostate: None
 
   template <class T>
   const T* as() const {
     return std::get_if<T>(&value);
   }
-  /// The value of a dict under this key, or null; always null for other objects.
+  /// The value of a dict under this key, or the attribute of this name of an instance; null if there is none.
   Ref find(std::string_view key) const;
   /// "a dict with 3 keys", "the integer 7": for messages.
   std::string describe() const;
@@ -63,17 +72,20 @@ struct Object {
 /// Owns all objects that a pickle made.
 struct Heap {
   std::deque<Object> objects;
+  std::deque<std::string> buffers;  ///< the bytes of tensors that are in the file in another form
   Ref root = nullptr;
+  size_t size = 0;  ///< of the pickle, in bytes
 };
 
-/// The bytes of the storage that PyTorch calls `key`; throws orrery::Error if there is none.
-using FindStorage = std::function<std::span<const std::byte>(const std::string& key)>;
+/// The bytes of the storage that PyTorch calls `key`, which the pickle says has `size` bytes; throws
+/// orrery::Error if there is none.
+using FindStorage = std::function<std::span<const std::byte>(const std::string& key, uint64_t size)>;
 
-/// Runs a pickle of protocol 2 to 5. Its tensors point into the bytes that `find_storage` returned, and each
-/// lies within its storage. Throws orrery::Error, opening with `where`, on anything malformed and on every
-/// global except collections.OrderedDict and defaultdict, set and frozenset, torch._utils._rebuild_tensor,
-/// _rebuild_tensor_v2, _rebuild_parameter, torch's storages, Size, device and dtypes, numpy's dtype, scalar
-/// and ndarray.
+/// Runs the pickle of protocol 2 to 5 at the beginning of `bytes`. Its tensors point into the bytes that
+/// `find_storage` returned or into the heap, and each lies within them. Containers, PyTorch's tensors (dense,
+/// and sparse ones in coordinates) and NumPy's arrays and scalars become what they are, every other class an
+/// Instance. Throws orrery::Error, opening with `where`, on anything malformed, and on the globals of modules
+/// that run programs, open files or compile code (os, subprocess, builtins.eval, ...).
 Heap unpickle(std::span<const std::byte> bytes, const FindStorage& find_storage, const std::string& where);
 
 }  // namespace orrery::engine::pickle

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "engine/import/shown.h"
+#include "engine/import/strides.h"
 
 namespace orrery::engine::pickle {
 namespace {
@@ -43,12 +44,28 @@ constexpr std::array<StorageType, 9> numpy_dtypes{{{"f8", Dtype::F64},
                                                    {"u1", Dtype::U8},
                                                    {"b1", Dtype::BOOL}}};
 
-// They stand for themselves, because nothing made from them is part of a network.
+// Values that cannot be called. (A name that nothing here knows is taken for a class.)
 const std::set<std::string>& symbols() {
   static const auto* all = new std::set<std::string>{
       "torch.float64", "torch.float32", "torch.float16", "torch.bfloat16", "torch.int64",
-      "torch.int32",   "torch.int16",   "torch.int8",    "torch.uint8",    "torch.bool",
-      "builtins.dict", "builtins.list", "builtins.int",  "builtins.float", "numpy.ndarray"};
+      "torch.int32",   "torch.int16",   "torch.int8",    "torch.uint8",    "torch.bool"};
+  return *all;
+}
+
+// Modules that run programs, open files or connections, or make code. Nothing here would call them; but a
+// file that names one is meant to do harm when Python opens it, and whoever has it should know.
+const std::set<std::string_view>& harmful_modules() {
+  static const auto* all = new std::set<std::string_view>{
+      "os",  "posix",  "nt",      "subprocess", "sys",     "runpy",  "importlib", "shutil",         "socket",
+      "pty", "ctypes", "marshal", "pickle",     "_pickle", "urllib", "asyncio",   "multiprocessing"};
+  return *all;
+}
+// What is harmless in them.
+const std::set<std::string_view>& harmless_builtins() {
+  static const auto* all = new std::set<std::string_view>{
+      "dict",   "list",      "int",     "float",    "complex",       "bool",  "str",
+      "bytes",  "bytearray", "tuple",   "set",      "frozenset",     "slice", "range",
+      "object", "type",      "getattr", "Ellipsis", "NotImplemented"};
   return *all;
 }
 
@@ -96,7 +113,8 @@ void check_tensor(const StoredTensor& tensor) {
   if (last >= available || !count)
     throw Error(fmt::format("a tensor reaches to element {} of a storage with {}", last, available));
   // Repeated rows would let a small file ask for any amount of memory.
-  if (*count > available)
+  constexpr uint64_t max_expanded = 1 << 20;
+  if (*count > std::max(available, max_expanded))
     throw Error(
         fmt::format("a tensor of {} elements is an expanded view of a storage with {}", *count, available),
         "save it with .clone()");
@@ -116,9 +134,49 @@ Object rebuild_tensor(const std::string& global, const Arguments& arguments) {
   return {std::move(tensor)};
 }
 
+// (data, requires_grad, hooks), and the attributes that Python code gave it.
 Object rebuild_parameter(const std::string& global, const Arguments& arguments) {
-  if (arguments.size() != 3 || !arguments[0]->as<StoredTensor>()) refuse_arguments(global);
+  if (arguments.size() < 3 || arguments.size() > 4 || !arguments[0]->as<StoredTensor>())
+    refuse_arguments(global);
   return *arguments[0];
+}
+
+uint64_t element_at(const StoredTensor& tensor, uint64_t row, uint64_t column) {
+  return tensor.offset + row * static_cast<uint64_t>(tensor.strides[0]) +
+         column * static_cast<uint64_t>(tensor.strides[1]);
+}
+
+// (layout, (indices, values, size, ...)) of a sparse tensor in coordinates, as a dense one. Coordinates that
+// come twice add up in PyTorch; a parameter has none.
+Object rebuild_sparse(const std::string& global, const Arguments& arguments,
+                      std::deque<std::string>& buffers) {
+  const List* parts = arguments.size() < 2 ? nullptr : arguments[1]->as<List>();
+  if (!parts || parts->items.size() < 3) refuse_arguments(global);
+  const auto* indices = parts->items[0]->as<StoredTensor>();
+  const auto* values = parts->items[1]->as<StoredTensor>();
+  const auto shape = integers(parts->items[2]);
+  const auto count = shape ? count_of(*shape) : std::nullopt;
+  const auto strides = shape ? strides_of(*shape) : std::nullopt;
+  constexpr uint64_t max_dense = 1 << 24;
+  if (!indices || !values || !count || !strides || *count > max_dense || indices->dtype != Dtype::I64 ||
+      indices->shape.size() != 2 || values->shape.size() != 1 || indices->shape[1] != values->shape[0] ||
+      indices->shape[0] != static_cast<int64_t>(shape->size()))
+    refuse_arguments(global);
+  const size_t size = size_of(values->dtype);
+  std::string& dense = buffers.emplace_back(*count * size, '\0');
+  for (uint64_t i = 0; i < static_cast<uint64_t>(values->shape[0]); ++i) {
+    uint64_t at = 0;
+    for (uint64_t dim = 0; dim < shape->size(); ++dim) {
+      int64_t index;
+      std::memcpy(&index, indices->storage.data() + element_at(*indices, dim, i) * sizeof index,
+                  sizeof index);
+      if (index < 0 || index >= (*shape)[dim]) refuse_arguments(global);
+      at = at * static_cast<uint64_t>((*shape)[dim]) + static_cast<uint64_t>(index);
+    }
+    const uint64_t from = values->offset + i * static_cast<uint64_t>(values->strides[0]);
+    std::memcpy(dense.data() + at * size, values->storage.data() + from * size, size);
+  }
+  return {StoredTensor{values->dtype, *shape, *strides, 0, std::as_bytes(std::span(dense))}};
 }
 
 // OrderedDict(), OrderedDict([[key, value], ...]), defaultdict(factory).
@@ -217,15 +275,10 @@ void build_array(Object& object, Ref state) {
   const auto count = count_of(*shape);
   if (!count || *count > bytes->data.size() || *count * size_of(dtype->dtype) != bytes->data.size())
     refuse_arguments("numpy.ndarray");
-  StoredTensor tensor{dtype->dtype, *shape, std::vector<int64_t>(shape->size(), 1), 0,
-                      std::as_bytes(std::span(bytes->data))};
-  int64_t stride = 1;
-  for (size_t i = 0; i < shape->size(); ++i) {
-    const size_t dim = *fortran ? i : shape->size() - 1 - i;
-    tensor.strides[dim] = stride;
-    stride *= std::max<int64_t>((*shape)[dim], 1);
-  }
-  object.value = std::move(tensor);
+  auto strides = strides_of(*shape, *fortran);
+  if (!strides) refuse_arguments("numpy.ndarray");
+  object.value = StoredTensor{dtype->dtype, std::move(*shape), std::move(*strides), 0,
+                              std::as_bytes(std::span(bytes->data))};
 }
 
 // dtype.__setstate__((version, byte order, ...)).
@@ -233,6 +286,19 @@ void build_dtype(Other& dtype, Ref state) {
   const List* parts = state->as<List>();
   const std::string* order = parts && parts->items.size() > 1 ? parts->items[1]->as<std::string>() : nullptr;
   if (!order || (*order != "<" && *order != "|" && *order != "=")) dtype.name = "numpy.dtype of another kind";
+}
+
+// A dict, or (dict or None, dict of slots); any other state says nothing of a network.
+void add_state(Instance& instance, Ref state) {
+  auto& entries = instance.attributes.entries;
+  const auto add = [&](Ref part) {
+    if (const Dict* dict = part->as<Dict>())
+      entries.insert(entries.end(), dict->entries.begin(), dict->entries.end());
+  };
+  if (state->as<Dict>()) return add(state);
+  const List* pair = state->as<List>();
+  if (pair && pair->items.size() == 2)
+    for (const Ref part : pair->items) add(part);
 }
 
 using Construct = Object (*)(const std::string& global, const Arguments&);
@@ -252,6 +318,7 @@ const std::map<std::string, Construct>& constructors() {
       {"torch._utils._rebuild_tensor", rebuild_tensor},
       {"torch._utils._rebuild_tensor_v2", rebuild_tensor},
       {"torch._utils._rebuild_parameter", rebuild_parameter},
+      {"torch._utils._rebuild_parameter_with_state", rebuild_parameter},
       {"_codecs.encode", encode},
       {"numpy.dtype", numpy_dtype},
       {"numpy.core.multiarray.scalar", numpy_scalar},
@@ -280,34 +347,50 @@ std::optional<Dtype> storage_dtype(const std::string& name) {
 
 }  // namespace
 
-bool known_global(const std::string& given) {
+bool harmless_global(const std::string& given) {
   const std::string name = python3_name(given);
-  return constructors().contains(name) || symbols().contains(name) || storage_dtype(name);
+  if (constructors().contains(name)) return true;
+  const std::string_view module = std::string_view(name).substr(0, name.find('.'));
+  if (module == "builtins") return harmless_builtins().contains(std::string_view(name).substr(9));
+  // torch.load, torch.hub.load, torch.jit...: they read files, and what those hold is run.
+  if (name == "torch.load" || name.starts_with("torch.hub.") || name.starts_with("torch.storage._load"))
+    return false;
+  return !harmful_modules().contains(module);
 }
 
-Object construct(const std::string& given, const Arguments& arguments) {
-  const auto found = constructors().find(python3_name(given));
-  if (found == constructors().end())
+Object construct(const std::string& given, const Arguments& arguments, std::deque<std::string>& buffers) {
+  const std::string name = python3_name(given);
+  if (const auto known = constructors().find(name); known != constructors().end())
+    return known->second(name, arguments);
+  if (name == "torch._utils._rebuild_sparse_tensor") return rebuild_sparse(name, arguments, buffers);
+  if (symbols().contains(name) || storage_dtype(name) || name.find('.') == name.npos)
     throw Error(fmt::format("{} is called, which is not callable", shown(given)));
-  return found->second(found->first, arguments);
+  return {Instance{given, arguments, {}}};
 }
 
 void build(Object& object, Ref state) {
   Other* other = std::get_if<Other>(&object.value);
   if (other && other->name == "numpy.dtype") return build_dtype(*other, state);
   if (other && other->name == "numpy.ndarray") return build_array(object, state);
+  if (auto* instance = std::get_if<Instance>(&object.value)) add_state(*instance, state);
 }
 
 Object storage_of(Ref persistent_id, const FindStorage& find_storage) {
   const List* parts = persistent_id->as<List>();
   const auto text = [&](size_t i) { return parts->items[i]->as<std::string>(); };
+  // Files older than zip archives put the source of a module's class beside its name.
+  if (parts && parts->items.size() >= 2 && text(0) && *text(0) == "module" && parts->items[1]->as<Other>())
+    return *parts->items[1];
   if (!parts || parts->items.size() < 5 || !text(0) || *text(0) != "storage" || !text(2))
     throw Error("a persistent id that is not one of a storage");
   const Other* type = parts->items[1]->as<Other>();
   const auto dtype = type ? storage_dtype(type->name) : std::nullopt;
   const int64_t* count = parts->items[4]->as<int64_t>();
   if (!dtype || !count || *count < 0) throw Error("a storage without type and size");
-  const auto data = find_storage(*text(2));
+  uint64_t size;
+  if (__builtin_mul_overflow(static_cast<uint64_t>(*count), size_of(*dtype), &size))
+    throw Error(fmt::format("a storage of {} elements, whose size overflows", *count));
+  const auto data = find_storage(*text(2), size);
   const uint64_t available = data.size() / size_of(*dtype);
   if (static_cast<uint64_t>(*count) > available)
     throw Error(fmt::format("storage {} is said to have {} elements, found {} bytes of {}", shown(*text(2)),

@@ -21,7 +21,7 @@ constexpr std::array<std::byte, 8> storage{};
 Heap run(const std::string& program) {
   return unpickle(
       std::as_bytes(std::span(program)),
-      [](const std::string& key) -> std::span<const std::byte> {
+      [](const std::string& key, uint64_t) -> std::span<const std::byte> {
         if (key.size() != 1) throw Error("no storage " + key);
         return storage;
       },
@@ -112,6 +112,7 @@ TEST(Pickle, tensors_beyond_their_storage_are_refused) {
   expect_holds(refused(tensor(2, int64_t{1} << 62, {2}, {int64_t{1} << 62})), "element");
   expect_holds(refused(tensor(2, 0, {int64_t{1} << 62, int64_t{1} << 62}, {4, 4})), "overflow");
   expect_holds(refused(tensor(2, 0, {int64_t{1} << 40}, {0})), "expanded");
+  EXPECT_EQ(value_of<StoredTensor>(tensor(2, 0, {3, 2}, {0, 1})).shape[0], 3);  // repeated rows, but few
   expect_holds(refused(tensor(2, 0, {1}, {-1})), "arguments");
   expect_holds(refused(tensor(2, -1, {1}, {1})), "arguments");
   expect_holds(refused(tensor(2, 0, {1, 1}, {1})), "2 dimensions has 1 strides");
@@ -120,7 +121,7 @@ TEST(Pickle, tensors_beyond_their_storage_are_refused) {
   expect_holds(refused(tensor(1, 0, {1}, {1}, "nothing")), "no storage nothing");
 }
 
-TEST(Pickle, what_is_no_tensor_and_no_container_is_refused_by_name) {
+TEST(Pickle, what_only_a_trap_names_is_refused_by_name) {
   for (const std::string& program : {"\x80\x02"
                                      "cos\nsystem\n" +
                                          text("touch executed") + "\x85R."s,
@@ -132,7 +133,7 @@ TEST(Pickle, what_is_no_tensor_and_no_container_is_refused_by_name) {
                                      "\x80\x02"
                                      "ctorch\nload\n."s,
                                      "\x80\x02"
-                                     "ctorch._utils\n_rebuild_tensor_v3\n."s}) {
+                                     "csubprocess\nPopen\n."s}) {
     const std::string said = refusal(program);
     expect_holds(said, "x.pth: it asks for \"");
     expect_holds(said, "nothing was executed");
@@ -148,6 +149,68 @@ TEST(Pickle, what_is_no_tensor_and_no_container_is_refused_by_name) {
   expect_holds(refusal("\x80\x02"
                        "ctorch\nSize\nK\x01\x85R."),
                "torch.Size is called with arguments");
+}
+
+TEST(Pickle, objects_of_other_classes_are_inert) {
+  // A dataclass: its class, no arguments, its state.
+  const Heap config =
+      run("\x80\x02"
+          "c__main__\nConfig\n)\x81}(" +
+          text("p") + "K\x07" + text("d_model") + "K\x08ub.");
+  const auto* made = config.root->as<Instance>();
+  ASSERT_NE(made, nullptr);
+  EXPECT_EQ(made->type, "__main__.Config");
+  EXPECT_EQ(*config.root->find("p")->as<int64_t>(), 7);
+  EXPECT_EQ(config.root->find("q"), nullptr);
+  EXPECT_EQ(config.root->describe(), "an object of \"__main__.Config\"");
+  // A Path, an enum: made of arguments.
+  const Heap path =
+      run("\x80\x02"
+          "cpathlib\nPosixPath\n" +
+          text("some") + text("folder") + "\x86R.");
+  EXPECT_EQ(path.root->as<Instance>()->arguments.size(), 2u);
+  // With slots: (None, {slots}).
+  const Heap slots =
+      run("\x80\x02"
+          "cm\nC\n)\x81N}" +
+          text("a") +
+          "K\x01s\x86"
+          "b.");
+  EXPECT_EQ(*slots.root->find("a")->as<int64_t>(), 1);
+  // A subclass of dict, one of list, and keyword arguments of __new__.
+  const Heap dict =
+      run("\x80\x02"
+          "cm\nAttrDict\n)\x81" +
+          text("a") + "K\x02s.");
+  EXPECT_EQ(*dict.root->find("a")->as<int64_t>(), 2);
+  const Heap list =
+      run("\x80\x02"
+          "cm\nMyList\n)\x81K\x05"
+          "a.");
+  EXPECT_EQ(list.root->as<Instance>()->arguments.size(), 1u);
+  const Heap keywords =
+      run("\x80\x04"
+          "cm\nC\n)}" +
+          text("k") + "K\x03s\x92.");
+  EXPECT_EQ(*keywords.root->find("k")->as<int64_t>(), 3);
+}
+
+TEST(Pickle, sparse_tensors_become_dense) {
+  // Storage "0" is zeros: indices (0, 0) of a [2, 3] float matrix with one entry.
+  const std::string indices = "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") +
+                              "ctorch\nLongStorage\n" + text("0") + text("cpu") + number(1) + "tQ" +
+                              number(0) + tuple({2, 1}) + tuple({0, 1}) + "\x89}tR";
+  const std::string sparse =
+      "ctorch._utils\n_rebuild_sparse_tensor\n(N(" + indices + tensor(1, 0, {1}, {1}) + tuple({2, 3}) + "ttR";
+  const Heap heap = run("\x80\x02" + sparse + ".");
+  const auto* made = heap.root->as<StoredTensor>();
+  ASSERT_NE(made, nullptr) << heap.root->describe();
+  EXPECT_EQ(made->shape, (std::vector<int64_t>{2, 3}));
+  EXPECT_EQ(made->strides, (std::vector<int64_t>{3, 1}));
+  EXPECT_EQ(made->storage.size(), 24u);
+  const std::string huge = "ctorch._utils\n_rebuild_sparse_tensor\n(N(" + indices + tensor(1, 0, {1}, {1}) +
+                           tuple({1 << 20, 1 << 20}) + "ttR";
+  expect_holds(refusal("\x80\x02" + huge + "."), "arguments");
 }
 
 TEST(Pickle, numpy_scalars_and_arrays) {

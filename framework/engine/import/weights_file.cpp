@@ -8,7 +8,10 @@
 #include <cstring>
 #include <map>
 
+#include "engine/import/damage.h"
+#include "engine/import/numpy_file.h"
 #include "engine/import/shown.h"
+#include "engine/import/strides.h"
 #include "engine/import/zip.h"
 #include "sdk/files/atomic_file.h"
 
@@ -20,22 +23,17 @@ using pickle::Heap;
 
 // The magic number of torch.save files older than zip archives, pickled: 0x1950a86a20f9469cfc6c.
 constexpr std::string_view legacy_start = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-constexpr const char* save_again =
-    "in Python, save it anew: torch.save(torch.load(OLD, map_location=\"cpu\"), NEW)";
-
-std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 // The members of an archive by their names below its one folder, and the pickle among them.
 struct Archive {
   std::map<std::string, Bytes> members;
   Bytes pickle;
 
-  Archive(Bytes bytes, const std::string& where) {
-    const std::vector<zip::Member> all = zip::read(bytes, where);
+  Archive(const std::vector<zip::Member>& all, const std::string& where) {
     const auto main =
         std::find_if(all.begin(), all.end(), [](auto& m) { return m.name.ends_with("/data.pkl"); });
     if (main == all.end())
-      throw Error(where + ": a zip archive, but not one of torch.save: it has no data.pkl",
+      throw Error(where + ": a zip archive, but not one of torch.save or numpy.savez: it has no data.pkl",
                   "unpack it, and import the file of weights inside");
     const std::string folder = main->name.substr(0, main->name.size() - std::strlen("data.pkl"));
     for (const zip::Member& member : all)
@@ -50,11 +48,13 @@ struct Archive {
   }
 };
 
-Heap parse_torch(Bytes bytes, const std::string& where) {
-  const Archive archive(bytes, where);
+Heap parse_archive(Bytes bytes, const std::string& where) {
+  const std::vector<zip::Member> members = zip::read(bytes, where);
+  if (is_npz(members)) return parse_npz(members, where);
+  const Archive archive(members, where);
   return pickle::unpickle(
       archive.pickle,
-      [&](const std::string& key) {
+      [&](const std::string& key, uint64_t) {
         const auto found = archive.members.find("data/" + key);
         if (found == archive.members.end())
           throw Error(fmt::format("there is no storage {} in the archive", shown(key)));
@@ -63,16 +63,100 @@ Heap parse_torch(Bytes bytes, const std::string& where) {
       where);
 }
 
+// A file of PyTorch before 1.6: pickles of the magic number, the version, the machine, the object and the
+// keys of its storages, and then the storages in that order, each after its number of elements.
+class LegacyFile {
+ public:
+  LegacyFile(Bytes bytes, const std::string& where) : bytes_(bytes), where_(where) {}
+
+  Heap parse() {
+    for (int before = 0; before < 3; ++before) skip_pickle();
+    const size_t object_at = at_;
+    // The storages come after the object that refers to them, so it is read twice: first for their sizes.
+    std::map<std::string, uint64_t> sizes;
+    const std::string zeros(bytes_.size(), '\0');
+    const Heap sketch = unpickle([&](const std::string& key, uint64_t size) {
+      if (size > zeros.size())
+        throw Error(fmt::format("storage {} has more bytes than the file", shown(key)));
+      sizes[key] = size;
+      return std::as_bytes(std::span(zeros)).first(size);
+    });
+    const Heap keys = unpickle(no_storage);
+    const auto storages = read_storages(keys, sizes);
+    at_ = object_at;
+    return unpickle([&](const std::string& key, uint64_t) {
+      const auto found = storages.find(key);
+      if (found == storages.end()) throw Error(fmt::format("there is no storage {} in the file", shown(key)));
+      return found->second;
+    });
+  }
+
+ private:
+  static Bytes no_storage(const std::string& key, uint64_t) {
+    throw Error(fmt::format("storage {} is not where one belongs", shown(key)));
+  }
+  Heap unpickle(const pickle::FindStorage& find_storage) {
+    Heap heap = pickle::unpickle(bytes_.subspan(at_), find_storage, where_);
+    at_ += heap.size;
+    return heap;
+  }
+  void skip_pickle() { unpickle(no_storage); }
+
+  std::map<std::string, Bytes> read_storages(const Heap& keys, const std::map<std::string, uint64_t>& sizes) {
+    const pickle::List* list = keys.root->as<pickle::List>();
+    if (!list) throw Error(where_ + ": its list of storages is none", "copy or download the file again");
+    std::map<std::string, Bytes> storages;
+    for (const pickle::Ref item : list->items) {
+      const std::string* key = item->as<std::string>();
+      const auto size = key ? sizes.find(*key) : sizes.end();
+      constexpr size_t count_size = sizeof(int64_t);
+      if (size == sizes.end() || bytes_.size() - at_ < count_size ||
+          size->second > bytes_.size() - at_ - count_size)
+        throw Error(where_ + ": it ends within its storages", "copy or download the file again");
+      storages[*key] = bytes_.subspan(at_ + count_size, size->second);
+      at_ += count_size + size->second;
+    }
+    return storages;
+  }
+
+  Bytes bytes_;
+  const std::string& where_;
+  size_t at_ = 0;
+};
+
+// A network that was pickled without torch.save: NumPy's arrays are whole in it.
+Heap parse_bare_pickle(Bytes bytes, const std::string& where) {
+  return pickle::unpickle(
+      bytes,
+      [](const std::string&, uint64_t) -> Bytes {
+        throw Error("it refers to storages, which are not in the file", "in Python: torch.save(OBJECT, NEW)");
+      },
+      where);
+}
+
+Heap parse_array(Bytes bytes, const std::string& where) {
+  Heap heap;
+  heap.root = &heap.objects.emplace_back(pickle::Object{parse_npy(bytes, where)});
+  return heap;
+}
+
 Heap parse_safetensors(Bytes bytes, const std::string& where) {
   Heap heap;
   pickle::Dict root;
-  for (safetensors::TensorView& view : safetensors::parse(bytes, where).tensors) {
-    pickle::StoredTensor tensor{view.dtype, view.shape, std::vector<int64_t>(view.shape.size(), 1), 0,
-                                view.data};
-    for (size_t i = view.shape.size(); i-- > 1;) tensor.strides[i - 1] = tensor.strides[i] * view.shape[i];
-    const pickle::Ref key = &heap.objects.emplace_back(pickle::Object{std::move(view.name)});
-    root.entries.emplace_back(key, &heap.objects.emplace_back(pickle::Object{std::move(tensor)}));
-  }
+  std::map<std::string, pickle::Ref> by_name;
+  const auto add = [&](const std::string& name, pickle::Ref tensor) {
+    root.entries.emplace_back(&heap.objects.emplace_back(pickle::Object{name}), tensor);
+    by_name[name] = tensor;
+  };
+  const safetensors::Contents contents = safetensors::parse(bytes, where);
+  for (const safetensors::TensorView& view : contents.tensors)
+    // Its strides do not overflow: its elements are in the file (or it has none).
+    add(view.name, &heap.objects.emplace_back(pickle::Object{pickle::StoredTensor{
+                       view.dtype, view.shape, strides_of(view.shape).value_or(view.shape), 0, view.data}}));
+  // Tensors that share their memory are written once; the metadata have the other names.
+  for (const auto& [name, kept] : contents.metadata)
+    if (const auto found = by_name.find(kept); found != by_name.end() && !by_name.contains(name))
+      add(name, found->second);
   heap.root = &heap.objects.emplace_back(pickle::Object{std::move(root)});
   return heap;
 }
@@ -133,23 +217,63 @@ class StateDictPickle {
 
 }  // namespace
 
-Heap parse_weights(Bytes bytes, const std::string& where) {
-  if (zip::is_archive(bytes)) return parse_torch(bytes, where);
-  if (text_of(bytes).starts_with(legacy_start))
-    throw Error(where + ": saved in the format of PyTorch before 1.6, which is not read", save_again);
+namespace {
+
+Heap parse_known_format(Bytes bytes, const std::string& where) {
+  const std::string_view text = text_of(bytes);
+  if (zip::is_archive(bytes)) return parse_archive(bytes, where);
+  if (text.starts_with(legacy_start)) return LegacyFile(bytes, where).parse();
+  if (is_npy(bytes)) return parse_array(bytes, where);
   if (bytes.size() > 8 && bytes[8] == std::byte{'{'}) return parse_safetensors(bytes, where);
-  if (text_of(bytes).starts_with("\x80"))
-    throw Error(where + ": a bare pickle, not a file of torch.save", "in Python: torch.save(OBJECT, NEW)");
-  throw Error(
-      where + ": neither a file of torch.save nor a safetensors file",
-      "expected .pth or .pt (a zip archive, PyTorch 1.6 or later) or .safetensors; was it cut short?");
+  if (text.starts_with("\x80")) return parse_bare_pickle(bytes, where);
+  throw UsageError(
+      where + ": not a file of weights that can be read",
+      "expected one of torch.save (.pt, .pth, .ckpt), .safetensors, .npz or .npy; was it cut short?");
 }
+
+}  // namespace
+
+Heap parse_weights(Bytes bytes, const std::string& where) {
+  refuse_other_things(bytes, where);
+  try {
+    return parse_known_format(bytes, where);
+  } catch (const Error&) {
+    refuse_text(bytes, where);
+    throw;
+  }
+}
+
+namespace {
+
+// W_E.npy, W_U.npy, ...: one network, whose weights have the names of the files.
+Heap parse_npy_folder(const std::filesystem::path& folder) {
+  Heap heap;
+  pickle::Dict root;
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".npy") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  for (const std::filesystem::path& file : files) {
+    const std::string& bytes = heap.buffers.emplace_back(read_file(file));
+    const pickle::Ref key = &heap.objects.emplace_back(pickle::Object{file.stem().string()});
+    pickle::StoredTensor array = parse_npy(std::as_bytes(std::span(bytes)), file.string());
+    root.entries.emplace_back(key, &heap.objects.emplace_back(pickle::Object{std::move(array)}));
+  }
+  heap.root = &heap.objects.emplace_back(pickle::Object{std::move(root)});
+  return heap;
+}
+
+}  // namespace
 
 WeightsFile::WeightsFile(const std::filesystem::path& path) : path_(path) {
   std::error_code failure;
   if (!std::filesystem::exists(path, failure)) throw UsageError(path.string() + ": no such file");
+  if (std::filesystem::is_directory(path, failure)) {
+    heap_ = parse_npy_folder(path);
+    return;
+  }
   if (!std::filesystem::is_regular_file(path, failure))
-    throw UsageError(path.string() + ": expected a file, found a folder or device");
+    throw UsageError(path.string() + ": expected a file, found a device");
   bytes_ = read_file(path);
   heap_ = parse_weights(std::as_bytes(std::span(bytes_)), path.string());
 }

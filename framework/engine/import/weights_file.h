@@ -1,4 +1,4 @@
-// Files of weights as people publish them: torch.save and safetensors. Free of LibTorch.
+// Files of weights as people publish them: of torch.save, safetensors, NumPy. Free of LibTorch.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +12,15 @@
 
 namespace orrery::engine {
 
-/// Parses a file in memory that torch.save wrote (PyTorch 1.6 or later: a zip archive of a pickle and
-/// storages), or a safetensors file (whose root is then a dict of tensors). Tensors point into `bytes`.
-/// Throws orrery::Error, opening with `where`, as zip::read, pickle::unpickle and safetensors::parse do; for
-/// other formats the error says what to do.
+/// Parses a file in memory: one that torch.save wrote (a zip archive of a pickle and storages, or what
+/// PyTorch before 1.6 wrote), safetensors (a dict of tensors; names that its metadata give to a tensor are
+/// added), .npz (likewise), .npy (one tensor), or a bare pickle without storages. Tensors point into `bytes`
+/// or the heap. Throws orrery::Error, opening with `where`, as zip::read, pickle::unpickle,
+/// safetensors::parse and parse_npy do; what is something else, or was damaged in a known way, is named, with
+/// what to do.
 pickle::Heap parse_weights(std::span<const std::byte> bytes, const std::string& where);
 
-/// Such a file, read into memory. Owns everything in it.
+/// Such a file, or the .npy files of a folder, read into memory. Owns everything in it.
 class WeightsFile {
  public:
   explicit WeightsFile(const std::filesystem::path& path);

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "engine/import/networks.h"
+#include "engine/import/zip.h"
 #include "sdk/files/atomic_file.h"
 #include "tests/support/run_test_folder.h"
 
@@ -101,14 +102,79 @@ TEST(WeightsFile, dtypes_strides_and_offsets_are_those_of_pytorch) {
   EXPECT_TRUE(tensor(tensors, "blocks.0.attn.IGNORE").shape.empty());
 }
 
-TEST(WeightsFile, other_formats_are_refused_with_what_to_do) {
-  expect_holds(refusal_of("legacy.pth"), "PyTorch before 1.6");
-  expect_holds(refusal_of("legacy.pth"), "map_location");
-  expect_holds(refusal_of("make_networks.py"), "neither a file of torch.save nor a safetensors file");
-  expect_holds(refusal(""), "neither");
-  expect_holds(refusal("\x80\x04."), "a bare pickle");
-  expect_holds(refusal_of("module.pth"), "torch.nn.modules.linear.Linear");
-  expect_holds(refusal_of("module.pth"), "state_dict()");
+TEST(WeightsFile, files_older_than_zip_archives_are_read) {
+  const StoredTensors old = networks_of("legacy.pth").networks[0].tensors();
+  ASSERT_EQ(old.size(), 18u);
+  EXPECT_EQ(tensor(old, "blocks.0.mlp.W_in").dtype, pickle::Dtype::F64);
+  EXPECT_EQ(tensor(old, "blocks.0.attn.W_K").strides, (std::vector<int64_t>{12, 1, 4}));
+  const std::string whole = read_file(fixtures / "legacy.pth");
+  for (size_t size = 0; size < whole.size(); size += 11)
+    EXPECT_NE(refusal(whole.substr(0, size)), "no error") << size;
+}
+
+TEST(WeightsFile, whole_modules_are_read) {
+  const StoredTensors tensors = networks_of("module.pth").networks[0].tensors();
+  ASSERT_EQ(tensors.size(), 2u);
+  EXPECT_EQ(tensors[0].first, "weight");
+  EXPECT_EQ(tensors[1].second.shape, std::vector<int64_t>{2});
+}
+
+TEST(WeightsFile, what_is_in_the_place_of_a_file_is_named) {
+  expect_holds(refusal_of("make_networks.py"), "not a file of weights");
+  expect_holds(refusal(""), "an empty file");
+  expect_holds(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 912345\n"),
+               "a Git LFS pointer, not the file itself, which has 912345 bytes");
+  expect_holds(refusal("\n <!DOCTYPE HTML><html>"), "a web page");
+  expect_holds(refusal("\x1f\x8b\x08rest of it"), "compressed by gzip");
+  expect_holds(refusal(std::string(257, 'x') + "ustar"), "a tar archive");
+  expect_holds(refusal("\x80\x04."), "damaged");
+}
+
+TEST(WeightsFile, a_file_that_was_taken_for_text_is_named) {
+  const std::string whole = read_file(fixtures / "transformer_lens.pt");
+  std::string lines, lost;
+  for (const char c : whole) {
+    lines += c == '\n' ? "\r\n" : std::string(1, c);
+    lost += static_cast<unsigned char>(c) < 0x80 ? std::string(1, c) : "\xef\xbf\xbd";
+  }
+  expect_holds(refusal(lines), "saved as text, which put a carriage return");
+  expect_holds(refusal(lost), "saved as text, which replaced");
+}
+
+std::string npy(const std::string& descr, const std::string& shape, size_t bytes, bool fortran = false) {
+  const std::string header = "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") +
+                             ", 'shape': " + shape + ", }\n";
+  return "\x93NUMPY\x01" + std::string(1, '\0') + static_cast<char>(header.size()) + std::string(1, '\0') +
+         header + std::string(bytes, 'x');
+}
+
+TEST(WeightsFile, numpy_arrays_are_read) {
+  const std::string one = npy("<f4", "(2, 3)", 24), turned = npy("<f8", "(2, 3)", 48, true);
+  const auto members = zip::write(
+      {{"W_E.npy", std::as_bytes(std::span(one))}, {"W_U.npy", std::as_bytes(std::span(turned))}}, "test");
+  const pickle::Heap heap = parse_weights(members, "x.npz");
+  const StoredTensors tensors = find_networks(heap.root, "", "", "x.npz").networks[0].tensors();
+  EXPECT_EQ(tensor(tensors, "W_E").strides, (std::vector<int64_t>{3, 1}));
+  EXPECT_EQ(tensor(tensors, "W_U").strides, (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(tensor(tensors, "W_U").dtype, pickle::Dtype::F64);
+  EXPECT_EQ(parse_weights(std::as_bytes(std::span(one)), "x.npy").root->describe(), "a tensor");
+  expect_holds(refusal(npy("<f4", "(2, 3)", 20)), "20 bytes, and the header asks for 24");
+  expect_holds(refusal(npy(">f4", "(2, 3)", 24)), "dtype \">f4\"");
+  expect_holds(refusal(npy("<f4", "(9223372036854775807, 9)", 24)), "more than there can be");
+  expect_holds(refusal(npy("<f4", "(0, 9223372036854775807, 9)", 0)), "asks for");
+  expect_holds(refusal(npy("<f4", "(2, -3)", 24)), "a shape that is none");
+  expect_holds(refusal(npy("<f4", "(2", 24)), "a shape that is none");
+}
+
+TEST(WeightsFile, shared_tensors_of_safetensors_have_both_names) {
+  const std::vector<float> numbers = {1, 2, 3, 4, 5, 6};
+  const auto bytes =
+      safetensors::serialise({{"embed.W_E", pickle::Dtype::F32, {2, 3}, std::as_bytes(std::span(numbers))}},
+                             {{"unembed.W_U", "embed.W_E"}, {"format", "pt"}}, "test");
+  const pickle::Heap heap = parse_weights(bytes, "test");
+  const StoredTensors tensors = find_networks(heap.root, "", "", "test").networks[0].tensors();
+  ASSERT_EQ(tensors.size(), 2u);
+  EXPECT_EQ(tensor(tensors, "unembed.W_U").storage.data(), tensor(tensors, "embed.W_E").storage.data());
 }
 
 TEST(WeightsFile, nothing_is_executed) {
