@@ -16,6 +16,8 @@
 
 namespace orrery {
 
+struct TransformerConfig;
+
 /// Receives an activation and returns the tensor that the forward pass continues with: the same one,
 /// unchanged, to observe; another of its shape, dtype and device to intervene.
 using HookFunction = std::function<torch::Tensor(const torch::Tensor&)>;
@@ -133,6 +135,9 @@ class ORRERY_API Model {
   /// The names of all hook points, in the order of hook_points(): "hook_embed", ...
   std::vector<std::string> hook_point_names() const;
 
+  /// The config of a model that make_transformer (orrery/transformer.h) has made; null for any other.
+  const TransformerConfig* transformer_config() const { return parts_->transformer_config.get(); }
+
   int64_t n_parameters() const;   ///< total over all weights
   double parameter_norm() const;  ///< Euclidean norm of all weights together, summed in float64
   torch::Device device() const;   ///< of the weights; the CPU if there are none
@@ -152,11 +157,14 @@ class ORRERY_API Model {
   /// Adds a hook point; call in the order of the forward pass. `position_dim`: see HookPoint. The reference
   /// is valid for the model's lifetime.
   HookPoint& add_hook_point(const std::string& name, int64_t position_dim = 1);
+  /// For make_transformer: what transformer_config() returns.
+  void set_transformer_config(const TransformerConfig& config);
 
  private:
   struct Parts {
     std::vector<NamedWeight> weights;
     std::vector<std::unique_ptr<HookPoint>> hook_points;
+    std::shared_ptr<const TransformerConfig> transformer_config;
   };
   std::shared_ptr<Parts> parts_;
 };

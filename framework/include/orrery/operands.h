@@ -26,12 +26,13 @@ ORRERY_API bool has_one_neuron_layer(const Model& model);
 
 /// The unembedding W_U, [d, d_vocab_out] float32, detached, on the CPU: unembed.W_U, or else the transposed
 /// embedding (operand_embedding) that it is tied to, including a fixed circular one. Undefined if W_out gives
-/// the logits directly (collapsed output, one_hot_sum, bits).
+/// the logits directly (collapsed output, one_hot_sum, bits; a transformer's unembedding "identity").
 ORRERY_API torch::Tensor unembedding(const Observation& observation);
 
 /// The neuron-logit map W_L = W_out W_U: [d_mlp, d_vocab_out], computed in `dtype`, detached, on the CPU: the
-/// contribution of one unit of each neuron to the logits. It is W_out alone if there is no W_U. Biases and a
-/// final LayerNorm are ignored. Throws orrery::UsageError unless the model has exactly one layer of neurons.
+/// contribution of one unit of each neuron to the logits. It is W_out alone if there is no W_U. Biases and
+/// normalisations behind the neurons are ignored. Throws orrery::UsageError unless the model has exactly one
+/// layer of neurons.
 ORRERY_API torch::Tensor neurons_to_logits(const Observation& observation,
                                            torch::Dtype dtype = torch::kFloat32);
 

@@ -52,6 +52,10 @@ struct TaskSpec {
   std::vector<std::string> metrics = {};
   /// Names of the tensors in Batch::auxiliary, the same in every batch; rule as for `metrics`.
   std::vector<std::string> auxiliary = {};
+  /// The token that pads shorter inputs to n_ctx, or -1 for none. A transformer (orrery/transformer.h)
+  /// attends to no key at this token; a query at it is computed as any other. Whether its label counts is for
+  /// the loss mask to say.
+  int64_t pad_token = -1;
 };
 
 /// The `step` of examples that are not drawn for an update but for scoring: beyond any training, so a

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 #include <orrery/error.h>
 #include <orrery/operands.h>
+#include <orrery/transformer.h>
 
 namespace orrery {
 namespace {
@@ -63,7 +64,10 @@ bool has_one_neuron_layer(const Model& model) { return n_neuron_layers(model) ==
 
 torch::Tensor unembedding(const Observation& observation) {
   if (observation.model.find_weight("unembed.W_U")) return observation.weight("unembed.W_U");
-  if (!observation.model.find_hook_point("hook_mlp_out")) return {};  // W_out gives logits
+  const TransformerConfig* const transformer = observation.model.transformer_config();
+  const bool is_tied = transformer ? transformer->unembedding == TransformerConfig::Unembedding::tied
+                                   : observation.model.find_hook_point("hook_mlp_out") != nullptr;
+  if (!is_tied) return {};  // W_out gives logits
   return operand_embedding(observation, 0).narrow(0, 0, observation.spec.d_vocab_out).t();
 }
 

@@ -175,6 +175,20 @@ TEST(Neurons, AreUnembeddedByWhatTheModelHas) {
   EXPECT_FALSE(none.defined());
 }
 
+// Tied and identity, mod 4 with four entries in the stream, so that shapes cannot tell them apart.
+TEST(Neurons, AreUnembeddedAsTheTransformerSays) {
+  using Unembedding = TransformerConfig::Unembedding;
+  for (const auto kind : {Unembedding::own, Unembedding::tied, Unembedding::identity}) {
+    ModelOnGrid seen =
+        random_transformer({.d_model = 4, .n_heads = 2, .d_head = 4, .d_mlp = 12, .unembedding = kind}, 4);
+    give_whole_numbers(*seen.model);
+    seen.model->weight("blocks.0.attn.W_V").detach().zero_();  // softmax gives no whole numbers
+    expect_brute_force_agrees(seen, "blocks.0.mlp.hook_post", 12);
+    const auto observation = seen.observe();
+    EXPECT_EQ(unembedding(observation).defined(), kind != Unembedding::identity);
+  }
+}
+
 TEST(Neurons, AreRefusedUnlessTheyAreOneLayer) {
   ModelOnGrid two_hidden = random_mlp({.d_embed = 4, .n_hidden = 2}, 5);
   ModelOnGrid two_blocks =

@@ -109,9 +109,10 @@ std::function<torch::Tensor()> make_attention_only_read_out(const TransformerWei
   const auto n_read = static_cast<int64_t>(positions.size());
   const bool first_ones = n_read > 0 && positions.back() == n_read - 1;
   const bool fits = c.attn_only && c.normalization_type == TransformerConfig::Normalization::none &&
-                    c.biases != TransformerConfig::Biases::all && first_ones && 2 * n_read > tokens.size(1) &&
-                    tokens.size(0) > 0 && tokens.device().is_cpu() && weights.W_E.device().is_cpu() &&
-                    weights.W_E.scalar_type() == torch::kFloat32;
+                    c.biases != TransformerConfig::Biases::all &&
+                    c.unembedding == TransformerConfig::Unembedding::own && first_ones &&
+                    2 * n_read > tokens.size(1) && tokens.size(0) > 0 && tokens.device().is_cpu() &&
+                    weights.W_E.device().is_cpu() && weights.W_E.scalar_type() == torch::kFloat32;
   if (!fits) return {};
   return [read_out = std::make_shared<AttentionOnlyReadOut>(weights, tokens, n_read, scored)] {
     return (*read_out)();

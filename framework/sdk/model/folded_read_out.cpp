@@ -156,7 +156,8 @@ std::function<torch::Tensor()> make_folded_read_out(const TransformerWeights& we
                                                     const std::vector<int64_t>& positions) {
   const TransformerConfig& c = weights.config;
   const bool fits = c.n_layers == 1 && !c.attn_only && c.act_fn == TransformerConfig::ActFn::relu &&
-                    c.normalization_type == TransformerConfig::Normalization::none && positions.size() == 1 &&
+                    c.normalization_type == TransformerConfig::Normalization::none &&
+                    c.unembedding == TransformerConfig::Unembedding::own && positions.size() == 1 &&
                     tokens.size(0) > 0 && tokens.device().is_cpu() && weights.W_E.device().is_cpu() &&
                     weights.W_E.scalar_type() == torch::kFloat32;
   if (!fits) return {};

@@ -3,6 +3,7 @@
 #include <orrery/error.h>
 #include <orrery/hooks.h>
 #include <orrery/model.h>
+#include <orrery/transformer.h>
 
 #include <cmath>
 
@@ -140,6 +141,10 @@ torch::Tensor Model::add_weight(const std::string& name, torch::Tensor value) {
 HookPoint& Model::add_hook_point(const std::string& name, int64_t position_dim) {
   parts_->hook_points.push_back(std::make_unique<HookPoint>(name, position_dim));
   return *parts_->hook_points.back();
+}
+
+void Model::set_transformer_config(const TransformerConfig& config) {
+  parts_->transformer_config = std::make_shared<const TransformerConfig>(config);
 }
 
 }  // namespace orrery

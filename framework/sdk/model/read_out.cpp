@@ -118,7 +118,7 @@ torch::Tensor ReadOut::operator()(Neurons* seen) const {
     const bool last = layer + 1 == weights_.blocks.size();
     stream = {block(stream, weights_.blocks[layer], last, last ? seen : nullptr), {}};
   }
-  return plus(torch::matmul(normalise(stream.rows, weights_.ln_final), weights_.W_U), weights_.b_U);
+  return unembed(stream.rows, weights_);
 }
 
 Stream ReadOut::embed() const {
@@ -184,6 +184,15 @@ torch::Tensor ReadOut::mlp(const torch::Tensor& x, const BlockWeights& w, Neuron
 
 namespace {
 
+// Whether the passes compute what this network does.
+bool knows(const TransformerWeights& weights) {
+  using C = TransformerConfig;
+  const C& c = weights.config;
+  return c.attention_dir == C::AttentionDir::causal && weights.pad_token < 0 && c.attn_scale == 0 &&
+         c.attn_coeff == 1 && c.positional_embedding_type == C::PositionalEmbedding::standard &&
+         c.normalization_place == C::NormalizationPlace::pre && !c.gated_mlp;
+}
+
 std::string last_mlp(const TransformerWeights& weights) {
   return fmt::format("blocks.{}.mlp.", weights.blocks.size() - 1);
 }
@@ -212,12 +221,13 @@ class ObservedPass final : public ReadOutPass {
 
 bool read_out_keeps(const TransformerWeights& weights, const std::vector<std::string>& hook_points) {
   const std::string mlp = last_mlp(weights);
-  return std::all_of(hook_points.begin(), hook_points.end(), [&](const std::string& name) {
-    return name == mlp + "hook_pre" || name == mlp + "hook_post";
-  });
+  return knows(weights) && std::all_of(hook_points.begin(), hook_points.end(), [&](const std::string& name) {
+           return name == mlp + "hook_pre" || name == mlp + "hook_post";
+         });
 }
 
 std::unique_ptr<ReadOutPass> make_read_out(const TransformerWeights& weights, const ReadOutRequest& request) {
+  if (!knows(weights)) return nullptr;
   const torch::Tensor& tokens = request.tokens;
   const std::vector<int64_t>& positions = request.positions;
   if (request.observed) return std::make_unique<ObservedPass>(weights, request);
