@@ -100,7 +100,13 @@ class Table final : public orrery::Task {
 
  private:
   Examples read(const std::string& path) const {
-    if (path == "example") return sums_mod_5();
+    if (path == "example") {
+      if ((params_.d_vocab > 0 && params_.d_vocab < 6) ||
+          (params_.d_vocab_out > 0 && params_.d_vocab_out < 5))
+        throw UsageError("the example has 6 tokens and 5 classes, more than d_vocab or d_vocab_out",
+                         "name a file, or leave out d_vocab and d_vocab_out");
+      return sums_mod_5();
+    }
     return table::read_examples(path, {params_.d_vocab, params_.d_vocab_out});
   }
 

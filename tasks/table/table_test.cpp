@@ -146,6 +146,8 @@ TEST_F(TableTask, RefusesWhatCannotBe) {
             "test_file is given, so all of \"table.txt\" is trained on");
   EXPECT_EQ(refused(of("1 2 | 0\n1 3 | 0\n", R"(, "n_train": 3)")),
             "training would have 3 of the 2 pairs that exist");
+  EXPECT_EQ(refused(R"({"d_vocab": 5})"),
+            "the example has 6 tokens and 5 classes, more than d_vocab or d_vocab_out");
   EXPECT_THROW(make_task(R"({"d_vocab": -1})"), Error);
 }
 
