@@ -69,6 +69,8 @@ struct Params : orrery::SplitParams {
   std::string pairs = "all";
   bool random_labels = false;
   bool operator_token = false;
+  bool equals_token = true;
+  bool all_tokens_as_classes = false;
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("p", &Params::p, "modulus; division needs a prime").between(2, 4096);
@@ -78,7 +80,11 @@ struct Params : orrery::SplitParams {
     orrery::SplitParams::fields(f);
     f.add("random_labels", &Params::random_labels, "labels drawn at random: nothing to learn but by heart");
     f.add("operator_token", &Params::operator_token,
-          "put a token for the operation, p + 1, between the operands: x op y =");
+          "put a token for the operation, p + 1 (p without =), between the operands: x op y =");
+    f.add("equals_token", &Params::equals_token,
+          "end inputs with the token p for =; otherwise the last operand is the output position");
+    f.add("all_tokens_as_classes", &Params::all_tokens_as_classes,
+          "an output for every token, those of = and the operation too, which are never right");
   }
 };
 
@@ -119,8 +125,11 @@ class ModularArithmetic final : public orrery::Task {
   }
 
   orrery::TaskSpec spec() const override {
-    const int64_t n_ctx = right_position() + 2, d_vocab = params_.p + (params_.operator_token ? 2 : 1);
-    return {.d_vocab = d_vocab, .d_vocab_out = params_.p, .n_ctx = n_ctx, .read_out = {n_ctx - 1}};
+    const int64_t d_vocab = params_.p + (params_.equals_token ? 1 : 0) + (params_.operator_token ? 1 : 0);
+    return {.d_vocab = d_vocab,
+            .d_vocab_out = params_.all_tokens_as_classes ? d_vocab : params_.p,
+            .n_ctx = n_ctx(),
+            .read_out = {n_ctx() - 1}};
   }
 
   // The grid holds every pair, even if train and test hold only those with a <= b. Drawn from `rng` in this
@@ -158,7 +167,7 @@ class ModularArithmetic final : public orrery::Task {
     std::string text;
     for (const char c : formula)
       text += c == 'x' ? std::to_string(x) : c == 'y' ? std::to_string(y) : std::string(1, c);
-    return text + " =";
+    return params_.equals_token ? text + " =" : text;
   }
 
  private:
@@ -168,6 +177,9 @@ class ModularArithmetic final : public orrery::Task {
   }
 
   int64_t right_position() const { return params_.operator_token ? 2 : 1; }
+  int64_t n_ctx() const { return right_position() + (params_.equals_token ? 2 : 1); }
+  // "=" comes first among the tokens behind the numbers.
+  int64_t operator_token() const { return params_.p + (params_.equals_token ? 1 : 0); }
   bool excludes_zero() const { return params_.operation == "divide"; }  // as the second operand
   bool symmetric_half() const { return params_.pairs == "a<=b"; }
   int64_t n_pairs() const {  // that are divided in training and test set
@@ -184,13 +196,13 @@ class ModularArithmetic final : public orrery::Task {
     labels.reserve(p * p);
     for (int64_t x = 0; x < p; ++x)
       for (int64_t y = excludes_zero() ? 1 : 0; y < p; ++y) {
-        if (params_.operator_token)
-          tokens.insert(tokens.end(), {x, p + 1, y, p});
-        else
-          tokens.insert(tokens.end(), {x, y, p});
+        tokens.push_back(x);
+        if (params_.operator_token) tokens.push_back(operator_token());
+        tokens.push_back(y);
+        if (params_.equals_token) tokens.push_back(p);
         labels.push_back(operation_.apply(x, y, p));
       }
-    return {torch::tensor(tokens, torch::kInt64).view({-1, right_position() + 2}),
+    return {torch::tensor(tokens, torch::kInt64).view({-1, n_ctx()}),
             torch::tensor(labels, torch::kInt64).view({-1, 1}),
             {},
             {}};

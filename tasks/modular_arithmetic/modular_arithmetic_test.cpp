@@ -95,6 +95,48 @@ TEST(ModularArithmetic, TheOperationMayHaveAToken) {
   }
 }
 
+using Numbers = std::vector<int64_t>;
+
+Numbers row_of(const torch::Tensor& rows, int64_t row) {
+  const auto one = rows[row].contiguous();
+  return {one.data_ptr<int64_t>(), one.data_ptr<int64_t>() + one.numel()};
+}
+
+// Without "=" the answer stands at the second operand. By hand: 9 - 11 = 11 mod 13.
+TEST(ModularArithmetic, InputsMayEndWithTheSecondOperand) {
+  for (const bool with_operator : {false, true}) {
+    const std::string more =
+        std::string(R"(, "equals_token": false)") + (with_operator ? R"(, "operator_token": true)" : "");
+    const auto task = make_task(parameters(13, "subtract", more));
+    const auto spec = task->spec();
+    const int64_t right = with_operator ? 2 : 1;
+    EXPECT_EQ(spec.d_vocab, with_operator ? 14 : 13);
+    EXPECT_EQ(spec.d_vocab_out, 13);
+    EXPECT_EQ(spec.n_ctx, right + 1);
+    EXPECT_EQ(spec.read_out, Numbers{right});
+    const auto split = task->split(make_generator(1)), plain = split_of(parameters(13, "subtract"));
+    EXPECT_EQ(row_of(split.grid->tokens, 9 * 13 + 11),
+              with_operator ? (Numbers{9, 13, 11}) : (Numbers{9, 11}));
+    EXPECT_EQ(row_of(split.grid->labels, 9 * 13 + 11), Numbers{11});
+    EXPECT_TRUE(torch::equal(split.grid->labels, plain.grid->labels));
+    EXPECT_TRUE(torch::equal(split.train_rows, plain.train_rows));
+    EXPECT_EQ(task->structure().cyclic->right_position, right);
+    EXPECT_EQ(task->show(split.grid->tokens[9 * 13 + 11]), "9 - 11");
+  }
+}
+
+TEST(ModularArithmetic, EveryTokenMayBeAClass) {
+  const auto classes = [](const std::string& more) {
+    return make_task(parameters(13, "add", R"(, "all_tokens_as_classes": true)" + more))->spec().d_vocab_out;
+  };
+  EXPECT_EQ(classes(""), 14);
+  EXPECT_EQ(classes(R"(, "operator_token": true)"), 15);
+  EXPECT_EQ(classes(R"(, "equals_token": false)"), 13);
+  const auto split =
+      split_of(parameters(13, "add", R"(, "all_tokens_as_classes": true, "random_labels": true)"));
+  EXPECT_LT(split.grid->labels.max().item<int64_t>(), 13);
+}
+
 TEST(ModularArithmetic, SpecIsThatOfThePaper) {
   const auto spec = make_task()->spec();
   EXPECT_EQ(spec.d_vocab, 114);

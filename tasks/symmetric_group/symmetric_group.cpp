@@ -9,6 +9,9 @@
 #include <orrery/task.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <numeric>
 
 namespace {
@@ -23,6 +26,7 @@ struct Params : orrery::SplitParams {
   std::string group = "symmetric";
   int64_t n = 5;
   std::string operation = "x*y";
+  std::string elements;
 
   Params() { train_fraction = 0.4; }
   static void fields(orrery::Fields<Params>& f) {
@@ -31,9 +35,15 @@ struct Params : orrery::SplitParams {
     f.add("n", &Params::n, "how many things are permuted, at most 6").at_least(2);
     f.add("operation", &Params::operation, "how the elements x and y combine")
         .one_of({"x*y", "x*y*x^-1", "x*y*x"});
+    f.add("elements", &Params::elements,
+          "a text file of the permutations, in the order of their tokens; empty: lexicographic");
     orrery::SplitParams::fields(f);
   }
 };
+
+std::string name_of(const Params& params) {  // "S5"
+  return (params.group == "alternating" ? "A" : "S") + std::to_string(params.n);
+}
 
 // "5040 elements", for the group of `params`; beyond n = 20 the number overflows.
 std::string size_of(const Params& params) {
@@ -45,8 +55,7 @@ std::string size_of(const Params& params) {
 
 Params checked(Params params) {
   if (params.n <= kLargestN) return params;
-  throw UsageError((params.group == "alternating" ? "A" : "S") + std::to_string(params.n) + " has " +
-                       size_of(params) + ": too large to list every pair of them",
+  throw UsageError(name_of(params) + " has " + size_of(params) + ": too large to list every pair of them",
                    "choose n from 2 to " + std::to_string(kLargestN));
 }
 
@@ -59,7 +68,7 @@ bool is_even(const Permutation& x) {
 }
 
 // In lexicographic order; the identity is the first.
-std::vector<Permutation> elements_of(const Params& params) {
+std::vector<Permutation> sorted_elements(const Params& params) {
   Permutation x(params.n);
   std::iota(x.begin(), x.end(), 0);
   std::vector<Permutation> elements;
@@ -69,6 +78,63 @@ std::vector<Permutation> elements_of(const Params& params) {
   return elements;
 }
 
+const char* const kElementsHint =
+    "list each element once, a line each, as the images of 1 to n (or from 0): 2 3 1, 231, (1, 2, 0)";
+
+// The digits of a line, whatever stands around them: n is at most 6. `place` is "file:line".
+Permutation read_digits(const std::string& line, const std::string& place) {
+  Permutation digits;
+  for (size_t i = 0; i < line.size(); ++i) {
+    if (line[i] >= '0' && line[i] <= '9')
+      digits.push_back(line[i] - '0');
+    else if (std::string(" \t\r,()[]").find(line[i]) == std::string::npos)
+      throw UsageError(place + ":" + std::to_string(i + 1) + ": expected the digits of a permutation",
+                       kElementsHint);
+  }
+  return digits;
+}
+
+// In the order of the file `params.elements`, which holds each of `sorted` once. The first permutation tells
+// whether numbers start at 0 or at 1.
+std::vector<Permutation> elements_in_file(const Params& params, const std::vector<Permutation>& sorted) {
+  const std::string& path = params.elements;
+  std::ifstream file;
+  if (std::error_code failure; std::filesystem::is_regular_file(path, failure)) file.open(path);
+  std::vector<Permutation> elements;
+  std::map<Permutation, int64_t> line_of;
+  int64_t number = 0, first = 1;
+  std::string line;
+  while (file.is_open() && std::getline(file, line)) {
+    const std::string place = path + ":" + std::to_string(++number);
+    Permutation x = read_digits(line.substr(0, line.find('#')), place);
+    if (x.empty()) continue;
+    if (elements.empty()) first = *std::min_element(x.begin(), x.end()) == 0 ? 0 : 1;
+    for (int& image : x) image -= static_cast<int>(first);
+    if (!std::binary_search(sorted.begin(), sorted.end(), x))
+      throw UsageError(place + ": not an element of " + name_of(params) + ", which permutes " +
+                           std::to_string(first) + " to " + std::to_string(first + params.n - 1),
+                       kElementsHint);
+    if (const auto [before, is_new] = line_of.emplace(x, number); !is_new)
+      throw UsageError(place + ": the permutation of line " + std::to_string(before->second) + " again",
+                       kElementsHint);
+    elements.push_back(std::move(x));
+  }
+  if (!file.eof())
+    throw UsageError("cannot read the elements in \"" + path + "\"",
+                     "a relative path starts at the folder the program was started in");
+  if (elements.size() != sorted.size())
+    throw UsageError(path + ": " + std::to_string(elements.size()) + " permutations, and " + name_of(params) +
+                         " has " + size_of(params),
+                     kElementsHint);
+  return elements;
+}
+
+// In the order of their tokens.
+std::vector<Permutation> elements_of(const Params& params) {
+  auto sorted = sorted_elements(params);
+  return params.elements.empty() ? sorted : elements_in_file(params, sorted);
+}
+
 // First y, then x.
 Permutation compose(const Permutation& x, const Permutation& y) {
   Permutation product(x.size());
@@ -76,14 +142,13 @@ Permutation compose(const Permutation& x, const Permutation& y) {
   return product;
 }
 
-// [N][N]: the element that x y is. `elements` are sorted and closed under composition.
+// [N][N]: the element that x y is. `elements` are closed under composition.
 Table cayley_table(const std::vector<Permutation>& elements) {
+  std::map<Permutation, int64_t> token_of;
+  for (size_t x = 0; x < elements.size(); ++x) token_of[elements[x]] = static_cast<int64_t>(x);
   Table table(elements.size());
   for (size_t x = 0; x < elements.size(); ++x)
-    for (const Permutation& y : elements) {
-      const auto found = std::lower_bound(elements.begin(), elements.end(), compose(elements[x], y));
-      table[x].push_back(found - elements.begin());
-    }
+    for (const Permutation& y : elements) table[x].push_back(token_of.at(compose(elements[x], y)));
   return table;
 }
 
@@ -140,9 +205,10 @@ class SymmetricGroup final : public orrery::Task {
   bool is(const char* operation) const { return params_.operation == operation; }
   int64_t order() const { return static_cast<int64_t>(elements_.size()); }
 
-  // The y with x y = 1, which is element 0.
+  // The y with x y = 1, which is the least permutation.
   int64_t inverse(int64_t x) const {
-    return std::find(table_[x].begin(), table_[x].end(), 0) - table_[x].begin();
+    const auto one = std::min_element(elements_.begin(), elements_.end()) - elements_.begin();
+    return std::find(table_[x].begin(), table_[x].end(), one) - table_[x].begin();
   }
 
   // Every pair, y fastest.
@@ -151,10 +217,10 @@ class SymmetricGroup final : public orrery::Task {
     tokens.reserve(3 * order() * order());
     labels.reserve(order() * order());
     for (int64_t x = 0; x < order(); ++x) {
-      const int64_t last = is("x*y*x^-1") ? inverse(x) : is("x*y*x") ? x : 0;  // the third factor
+      const int64_t last = is("x*y*x^-1") ? inverse(x) : x;  // the third factor, where there is one
       for (int64_t y = 0; y < order(); ++y) {
         tokens.insert(tokens.end(), {x, y, order()});
-        labels.push_back(table_[table_[x][y]][last]);
+        labels.push_back(is("x*y") ? table_[x][y] : table_[table_[x][y]][last]);
       }
     }
     return {torch::tensor(tokens, torch::kInt64).view({-1, 3}),

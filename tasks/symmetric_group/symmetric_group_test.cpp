@@ -3,7 +3,10 @@
 #include <tests/support/plugin_under_test.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <numeric>
+#include <random>
 #include <set>
 
 namespace orrery::testing {
@@ -247,6 +250,54 @@ TEST(SymmetricGroup, ShowsWhatAPersonWouldWrite) {
   EXPECT_EQ(shown("x*y", "()", "(12345)"), "() * (12345) =");
   EXPECT_EQ(shown("x*y*x^-1", "(12)(345)", "(15)"), "(12)(345) * (15) * (12)(354) =");
   EXPECT_EQ(shown("x*y*x", "(12)(345)", "(15)"), "(12)(345) * (15) * (12)(345) =");
+}
+
+// A file in the folder for temporary files, for one test.
+class ElementsFile {
+ public:
+  explicit ElementsFile(const std::string& text) { std::ofstream(path_) << text; }
+  ~ElementsFile() { std::filesystem::remove(path_); }
+  std::string json(const std::string& group, int64_t n, const std::string& more = "") const {
+    return parameters(group, n, R"(, "elements": ")" + path_.string() + "\"" + more);
+  }
+  std::string refused(int64_t n) const {
+    std::string what = refusal(json("symmetric", n));
+    if (what.rfind(path_.string(), 0) == 0) what.erase(0, path_.string().size());
+    return what;
+  }
+
+ private:
+  std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() / ("orrery_elements_" + std::to_string(std::random_device()()));
+};
+
+// By hand, the identity being token 2: token 0 is (13), token 1 (123). (13)(123): 1 to 2 and stays, 2 to 3 to
+// 1, 3 to 1 to 3, which is (12), token 4. (123) (12) (132) is (23), token 5: the identity is not token 0.
+TEST(SymmetricGroup, AFileMayOrderTheElements) {
+  const std::string from_1 = "# S3\n321\n2 3 1\n\n1,2,3\n(3, 1, 2)\n[2 1 3]\n132\n",
+                    from_0 = "(2, 1, 0)\r\n(1, 2, 0)\n(0, 1, 2)\n(2, 0, 1)\n(1, 0, 2)\n(0, 2, 1)";
+  for (const std::string& text : {from_1, from_0}) {
+    const ElementsFile file(text);
+    const auto group = group_of(file.json("symmetric", 3));
+    EXPECT_EQ(group.names, (std::vector<std::string>{"(13)", "(123)", "()", "(132)", "(12)", "(23)"}));
+    EXPECT_EQ(group.table[0][1], 4);
+    EXPECT_EQ(group.table[1][2], 1);
+    const auto grid = *split_of(file.json("symmetric", 3)).grid;
+    EXPECT_EQ(grid.labels[6 * 0 + 1][0].item<int64_t>(), 4);
+    const auto conjugates = *split_of(file.json("symmetric", 3, operation("x*y*x^-1"))).grid;
+    EXPECT_EQ(conjugates.labels[6 * 1 + 4][0].item<int64_t>(), 5);
+  }
+  EXPECT_EQ(group_of(ElementsFile("231\n123\n312\n").json("alternating", 3)).names,
+            (std::vector<std::string>{"(123)", "()", "(132)"}));
+}
+
+TEST(SymmetricGroup, AFileOfElementsHasEachOnce) {
+  EXPECT_EQ(ElementsFile("12\n2 x\n").refused(2), ":2:3: expected the digits of a permutation");
+  EXPECT_EQ(ElementsFile("12\n22\n").refused(2), ":2: not an element of S2, which permutes 1 to 2");
+  EXPECT_EQ(ElementsFile("01\n12\n").refused(2), ":2: not an element of S2, which permutes 0 to 1");
+  EXPECT_EQ(ElementsFile("12\n12\n").refused(2), ":2: the permutation of line 1 again");
+  EXPECT_EQ(ElementsFile("21\n").refused(2), ": 1 permutations, and S2 has 2 elements");
+  EXPECT_EQ(refusal(R"({"elements": "no/such/file"})"), "cannot read the elements in \"no/such/file\"");
 }
 
 TEST(SymmetricGroup, RefusesWhatCannotBe) {

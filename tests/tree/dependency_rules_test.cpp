@@ -200,7 +200,8 @@ TEST(DependencyRules, TheFrameworkNamesNoPlugin) {
   for (const char* room : {"framework/sdk", "framework/include", "framework/loader", "framework/engine"})
     for (const fs::path& file : files_below(root / room, code))
       for (const std::string& name : names_in(without_comments(read_text(file)), plugin_names()))
-        if (!is_test({file.generic_string(), ""}))
+        // A table is also what a TOML file consists of, and a key of its description as JSON.
+        if (!is_test({file.generic_string(), ""}) && !(name == "table" && file.filename() == "reference.cpp"))
           ADD_FAILURE() << file << " names the plugin \"" << name << "\"";
 }
 

@@ -35,7 +35,9 @@ ORRERY_API torch::Tensor cpython_shuffle(int64_t n, int64_t seed);
 ORRERY_API torch::Tensor read_index_file(const std::string& path, int64_t n);
 
 /// The parameters of a split of n pairs, numbered 0..n-1 in the order of the task. The rules:
-///   random           the first of a random permutation, drawn from the run's data seed, are trained on
+///   random           the first of a random permutation, drawn from the run's data seed, are trained on: of
+///                    torch.randperm(n) after torch.manual_seed(seeds.data), so that published splits made by
+///                    that come out, where the pairs are numbered alike
 ///   cpython_shuffle  the first of cpython_shuffle(n, split.seed) are; the data seed does not matter
 ///   file             those that split.file lists are; train_fraction and n_train do not matter
 /// In a config the last three are a table: split = { rule = "cpython_shuffle", seed = 0 }. With that,

@@ -150,6 +150,18 @@ TEST(SplitParams, RandomIsThePermutationOfTheDataSeed) {
   EXPECT_TRUE(torch::equal(test, order.narrow(0, 30, 70)));
 }
 
+// Measured with PyTorch 1.13: torch.manual_seed(0); torch.randperm(20), and of seed 598 the first of 12,769.
+TEST(SplitParams, RandomIsThatOfPyTorch) {
+  SplitParams params = rule("random");
+  params.n_train = 8;
+  const auto [train, test] = params.split_rows(20, make_generator(0));
+  EXPECT_EQ(rows_of(train), (Rows{4, 5, 13, 19, 7, 14, 3, 6}));
+  EXPECT_EQ(rows_of(test), (Rows{9, 17, 11, 2, 16, 18, 10, 12, 15, 8, 1, 0}));
+  params.n_train = 6;
+  EXPECT_EQ(rows_of(params.split_rows(12769, make_generator(598)).first),
+            (Rows{2404, 3488, 5321, 9739, 11270, 1804}));
+}
+
 TEST(SplitParams, CPythonShuffleDependsOnItsOwnSeedOnly) {
   SplitParams params = rule("cpython_shuffle");
   params.split_seed = 42;
