@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "python.h"
 #include "run_program.h"
 #include "sdk/files/safetensors.h"
 
@@ -26,13 +27,6 @@ train_fraction = 0.5
 [[probe]]
 name = "fourier_basis"
 )";
-
-std::string python_with_torch() {
-  for (const char* candidate : {"/usr/bin/python3", "python3"})
-    if (std::system((std::string(candidate) + " -c 'import torch' 2>/dev/null").c_str()) == 0)
-      return candidate;
-  return "";
-}
 
 class Import : public ::testing::Test {
  protected:

@@ -142,7 +142,9 @@ class NanoGpt {
       add_block(fmt::format("blocks.{}.", layer), fmt::format("transformer.h.{}.", layer));
     add_norm("ln_final", "transformer.ln_f");
     add("lm_head.weight", network_.unembedding().t());
-    if (network_.has("unembed.b_U")) add("lm_head.bias", network_.weight("unembed.b_U"));
+    // nanoGPT's head has no bias.
+    if (network_.has("unembed.b_U") && network_.weight("unembed.b_U").ne(0).any().item<bool>())
+      add("lm_head.bias", network_.weight("unembed.b_U"));
     return std::move(weights_);
   }
 

@@ -243,7 +243,10 @@ class Conversion {
       made_[name] = torch::zeros(shape);
       return filled_.push_back(name);
     }
-    wrong(fmt::format("{}: missing, expected {}", name, shape_text(shape)));
+    // A layout by names has no rule for what no tensor has.
+    if (!is_bias(name)) return wrong(fmt::format("{}: missing, expected {}", name, shape_text(shape)));
+    made_[name] = torch::zeros(shape);
+    filled_.push_back(name);
   }
   std::string missing(const std::string& ours, const std::string& theirs, const WeightRule& rule) const {
     const auto axes = axes_of(rule);

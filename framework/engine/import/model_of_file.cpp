@@ -182,7 +182,9 @@ class Completion {
     if (name == "normalization_eps" || name == "normalization_place")
       return !is("normalization_type", Value(std::string("none")));
     if (name.starts_with("rotary_")) return is("positional_embedding_type", Value(std::string("rotary")));
-    for (const char* known : {"n_heads", "attention_dir", "attn_scale", "attn_coeff", "normalization_type",
+    // That it is not 1 is rare, and then known.
+    if (name == "attn_coeff") return !is("attn_coeff", Value(1.0));
+    for (const char* known : {"n_heads", "attention_dir", "attn_scale", "normalization_type",
                               "positional_embedding_type", "unembedding"})
       if (name == known) return true;
     return false;
@@ -195,7 +197,9 @@ class Completion {
     Names untold;
     for (const auto& [name, value] : settings.model.parameters)
       if (!shapes_.values.contains(name) && !told_.contains(name) && matters(name, settings.model.parameters))
-        untold.push_back(fmt::format("{} = {}", name, orrery::to_string(value)));
+        untold.push_back(name == "attn_scale" && value == Value(0.0)
+                             ? "attn_scale = sqrt(d_head)"
+                             : fmt::format("{} = {}", name, orrery::to_string(value)));
     if (!untold.empty())
       notes_.push_back(fmt::format("not in the file, taken from the config: {}", fmt::join(untold, ", ")));
   }

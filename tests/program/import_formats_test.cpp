@@ -1,0 +1,166 @@
+// Networks as people build and save them (tests/fixtures/make_architectures.py): each gives the loss that
+// PyTorch computed, by one command; what the file does not tell is said; what cannot be right is not
+// imported.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "python.h"
+#include "run_program.h"
+
+namespace orrery {
+namespace {
+
+using nlohmann::json;
+
+const std::string fixtures = ORRERY_SOURCE_DIR "/tests/fixtures/architectures/";
+
+class ImportFormats : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    at.write("sums.toml", "[task]\nname = \"modular_arithmetic\"\np = 5\ntrain_fraction = 0.5\n");
+    expected = json::parse(std::ifstream(fixtures + "expected.json"));
+  }
+
+  Finished import(const std::string& file, const std::string& run, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"import", file, "--config", "sums.toml", "--out", run};
+    const std::string name = file.substr(file.rfind('/') + 1);
+    if (expected.contains(name))
+      for (const json& argument : expected[name]["arguments"])
+        arguments.push_back(argument.get<std::string>());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return at.orrery(arguments);
+  }
+  double loss_of(const std::string& run) {
+    return json::parse(at.lines(run + "/metrics.jsonl").at(0))["all/loss"];
+  }
+  void expect_said(const Finished& done, const std::vector<std::string>& said) {
+    for (const std::string& part : said)
+      EXPECT_NE(done.err.find(part), std::string::npos) << part << "\n" << done.err;
+  }
+  void run_python(const std::string& script) {
+    at.write("script.py", script);
+    const std::string command =
+        "cd " + at.path("").string() + " && " + python_with_torch() + " script.py > py.out 2> py.err";
+    EXPECT_EQ(std::system(command.c_str()), 0) << at.read("py.err");
+  }
+
+  Workplace at;
+  json expected;
+};
+
+TEST_F(ImportFormats, EachGivesWhatPyTorchComputed) {
+  ASSERT_GE(expected.size(), 6u);
+  for (const auto& [name, about] : expected.items()) {
+    const Finished done = import(fixtures + name, name + ".run");
+    ASSERT_EQ(done.code, 0) << name << "\n" << done.err;
+    const double loss = about["loss"];
+    EXPECT_NEAR(loss_of(name + ".run"), loss, 1e-6 * loss) << name << "\n" << done.err;
+  }
+}
+
+TEST_F(ImportFormats, WhatTheFileDoesNotTellIsSaid) {
+  expect_said(import(fixtures + "nanogpt.pt", "a"),
+              {"model, layout by names", "from model_args in the file: n_heads = 2",
+               "not in the file, taken from the config: act_fn = \"gelu\"", "attention_dir = \"causal\"",
+               "the output of token 5 is set aside, and losses are over the task's classes alone"});
+  expect_said(import(fixtures + "hooked_transformer.pth", "b"),
+              {"HookedTransformerConfig in the file: ", "attention_dir = \"bidirectional\"",
+               "attn_scale = 2.5", "normalization_type = \"LNPre\""});
+  // Told by its tensors: no positions, no unembedding.
+  const Finished llama = import(fixtures + "llama.ckpt", "c");
+  expect_said(llama, {"state_dict, layout by names", "unembedding = \"tied\""});
+  EXPECT_NE(at.read("c/run.json").find("\"normalization_type\": \"RMS\""), std::string::npos);
+  EXPECT_NE(llama.err.find("step 7"), std::string::npos) << llama.err;
+}
+
+// A network that normalises behind each part, read as one that does so before, is another one, with nothing
+// to show for it.
+TEST_F(ImportFormats, AnotherNumberThanExpectedImportsNothing) {
+  const std::string loss = std::to_string(expected["encoder.pt"]["loss"].get<double>());
+  EXPECT_EQ(import(fixtures + "encoder.pt", "right", {"--expect", "all/loss=" + loss}).code, 0);
+  const Finished before = import(fixtures + "encoder.pt", "wrong",
+                                 {"--set", "model.normalization_place=pre", "--expect", "all/loss=" + loss});
+  EXPECT_EQ(before.code, 2);
+  expect_said(before, {"all/loss is ", "expected " + loss, "nothing was imported"});
+  EXPECT_FALSE(std::filesystem::exists(at.path("wrong")));
+  expect_said(import(fixtures + "encoder.pt", "x", {"--expect", "all/los=1"}),
+              {"did you mean \"all/loss\"?"});
+  expect_said(import(fixtures + "encoder.pt", "x", {"--expect", "all/loss"}), {"expected METRIC=NUMBER"});
+}
+
+TEST_F(ImportFormats, NumbersOfHeadsAreNotGuessed) {
+  expect_said(
+      import(fixtures + "encoder.pt", "x", {"--set", "model.n_heads=3"}),
+      {"its heads have 8 rows together, and n_heads = 3 does not divide that", "--set model.n_heads=N"});
+  expect_said(import(fixtures + "heads.pt", "x", {"--set", "model.n_heads=2"}),
+              {"its network has n_heads = 4, and", "says n_heads = 2", "leave n_heads out of [model]"});
+}
+
+TEST_F(ImportFormats, AFolderIsOneRun) {
+  std::filesystem::create_directories(at.path("many"));
+  for (const char* name : {"net_100.pt", "net_20.pt"})
+    std::filesystem::copy_file(fixtures + "heads.pt", at.path(std::string("many/") + name));
+  const Finished done = import("many", "run");
+  ASSERT_EQ(done.code, 0) << done.err;
+  expect_said(done, {"2 networks", "steps from the names of the files"});
+  EXPECT_EQ(at.lines("run/metrics.jsonl").size(), 2u);
+  const json about = json::parse(at.read("run/run.json"))["import"];
+  EXPECT_EQ(about["networks"][0]["step"], 20);
+  EXPECT_NE(about["networks"][1]["file"].get<std::string>().find("many/net_100.pt"), std::string::npos);
+  // One that is another network is named.
+  std::filesystem::copy_file(fixtures + "nanogpt.pt", at.path("many/net_300.pt"));
+  const Finished mixed = import("many", "mixed");
+  EXPECT_EQ(mixed.code, 2);
+  expect_said(mixed, {"net_300.pt"});
+  EXPECT_FALSE(std::filesystem::exists(at.path("mixed")));
+}
+
+TEST_F(ImportFormats, AccuracyAtChanceIsAWarning) {
+  expect_said(import(fixtures + "heads.pt", "run"), {"always giving the most frequent label has 20 %"});
+}
+
+TEST_F(ImportFormats, ExportedNamesAreThoseOfTheirCode) {
+  if (python_with_torch().empty())
+    GTEST_SKIP() << "no python3 with torch; on Debian: apt-get install python3-torch";
+  ASSERT_EQ(import(fixtures + "hooked_transformer.pth", "hooked").code, 0);
+  ASSERT_EQ(import(fixtures + "nanogpt.pt", "nano").code, 0);
+  ASSERT_EQ(at.orrery({"export", "hooked", "--names", "transformer_lens", "--out", "h.pth"}).code, 0);
+  ASSERT_EQ(at.orrery({"export", "nano", "--names", "nanogpt", "--all-outputs", "--out", "n.pth"}).code, 0);
+  // Their classes load them, every name, and give the same loss.
+  run_python("import sys, os, json; os.mkdir('made'); sys.argv = ['', 'made']\n" +
+             [] {
+               std::ostringstream text;
+               text << std::ifstream(ORRERY_SOURCE_DIR "/tests/fixtures/make_architectures.py").rdbuf();
+               return text.str();
+             }() +
+             R"(
+kept = json.load(open(")" +
+             fixtures + R"(expected.json"))
+config = json.load(open("h.json"))
+for key, value in Hooked().cfg.__dict__.items():
+    if key in config and key != "act_fn": assert config[key] == value, key
+model = Hooked()
+model.load_state_dict(torch.load("h.pth"), strict=True)
+def loss(model):
+    with torch.no_grad():
+        return F.cross_entropy(model.double()(with_equals)[:, -1, :p], labels).item()
+assert abs(loss(model) - kept["hooked_transformer.pth"]["loss"]) < 1e-6, loss(model)
+model = NanoGPT()
+missing = model.load_state_dict(torch.load("n.pth"), strict=False)
+assert not missing.unexpected_keys and all(k.endswith("attn.bias") for k in missing.missing_keys), missing
+assert abs(loss(model) - kept["nanogpt.pt"]["loss"]) < 1e-6, loss(model)
+)");
+  // And what they have not is refused.
+  ASSERT_EQ(import(fixtures + "llama.ckpt", "llama").code, 0);
+  const Finished refused = at.orrery({"export", "llama", "--names", "nanogpt", "--out", "l.pth"});
+  EXPECT_EQ(refused.code, 2);
+  expect_said(refused, {"nanoGPT has no name for the gate of an MLP", "leave out --names"});
+  EXPECT_FALSE(std::filesystem::exists(at.path("l.pth")));
+}
+
+}  // namespace
+}  // namespace orrery
