@@ -9,6 +9,7 @@
 #include <orrery/hooks.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
+#include <orrery/transformer.h>
 
 #include <algorithm>
 #include <map>
@@ -126,7 +127,10 @@ class InductionHeads final : public orrery::Probe {
     needs.activations = {"blocks.*.attn.hook_pattern", "blocks.*.attn.hook_z"};
     needs.weights = {"embed.W_E",         "unembed.W_U",       "blocks.*.attn.W_Q",
                      "blocks.*.attn.W_K", "blocks.*.attn.W_V", "blocks.*.attn.W_O"};
-    needs.refusal = orrery::refuse_other_losses;
+    needs.refusal = [](const orrery::Model& model, const orrery::TaskSpec& spec) {
+      const std::string why = orrery::refuse_other_attention(model, spec);
+      return why.empty() ? orrery::refuse_other_losses(model, spec) : why;
+    };
     return needs;
   }
 

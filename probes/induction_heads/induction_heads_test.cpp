@@ -371,6 +371,12 @@ TEST(InductionHeads, RefuseWhatTheyCannotLookAt) {
   EXPECT_THROW(measured(mlp), UsageError);
   EXPECT_THROW(make_probe(R"({"length": 1})"), UsageError);
   const auto needs = make_probe()->needs();
+  EXPECT_EQ(needs.refusal(*brief.model, spec), "");
+  small_one.attention_dir = TransformerConfig::AttentionDir::bidirectional;
+  EXPECT_EQ(
+      needs.refusal(*make_transformer(small_one, spec, make_generator(4)), spec),
+      "it takes attention for the causal softmax of q k / sqrt(d_head), behind ln1 if there is one; this "
+      "model has attention_dir = \"bidirectional\"");
   EXPECT_EQ(needs.inputs, Inputs::none);
   EXPECT_EQ(needs.activations.at(0), "blocks.*.attn.hook_pattern");
 }

@@ -9,6 +9,7 @@
 #include <orrery/operands.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
+#include <orrery/transformer.h>
 
 #include <algorithm>
 #include <cmath>
@@ -208,7 +209,8 @@ class NeuronWaves final : public orrery::Probe {
   orrery::Needs needs() const override {
     return {.structure = {orrery::Capability::cyclic},
             .activations = {"*mlp.hook_pre", "*mlp.hook_post"},
-            .weights = {"*mlp.W_out"}};
+            .weights = {"*mlp.W_out"},
+            .refusal = orrery::refuse_gated_mlp};
   }
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {

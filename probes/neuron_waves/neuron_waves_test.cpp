@@ -346,6 +346,16 @@ TEST(NeuronWaves, SaysSomethingFiniteOfANetworkOfZeros) {
     EXPECT_TRUE(std::isfinite(value) || name == "rest/margin_share") << name;
 }
 
+TEST(NeuronWaves, RefusesGatedNeurons) {
+  const auto refusal = make_probe()->needs().refusal;
+  for (const bool gated : {false, true}) {
+    const auto seen =
+        random_transformer({.d_model = 8, .n_heads = 2, .d_head = 4, .d_mlp = 12, .gated_mlp = gated}, 5);
+    EXPECT_EQ(refusal(*seen.model, seen.task.spec),
+              gated ? "it takes mlp.hook_pre for all that a neuron reads; this model has gated_mlp" : "");
+  }
+}
+
 TEST(NeuronWaves, RefusesTwoLayersOfNeurons) {
   auto two = random_mlp({.d_embed = 4, .d_mlp = 5, .n_hidden = 2}, 5);
   EXPECT_THROW(measured(two.observe()), UsageError);

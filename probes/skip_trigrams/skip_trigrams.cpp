@@ -10,6 +10,7 @@
 #include <orrery/hooks.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
+#include <orrery/transformer.h>
 
 #include <algorithm>
 #include <cmath>
@@ -202,7 +203,8 @@ double mean_loss(const Tensor& loss, const orrery::Batch& batch, const Tensor& r
   return ((loss * weights).sum() / weights.sum()).item<double>();
 }
 
-// Which models the tables do not describe, and why. LNPre has no weights; the check of the logits finds it.
+// Which models the tables do not describe, and why. LNPre and RMSPre have no weights; the check of the logits
+// finds them.
 std::string no_sum_of_tables(const orrery::Model& model, const orrery::TaskSpec& spec) {
   const std::string only = "skip_trigrams reads one-layer attention-only transformers without LayerNorm";
   for (const orrery::NamedWeight& named : model.weights()) {
@@ -210,6 +212,7 @@ std::string no_sum_of_tables(const orrery::Model& model, const orrery::TaskSpec&
     if (orrery::matches("*.mlp.*", named.name)) return only + "; this one has an MLP";
     if (orrery::matches("*ln*.w", named.name)) return only + "; this one has LayerNorm";
   }
+  if (const std::string why = orrery::refuse_other_attention(model, spec); !why.empty()) return why;
   if (spec.d_vocab_out < 2) return "skip_trigrams needs at least two classes, and this task has one logit";
   return orrery::refuse_other_losses(model, spec);
 }

@@ -401,6 +401,10 @@ TEST(SkipTrigrams, RefusesWhatIsNoSumOfTables) {
   config.n_layers = 2;
   toy.build(config);
   expect_refusal(toy, "more layers");
+  config = small();
+  config.attn_coeff = 0.5;
+  toy.build(config);
+  expect_refusal(toy, "this model has attn_coeff = 0.5");
 }
 
 TEST(SkipTrigrams, RefusesParametersThatDoNotFit) {

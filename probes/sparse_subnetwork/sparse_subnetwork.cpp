@@ -36,7 +36,7 @@ Tensor norms_of(const Observation& observation) {
   for (const orrery::NamedWeight& weight : observation.model.weights()) {
     const Tensor x = weight.value.detach().to(torch::kCPU, torch::kFloat64);
     if (ends_with(weight.name, "mlp.W_out")) out = x.square().sum(1);
-    for (const char* name : {"mlp.W_in", "mlp.W_in_a", "mlp.W_in_b", "mlp.b_in"}) {
+    for (const char* name : {"mlp.W_in", "mlp.W_in_a", "mlp.W_in_b", "mlp.b_in", "mlp.W_gate"}) {
       if (!ends_with(weight.name, name)) continue;
       const Tensor squares = x.reshape({-1, x.size(-1)}).square().sum(0);
       in = in.defined() ? in + squares : squares;

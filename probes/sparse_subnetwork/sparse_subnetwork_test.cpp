@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <orrery/mlp.h>
 #include <orrery/testing/model_on_batch.h>
+#include <orrery/transformer.h>
 #include <tests/support/plugin_under_test.h>
 
 #include <memory>
@@ -84,6 +85,27 @@ TEST(SparseSubnetwork, RandomWeightsTakeMostNeurons) {
   EXPECT_LT(agreement(found - 1), 0.99);
   // A lower demand takes no more.
   EXPECT_LE(scalar(measured(network, R"({"agreement": 0.8})"), "neurons"), double(found));
+}
+
+TEST(SparseSubnetwork, TheGateIsPartOfWhatANeuronReads) {
+  const auto bits = on_strings(4, 2);
+  ModelOnBatch network(
+      bits.spec,
+      make_transformer({.d_model = 8, .n_heads = 2, .d_head = 4, .d_mlp = 12, .gated_mlp = true}, bits.spec,
+                       make_generator(1)),
+      bits.inputs);
+  network.split = bits.split;
+  const auto recorder = measured(network, R"({"agreement": 0.9})");
+  const torch::NoGradGuard no_grad;
+  const auto weight = [&](const char* name) {
+    return network.model->weight(std::string("blocks.0.mlp.") + name).to(torch::kFloat64);
+  };
+  const Tensor in = weight("W_in").square().sum(0) + weight("W_gate").square().sum(0);
+  const Tensor sizes = (in * weight("W_out").square().sum(1)).sqrt();
+  const auto n = int64_t(scalar(recorder, "neurons"));
+  ASSERT_LT(n, 12);
+  const Tensor smallest = std::get<0>(sizes.sort()).narrow(0, 0, 12 - n);
+  EXPECT_NEAR(scalar(recorder, "size/rest"), smallest.mean().item<double>(), 1e-6);
 }
 
 TEST(SparseSubnetwork, NeedsOneLayerOfNeurons) {

@@ -11,6 +11,7 @@
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 #include <orrery/subspace.h>
+#include <orrery/transformer.h>
 
 #include <algorithm>
 #include <cmath>
@@ -190,7 +191,12 @@ class SubspaceLoss final : public orrery::Probe {
     orrery::Needs needs;
     needs.structure = {orrery::Capability::cyclic};
     needs.reference = params_.has_keys();
-    needs.refusal = orrery::refuse_other_losses;
+    // The presets of Chughtai et al. cut all that neurons read.
+    const bool cuts_inputs = params_.site == "*mlp.hook_pre";
+    needs.refusal = [cuts_inputs](const orrery::Model& model, const orrery::TaskSpec& spec) {
+      const std::string why = cuts_inputs ? orrery::refuse_gated_mlp(model, spec) : "";
+      return why.empty() ? orrery::refuse_other_losses(model, spec) : why;
+    };
     if (params_.has_keys()) params_.add_to(needs);
     // Declares the hook point, so that a run whose model does not have it refuses the probe at once.
     if (params_.site != "logits")

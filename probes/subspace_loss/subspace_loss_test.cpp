@@ -297,6 +297,20 @@ TEST(SubspaceLoss, AsksForWhatItReads) {
   EXPECT_EQ(stream.activations, std::vector<std::string>{"blocks.0.hook_resid_pre"});
 }
 
+TEST(SubspaceLoss, CutsNoGatedNeuronsAtHalfOfWhatTheyRead) {
+  const Running gated{5, [](const TaskSpec& spec) {
+                        return make_transformer(
+                            {.d_model = 16, .n_heads = 2, .d_head = 8, .d_mlp = 24, .gated_mlp = true}, spec,
+                            make_generator(3));
+                      }};
+  const auto refused = [&](const std::string& parameters) {
+    return !make_probe(parameters)->needs().refusal(*gated.model, gated.task.spec).empty();
+  };
+  EXPECT_FALSE(refused("{}"));
+  EXPECT_TRUE(refused(R"({"preset": "chughtai_restricted"})"));
+  EXPECT_FALSE(refused(R"({"preset": "chughtai_restricted", "site": "*mlp.hook_pre*"})"));
+}
+
 TEST(SubspaceLoss, RefusesWhatContradictsItself) {
   for (const char* parameters :
        {R"({"rule": "given"})", R"({"frequencies": [3]})", R"({"subspace": "features_file"})",

@@ -112,8 +112,8 @@ std::vector<NeuronLayer> neuron_layers(const Observation& observation) {
     if (named.name.size() < end.size() || named.name.compare(named.name.size() - end.size(), end.size(), end))
       continue;
     const std::string mlp = named.name.substr(0, named.name.size() - std::string(".W_out").size());
-    const Tensor in =
-        column_norms(observation, {mlp + ".W_in", mlp + ".W_in_a", mlp + ".W_in_b", mlp + ".b_in"});
+    const Tensor in = column_norms(
+        observation, {mlp + ".W_in", mlp + ".W_in_a", mlp + ".W_in_b", mlp + ".b_in", mlp + ".W_gate"});
     const Tensor out = row_norms(find_weight(observation, named.name));
     const Tensor W_hidden = find_weight(observation, mlp + ".W_hidden");
     layers.push_back({mlp, in * (W_hidden.defined() ? row_norms(W_hidden) : out)});

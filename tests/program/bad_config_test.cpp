@@ -71,6 +71,8 @@ const std::vector<BadConfig>& bad_configs() {
       change("unknown_task", "modular_arithmetic", "modular_aritmetic", "2:1",
              "did you mean \"modular_arithmetic\"?"),
       change("unknown_model", "d_model = 8", "kind = \"cnn\"", "5:1", "cnn"),
+      change("contradicting_model", "d_mlp = 8", "gated_mlp = true\nattn_only = true", "4:1",
+             "leaves no MLP"),
       change("unknown_probe", "fourier_basis", "fourier_bases", "11:1", "did you mean \"fourier_basis\"?"),
       change("no_task_name", "name = \"modular_arithmetic\"\n", "", "1:1", "needs a key \"name\""),
       change("no_probe_name", "name = \"fourier_basis\"\n", "every = 2\n", "10:1", "needs a key \"name\""),

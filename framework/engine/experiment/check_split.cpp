@@ -55,6 +55,9 @@ void check_spec(const TaskSpec& spec) {
         fmt::format("the task's spec() has d_vocab {}, d_vocab_out {}, n_ctx {}; each must be at least 1",
                     spec.d_vocab, spec.d_vocab_out, spec.n_ctx));
   check_loss(spec);
+  if (spec.pad_token < -1 || spec.pad_token >= spec.d_vocab)
+    throw Error(fmt::format("the task's spec() has pad_token {}; expected a token, 0 to {}, or -1 for none",
+                            spec.pad_token, spec.d_vocab - 1));
   const auto& read_out = spec.read_out;
   const bool ascending = std::is_sorted(read_out.begin(), read_out.end(), std::less_equal<>());
   if (read_out.empty() || !ascending || read_out.front() < 0 || read_out.back() >= spec.n_ctx)

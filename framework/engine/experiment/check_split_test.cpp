@@ -150,6 +150,15 @@ TEST(CheckSplit, SaysWhichLossIsWrong) {
             "the task's split() gives train.labels from");
 }
 
+TEST(CheckSplit, WantsPaddingToBeAToken) {
+  for (const int64_t pad_token : {-1, 0, 5})
+    EXPECT_EQ(said_of([&](TaskSpec& s, Batch&) { s.pad_token = pad_token; }), "nothing was thrown");
+  for (const int64_t pad_token : {-2, 6})
+    EXPECT_EQ(said_of([&](TaskSpec& s, Batch&) { s.pad_token = pad_token; }),
+              "the task's spec() has pad_token " + std::to_string(pad_token) +
+                  "; expected a token, 0 to 5, or -1 for none");
+}
+
 TEST(CheckMetrics, WantsANumberForEachName) {
   TaskSpec s = spec;
   s.metrics = {"a", "b"};
