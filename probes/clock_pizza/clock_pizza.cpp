@@ -5,6 +5,7 @@
 // c), the gradients are equal, and pairs with w(a - b) near pi are badly off. So the correct logit of a clock
 // does not depend on the distance a - b; that of a pizza depends on nothing else.
 #include <c10/core/GradMode.h>
+#include <orrery/error.h>
 #include <orrery/fourier.h>
 #include <orrery/hooks.h>
 #include <orrery/plugin.h>
@@ -13,6 +14,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "triples.h"
+
 namespace {
 
 using torch::Tensor;
@@ -20,21 +23,18 @@ using torch::Tensor;
 constexpr int64_t kComponents = 4;  // principal components that circularity looks at
 
 struct Params {
+  std::string triples = "drawn";
   int64_t n_triples = 100;
+  std::string file, tensor;
   static void fields(orrery::Fields<Params>& f) {
-    f.add("n_triples", &Params::n_triples, "triples (a, b, c) for the gradients; all n^3 where it is more")
+    f.add("triples", &Params::triples, "which triples (a, b, c) the gradients are taken at")
+        .one_of({"drawn", "zhong", "file"});
+    f.add("n_triples", &Params::n_triples, "triples drawn, zhong: how many; all n^3 where it is more")
         .between(1, 10'000);
+    f.add("file", &Params::file, "triples file: a safetensors file");
+    f.add("tensor", &Params::tensor, "triples file: the tensor's name; may be empty if it is the only one");
   }
 };
-
-// Triples of indices, the same at every checkpoint: [n_triples, 3] int64.
-Tensor sample_triples(int64_t n_triples, int64_t n) {
-  if (n_triples < n * n * n)
-    return torch::randint(n, {n_triples, 3}, orrery::make_generator(0), torch::kInt64);
-  const auto cell = torch::arange(n * n * n, torch::kInt64);
-  const auto digit = [&](int64_t weight) { return torch::div(cell, weight, "floor").remainder(n); };
-  return torch::stack({digit(n * n), digit(n), digit(1)}, 1);
-}
 
 // The gradients of the logit of c at a + b with respect to the activation at `hook_embed`: [triples,
 // positions, d]. Only the embeddings are differentiated, so the gradients of the weights are untouched.
@@ -106,7 +106,15 @@ orrery::Figure scatter(const char* name, const char* title, const char* x_label,
 
 class ClockPizza final : public orrery::Probe {
  public:
-  explicit ClockPizza(Params params) : params_(params) {}
+  explicit ClockPizza(Params params) : params_(std::move(params)) {
+    if ((params_.triples == "file") == params_.file.empty())
+      throw orrery::UsageError(params_.file.empty()
+                                   ? "triples \"file\" needs file"
+                                   : "a file is given, but triples is \"" + params_.triples + "\"",
+                               "set triples = \"file\" and file to a safetensors file, or leave both out");
+    if (params_.file.empty() && !params_.tensor.empty())
+      throw orrery::UsageError("a tensor is named, but no file", "set file, or leave tensor out");
+  }
 
   orrery::Needs needs() const override {
     return {.structure = {orrery::Capability::cyclic}, .activations = {"hook_embed"}};
@@ -128,7 +136,7 @@ class ClockPizza final : public orrery::Probe {
   void gradients(const orrery::Observation& observation, const orrery::CyclicView& view,
                  orrery::Recorder& recorder) const {
     const int64_t n = view.order();
-    const auto triples = sample_triples(params_.n_triples, n);
+    const auto triples = triples_of(n);
     const auto i = triples.select(1, 0), j = triples.select(1, 1);
     const auto tokens = view.inputs(observation.inputs.tokens).index_select(0, i * n + j);
     const auto classes = view.classes(torch::arange(observation.spec.d_vocab_out, torch::kInt64))
@@ -145,6 +153,12 @@ class ClockPizza final : public orrery::Probe {
                 "distance b - a (mod n)", "cosine of the gradients by the two embeddings");
     drawn.traces.push_back({"triples", (j - i).remainder(n), cosine.to(torch::kFloat32), {}});
     recorder.figure(std::move(drawn));
+  }
+
+  Tensor triples_of(int64_t n) const {
+    if (params_.triples == "file") return clock_pizza::triples_in_file(params_.file, params_.tensor, n);
+    return params_.triples == "zhong" ? clock_pizza::zhong_triples(params_.n_triples, n)
+                                      : clock_pizza::drawn_triples(params_.n_triples, n);
   }
 
   static void distances(const orrery::CyclicView& view, orrery::Recorder& recorder) {
@@ -186,5 +200,5 @@ class ClockPizza final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(ClockPizza, Params, "clock_pizza", "1.1.0",
+ORRERY_PROBE(ClockPizza, Params, "clock_pizza", "1.2.0",
              "Clock or pizza: gradient symmetricity, distance irrelevance, circularity.")

@@ -137,6 +137,18 @@ TEST(ClockPizza, APizzaIsSymmetricAndDependsOnTheDistanceAlone) {
   }
 }
 
+TEST(ClockPizza, TakesTheTriplesThatItIsGiven) {
+  const CyclicTask task = addition(7);
+  auto seen = on_circle(task, 2, clock_of(*task.structure.cyclic, 2));
+  const auto recorder = measured(seen, R"({"triples": "zhong", "n_triples": 5})");
+  const auto triples = tensor(recorder, "triples");
+  ASSERT_EQ(triples.size(0), 5);
+  for (int64_t t = 0; t < 5; ++t)
+    EXPECT_NEAR(tensor(recorder, "gradient_cosines")[t].item<double>(),
+                std::cos(angle(2, triples[t][0].item<int64_t>() - triples[t][1].item<int64_t>(), 7)),
+                kRounding);
+}
+
 // The correct logit of a clock with a taste for some classes varies with the sum alone.
 TEST(ClockPizza, ACorrectLogitThatVariesWithTheSumIsIrrelevantToDistance) {
   const CyclicTask task = addition(11);

@@ -36,7 +36,9 @@ struct Params {
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("n_sequences", &Params::n_sequences, "random sequences looked at").at_least(1);
-    f.add("length", &Params::length, "tokens in the stretch that comes twice; 0: as many as fit").at_least(0);
+    f.add("length", &Params::length,
+          "tokens in the stretch that comes twice; 0: as many as in training, or as fit")
+        .at_least(0);
     f.add("seed", &Params::seed, "of the random tokens and of the baseline of composition").at_least(0);
     f.add("attention_threshold", &Params::attention_threshold,
           "score from which a head is a previous-token, duplicate-token or induction head")
@@ -137,12 +139,17 @@ class InductionHeads final : public orrery::Probe {
   void measure(const Observation& observation, Recorder& recorder) override {
     require_attention(observation.model);
     const auto bos = find_bos(observation.split.train.tokens);
-    const Repeats repeats = draw_repeats(observation.spec, bos, params_.length, params_.n_sequences,
-                                         static_cast<uint64_t>(params_.seed));
+    const Trained trained = trained_stretch(observation.structure, observation.split.train.tokens, bos);
+    const int64_t length = params_.length > 0
+                               ? params_.length
+                               : std::min(trained.length, longest_stretch(observation.spec, bos));
+    const Repeats repeats =
+        draw_repeats(observation.spec, bos, length, params_.n_sequences, static_cast<uint64_t>(params_.seed));
     const RepeatScores plain = score_repeats(observation.model, repeats);
     const auto weights = all_weights(observation, plain.mean_z.size(0));
     const Scores scores{plain.prefix_matching, plain.previous_token, plain.duplicate_token,
                         copying(observation, weights, usable_tokens(observation.spec, bos))};
+    record_stretch(repeats, trained, recorder);
     record_losses(plain, recorder);
     record_scores(scores, recorder);
     if (weights.size() > 1) record_composition(weights, recorder);
@@ -177,6 +184,21 @@ class InductionHeads final : public orrery::Probe {
     std::vector<Tensor> scores;
     for (const HeadWeights& heads : weights) scores.push_back(copying_scores(heads, W_E, W_U));
     return torch::stack(scores);
+  }
+
+  // Heads that look back by a fixed distance, or know positions from training, may do nothing beyond it.
+  static void record_stretch(const Repeats& repeats, const Trained& trained, Recorder& recorder) {
+    const bool beyond = trained.length > 0 && repeats.length > trained.length;
+    recorder.panel("stretch", "Length of the stretch that comes twice, and in training (0: unknown)",
+                   "tokens (count)");
+    recorder.scalar("stretch/length", static_cast<double>(repeats.length));
+    recorder.scalar("stretch/trained_length", static_cast<double>(trained.length));
+    recorder.finding({"stretch",
+                      "stretch",
+                      {{"length", repeats.length},
+                       {"trained_length", trained.length},
+                       {"known_from", trained.known_from},
+                       {"beyond_training", beyond}}});
   }
 
   static void record_losses(const RepeatScores& plain, Recorder& recorder) {
@@ -370,5 +392,5 @@ class InductionHeads final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(InductionHeads, Params, "induction_heads", "1.1.0",
+ORRERY_PROBE(InductionHeads, Params, "induction_heads", "1.2.0",
              "Which attention heads complete a repetition, and how.")

@@ -287,7 +287,7 @@ TEST(InductionHeads, AreNotInRandomWeights) {
   for (const auto& [name, value] : recorder.record().scalars) EXPECT_TRUE(std::isfinite(value)) << name;
   EXPECT_NEAR(scalar(recorder, "in_context_learning_score"), 0, 0.1);
   for (const Finding& found : recorder.record().findings)
-    EXPECT_TRUE(found.kind == "ablation" || std::get<std::string>(found.fields.at("role")) == "copying");
+    EXPECT_TRUE(found.kind != "head_role" || std::get<std::string>(found.fields.at("role")) == "copying");
 }
 
 TEST(InductionHeads, OfOneLayerDoNotCompose) {
@@ -360,6 +360,42 @@ TEST(InductionHeads, DrawsWhatItFound) {
   EXPECT_EQ(loss.x[0].item<int64_t>(), 1);
   EXPECT_NEAR(loss.y[16].item<float>(), std::log(16.0), 1e-4);  // at 17 the repeat starts, without warning
   EXPECT_NEAR(loss.y[17].item<float>(), 0, 1e-4);
+}
+
+// A head that looks back by a fixed distance finds the token to come in stretches of that length only, as one
+// does that was trained on blocks of 28: at the 42 that would fit in 85 positions it is no induction head.
+TEST(InductionHeads, AreLookedForAtTheLengthOfTheTask) {
+  InductionCircuit circuit;
+  circuit.vocabulary = 64;
+  circuit.n_ctx = 85;
+  Observed observed(circuit.spec(), circuit.make());
+  const int64_t block = 28;
+  torch::NoGradGuard no_grad;
+  Tensor W_Q = observed.model->weight("blocks.1.attn.W_Q"), W_K = observed.model->weight("blocks.1.attn.W_K");
+  W_Q[0].zero_(), W_K[0].zero_();  // head 1.0: from position p to p - 27
+  const double sharp = 40 * std::sqrt(double(circuit.d_head()));
+  W_Q[0]
+      .narrow(0, circuit.position() + block - 1, 85 - block + 1)
+      .narrow(1, 0, 85 - block + 1)
+      .copy_(sharp * torch::eye(85 - block + 1));
+  W_K[0].narrow(0, circuit.position(), 85).narrow(1, 0, 85).copy_(torch::eye(85));
+  observed.structure.repeats = RepeatStructure{.length = block, .times = 3};
+  const auto recorder = measured(observed);
+  EXPECT_EQ(scalar(recorder, "stretch/length"), block);
+  EXPECT_NEAR(scalar(recorder, "prefix_matching/1.0"), 1, 1e-6);
+  EXPECT_LT(scalar(recorder, "loss/repeats"), 0.01);
+  EXPECT_TRUE(has_scalar(recorder, "loss_increase_without/head=1.0"));
+  EXPECT_FALSE(std::get<bool>(finding(recorder, "stretch").fields.at("beyond_training")));
+
+  const auto beyond = measured(observed, R"({"length": 42})");
+  EXPECT_LT(scalar(beyond, "prefix_matching/1.0"), 0.1);
+  EXPECT_EQ(scalar(beyond, "stretch/trained_length"), block);
+  EXPECT_TRUE(std::get<bool>(finding(beyond, "stretch").fields.at("beyond_training")));
+
+  observed.structure.repeats.reset();  // as many as fit: nothing is known
+  EXPECT_EQ(scalar(measured(observed), "stretch/length"), 42);
+  observed.structure.repeats = RepeatStructure{.length = 60, .times = 2};  // more than fit
+  EXPECT_EQ(scalar(measured(observed), "stretch/length"), 42);
 }
 
 TEST(InductionHeads, RefuseWhatTheyCannotLookAt) {

@@ -18,10 +18,6 @@ std::string hook_name(int64_t layer, const std::string& point) {
   return "blocks." + std::to_string(layer) + ".attn." + point;
 }
 
-int64_t longest_stretch(const orrery::TaskSpec& spec, int64_t start, int64_t n_tokens) {
-  return std::min((spec.n_ctx - start) / 2, n_tokens);
-}
-
 void check_length(int64_t length, int64_t longest, const orrery::TaskSpec& spec, int64_t n_tokens) {
   const std::string reason = "twice in a context of " + std::to_string(spec.n_ctx) + " tokens, with " +
                              std::to_string(n_tokens) + " distinct tokens that are also output classes";
@@ -112,11 +108,28 @@ Tensor usable_tokens(const orrery::TaskSpec& spec, std::optional<int64_t> bos) {
   return bos ? both.masked_select(both != *bos) : both;
 }
 
+int64_t longest_stretch(const orrery::TaskSpec& spec, std::optional<int64_t> bos) {
+  return std::min((spec.n_ctx - (bos ? 1 : 0)) / 2, usable_tokens(spec, bos).size(0));
+}
+
+Trained trained_stretch(const orrery::Structure& structure, const Tensor& tokens,
+                        std::optional<int64_t> bos) {
+  if (structure.repeats) return {structure.repeats->length, "the task"};
+  if (!tokens.defined() || tokens.numel() == 0) return {};
+  const int64_t start = bos ? 1 : 0, n = tokens.size(1) - start;
+  const auto repeats_after = [&](int64_t distance) {
+    return tokens.narrow(1, start + distance, n - distance).equal(tokens.narrow(1, start, n - distance));
+  };
+  for (int64_t period = 1; 2 * period <= n; ++period)
+    if (repeats_after(period)) return period > 1 ? Trained{period, "the training inputs"} : Trained{};
+  return {};
+}
+
 Repeats draw_repeats(const orrery::TaskSpec& spec, std::optional<int64_t> bos, int64_t length, int64_t n,
                      uint64_t seed) {
   const Tensor usable = usable_tokens(spec, bos);
   const int64_t start = bos ? 1 : 0;
-  const int64_t longest = longest_stretch(spec, start, usable.size(0));
+  const int64_t longest = longest_stretch(spec, bos);
   check_length(length, longest, spec, usable.size(0));
   if (length == 0) length = longest;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <orrery/model.h>
+#include <orrery/structure.h>
 #include <orrery/task.h>
 
 #include <cstdint>
@@ -31,6 +32,19 @@ struct Repeats {
   int64_t length;
   int64_t end() const { return start + 2 * length; }
 };
+
+/// The most tokens that a stretch may have: twice in the context, all different.
+int64_t longest_stretch(const orrery::TaskSpec& spec, std::optional<int64_t> bos);
+
+/// What is known of the stretches that a network was trained on.
+struct Trained {
+  int64_t length = 0;                  ///< 0: the task does not say, and its inputs have no common period
+  std::string known_from = "nothing";  ///< "the task", "the training inputs"
+};
+/// From the structure, or from the training inputs if all of them repeat themselves with one period, BOS
+/// aside. tokens: [batch, n_ctx] int64, possibly undefined.
+Trained trained_stretch(const orrery::Structure& structure, const torch::Tensor& tokens,
+                        std::optional<int64_t> bos);
 
 /// `n` sequences, the same for the same arguments. length 0: as long as n_ctx and the number of usable tokens
 /// allow. Throws orrery::UsageError if a stretch of two tokens, or of `length`, does not fit.

@@ -50,6 +50,20 @@ TEST(Repeats, AreNoLongerThanDifferentTokensAllow) {
   EXPECT_THROW(draw_repeats(spec, {}, 6, 1, 1), UsageError);
 }
 
+TEST(Repeats, KnowTheStretchOfTheTask) {
+  const auto tokens = torch::tensor({{9, 1, 2, 3, 1, 2, 3, 1}, {9, 4, 5, 4, 4, 5, 4, 4}});
+  const orrery::Structure declared{.repeats = orrery::RepeatStructure{.length = 5, .times = 3}};
+  EXPECT_EQ(trained_stretch(declared, tokens, 9).length, 5);
+  EXPECT_EQ(trained_stretch(declared, {}, {}).known_from, "the task");
+  const Trained seen = trained_stretch({}, tokens, 9);
+  EXPECT_EQ(seen.length, 3);
+  EXPECT_EQ(seen.known_from, "the training inputs");
+  EXPECT_EQ(trained_stretch({}, tokens, {}).length, 0);  // with BOS in it there is no period
+  EXPECT_EQ(trained_stretch({}, torch::tensor({{1, 1, 1, 1}}), {}).length, 0);
+  EXPECT_EQ(trained_stretch({}, torch::tensor({{1, 2, 1, 2}, {1, 2, 3, 4}}), {}).length, 0);
+  EXPECT_EQ(trained_stretch({}, {}, {}).length, 0);
+}
+
 TEST(Repeats, KnowBosByItsPlace) {
   EXPECT_EQ(find_bos(torch::tensor({{5, 1, 2}, {5, 2, 2}})), 5);
   EXPECT_EQ(find_bos(torch::tensor({{5, 1, 2}, {5, 2, 5}})), std::nullopt);

@@ -16,157 +16,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "own_frequency.h"
+#include "representations.h"
+#include "settings.h"
 
 namespace {
 
 using orrery::Losses;
-
-// What a parameter can be; `preset` is what the preset says.
-enum class Of { preset, sum, operands };
-enum class PartOf { preset, keep, remove };
-enum class BiasAt { preset, none, site, logits };
-enum class Headline { preset, train, test, all };
-enum class Rows { key_frequencies, all_frequencies, own_frequency, inputs_file, features_file };
-enum class Cut { read_out, all };
-
-orrery::Names<Of> names_of(Of) {
-  return {{"preset", Of::preset}, {"sum", Of::sum}, {"operands", Of::operands}};
-}
-orrery::Names<PartOf> names_of(PartOf) {
-  return {{"preset", PartOf::preset}, {"keep", PartOf::keep}, {"remove", PartOf::remove}};
-}
-orrery::Names<BiasAt> names_of(BiasAt) {
-  return {
-      {"preset", BiasAt::preset}, {"none", BiasAt::none}, {"site", BiasAt::site}, {"logits", BiasAt::logits}};
-}
-orrery::Names<Headline> names_of(Headline) {
-  return {{"preset", Headline::preset},
-          {"train", Headline::train},
-          {"test", Headline::test},
-          {"all", Headline::all}};
-}
-orrery::Names<Rows> names_of(Rows) {
-  return {{"key_frequencies", Rows::key_frequencies},
-          {"all_frequencies", Rows::all_frequencies},
-          {"own_frequency", Rows::own_frequency},
-          {"inputs_file", Rows::inputs_file},
-          {"features_file", Rows::features_file}};
-}
-orrery::Names<Cut> names_of(Cut) { return {{"read_out", Cut::read_out}, {"all", Cut::all}}; }
-
-// The settings of a published variant. The parameter of the same name overrides a setting.
-struct Variant {
-  std::string site;
-  PartOf part;
-  BiasAt bias;
-  Of of;
-  Headline inputs;
-};
-enum class Preset {
-  nanda_restricted,
-  nanda_excluded,
-  demo_restricted,
-  demo_excluded,
-  chughtai_restricted,
-  chughtai_excluded
-};
-orrery::Names<Preset> names_of(Preset) {
-  return {
-      {"nanda_restricted", Preset::nanda_restricted},       {"nanda_excluded", Preset::nanda_excluded},
-      {"demo_restricted", Preset::demo_restricted},         {"demo_excluded", Preset::demo_excluded},
-      {"chughtai_restricted", Preset::chughtai_restricted}, {"chughtai_excluded", Preset::chughtai_excluded}};
-}
-Variant variant(Preset preset) {
-  switch (preset) {
-    case Preset::nanda_restricted:
-      return {"logits", PartOf::keep, BiasAt::logits, Of::sum, Headline::test};
-    case Preset::nanda_excluded:
-      return {"logits", PartOf::remove, BiasAt::none, Of::sum, Headline::train};
-    case Preset::demo_restricted:
-      return {"neurons", PartOf::keep, BiasAt::logits, Of::sum, Headline::test};
-    case Preset::demo_excluded:
-      return {"neurons", PartOf::remove, BiasAt::none, Of::sum, Headline::train};
-    case Preset::chughtai_restricted:
-      return {"*mlp.hook_pre", PartOf::keep, BiasAt::none, Of::operands, Headline::all};
-    case Preset::chughtai_excluded:
-      return {"*mlp.hook_pre", PartOf::remove, BiasAt::none, Of::operands, Headline::all};
-  }
-  throw orrery::Error("no such preset");
-}
-// What subspace "own_frequency" leaves no choice of, or has another default for: its neurons are at hook
-// points, and the nine functions hold the mean.
-constexpr const char* kLastNeurons = "neurons";          // those of the last layer
-constexpr const char* kEveryNeuron = "*mlp.hook_post*";  // a second hidden layer's, too
-Variant own_frequency_variant() {
-  return {kLastNeurons, PartOf::keep, BiasAt::none, Of::sum, Headline::test};
-}
-
-struct Params : orrery::KeyFrequencyParams {
-  Preset preset = Preset::nanda_restricted;
-  std::string site = "preset";
-  PartOf part = PartOf::preset;
-  BiasAt bias = BiasAt::preset;
-  Of of = Of::preset;
-  Headline inputs = Headline::preset;
-  Rows subspace = Rows::key_frequencies;
-  std::string file = "", tensor = "";
-  Cut positions = Cut::read_out;
-
-  static void fields(orrery::Fields<Params>& f) {
-    f.add("preset", &Params::preset, "a variant in use: it decides what is left at \"preset\"");
-    f.add("subspace", &Params::subspace,
-          "waves of frequencies (for all, or of each neuron's own), or the rows of a tensor in a file");
-    f.add("file", &Params::file, "subspace ..._file: a safetensors file");
-    f.add("tensor", &Params::tensor,
-          "subspace ..._file: the tensor's name; may be empty if it is the only one");
-    f.add("of", &Params::of, "what functions on the group are functions of: the sum i + j, or i and j each");
-    f.add("site", &Params::site,
-          "logits, neurons (through W_out W_U), or hook points, by glob; preset: the preset's");
-    f.add("positions", &Params::positions, "site a hook point: the positions of the context that are cut");
-    f.add("part", &Params::part, "whether the subspace is kept, and nothing else, or removed");
-    f.add("bias", &Params::bias,
-          "the mean over inputs: cut as the rest is, kept at the site, or of the logits");
-    f.add("inputs", &Params::inputs, "the pairs whose loss is the headline");
-    orrery::KeyFrequencyParams::fields(f);
-  }
-
-  bool has_keys() const { return subspace == Rows::key_frequencies; }
-  bool has_own() const { return subspace == Rows::own_frequency; }
-  bool has_file() const { return subspace == Rows::inputs_file || subspace == Rows::features_file; }
-
-  // Replaces what is left at "preset".
-  Params resolved() const {
-    const Variant given = has_own() ? own_frequency_variant() : variant(preset);
-    Params all = *this;
-    if (site == "preset") all.site = given.site;
-    if (part == PartOf::preset) all.part = given.part;
-    if (bias == BiasAt::preset) all.bias = given.bias;
-    if (of == Of::preset) all.of = given.of;
-    if (inputs == Headline::preset) all.inputs = given.inputs;
-    return all;
-  }
-
-  void check() const {
-    orrery::KeyFrequencyParams::check();
-    const std::string is = "the subspace is \"" + orrery::name_of(subspace) + "\"";
-    if (!has_keys() && rule == "given")
-      throw orrery::UsageError("frequencies are given, but " + is,
-                               "set subspace = \"key_frequencies\", or leave rule and frequencies out");
-    if (has_own() && (preset != Preset::nanda_restricted || site == "logits"))
-      throw orrery::UsageError(
-          is + ", which replaces neurons and is no part of " +
-              (site == "logits" ? "the logits" : "preset \"" + orrery::name_of(preset) + "\""),
-          "leave preset and site out, or set site to a hook point of neurons");
-    if (has_file() && file.empty())
-      throw orrery::UsageError("subspace \"" + orrery::name_of(subspace) + "\" needs file",
-                               "set file to a safetensors file with the rows that span the subspace");
-    if (!has_file() && !(file.empty() && tensor.empty()))
-      throw orrery::UsageError("a file or tensor is given, but " + is,
-                               "set subspace = \"inputs_file\" or \"features_file\"");
-  }
-};
+using namespace subspace_loss;
 
 orrery::Bias bias_of(BiasAt bias) {
   if (bias == BiasAt::site) return orrery::Bias::site;
@@ -179,6 +38,11 @@ double at(const Losses& losses, const std::string& inputs) {
   return std::numeric_limits<double>::quiet_NaN();  // a set without pairs
 }
 
+std::string refusal(const orrery::Model& model, const orrery::TaskSpec& spec) {
+  if (spec.endless) return "it looks at every possible input, and the inputs of this task have no end";
+  return orrery::refuse_other_losses(model, spec);
+}
+
 class SubspaceLoss final : public orrery::Probe {
  public:
   explicit SubspaceLoss(const Params& params) : params_(params.resolved()) {
@@ -189,28 +53,41 @@ class SubspaceLoss final : public orrery::Probe {
 
   orrery::Needs needs() const override {
     orrery::Needs needs;
-    needs.structure = {orrery::Capability::cyclic};
-    needs.reference = params_.has_keys();
-    // The presets of Chughtai et al. cut all that neurons read.
+    if (params_.has_representations())
+      needs.structure_any = {orrery::Capability::group, orrery::Capability::cyclic};
+    else
+      needs.structure = {orrery::Capability::cyclic};
+    if (params_.in_pieces()) needs.inputs = orrery::Inputs::none;
+    needs.reference = params_.has_keys() || params_.has_representations();
+    // Of a gated MLP this is not all that neurons read.
     const bool cuts_inputs = params_.site == "*mlp.hook_pre";
     needs.refusal = [cuts_inputs](const orrery::Model& model, const orrery::TaskSpec& spec) {
       const std::string why = cuts_inputs ? orrery::refuse_gated_mlp(model, spec) : "";
-      return why.empty() ? orrery::refuse_other_losses(model, spec) : why;
+      return why.empty() ? refusal(model, spec) : why;
     };
     if (params_.has_keys()) params_.add_to(needs);
     // Declares the hook point, so that a run whose model does not have it refuses the probe at once.
     if (params_.site != "logits")
-      needs.activations.push_back(params_.site != "neurons" ? params_.site
-                                  : params_.has_own()       ? kEveryNeuron
-                                                            : "*mlp.hook_post");
+      needs.activations.push_back(!params_.is_linear() ? params_.site
+                                  : params_.has_own()  ? kEveryNeuron
+                                                       : kNeurons);
     return needs;
   }
 
   void fit(const orrery::Observation& reference) override {
+    if (params_.has_representations()) {
+      look_up(reference.structure);
+      // The same pass as in measure().
+      const orrery::GridPieces grid(subspace_loss::indices_in(reference.structure), reference,
+                                    needs().activations);
+      representations_ = subspace_loss::find_key_representations(params_.representations, grid, *of_);
+      return;
+    }
     keys_ = orrery::find_key_frequencies(params_, orrery::CyclicView(reference));
   }
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
+    if (params_.has_representations()) return representations(observation, recorder);
     const orrery::CyclicView view(observation);
     if (params_.has_own()) return own_frequencies(observation, view, recorder);
     const auto inputs = orrery::laid_out(view);
@@ -222,7 +99,8 @@ class SubspaceLoss final : public orrery::Probe {
     const double plain = at(view.losses(view.logits()), inputs_);
     const orrery::Subspace subspace = make_subspace(view.order());
     const Losses losses = losses_of(subspace);
-    together(subspace, plain, losses, recorder);
+    const auto dimension = [](const auto& space) { return space.dimension(); };
+    together(std::visit(dimension, subspace), plain, losses, recorder);
     if (!params_.has_keys()) return;
     recorder.finding(orrery::key_frequencies_finding(view.order(), keys_.frequencies, keys_.shares));
     if (params_.part == PartOf::remove)
@@ -230,11 +108,64 @@ class SubspaceLoss final : public orrery::Probe {
   }
 
  private:
-  orrery::Part part() const {
-    return params_.part == PartOf::keep ? orrery::Part::keep : orrery::Part::remove;
-  }
+  bool keeps() const { return params_.part == PartOf::keep; }
+  std::string what_is_key() const { return params_.has_representations() ? "representation" : "frequency"; }
+  orrery::Part part() const { return keeps() ? orrery::Part::keep : orrery::Part::remove; }
   orrery::Positions positions() const {
     return params_.positions == Cut::all ? orrery::Positions::all : orrery::Positions::read_out;
+  }
+
+  void look_up(const orrery::Structure& structure) {
+    auto now = orrery::group_of(structure);
+    if (!of_ || !(of_->group == now)) of_ = subspace_loss::represented(structure);
+  }
+
+  // The losses as they are, with all key representations cut, then with each of them alone.
+  std::vector<Losses> losses_of_representations(const orrery::Observation& observation) const {
+    std::vector<std::vector<int64_t>> sets{representations_.keys};
+    for (const int64_t key : representations_.keys) sets.push_back({key});
+    const auto indices = subspace_loss::indices_in(observation.structure);
+    if (params_.in_pieces()) {
+      using Site = subspace_loss::LinearCut::Site;
+      const Site site = params_.site == "logits"    ? Site::logits
+                        : params_.site == "neurons" ? Site::neurons
+                                                    : Site::neurons_alone;
+      const orrery::GridPieces grid(indices, observation, needs().activations);
+      return subspace_loss::losses_by_product({site, part(), bias_of(params_.bias)}, sets, grid, *of_,
+                                              observation);
+    }
+    const orrery::OperandGrid grid(indices, observation);
+    const auto inputs = orrery::laid_out(grid);
+    std::vector<Losses> all{grid.losses(grid.logits())};
+    for (const auto& keys : sets) {
+      const auto entries = subspace_loss::entries_of(keys, *of_);
+      const orrery::SubspaceCut how{params_.of == Of::sum ? subspace_loss::functions_of_product(entries, *of_)
+                                                          : subspace_loss::functions_of_elements(entries),
+                                    part(), bias_of(params_.bias), params_.site, positions()};
+      all.push_back(grid.losses(orrery::cut_logits(how, inputs, observation)));
+    }
+    return all;
+  }
+
+  void representations(const orrery::Observation& observation, orrery::Recorder& recorder) {
+    look_up(observation.structure);
+    std::vector<std::string> names;
+    int64_t dimensions = 0;
+    for (const int64_t key : representations_.keys) {
+      names.push_back(of_->all[key].name);
+      dimensions += of_->all[key].basis.size(0) * (params_.of == Of::sum ? 1 : 2);
+    }
+    const auto losses = losses_of_representations(observation);
+    const double plain = at(losses[0], inputs_), together_lost = at(losses[1], inputs_);
+    together(dimensions, plain, losses[1], recorder);
+    recorder.finding(
+        orrery::key_representations_finding(of_->name, of_->group.order(), names, representations_.shares));
+    for (size_t i = 0; i < names.size(); ++i)
+      for (const auto& [set, loss] : losses[i + 2]) recorder.scalar(names[i] + "/" + set, loss);
+    if (keeps()) return;
+    std::vector<std::pair<std::string, double>> alone;
+    for (size_t i = 0; i < names.size(); ++i) alone.emplace_back(names[i], at(losses[i + 2], inputs_));
+    without_each(plain, alone, together_lost, recorder);
   }
 
   void own_frequencies(const orrery::Observation& observation, const orrery::CyclicView& view,
@@ -290,14 +221,15 @@ class SubspaceLoss final : public orrery::Probe {
         "set subspace = \"features_file\" if the rows are directions of the site's features");
   }
 
-  void together(const orrery::Subspace& subspace, double plain, const Losses& losses,
-                orrery::Recorder& recorder) const {
+  void together(int64_t dimensions, double plain, const Losses& losses, orrery::Recorder& recorder) const {
     record_losses(losses, recorder);
     for (const std::string set : {"all", "train", "test"})
-      recorder.panel(set, "Loss without one key frequency, pairs: " + set, "loss (nats)");
+      recorder.panel(
+          set,
+          "Loss " + std::string(keeps() ? "of" : "without") + " one key " + what_is_key() + ", pairs: " + set,
+          "loss (nats)");
     recorder.panel("dimensions", "Dimension of the subspace", "dimensions (count)");
-    const auto dimension = [](const auto& space) { return space.dimension(); };
-    recorder.scalar("dimensions", static_cast<double>(std::visit(dimension, subspace)));
+    recorder.scalar("dimensions", static_cast<double>(dimensions));
     record_ablation(name(), plain, at(losses, inputs_), recorder);
   }
 
@@ -311,25 +243,38 @@ class SubspaceLoss final : public orrery::Probe {
     recorder.panel("loss", "Loss " + what_is_left(), "loss (nats)");
   }
 
-  // Each frequency removed alone, drawn between the plain loss and that without any of them.
+  // Each frequency removed alone.
   template <class LossesOf>
   void one_by_one(int64_t n, double plain, double without_all, const LossesOf& losses_of,
                   orrery::Recorder& recorder) const {
+    std::vector<std::pair<std::string, double>> alone;
+    for (const int64_t k : keys_.frequencies) {
+      const auto losses = losses_of(of_functions(orrery::wave_functions(n, {k})));
+      const std::string name = "k=" + std::to_string(k);
+      for (const auto& [set, loss] : losses) recorder.scalar(name + "/" + set, loss);
+      alone.emplace_back(name, at(losses, inputs_));
+    }
+    without_each(plain, alone, without_all, recorder);
+  }
+
+  // The losses without each key, drawn between the plain loss and that without any of them.
+  void without_each(double plain, const std::vector<std::pair<std::string, double>>& alone,
+                    double without_all, orrery::Recorder& recorder) const {
     std::vector<std::pair<std::string, Losses>> drawn;
     const auto add = [&](const std::string& removed, double loss) {
       drawn.push_back({removed, {{inputs_, loss}}});
     };
     add("nothing", plain);
-    for (const int64_t k : keys_.frequencies) {
-      const auto losses = losses_of(of_functions(orrery::wave_functions(n, {k})));
-      for (const auto& [set, loss] : losses) recorder.scalar("k=" + std::to_string(k) + "/" + set, loss);
-      add("k=" + std::to_string(k), at(losses, inputs_));
-      record_ablation("frequency " + std::to_string(k), plain, at(losses, inputs_), recorder);
+    for (const auto& [name, loss] : alone) {
+      add(name, loss);
+      const bool is_wave = !params_.has_representations();
+      record_ablation(is_wave ? "frequency " + name.substr(2) : "the representation " + name, plain, loss,
+                      recorder);
     }
     add("all keys", without_all);
-    recorder.figure(orrery::loss_without_each("Loss without each key frequency alone, and without all",
-                                              "what is removed",
-                                              "cross-entropy, pairs: " + inputs_ + " (nats)", drawn));
+    recorder.figure(
+        orrery::loss_without_each("Loss without each key " + what_is_key() + " alone, and without all",
+                                  "what is removed", "cross-entropy, pairs: " + inputs_ + " (nats)", drawn));
   }
 
   std::string what_is_left() const {
@@ -339,6 +284,7 @@ class SubspaceLoss final : public orrery::Probe {
   std::string subspace_name() const {
     if (params_.has_own()) return "each neuron's own frequency";
     if (params_.has_file()) return params_.file.substr(params_.file.find_last_of('/') + 1);
+    if (params_.has_representations()) return "the key representations";
     return params_.subspace == Rows::all_frequencies ? "all frequencies" : "the key frequencies";
   }
 
@@ -355,9 +301,11 @@ class SubspaceLoss final : public orrery::Probe {
   std::string inputs_;
   torch::Tensor rows_;
   orrery::KeyFrequencies keys_;
+  std::optional<subspace_loss::Represented> of_;
+  subspace_loss::KeyRepresentations representations_;
 };
 
 }  // namespace
 
-ORRERY_PROBE(SubspaceLoss, Params, "subspace_loss", "1.2.0",
+ORRERY_PROBE(SubspaceLoss, Params, "subspace_loss", "2.0.0",
              "The loss with a subspace of the logits or activations alone, or without it.")

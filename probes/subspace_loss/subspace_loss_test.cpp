@@ -129,29 +129,30 @@ TEST(SubspaceLoss, OfNoiseIsNothing) {
 // What each preset says of a network of noise is what its settings say one by one, and they differ.
 TEST(SubspaceLoss, PresetsAreTheirSettings) {
   auto network = small_transformer();
-  const std::string keys = R"("rule": "given", "frequencies": [2], )";
-  const auto with = [&](const std::string& settings) {
-    return measured(network, "{" + keys + settings + "}");
+  const std::string waves = R"("subspace": "key_frequencies", "rule": "given", "frequencies": [2], )",
+                    representations = R"("subspace": "key_representations", "representations": ["k=2"], )";
+  struct Spelt {
+    std::string preset, keys, settings;
   };
-  const std::vector<std::pair<std::string, std::string>> presets{
-      {"nanda_restricted",
+  const std::vector<Spelt> presets{
+      {"nanda_restricted", waves,
        R"("site": "logits", "part": "keep", "bias": "logits", "of": "sum", "inputs": "test")"},
-      {"nanda_excluded",
+      {"nanda_excluded", waves,
        R"("site": "logits", "part": "remove", "bias": "none", "of": "sum", "inputs": "train")"},
-      {"demo_restricted",
+      {"demo_restricted", waves,
        R"("site": "neurons", "part": "keep", "bias": "logits", "of": "sum", "inputs": "test")"},
-      {"demo_excluded",
+      {"demo_excluded", waves,
        R"("site": "neurons", "part": "remove", "bias": "none", "of": "sum", "inputs": "train")"},
-      {"chughtai_restricted",
-       R"("site": "blocks.0.mlp.hook_pre", "part": "keep", "bias": "none", "of": "operands",
-          "inputs": "all")"},
-      {"chughtai_excluded", R"("site": "blocks.0.mlp.hook_pre", "part": "remove", "bias": "none",
-          "of": "operands", "inputs": "all")"}};
+      {"chughtai_restricted", representations,
+       R"("site": "neurons_alone", "part": "keep", "bias": "none", "of": "sum", "inputs": "all")"},
+      {"chughtai_excluded", representations,
+       R"("site": "neurons_alone", "part": "remove", "bias": "none", "of": "sum", "inputs": "train")"}};
   std::set<double> losses;
-  for (const auto& [preset, settings] : presets) {
-    const auto named = with("\"preset\": \"" + preset + "\"");
+  for (const auto& [preset, keys, settings] : presets) {
+    const std::string of_keys = keys.substr(keys.find(',') + 2);  // the preset says which subspace
+    const auto named = measured(network, "{" + of_keys + "\"preset\": \"" + preset + "\"}");
     for (const std::string other : {"nanda_excluded", "chughtai_restricted"}) {
-      const auto spelt = with("\"preset\": \"" + other + "\", " + settings);
+      const auto spelt = measured(network, "{" + keys + "\"preset\": \"" + other + "\", " + settings + "}");
       EXPECT_EQ(scalar(named, "loss/all"), scalar(spelt, "loss/all")) << preset;
       EXPECT_EQ(named.record().headlines, spelt.record().headlines) << preset;
     }
@@ -160,9 +161,9 @@ TEST(SubspaceLoss, PresetsAreTheirSettings) {
   EXPECT_EQ(losses.size(), presets.size());
 }
 
-// Chughtai et al. 2023 restrict the embedding of each operand, a function on the group, to the
-// representation, and run the rest of the network: here by hand.
-TEST(SubspaceLoss, ARepresentationIsTakenFromTheOperands) {
+// The embedding of each operand, a function on the group, is restricted to a frequency before the neurons, as
+// in earlier commits of the code of Chughtai et al. 2023; the rest of the network is run: here by hand.
+TEST(SubspaceLoss, AFrequencyIsTakenFromTheOperands) {
   Running network(5, [](const TaskSpec& spec) {
     return make_mlp({.embedding = MlpConfig::Embedding::untied,
                      .hidden = MlpConfig::Hidden::untied,
@@ -187,11 +188,12 @@ TEST(SubspaceLoss, ARepresentationIsTakenFromTheOperands) {
     return sum / 25;
   };
   const auto part = [&](const Tensor& values) { return waves.t().matmul(waves.matmul(values)); };
-  const std::string keys = R"("rule": "given", "frequencies": [2], )";
+  const std::string keys = R"("rule": "given", "frequencies": [2], "site": "*mlp.hook_pre", "bias": "none",
+      "of": "operands", "inputs": "all", )";
   // Logits of order one, in float32.
-  EXPECT_NEAR(scalar(measured(network, "{" + keys + R"("preset": "chughtai_restricted"})"), "loss/all"),
+  EXPECT_NEAR(scalar(measured(network, "{" + keys + R"("part": "keep"})"), "loss/all"),
               loss(part(x), part(y)), 1e-5);
-  const auto excluded = measured(network, "{" + keys + R"("preset": "chughtai_excluded"})");
+  const auto excluded = measured(network, "{" + keys + R"("part": "remove"})");
   EXPECT_NEAR(scalar(excluded, "loss/all"), loss(x - part(x), y - part(y)), 1e-5);
   EXPECT_EQ(scalar(excluded, "k=2/all"), scalar(excluded, "loss/all"));
   EXPECT_EQ(scalar(excluded, "dimensions"), 4);
@@ -307,8 +309,8 @@ TEST(SubspaceLoss, CutsNoGatedNeuronsAtHalfOfWhatTheyRead) {
     return !make_probe(parameters)->needs().refusal(*gated.model, gated.task.spec).empty();
   };
   EXPECT_FALSE(refused("{}"));
-  EXPECT_TRUE(refused(R"({"preset": "chughtai_restricted"})"));
-  EXPECT_FALSE(refused(R"({"preset": "chughtai_restricted", "site": "*mlp.hook_pre*"})"));
+  EXPECT_TRUE(refused(R"({"preset": "chughtai_restricted", "site": "*mlp.hook_pre"})"));
+  EXPECT_FALSE(refused(R"({"preset": "chughtai_restricted"})"));  // it cuts the neurons, which are all that is read on
 }
 
 TEST(SubspaceLoss, RefusesWhatContradictsItself) {

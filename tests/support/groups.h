@@ -6,8 +6,11 @@
 #include <tests/support/hand_built.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace orrery::testing {
@@ -53,6 +56,29 @@ inline GroupStructure permutation_group(int64_t n, bool even_only) {
 }
 inline GroupStructure symmetric_group(int64_t n) { return permutation_group(n, false); }
 inline GroupStructure alternating_group(int64_t n) { return permutation_group(n, true); }
+
+/// The symmetries of a polygon with k corners: rotations r^a as a, then reflections r^a s as k + a.
+inline GroupStructure dihedral_group(int64_t k) {
+  GroupStructure group;
+  for (int64_t x = 0; x < 2 * k; ++x) {
+    group.table.emplace_back();
+    for (int64_t y = 0; y < 2 * k; ++y) {
+      const bool reflects = x >= k;
+      const int64_t turn = (x % k + (reflects ? k - y % k : y % k)) % k;
+      group.table.back().push_back(turn + (reflects != (y >= k) ? k : 0));
+    }
+  }
+  return group;
+}
+/// The integers modulo n, declared as a group.
+inline GroupStructure integers_modulo(int64_t n) {
+  GroupStructure group;
+  for (int64_t x = 0; x < n; ++x) {
+    group.table.emplace_back();
+    for (int64_t y = 0; y < n; ++y) group.table.back().push_back((x + y) % n);
+  }
+  return group;
+}
 
 inline FiniteGroup made(const GroupStructure& structure) {
   return FiniteGroup(structure.table, structure.names);
@@ -103,6 +129,34 @@ struct GroupNetwork {
   Observation observe(int64_t step = 0) {
     return {step, spec, structure, split, *split.grid, model, logits, cache};
   }
+};
+
+/// A model that runs, on the grid of a GroupNetwork, as a probe sees it that asks for Inputs::none.
+struct RunningGroup {
+  RunningGroup(const GroupStructure& group,
+               const std::function<std::unique_ptr<Model>(const TaskSpec&)>& make)
+      : task(group), model(make(task.spec)) {}
+
+  Observation observe() {
+    return {0, task.spec, task.structure, task.split, nothing, *model, no_logits, no_cache};
+  }
+  /// The row of the grid that holds each pair, by search: [n*n] int64.
+  torch::Tensor rows() const {
+    const int64_t n = task.order();
+    const auto tokens = task.split.grid->tokens;
+    auto rows = torch::empty({n * n}, torch::kInt64);
+    for (int64_t row = 0; row < n * n; ++row) rows[tokens[row][0] * n + tokens[row][1]] = row;
+    return rows;
+  }
+  torch::Tensor weight(const std::string& name) const {
+    return model->weight(name).detach().to(torch::kFloat64);
+  }
+
+  GroupNetwork task;
+  std::unique_ptr<Model> model;
+  Batch nothing = {};
+  torch::Tensor no_logits = {};
+  ActivationCache no_cache = {};
 };
 
 }  // namespace orrery::testing

@@ -116,6 +116,7 @@ enum class Positions { read_out, all };
 ///              have been observed. They add x W_L to the logits, W_L = W_out W_U. With Part::keep the logits
 ///              are those of the cut neurons alone, without biases and without the stream that passes by the
 ///              MLP; with Part::remove all of that stays (as in TransformerLens's Grokking_Demo)
+///   "neurons_alone"  the same, but with Part::remove, too, the logits are those of the neurons alone
 ///   otherwise  hook points, by glob: each is cut in one forward pass over all inputs, and what follows is
 ///              computed from that. Activations are those of the inputs in their order, [inputs, ...]
 struct SubspaceCut {
@@ -140,7 +141,7 @@ ORRERY_API LaidOutInputs laid_out(const OperandGrid& grid);
 
 /// The logits of the network under the cut: [inputs, classes] float64. The observation must be of
 /// Inputs::grid. Throws orrery::UsageError for a site that the model does not have, a subspace that does not
-/// fit the site, and for "neurons" if the logits are not linear in them (a second layer, LayerNorm).
+/// fit the site, and for the neurons if the logits are not linear in them (a second layer, LayerNorm).
 ORRERY_API torch::Tensor cut_logits(const SubspaceCut& how, const LaidOutInputs& inputs,
                                     const Observation& observation);
 

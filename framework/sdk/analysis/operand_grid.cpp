@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "sdk/analysis/grid_rows.h"
+
 namespace orrery {
 namespace {
 
@@ -50,8 +52,9 @@ const Batch& grid_of(const Observation& observation) {
   return *split.grid;
 }
 
-// The row that holds each of the `order`^2 pairs. pairs: [rows], -1 for none.
-torch::Tensor rows_of(const torch::Tensor& pairs, int64_t order) {
+}  // namespace
+
+torch::Tensor rows_of_pairs(const torch::Tensor& pairs, int64_t order) {
   std::vector<int64_t> rows(order * order, -1);
   const auto pair = pairs.contiguous();
   for (int64_t row = 0; row < pair.numel(); ++row) {
@@ -71,13 +74,27 @@ torch::Tensor rows_of(const torch::Tensor& pairs, int64_t order) {
   return torch::tensor(rows, torch::kInt64);
 }
 
-// The positions in `rows` of the entries that are in `chosen`.
 torch::Tensor pairs_among(const torch::Tensor& rows, const torch::Tensor& chosen, int64_t grid_size) {
   const auto is_chosen = torch::zeros({grid_size}, torch::kBool).index_fill_(0, chosen, true);
   return is_chosen.index_select(0, rows).nonzero().flatten();
 }
 
-}  // namespace
+Losses mean_losses(const torch::Tensor& loss, const torch::Tensor& weights, const torch::Tensor& train,
+                   const torch::Tensor& test) {
+  Losses means;
+  const auto add = [&](const char* name, const torch::Tensor& part, const torch::Tensor& of_part) {
+    if (part.numel() == 0) return;
+    const auto mean = of_part.defined() ? (part * of_part).sum() / of_part.sum() : part.mean();
+    means.emplace_back(name, mean.item<double>());
+  };
+  const auto of = [](const torch::Tensor& all, const torch::Tensor& rows) {
+    return all.defined() ? all.index_select(0, rows) : all;
+  };
+  add("train", of(loss, train), of(weights, train));
+  add("test", of(loss, test), of(weights, test));
+  add("all", loss, weights);
+  return means;
+}
 
 int64_t OperandIndices::Map::index_of(int64_t value) const {
   return value >= 0 && value < static_cast<int64_t>(index.size()) ? index[value] : -1;
@@ -151,7 +168,7 @@ OperandGrid::OperandGrid(OperandIndices indices, const Observation& observation)
         most >= static_cast<int64_t>(operand->index.size()))
       throw Error(
           fmt::format("the structure says nothing of token {} at position {}", most, operand->position));
-  rows_ = rows_of(indices_.pairs(grid.tokens), order());
+  rows_ = rows_of_pairs(indices_.pairs(grid.tokens), order());
   labels_ = inputs(grid.labels.select(1, 0));
   if (grid.weights.defined()) weights_ = inputs(grid.weights.reshape({-1})).to(torch::kFloat64);
   train_ = pairs_among(rows_, observation.split.train_rows, grid.size());
@@ -165,20 +182,7 @@ OperandGrid::OperandGrid(OperandIndices indices, const Observation& observation)
 }
 
 Losses OperandGrid::losses(const torch::Tensor& logits) const {
-  const auto loss = cross_entropy(logits, labels_);
-  Losses means;
-  const auto add = [&](const char* name, const torch::Tensor& part, const torch::Tensor& weights) {
-    if (part.numel() == 0) return;
-    const auto mean = weights.defined() ? (part * weights).sum() / weights.sum() : part.mean();
-    means.emplace_back(name, mean.item<double>());
-  };
-  const auto of = [](const torch::Tensor& all, const torch::Tensor& rows) {
-    return all.defined() ? all.index_select(0, rows) : all;
-  };
-  add("train", of(loss, train_), of(weights_, train_));
-  add("test", of(loss, test_), of(weights_, test_));
-  add("all", loss, weights_);
-  return means;
+  return mean_losses(cross_entropy(logits, labels_), weights_, train_, test_);
 }
 
 }  // namespace orrery

@@ -1,6 +1,7 @@
 // Functions of one, two and three elements, by representation.
 #include <fmt/format.h>
 #include <orrery/error.h>
+#include <orrery/grid_pieces.h>
 #include <orrery/groups.h>
 
 #include <cmath>
@@ -80,29 +81,47 @@ PairEnergies pair_energies(const Tensor& values, const FiniteGroup& group,
   return {torch::cat(left, 1), torch::cat(right, 1), torch::cat(product, 1), torch::cat(total)};
 }
 
-CharacterFit fit_characters(const Tensor& logits, const FiniteGroup& group,
+PairEnergies pair_energies(const PairSums& sums, const std::vector<Representation>& representations) {
+  const auto total = sums.energy();
+  // A function of x alone takes each of its values n times. The energy of a constant is rounding noise.
+  const auto n = static_cast<double>(sums.by_product().size(0));
+  const auto times = (total > 0).to(torch::kFloat64) * n;
+  return {energies(sums.by_left(), representations) * times,
+          energies(sums.by_right(), representations) * times,
+          energies(sums.by_product(), representations) * times, total};
+}
+
+CharacterFit fit_characters(const Tensor& by_product, double energy, const FiniteGroup& group,
                             const std::vector<Representation>& representations) {
-  check_pairs(logits, group);
   const int64_t n = group.order();
-  if (logits.size(1) != n)
-    throw Error(fmt::format("expected logits [n*n, n], n = {}, got {} columns", n, logits.size(1)));
+  if (by_product.dim() != 2 || by_product.size(0) != n || by_product.size(1) != n)
+    throw Error(fmt::format("fit_characters: expected means by product [n, n], n = {}", n));
   // Sums over all (x, y, z) with the same x y z^-1: first over pairs with the same product, then over
   // products.
-  const auto by_product = means_by_product(logits, group).mul(static_cast<double>(n)).flatten();
-  const auto sums = torch::zeros({n}, torch::kFloat64).index_add_(0, group.quotients(), by_product);
+  const auto sums = torch::zeros({n}, torch::kFloat64)
+                        .index_add_(0, group.quotients(), by_product.mul(static_cast<double>(n)).flatten());
   std::vector<Tensor> coefficients;
   for (const Representation& rho : representations)  // n^2 triples have each x y z^-1
     coefficients.push_back(sums.dot(rho.character) / (rho.character.norm() * static_cast<double>(n)));
   const auto all = torch::stack(coefficients);
-  const auto flat = logits.to(torch::kFloat64).reshape({-1, 1});
-  const double energy = energy_about_mean(flat, epsilon_of(logits)).item<double>();
   auto similarity = energy > 0 ? all / std::sqrt(energy) : torch::zeros_like(all);
   similarity[0] = 0;
   return {all, similarity};
 }
 
-Tensor character_logits(const Tensor& coefficients, const FiniteGroup& group,
-                        const std::vector<Representation>& representations) {
+CharacterFit fit_characters(const Tensor& logits, const FiniteGroup& group,
+                            const std::vector<Representation>& representations) {
+  check_pairs(logits, group);
+  if (logits.size(1) != group.order())
+    throw Error(
+        fmt::format("expected logits [n*n, n], n = {}, got {} columns", group.order(), logits.size(1)));
+  const auto flat = logits.to(torch::kFloat64).reshape({-1, 1});
+  const double energy = energy_about_mean(flat, epsilon_of(logits)).item<double>();
+  return fit_characters(means_by_product(logits, group), energy, group, representations);
+}
+
+Tensor characters_by_product(const Tensor& coefficients, const FiniteGroup& group,
+                             const std::vector<Representation>& representations) {
   const int64_t n = group.order();
   if (coefficients.dim() != 1 || coefficients.size(0) != static_cast<int64_t>(representations.size()))
     throw Error("character_logits: expected a coefficient for each representation");
@@ -111,8 +130,12 @@ Tensor character_logits(const Tensor& coefficients, const FiniteGroup& group,
     const auto& chi = representations[r].character;
     by_quotient += coefficients[static_cast<int64_t>(r)] * chi / (chi.norm() * static_cast<double>(n));
   }
-  const auto by_product = by_quotient.index_select(0, group.quotients()).view({n, n});  // x y, z
-  return by_product.index_select(0, group.products());
+  return by_quotient.index_select(0, group.quotients()).view({n, n});  // x y, z
+}
+
+Tensor character_logits(const Tensor& coefficients, const FiniteGroup& group,
+                        const std::vector<Representation>& representations) {
+  return characters_by_product(coefficients, group, representations).index_select(0, group.products());
 }
 
 Tensor project_on_product(const Tensor& x, const FiniteGroup& group, const Representation& representation) {

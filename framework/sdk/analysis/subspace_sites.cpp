@@ -10,6 +10,7 @@ namespace orrery {
 namespace {
 
 const char* const kNeurons = "*mlp.hook_post";
+const char* const kNeuronsAlone = "neurons_alone";
 
 struct Neurons {
   torch::Tensor activations;  // [inputs, d_mlp] float64
@@ -70,7 +71,7 @@ torch::Tensor at_neurons(const SubspaceCut& how, const LaidOutInputs& inputs,
                          const Observation& observation) {
   const Neurons neurons = read_neurons(observation, inputs);
   const auto left = cut(how, neurons.activations);
-  if (how.part == Part::keep) return left.matmul(neurons.to_logits);
+  if (how.part == Part::keep || how.site == kNeuronsAlone) return left.matmul(neurons.to_logits);
   return inputs.logits - (neurons.activations - left).matmul(neurons.to_logits);
 }
 
@@ -95,7 +96,7 @@ torch::Tensor cut_activation(const SubspaceCut& how, const HookPoint& point, int
 
 torch::Tensor at_hook_points(const SubspaceCut& how, const LaidOutInputs& inputs,
                              const Observation& observation) {
-  std::vector<std::string> sites{"logits", "neurons"};
+  std::vector<std::string> sites{"logits", "neurons", kNeuronsAlone};
   std::vector<Hook> hooks;
   const int64_t read_out = observation.spec.read_out.at(0);
   for (const auto& point : observation.model.hook_points()) {
@@ -124,7 +125,7 @@ void check_bias(const SubspaceCut& how) {
 
 torch::Tensor at_site(const SubspaceCut& how, const LaidOutInputs& inputs, const Observation& observation) {
   if (how.site == "logits") return cut(how, inputs.logits);
-  if (how.site == "neurons") return at_neurons(how, inputs, observation);
+  if (how.site == "neurons" || how.site == kNeuronsAlone) return at_neurons(how, inputs, observation);
   return at_hook_points(how, inputs, observation);
 }
 
