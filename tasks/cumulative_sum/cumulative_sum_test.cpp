@@ -42,10 +42,24 @@ TEST(CumulativeSum, EveryLabelIsTheSignOfTheSumSoFar) {
   }
 }
 
-TEST(CumulativeSum, NumbersAreUniform) {
+// The first number is uniform, the modulus of the others too. Of those that are not zero 70 % have the other
+// sign than the sum before, and a sum of zero counts as negative.
+TEST(CumulativeSum, NumbersAreDrawnAsDocumented) {
   const auto tokens = sample_of("{}", 20000).tokens;
-  for (const int64_t position : {0, 10, 19}) expect_uniform(tokens.select(1, position), 11);
-  expect_uniform(tokens.select(1, 0) * 11 + tokens.select(1, 1), 121);
+  const auto numbers = torch::where(tokens <= 5, tokens, tokens - 11);
+  expect_uniform(tokens.select(1, 0), 11);
+  for (const int64_t position : {1, 10, 19}) {
+    const auto here = numbers.select(1, position), before = numbers.narrow(1, 0, position).sum(1);
+    expect_uniform(here.abs(), 6);
+    const auto moves = here != 0, returns = (here < 0) == (before > 0);
+    for (const auto& among : {before > 0, before < 0, before == 0}) {
+      const auto chosen = returns.masked_select(among.logical_and(moves)).to(torch::kFloat64);
+      const auto n = static_cast<double>(chosen.numel());
+      EXPECT_NEAR(chosen.mean().item<double>(), 0.7, 6 * std::sqrt(0.7 * 0.3 / n));
+    }
+  }
+  EXPECT_GT((sample_of(R"({"towards_zero": 1})", 500).labels == 1).sum().item<int64_t>(),
+            2 * (sample_of(R"({"towards_zero": 0})", 500).labels == 1).sum().item<int64_t>());
 }
 
 TEST(CumulativeSum, TrainsOnAsManySequencesAsAsked) { expect_as_many_as_asked(100, 300); }

@@ -26,6 +26,41 @@ std::filesystem::path builtin_plugins() {
   return std::filesystem::is_directory(folder, failed) ? folder : std::filesystem::path();
 }
 
+// The data themselves, not the parameters that they come from: another version of the task may make other
+// data, and so may a file of examples that has changed.
+void add_data(Sha256& hash, const Split& split) {
+  const auto add = [&](const torch::Tensor& tensor) {
+    const torch::Tensor own = tensor.defined() ? tensor.contiguous() : torch::empty({0});
+    hash.add(fmt::format("[{}]", fmt::join(own.sizes(), ", ")));
+    hash.add(std::span(static_cast<const std::byte*>(own.data_ptr()), own.nbytes()));
+  };
+  for (const Batch* batch : {&split.train, &split.test})
+    for (const torch::Tensor& part :
+         {batch->tokens, batch->labels, batch->scored, batch->groups, batch->repeat_of})
+      add(part);
+  if (split.grid) {
+    add(split.grid->tokens);
+    add(split.grid->labels);
+  }
+  // By name, and only where there are some: other tasks keep the results they have stored.
+  const auto add_named = [&](const Batch& batch) {
+    for (const auto& [name, tensor] : batch.tensors())
+      if (name == "weights" || name.starts_with("auxiliary/")) {
+        hash.add(name);
+        add(tensor);
+      }
+  };
+  add_named(split.train);
+  add_named(split.test);
+  if (split.grid) add_named(*split.grid);
+}
+
+std::string hash_of_data(const Split& split) {
+  Sha256 hash;
+  add_data(hash, split);
+  return hash.digest();
+}
+
 }  // namespace
 
 std::unique_ptr<Registry> load_plugins(const std::vector<std::string>& files) {
@@ -135,35 +170,11 @@ Needs Experiment::check_probe(const ProbeChoice& choice) const {
   return make_checked(choice, instance).needs;
 }
 
-// Hashes the data themselves, not their parameters: another version of the task may make other data.
 std::string Experiment::hash_setting() const {
   const nlohmann::ordered_json config = nlohmann::ordered_json::parse(to_json(settings_));
   Sha256 hash;
   hash.add(config["model"].dump() + config["task"].dump());
-  const auto add = [&](const torch::Tensor& tensor) {
-    const torch::Tensor own = tensor.defined() ? tensor.contiguous() : torch::empty({0});
-    hash.add(fmt::format("[{}]", fmt::join(own.sizes(), ", ")));
-    hash.add(std::span(static_cast<const std::byte*>(own.data_ptr()), own.nbytes()));
-  };
-  for (const Batch* batch : {&split_.train, &split_.test})
-    for (const torch::Tensor& part :
-         {batch->tokens, batch->labels, batch->scored, batch->groups, batch->repeat_of})
-      add(part);
-  if (split_.grid) {
-    add(split_.grid->tokens);
-    add(split_.grid->labels);
-  }
-  // By name, and only where there are some: other tasks keep the results they have stored.
-  const auto add_named = [&](const Batch& batch) {
-    for (const auto& [name, tensor] : batch.tensors())
-      if (name == "weights" || name.starts_with("auxiliary/")) {
-        hash.add(name);
-        add(tensor);
-      }
-  };
-  add_named(split_.train);
-  add_named(split_.test);
-  if (split_.grid) add_named(*split_.grid);
+  add_data(hash, split_);
   return hash.digest();
 }
 
@@ -186,7 +197,8 @@ nlohmann::ordered_json Experiment::describe() const {
                 {"plugins", plugins},
                 {"n_parameters", model_->n_parameters()},
                 {"n_train", split_.train.size()},
-                {"n_test", split_.test.size()}};
+                {"n_test", split_.test.size()},
+                {"data", hash_of_data(split_)}};
   if (spec_.endless) about["endless"] = true;
   about["config"] = json::parse(to_json(settings_));
   return about;

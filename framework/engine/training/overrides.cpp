@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/config/config_keys.h"
+#include "engine/run/run_json.h"
 
 namespace orrery::engine {
 namespace {
@@ -64,6 +65,16 @@ Json changes_on_resume(const Settings& before, const Settings& now) {
   for (const auto& [key, value] : new_keys)
     if (value_of(old_keys, key).is_null()) compare(key);
   return changes;
+}
+
+void refuse_other_data(const RunDirectory& run, const Experiment& experiment) {
+  const std::string where = (run.root() / "run.json").string();
+  const std::string before = text_in(parse_checked_object(read_file(where), where), "data");
+  if (before.empty() || experiment.describe()["data"] == Json(before)) return;
+  throw UsageError(
+      fmt::format("{}: the task {} now gives other data than those that this run was trained on",
+                  run.root().string(), experiment.settings().task.name),
+      "put back the files that its parameters name, or the plugin as it was; or train another run");
 }
 
 }  // namespace orrery::engine

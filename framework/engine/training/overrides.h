@@ -2,7 +2,9 @@
 #pragma once
 
 #include "engine/config/settings.h"
+#include "engine/experiment/experiment.h"
 #include "engine/run/json_read.h"
+#include "engine/run/run_directory.h"
 
 namespace orrery::engine {
 
@@ -10,5 +12,9 @@ namespace orrery::engine {
 /// [verify] and [[expect]] count as one key each. Throws orrery::UsageError for a key that makes it another
 /// experiment: what was trained up to here would be described wrongly.
 Json changes_on_resume(const Settings& before, const Settings& now);
+
+/// Throws orrery::UsageError if the task's data are not those that the run was trained on: a file of examples
+/// may have changed, or the version of the task. Runs of earlier versions do not say what their data were.
+void refuse_other_data(const RunDirectory& run, const Experiment& experiment);
 
 }  // namespace orrery::engine

@@ -397,6 +397,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   bool resumed = false, complete = false, holds = false;
   if (start == Start::resume) {
     changes = changes_on_resume(read_settings(run, registry), settings);
+    refuse_other_data(run, experiment);
     check_labels(experiment, run);
     warn_of_other_plugins(registry, run, reporter);
     resumed = !run.checkpoints().empty();

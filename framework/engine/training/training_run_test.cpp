@@ -129,6 +129,29 @@ TEST_F(ResumedRun, RefusesToBecomeAnotherExperiment) {
   EXPECT_THROW(train_run(built_in_plugins(), other, run, Start::resume, reporter), UsageError);
 }
 
+// The file that divides the examples has changed under the run.
+TEST(TrainRun, IsNotResumedWithOtherData) {
+  const TestFolder folder;
+  CollectingReporter reporter;
+  const auto rows = folder / "rows.txt";
+  std::ofstream(rows) << "0 1 2 3 4 5 6 7 8 9";
+  Settings settings = small_settings();
+  settings.task.parameters["split.rule"] = std::string("file");
+  settings.task.parameters["split.file"] = rows.string();
+  train_run(built_in_plugins(), settings, folder / "run", Start::anew, reporter);
+  settings.train.steps = 30;
+  const auto resume = [&] {
+    return error_of(
+        [&] { train_run(built_in_plugins(), settings, folder / "run", Start::resume, reporter); });
+  };
+  std::ofstream(rows) << "0 1 2 3 4 5 6 7 8 10";
+  const std::string before = bytes_of(folder / "run/run.json");
+  expect_holds(resume(), "the task modular_arithmetic now gives other data than those that this run was");
+  EXPECT_EQ(bytes_of(folder / "run/run.json"), before);
+  std::ofstream(rows) << "0 1 2 3 4 5 6 7 8 9";
+  EXPECT_EQ(resume(), "no error");
+}
+
 TEST_F(ResumedRun, KeepsWhatItChangedInItsSession) {
   Settings other = longer();
   other.train.lr = 5e-3;
