@@ -310,7 +310,8 @@ TEST(SubspaceLoss, CutsNoGatedNeuronsAtHalfOfWhatTheyRead) {
   };
   EXPECT_FALSE(refused("{}"));
   EXPECT_TRUE(refused(R"({"preset": "chughtai_restricted", "site": "*mlp.hook_pre"})"));
-  EXPECT_FALSE(refused(R"({"preset": "chughtai_restricted"})"));  // it cuts the neurons, which are all that is read on
+  EXPECT_FALSE(
+      refused(R"({"preset": "chughtai_restricted"})"));  // it cuts the neurons, which are all that is read on
 }
 
 TEST(SubspaceLoss, RefusesWhatContradictsItself) {
