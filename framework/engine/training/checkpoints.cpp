@@ -61,4 +61,12 @@ void load_resumable(const RunDirectory& run, Model& model, Trainer& trainer) {
                 "it was renamed, or belongs to another run");
 }
 
+void refuse_lost_checkpoints(const RunDirectory& run) {
+  const std::vector<MetricsRow> rows = run.read_metrics();
+  if (rows.empty() || rows.back().step == 0) return;
+  throw Error(fmt::format("{}: it has metrics up to step {}, but no checkpoint to go on from",
+                          run.root().string(), rows.back().step),
+              "its curves and results stay as they are; train it anew into another folder with --out");
+}
+
 }  // namespace orrery::engine

@@ -11,5 +11,8 @@ void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trai
 /// Loads the newest checkpoint that has a state. Changes nothing in the run. Throws orrery::Error if there is
 /// none, or if it, or the metrics up to it, are damaged.
 void load_resumable(const RunDirectory& run, Model& model, Trainer& trainer);
+/// Throws orrery::Error for a run that has trained, but whose checkpoints are gone: beginning anew would
+/// overwrite what it measured.
+void refuse_lost_checkpoints(const RunDirectory& run);
 
 }  // namespace orrery::engine

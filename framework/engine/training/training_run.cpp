@@ -360,15 +360,6 @@ std::string network_text(const std::string& name, const std::string& model, cons
                      count(sizes.n_test));
 }
 
-// A run that has trained, but whose checkpoints are gone: beginning anew would overwrite what it measured.
-void refuse_lost_checkpoints(const RunDirectory& run) {
-  const std::vector<MetricsRow> rows = run.read_metrics();
-  if (rows.empty() || rows.back().step == 0) return;
-  throw Error(fmt::format("{}: it has metrics up to step {}, but no checkpoint to go on from",
-                          run.root().string(), rows.back().step),
-              "its curves and results stay as they are; train it anew into another folder with --out");
-}
-
 TrainedRun train_run(const Registry& registry, const Settings& settings, const std::filesystem::path& path,
                      Start start, Reporter& reporter, Purpose purpose) {
   prepare_processor(settings.train);
