@@ -53,7 +53,9 @@ Layout layout_of(const orrery::TaskSpec& spec) {
   const bool fits = layout.n >= 1 && spec.n_ctx == 3 * layout.n + 3 && spec.d_vocab >= kBase &&
                     spec.d_vocab_out == kBase && static_cast<int64_t>(spec.read_out.size()) == layout.n + 1 &&
                     spec.read_out.back() == layout.sum(0) - 1;
-  if (!fits)
+  // The groups name the digit at each output position: the last carry comes first.
+  const bool reversed = !spec.groups.empty() && spec.groups.front() != "digit_" + std::to_string(layout.n);
+  if (!fits || reversed)
     throw orrery::UsageError("digit_waves needs sums of two numbers, written digit by digit",
                              "use it with the task digit_addition, or one of the same layout");
   return layout;

@@ -131,6 +131,9 @@ TEST(DigitWaves, ATableHoldsAllFrequenciesAlike) {
 TEST(DigitWaves, RefusesOtherTasks) {
   Toy toy({0, 1, 0, 0, 0, 0});
   EXPECT_THROW(toy.measured(R"({"place": 2})"), UsageError);
+  toy.spec.groups = {"digit_0", "digit_1", "digit_2"};  // the ones first
+  EXPECT_THROW(toy.measured(), UsageError);
+  toy.spec.groups = {};
   toy.spec.n_ctx = 4;
   EXPECT_THROW(toy.measured(), UsageError);
 }

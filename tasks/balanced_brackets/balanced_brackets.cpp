@@ -58,7 +58,8 @@ class BalancedBrackets final : public orrery::Task {
             .n_ctx = n_ctx(),
             .read_out = {params_.read_out == Params::ReadOut::start ? 0 : n_ctx() - 1},
             .groups = {"balanced", "total_elevation", "negative_elevation"},
-            .endless = params_.endless()};
+            .endless = params_.endless(),
+            .pad_token = kPad};
   }
 
   orrery::Split split(torch::Generator rng) const override { return params_.sampled_split(*this, rng); }

@@ -9,6 +9,7 @@ namespace {
 
 TEST(BalancedBrackets, SpecIsThatOfThePublishedNetwork) {
   const auto spec = make_task()->spec();
+  EXPECT_EQ(spec.pad_token, 1);
   EXPECT_EQ(spec.d_vocab, 5);
   EXPECT_EQ(spec.d_vocab_out, 2);
   EXPECT_EQ(spec.n_ctx, 42);

@@ -27,6 +27,7 @@ struct Params : orrery::SplitParams {
   int64_t d_vocab = 0;
   int64_t d_vocab_out = 0;
   Positions read_out;
+  int64_t pad_token = -1;
 
   Params() { train_fraction = 0.8; }
   static void fields(orrery::Fields<Params>& f) {
@@ -38,6 +39,9 @@ struct Params : orrery::SplitParams {
     f.add("read_out", &Params::read_out,
           "positions of the labels, from 0; empty: all, or the last ones where there are fewer labels")
         .at_least(0);
+    f.add("pad_token", &Params::pad_token,
+          "the token that pads shorter inputs, to which nothing attends; -1: none")
+        .between(-1, table::most_values);
     orrery::SplitParams::fields(f);
   }
 };
@@ -75,7 +79,8 @@ class Table final : public orrery::Task {
             .d_vocab_out = params_.d_vocab_out > 0 ? params_.d_vocab_out
                                                    : std::max(largest(&Examples::labels) + 1, int64_t{1}),
             .n_ctx = examples_.tokens.size(1),
-            .read_out = read_out_};
+            .read_out = read_out_,
+            .pad_token = params_.pad_token};
   }
 
   // Only the rule of the split draws from `rng`. There is no grid: a file does not hold every possible input.

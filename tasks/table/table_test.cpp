@@ -50,6 +50,8 @@ TEST_F(TableTask, TheFileSaysTheShapes) {
   EXPECT_EQ(given->spec().d_vocab, 20);
   EXPECT_EQ(given->spec().d_vocab_out, 3);
   EXPECT_EQ(given->spec().read_out, std::vector<int64_t>{0});
+  EXPECT_EQ(given->spec().pad_token, -1);
+  EXPECT_EQ(make_task(of("5 7 | 0\n3 9 | 1\n", R"(, "pad_token": 9)"))->spec().pad_token, 9);
 }
 
 TEST_F(TableTask, EveryLineIsAnExample) {

@@ -73,6 +73,11 @@ const std::vector<BadConfig>& bad_configs() {
       change("unknown_model", "d_model = 8", "kind = \"cnn\"", "5:1", "cnn"),
       change("contradicting_model", "d_mlp = 8", "gated_mlp = true\nattn_only = true", "4:1",
              "leaves no MLP"),
+      // Places of the operands: an mlp would take the operation for the second one.
+      {"mlp_of_other_positions",
+       of_task("name = \"modular_arithmetic\"\np = 7\noperator_token = true\nequals_token = false",
+               "[model]\nkind = \"mlp\"\n"),
+       "6:1", "an mlp reads the operands at positions 0 and 1, and the task has the second one at 2"},
       change("unknown_probe", "fourier_basis", "fourier_bases", "11:1", "did you mean \"fourier_basis\"?"),
       change("no_task_name", "name = \"modular_arithmetic\"\n", "", "1:1", "needs a key \"name\""),
       change("no_probe_name", "name = \"fourier_basis\"\n", "every = 2\n", "10:1", "needs a key \"name\""),

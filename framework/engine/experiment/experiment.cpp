@@ -84,6 +84,26 @@ Experiment::Experiment(const Registry& registry, Settings settings, torch::Devic
   probe_host_.emplace(spec_, structure_, split_, *model_);
 }
 
+namespace {
+
+// An mlp of operands reads the tokens at positions 0 and 1, whatever they are.
+void refuse_other_positions(const PluginChoice& model, const Structure& structure) {
+  const auto input = model.parameters.find("input");
+  if (model.name != "mlp" || input == model.parameters.end() || input->second == Value(std::string("bits")))
+    return;
+  const int64_t right = structure.cyclic  ? structure.cyclic->right_position
+                        : structure.group ? structure.group->right_position
+                                          : 1;
+  if (right != 1)
+    throw UsageError(
+        fmt::format(
+            "model: an mlp reads the operands at positions 0 and 1, and the task has the second one at {}",
+            right),
+        "leave out the operator's token, or use a transformer");
+}
+
+}  // namespace
+
 void Experiment::make_parts(torch::Device device) {
   const Plugin& plugin = registry_.find(PluginKind::task, settings_.task.name);
   task_who_ = plugin.who();
@@ -92,6 +112,7 @@ void Experiment::make_parts(torch::Device device) {
   structure_ = task_->structure();
   split_ = task_->split(make_generator(settings_.seeds.data));
   guard(task_who_, "split", [&] { check_split(spec_, split_); });
+  settings_.places.in([&] { refuse_other_positions(settings_.model, structure_); });
   model_ = make_model_of(settings_.seeds.init);
   model_->to(device);
 }

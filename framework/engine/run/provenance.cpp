@@ -115,7 +115,15 @@ std::optional<Provenance> read_provenance(const Json& object) {
 }
 
 bool same_identity(const Provenance& a, const Provenance& b) {
-  return a.probe == b.probe && a.reference == b.reference && same_parameters(a.parameters, b.parameters);
+  if (a.probe != b.probe || a.reference != b.reference) return false;
+  if (a.version == b.version) return same_parameters(a.parameters, b.parameters);
+  const auto common = [](const Values& values, const Values& others) {
+    Values shared;
+    for (const auto& [name, value] : values)
+      if (others.contains(name)) shared[name] = value;
+    return shared;
+  };
+  return same_parameters(common(a.parameters, b.parameters), common(b.parameters, a.parameters));
 }
 
 std::string identity_text(const Provenance& provenance) {

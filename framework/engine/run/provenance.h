@@ -35,7 +35,8 @@ std::string to_json(const Provenance& provenance);
 std::optional<Provenance> read_provenance(const Json& object);
 
 /// Whether both have the same probe, parameters and reference, whatever the version and whatever was
-/// measured.
+/// measured. Of two versions only the parameters count that both have: a later one may have more, and what it
+/// is asked for is then measured anew.
 bool same_identity(const Provenance& a, const Provenance& b);
 
 /// For an error, "was computed with ...": `trig_loss {"rule": "neurons"}, reference "last"`.

@@ -81,6 +81,11 @@ TEST(Provenance, AQuestionIsProbeParametersAndReference) {
   EXPECT_FALSE(with([](Provenance& o) { o.parameters["threshold"] = 1.5; }));
   EXPECT_FALSE(with([](Provenance& o) { o.reference = "self"; }));
   EXPECT_FALSE(with([](Provenance& o) { o.reference = ""; }));
+  // A later version has a parameter more; within one version none can be missing.
+  EXPECT_TRUE(with([](Provenance& o) { o.version = "2.0.0", o.parameters["more"] = true; }));
+  EXPECT_TRUE(with([](Provenance& o) { o.version = "0.9.0", o.parameters.erase("keys"); }));
+  EXPECT_FALSE(with([](Provenance& o) { o.version = "2.0.0", o.parameters["threshold"] = 1.5; }));
+  EXPECT_FALSE(with([](Provenance& o) { o.parameters["more"] = true; }));
   EXPECT_EQ(identity_text(asked),
             R"(trig_loss {"keys":[3],"rule":"neurons","threshold":1.0}, reference "last")");
 }
