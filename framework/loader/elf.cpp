@@ -44,13 +44,13 @@ std::string_view part(std::string_view bytes, size_t offset, size_t length) {
 Header header_of(std::string_view bytes) {
   if (bytes.empty()) throw Error("an empty file, not a shared library", build_hint);
   if (bytes.substr(0, SELFMAG) != std::string_view(ELFMAG, SELFMAG))
-    throw UsageError("not a shared library (it does not begin as an ELF file)", build_hint);
+    throw Error("not a shared library (it does not begin as an ELF file)", build_hint);
   const auto header = read_at<Header>(bytes, 0);
   constexpr int native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
   constexpr int native_order = std::endian::native == std::endian::little ? ELFDATA2LSB : ELFDATA2MSB;
   if (header.e_ident[EI_CLASS] != native_class || header.e_ident[EI_DATA] != native_order)
     throw Error("a library for another kind of machine", "rebuild the plugin on this machine");
-  if (header.e_type != ET_DYN) throw UsageError("an ELF file, but not a shared library", build_hint);
+  if (header.e_type != ET_DYN) throw Error("an ELF file, but not a shared library", build_hint);
   if (header.e_phentsize != sizeof(Segment) || (header.e_shnum && header.e_shentsize != sizeof(Section)))
     throw Error("a damaged ELF file (its tables have entries of an unknown size)",
                 "rebuild the plugin: cmake --build build");
@@ -123,7 +123,7 @@ std::vector<std::string_view> loadable_segments(std::string_view bytes) {
   for (size_t i = 0; i < header.e_phnum; ++i) {
     const auto segment = read_at<Segment>(bytes, header.e_phoff + i * sizeof(Segment));
     const std::string_view content = part(bytes, segment.p_offset, segment.p_filesz);
-    if (segment.p_type == PT_INTERP) throw UsageError("a program, not a shared library", build_hint);
+    if (segment.p_type == PT_INTERP) throw Error("a program, not a shared library", build_hint);
     if (segment.p_type == PT_LOAD) loadable.push_back(content);
   }
   return loadable;

@@ -115,7 +115,7 @@ const Mistake mistakes[] = {
     {"describe_nothing",
      {"describe", "fourier_bases"},
      {"no task, probe or table of a config \"fourier_bases\" (did you mean \"fourier_basis\"?)",
-      "\n  tasks: circuit_competition, ", "\n  probes: attention_patterns, ",
+      "\n  tasks: balanced_brackets, ", "\n  probes: attention_patterns, ",
       "\n  tables of a config: config, ", "--plugin FILE.so"}},
     {"subsequence_too_long",
      {"train", "endless.toml", "--set", "task.length=40"},

@@ -74,6 +74,7 @@ TEST_F(ImportFormats, WhatTheFileDoesNotTellIsSaid) {
   const Finished llama = import(fixtures + "llama.ckpt", "c");
   expect_said(llama, {"state_dict, layout by names", "unembedding = \"tied\""});
   EXPECT_NE(at.read("c/run.json").find("\"normalization_type\": \"RMS\""), std::string::npos);
+  expect_said(llama, {"normalization_type = \"RMS\""});  // or a LayerNorm without bias
   EXPECT_NE(llama.err.find("step 7"), std::string::npos) << llama.err;
 }
 
@@ -90,6 +91,9 @@ TEST_F(ImportFormats, AnotherNumberThanExpectedImportsNothing) {
   expect_said(import(fixtures + "encoder.pt", "x", {"--expect", "all/los=1"}),
               {"did you mean \"all/loss\"?"});
   expect_said(import(fixtures + "encoder.pt", "x", {"--expect", "all/loss"}), {"expected METRIC=NUMBER"});
+  // A whole number is meant as it stands.
+  EXPECT_EQ(import(fixtures + "encoder.pt", "x", {"--expect", "all/loss=2"}).code, 2);
+  EXPECT_EQ(import(fixtures + "encoder.pt", "x", {"--expect", "all/loss=0x1e5"}).code, 2);
 }
 
 TEST_F(ImportFormats, NumbersOfHeadsAreNotGuessed) {

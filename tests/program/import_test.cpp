@@ -216,8 +216,13 @@ TEST_F(Import, WhatDoesNotFitIsNamed) {
   expect_refused(import(file, {"--map", "absent.toml"}), {"absent.toml"});
   expect_refused(import(fixtures + "checkpoints.pth", {"--step", "3"}), {"there are 3 networks"});
   at.write("plain.toml", "[task]\nname = \"modular_arithmetic\"\np = 3\n");
-  expect_refused(at.orrery({"import", fixtures + "induction.pth", "--config", "plain.toml", "--out", "run"}),
-                 {"pos_embed.W_pos: shape [12, 4], expected [3, 4]"});
+  at.write("long.toml", "[task]\nname = \"modular_arithmetic\"\np = 5\noperator_token = true\n");
+  expect_refused(at.orrery({"import", file, "--config", "long.toml", "--out", "run"}), {"n_ctx"});
+  const Finished longer =
+      at.orrery({"import", fixtures + "induction.pth", "--config", "plain.toml", "--out", "longer"});
+  EXPECT_EQ(longer.code, 0);
+  EXPECT_NE(longer.err.find("its context has 12 positions, of which the task uses the first 3"),
+            std::string::npos);
 }
 
 TEST_F(Import, ARunThatIsThereIsLeftAlone) {

@@ -12,6 +12,7 @@
 #include "engine/experiment/experiment.h"
 #include "engine/import/layout.h"
 #include "engine/run/run_directory.h"
+#include "engine/run/run_json.h"
 
 namespace orrery::cli {
 namespace {
@@ -26,12 +27,17 @@ int import(const ImportArguments& options) {
   const auto registry = load_plugins(options.files);
   catch_interrupts();
   const auto path = import_run(*registry, options.request, terminal());
-  if (!path) return 130;
+  if (!path) {
+    note("stopped; nothing was imported");
+    return 130;
+  }
   if (options.json) {
     const RunDirectory run = RunDirectory::open(*path, RunDirectory::Access::read);
     for (const MetricsRow& row : run.read_metrics()) print_json(metrics_of(path->string(), row));
   }
-  note(fmt::format("imported into {}; go on with: orrery probe {}", path->string(), path->string()));
+  const bool probes = !read_run_json(*path).probes().empty();
+  note(fmt::format("imported into {}; go on with: orrery probe {}{}", path->string(), path->string(),
+                   probes ? "" : " --probe NAME (`orrery plugins` lists them)"));
   return 0;
 }
 

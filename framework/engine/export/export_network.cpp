@@ -1,6 +1,7 @@
 #include "engine/export/export_network.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <orrery/error.h>
 
 #include <algorithm>
@@ -88,7 +89,8 @@ NamedTensors tensors_of(const std::vector<TensorView>& views) {
 
 struct Renamed {
   NamedTensors weights;
-  std::string config;  // of TransformerLens
+  std::string config = {};                    // of TransformerLens
+  std::vector<std::string> differences = {};  // of nanoGPT's own class
 };
 
 Renamed rename_weights(const Registry& registry, const RunDirectory& run, const NetworkExport& wanted,
@@ -98,7 +100,8 @@ Renamed rename_weights(const Registry& registry, const RunDirectory& run, const 
   const int64_t n_ctx = network.experiment().spec().n_ctx;
   const NamedTensors ours = tensors_of(views);
   const std::string where = wanted.checkpoint.path.string();
-  if (wanted.names == WeightNames::nanogpt) return {nanogpt_weights(ours, model, where), ""};
+  if (wanted.names == WeightNames::nanogpt)
+    return {nanogpt_weights(ours, model, where), "", other_than_nanogpt(model)};
   return {transformer_lens_weights(ours, model, n_ctx, where),
           transformer_lens_config(ours, model, n_ctx).dump(2) + "\n"};
 }
@@ -132,6 +135,10 @@ void export_network(const Registry& registry, const RunDirectory& run, const Net
     write_file(wanted.out, safetensors::serialise(tensors, {{"format", "pt"}, {"step", step}}, where));
   reporter.note(fmt::format("{}: {} tensors of step {}, {}", wanted.out.string(), tensors.size(),
                             thousands(checkpoint.step), to_string(wanted.format)));
+  if (!renamed.differences.empty())
+    reporter.warning("nanoGPT's own class computes something else with these weights: here " +
+                         fmt::format("{}", fmt::join(renamed.differences, ", ")),
+                     "load them into a class that does the same");
   if (with_config) write_file(config, renamed.config);
   if (with_config)
     reporter.note(fmt::format("{}: the arguments of HookedTransformerConfig", config.string()));

@@ -233,4 +233,24 @@ NamedTensors nanogpt_weights(const NamedTensors& weights, const PluginChoice& mo
   return NanoGpt(network).weights();
 }
 
+std::vector<std::string> other_than_nanogpt(const PluginChoice& model) {
+  const Values expected = {{"attention_dir", std::string("causal")},
+                           {"attn_coeff", 1.0},
+                           {"attn_scale", 0.0},
+                           {"attn_only", false},
+                           {"act_fn", std::string("gelu")},
+                           {"normalization_type", std::string("LN")},
+                           {"normalization_place", std::string("pre")},
+                           {"normalization_eps", 1e-5},
+                           {"final_norm", true}};
+  std::vector<std::string> others;
+  for (const auto& [name, value] : expected)
+    if (const Value& has = model.parameters.at(name); has != value)
+      others.push_back(fmt::format("{} is {}", name, orrery::to_string(has)));
+  const auto integer = [&](const char* name) { return std::get<int64_t>(model.parameters.at(name)); };
+  if (integer("n_heads") * integer("d_head") != integer("d_model"))
+    others.push_back("n_heads x d_head is not d_model");
+  return others;
+}
+
 }  // namespace orrery::engine

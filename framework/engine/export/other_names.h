@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "engine/config/settings.h"
 #include "sdk/files/tensors.h"
@@ -20,6 +21,8 @@ nlohmann::ordered_json transformer_lens_config(const NamedTensors& weights, cons
 
 /// The weights in the names and axes of nanoGPT ("transformer.h.0.attn.c_attn.weight", [out, in]). Throws
 /// orrery::UsageError, opening with `where`, if it has no name for one of them.
+/// What nanoGPT's own class computes otherwise than this network: "attention_dir is bidirectional".
+std::vector<std::string> other_than_nanogpt(const PluginChoice& model);
 NamedTensors nanogpt_weights(const NamedTensors& weights, const PluginChoice& model,
                              const std::string& where);
 

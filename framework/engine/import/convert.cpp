@@ -46,7 +46,8 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 }
 bool is_bias(const std::string& name) {
   const size_t dot = name.rfind('.');
-  return name.substr(dot == name.npos ? 0 : dot + 1).starts_with("b_");
+  const std::string last = name.substr(dot == name.npos ? 0 : dot + 1);
+  return last.starts_with("b_") || last == "b";  // "ln1.b" is a LayerNorm's
 }
 bool is_output(const std::string& name) { return name == "unembed.W_U" || name == "unembed.b_U"; }
 
@@ -142,7 +143,8 @@ class Conversion {
         throw UsageError(
             fmt::format("{}: {} is not zero, and TransformerLens adds it behind the gate, which Orrery's "
                         "transformer does not",
-                        where_, *one.name));
+                        where_, *one.name),
+            "of a file that `orrery export` wrote: --layout as_is, with the run's [model]");
   }
 
   // What folding residual_factor multiplies this weight by: see y_l in layout.h. Queries, keys, values and

@@ -79,7 +79,7 @@ Layout choose_layout(const ImportRequest& request, const StoredTensors& tensors,
   if (!request.layout.empty() && !request.map.empty())
     throw UsageError("--layout and --map cannot be used together",
                      "a map says itself which layout it is based on: based_on = \"" + request.layout + "\"");
-  if (!request.map.empty()) return read_layout(request.map);
+  if (!request.map.empty()) return read_layout(request.map, tensors, where);
   return request.layout.empty() ? detect_layout(tensors, where) : find_layout(request.layout);
 }
 
@@ -203,6 +203,16 @@ void require_space(const fs::path& folder, size_t n_networks, int64_t n_paramete
                 "free some space, write to another disk, or choose a network: --key");
 }
 
+// A longer context than the task's is no mistake, but may be the sign of one.
+std::optional<std::string> note_of_context(const Experiment& experiment) {
+  const auto found = experiment.settings().model.parameters.find("n_ctx");
+  const int64_t task = experiment.spec().n_ctx;
+  if (found == experiment.settings().model.parameters.end() || std::get<int64_t>(found->second) <= task)
+    return {};
+  return fmt::format("its context has {} positions, of which the task uses the first {}",
+                     std::get<int64_t>(found->second), task);
+}
+
 // Writes the weights of `network`, and separately those that have no place in the model.
 Converted store(const Source& source, const FoundNetwork& network, const Layout& layout,
                 Experiment& experiment, RunDirectory& run) {
@@ -219,8 +229,8 @@ Converted store(const Source& source, const FoundNetwork& network, const Layout&
   return converted;
 }
 
-void warn_of_infinite(const Source& source, const NamedTensors& weights, Reporter& reporter) {
-  for (const auto& [name, value] : weights) {
+void warn_of_infinite(const Source& source, const Model& model, Reporter& reporter) {
+  for (const auto& [name, value] : weights_of(model)) {
     const int64_t bad = value.numel() - value.isfinite().sum().item<int64_t>();
     if (bad > 0)
       reporter.warning(fmt::format("{}: {} of the {} entries of {} are NaN or infinite", place_of(source),
@@ -228,15 +238,22 @@ void warn_of_infinite(const Source& source, const NamedTensors& weights, Reporte
   }
 }
 
+// A path as JSON can hold it: names of files need not be UTF-8.
+std::string absolute_text(const fs::path& path) {
+  const std::string text =
+      json(fs::absolute(path).string()).dump(-1, ' ', false, json::error_handler_t::replace);
+  return json::parse(text).get<std::string>();
+}
+
 json about_sources(const ImportRequest& request, const Sources& sources) {
   const bool one = sources.networks.front().file == sources.networks.back().file;
   json networks = json::array();
   for (const Source& source : sources.networks) {
     networks.push_back({{"step", source.step}, {"key", source.key}});
-    if (!one) networks.back()["file"] = fs::absolute(source.file).string();
+    if (!one) networks.back()["file"] = absolute_text(source.file);
   }
   json about = {
-      {"file", fs::absolute(one ? sources.networks.front().file : fs::path(request.files.front())).string()}};
+      {"file", absolute_text(one ? sources.networks.front().file : fs::path(request.files.front()))}};
   if (one && fs::is_regular_file(sources.networks.front().file))
     about["size"] = fs::file_size(sources.networks.front().file);
   about["networks"] = std::move(networks);
@@ -278,13 +295,19 @@ std::optional<fs::path> import_run(const Registry& registry, const ImportRequest
     run.metrics().append(metrics_line(source.step, metrics));
     if (done == 0) {  // the notes on the first hold for all
       note_networks(sources, layout, reporter);
+      if (layout.residual_factor != 1)
+        notes.push_back(
+            fmt::format("its layers are taken to add the residual stream {} times, as in that code",
+                        layout.residual_factor));
+      notes.insert(notes.end(), layout.assumptions.begin(), layout.assumptions.end());
+      if (const auto context = note_of_context(experiment)) notes.push_back(*context);
       notes.insert(notes.end(), converted.notes.begin(), converted.notes.end());
       if (const auto beside = network.left_out(); !beside.empty())
         notes.push_back(
             fmt::format("left out, because they are beside the network: {}", fmt::join(beside, ", ")));
       for (const std::string& text : notes) reporter.note(text);
     }
-    warn_of_infinite(source, converted.weights, reporter);
+    warn_of_infinite(source, experiment.model(), reporter);
     ++done;
     progress->show(done, fmt::format("step {}: {}", thousands(source.step), score_text(metrics)),
                    /*always=*/done == static_cast<int64_t>(sources.networks.size()));

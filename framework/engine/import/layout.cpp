@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
+#include <orrery/hooks.h>
 #include <orrery/transformer.h>
 
 #include <algorithm>
@@ -18,7 +19,9 @@ namespace {
 
 // The rules of a transformer whose names or axes differ in the file.
 Layout changed(std::string name, std::vector<WeightRule> changes) {
-  Layout layout{std::move(name), transformer_rules(), {"*.attn.mask", "*.attn.IGNORE"}};
+  Layout layout{std::move(name),
+                transformer_rules(),
+                {"*.attn.mask", "*.attn.IGNORE", "*.attn.rotary_sin", "*.attn.rotary_cos"}};
   for (WeightRule& change : changes)
     for (WeightRule& rule : layout.rules)
       if (rule.name == change.name) rule = change;
@@ -63,6 +66,13 @@ const StoredTensors::value_type* first_like(const StoredTensors& tensors, const 
   return nullptr;
 }
 
+// "by_names": as a file without a map is read, but for the names in the map.
+std::vector<std::string> layouts_of_maps() {
+  std::vector<std::string> names = layout_names();
+  names.push_back("by_names");
+  return names;
+}
+
 struct MapSettings {
   std::string based_on = "transformer_lens";
   std::vector<std::string> ignore;
@@ -70,7 +80,7 @@ struct MapSettings {
   int64_t n_heads = 0;
   static void fields(Fields<MapSettings>& f) {
     f.add("based_on", &MapSettings::based_on, "the layout whose rules hold for weights that are not listed")
-        .one_of(layout_names());
+        .one_of(layouts_of_maps());
     f.add("ignore", &MapSettings::ignore, "names in the file to leave out, by glob");
     f.add("residual_factor", &MapSettings::residual_factor,
           "each layer makes of x: residual_factor x + attention");
@@ -96,6 +106,28 @@ WeightRule read_rule(const Table& table) {
     throw UsageError(fmt::format("{}: {}", table.place(), error.what()), error.hint());
   }
   return rule;
+}
+
+// By names, of the tensors that a map does not speak of.
+Layout by_names_but(const StoredTensors& tensors, const Table& map, const std::vector<std::string>& ignored,
+                    const std::string& where) {
+  std::vector<std::string> listed;
+  for (const Table& table : map.tables("weight")) listed.push_back(read_rule(table).from);
+  StoredTensors rest;
+  for (const auto& entry : tensors) {
+    const auto globbed = [&](const std::string& glob) { return matches(glob, entry.first); };
+    const auto mapped = [&](const std::string& from) { return numbers_in(from, entry.first).has_value(); };
+    if (std::none_of(ignored.begin(), ignored.end(), globbed) &&
+        std::none_of(listed.begin(), listed.end(), mapped))
+      rest.push_back(entry);
+  }
+  auto layout = layout_by_names(rest, where);
+  if (!layout)
+    throw UsageError(
+        fmt::format("{}: the names of its tensors, but for those in the map, are not those of a transformer",
+                    where),
+        "base the map on a layout: based_on = \"transformer_lens\"");
+  return std::move(*layout);
 }
 
 }  // namespace
@@ -157,12 +189,14 @@ Layout detect_layout(const StoredTensors& tensors, const std::string& where) {
                    "say which weight is which in a small file, --map FILE; `orrery import --help` shows one");
 }
 
-Layout read_layout(const std::filesystem::path& file) {
+Layout read_layout(const std::filesystem::path& file, const StoredTensors& tensors,
+                   const std::string& where) {
   const Document document = Document::load(file);
   const Table& root = document.root();
   const auto settings = fields_of<MapSettings>().make(
       bind_fields(root, fields_of<MapSettings>().list(), "a map of weights", {"weight"}));
-  Layout layout = find_layout(settings.based_on);
+  Layout layout = settings.based_on == "by_names" ? by_names_but(tensors, root, settings.ignore, where)
+                                                  : find_layout(settings.based_on);
   layout.name = file.filename().string();
   layout.ignored.insert(layout.ignored.end(), settings.ignore.begin(), settings.ignore.end());
   if (root.has("residual_factor")) layout.residual_factor = settings.residual_factor;
@@ -205,24 +239,33 @@ std::set<std::string> patterns_in(const std::vector<Matched>& matched) {
   return patterns;
 }
 
-std::string biases_in(const std::vector<Matched>& matched, const std::set<std::string>& has) {
-  for (const Matched& one : matched)
-    if (one.rule &&
-        (one.rule->name.find(".attn.b_") != std::string::npos || one.rule->name == "unembed.b_U") &&
-        !all_zero(*one.tensor))
-      return "all";
-  const bool mlp = has.contains("blocks.{layer}.mlp.W_in");
-  const bool mlp_biases = has.contains("blocks.{layer}.mlp.b_in") || has.contains("blocks.{layer}.mlp.b_out");
-  return mlp_biases || !mlp ? "mlp" : "none";
+// Biases that are all zero may be there or not.
+void add_biases(const std::vector<Matched>& matched, const std::set<std::string>& has, ModelShapes& shapes) {
+  bool other = false, mlp = false;
+  for (const Matched& one : matched) {
+    if (!one.rule || one.rule->name.find("b_") == std::string::npos || all_zero(*one.tensor)) continue;
+    const bool of_mlp = one.rule->name.find(".mlp.b_") != std::string::npos;
+    (of_mlp ? mlp : other) = true;
+  }
+  const bool there = has.contains("blocks.{layer}.mlp.b_in") || has.contains("blocks.{layer}.mlp.b_out");
+  const bool attn_only = !has.contains("blocks.{layer}.mlp.W_in");
+  if (other || mlp || !there)
+    shapes.values["biases"] = std::string(other ? "all" : mlp || attn_only ? "mlp" : "none");
+  else
+    shapes.likely["biases"] = std::string("mlp");
 }
 
 // Only where the file has norms with weights: what has none may be normalised all the same.
-void add_normalization(const std::set<std::string>& has, Values& values) {
+void add_normalization(const std::set<std::string>& has, ModelShapes& shapes) {
   const bool blocks = has.contains("blocks.{layer}.ln1.w"), final_norm = has.contains("ln_final.w");
   if (!blocks && !final_norm) return;
+  // Without a shift it is RMSNorm, or a LayerNorm without bias.
   const bool shifts = has.contains("blocks.{layer}.ln1.b") || has.contains("ln_final.b");
-  values["normalization_type"] = std::string(shifts ? "LN" : "RMS");
-  if (blocks) values["final_norm"] = final_norm;
+  if (shifts)
+    shapes.values["normalization_type"] = std::string("LN");
+  else
+    shapes.likely["normalization_type"] = std::string("RMS");
+  if (blocks) shapes.values["final_norm"] = final_norm;
 }
 
 ModelShapes perceptron_of(const Sizes& sizes) {
@@ -238,12 +281,25 @@ ModelShapes perceptron_of(const Sizes& sizes) {
   return shapes;
 }
 
+// Of Orrery's own mlp, whose options its names do not tell.
+ModelShapes own_perceptron_of(const StoredTensors& tensors) {
+  ModelShapes shapes{"mlp", {}, {}, 0};
+  for (const auto& [name, tensor] : tensors) {
+    if (tensor.shape.size() != 2) continue;
+    if (name == "embed.W_E" || name == "embed.W_E_a") shapes.values["d_embed"] = tensor.shape[1];
+    if (name == "mlp.W_in" || name == "mlp.W_in_a") shapes.values["d_mlp"] = tensor.shape[1];
+  }
+  if (!shapes.values.contains("d_mlp")) return {};
+  return shapes;
+}
+
 }  // namespace
 
 ModelShapes model_of(const StoredTensors& tensors, const Layout& layout) {
   const std::vector<Matched> matched = match(tensors, layout);
   const Sizes sizes = sizes_in(matched, layout);
   if (layout.name == "rep_theory") return perceptron_of(sizes);
+  if (layout.name == "as_is") return own_perceptron_of(tensors);
   ModelShapes shapes;
   int64_t n_layers = 0;
   for (const Matched& one : matched) {
@@ -259,10 +315,10 @@ ModelShapes model_of(const StoredTensors& tensors, const Layout& layout) {
   const std::set<std::string> has = patterns_in(matched);
   values["n_layers"] = n_layers;
   values["attn_only"] = !has.contains("blocks.{layer}.mlp.W_in");
-  values["biases"] = biases_in(matched, has);
+  add_biases(matched, has, shapes);
   if (has.contains("blocks.{layer}.mlp.W_in"))
     values["gated_mlp"] = has.contains("blocks.{layer}.mlp.W_gate");
-  add_normalization(has, values);
+  add_normalization(has, shapes);
   if (has.contains("pos_embed.W_pos"))
     values["positional_embedding_type"] = std::string("standard");
   else

@@ -31,6 +31,7 @@ struct Layout {
   /// Each layer maps the residual stream x to residual_factor x + attention(x).
   double residual_factor = 1;
   int64_t n_heads = 0;  ///< for axes that hold heads and more; 0: other tensors tell, or it is not needed
+  std::vector<std::string> assumptions = {};  ///< what was taken for granted, for the user
 };
 
 /// "transformer_lens", "progress_measures", "progress_measures_induction", "rep_theory", "as_is".
@@ -42,12 +43,14 @@ Layout find_layout(const std::string& name);
 Layout detect_layout(const StoredTensors& tensors, const std::string& where);
 /// Reads a layout from a TOML file, whose rules replace those of the layout it is based on.
 ///     based_on = "transformer_lens"   ignore = ["*.mask"]   residual_factor = 1   n_heads = 4
+/// ("by_names" reads the other tensors by their names, see layout_by_names.h.)
 ///     [[weight]]
 ///     name = "blocks.{layer}.attn.W_Q"
 ///     from = "layers.{layer}.q_proj.weight"
 ///     axes = "(n_heads d_head) d_model"   part = 0   factor = 1
 /// Throws orrery::UsageError, with the place, if it is malformed.
-Layout read_layout(const std::filesystem::path& file);
+Layout read_layout(const std::filesystem::path& file, const StoredTensors& tensors = {},
+                   const std::string& where = "");
 
 /// What the tensors tell of the model that they are of.
 struct ModelShapes {

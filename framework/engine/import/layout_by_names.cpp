@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "engine/import/stored.h"
 #include "engine/import/weight_roles.h"
 
 namespace orrery::engine {
@@ -22,11 +23,37 @@ struct Part {
   size_t rank() const { return tensor->shape.size(); }
 };
 
-// Masks and tables that are no weights, whatever they are called.
-bool is_buffer(const StoredTensor& tensor) {
-  const auto& shape = tensor.shape;
-  const bool mask = shape.size() == 4 && shape[0] == 1 && shape[1] == 1 && shape[2] == shape[3];
-  return mask || tensor.dtype > pickle::Dtype::BF16;
+// A causal mask: one value up to the diagonal and another behind it, as bools or numbers. Whole ones are
+// found by their names.
+bool is_mask(const StoredTensor& tensor, bool named_so) {
+  if (tensor.dtype == pickle::Dtype::BOOL) return true;
+  const size_t rank = tensor.shape.size();
+  if (rank < 2 || tensor.shape[rank - 1] != tensor.shape[rank - 2] || tensor.shape[rank - 1] < 2)
+    return false;
+  const torch::Tensor values = as_tensor(tensor)
+                                   .to(torch::kDouble)
+                                   .flatten(0, -2)
+                                   .view({-1, tensor.shape[rank - 1], tensor.shape[rank - 1]});
+  if (named_so && (values.eq(0) | values.eq(1) | values.lt(-1e4)).all().item<bool>()) return true;
+  const torch::Tensor behind = torch::ones_like(values[0], torch::kBool).triu(1);
+  const torch::Tensor seen = values.masked_select(behind.logical_not());
+  const torch::Tensor unseen = values.masked_select(behind);
+  const auto same = [](const torch::Tensor& all) { return all.eq(all[0]).all().item<bool>(); };
+  return same(seen) && same(unseen) && !seen[0].equal(unseen[0]);
+}
+
+// What a training keeps beside its network in one module.
+bool is_beside(const std::string& name) {
+  for (const char* word : {"loss", "criterion", "metric", "accuracy", "_acc."})
+    if (name.find(word) != name.npos) return true;
+  return false;
+}
+
+// Buffers that are no weights, and that no network computes otherwise without.
+bool is_known_buffer(const std::string& name) {
+  for (const char* ending : {"num_batches_tracked", "position_ids", "inv_freq", "IGNORE", "masked_bias"})
+    if (name.ends_with(ending)) return true;
+  return false;
 }
 
 // What the names of tensors that are no part of a plain transformer tell of its architecture.
@@ -51,9 +78,11 @@ class ByNames {
       : where_(where), n_tensors_(tensors.size()) {
     for (const auto& [name, tensor] : tensors) {
       auto named = part_of(name);
-      if ((named && named->role == Role::buffer) || is_buffer(tensor))
+      const bool buffer = named && named->role == Role::buffer;
+      if (is_known_buffer(name) || is_beside(name) ||
+          ((buffer || !named || tensor.shape.size() == 4) && is_mask(tensor, buffer)))
         ignored_.push_back(name);
-      else if (named)
+      else if (named && !buffer)
         parts_.push_back({std::move(*named), &name, &tensor});
       else
         unknown_.push_back(name);
@@ -76,9 +105,11 @@ class ByNames {
     name_numbered();
     name_gates();
     refuse_unknown();
+    refuse_two_stacks();
     d_model_ = find_d_model();
     turned_ = orientation();
     Layout layout{"by names", {}, ignored_};
+    layout.assumptions = assumptions();
     std::set<std::string> seen;
     for (const Part& part : parts_)
       for (WeightRule& rule : rules_of(part))
@@ -133,9 +164,43 @@ class ByNames {
     }
     throw UsageError(
         fmt::format("{}: a transformer with what Orrery's has not: {}", where_, fmt::join(all, "; ")),
-        "if these are weights of another name, say which is which in a small file: --map FILE; buffers can "
-        "be left "
-        "out there with ignore = [\"...\"]");
+        "if these are weights of another name, or buffers, say so in a small file: --map FILE, with based_on "
+        "= "
+        "\"by_names\", [[weight]] and ignore = [\"...\"]");
+  }
+
+  // "encoder.layers" and "decoder.layers" are two networks, not the layers of one.
+  void refuse_two_stacks() const {
+    std::set<std::string> stacks;
+    for (const Part& part : parts_)
+      if (part.named.layer >= 0)
+        stacks.insert(part.named.pattern.substr(0, part.named.pattern.find("{layer}")));
+    if (stacks.size() > 1)
+      throw UsageError(fmt::format("{}: several stacks of layers ({}), and Orrery's transformer has one",
+                                   where_, fmt::join(stacks, ", ")),
+                       "if they are one, say which weight is which in a small file: --map FILE");
+  }
+
+  // What no name and no shape tells, and the authors' code may do otherwise.
+  std::vector<std::string> assumptions() const {
+    std::vector<std::string> all;
+    const auto first = [&](auto&& holds) -> const Part* {
+      const auto found = std::find_if(parts_.begin(), parts_.end(), holds);
+      return found == parts_.end() ? nullptr : &*found;
+    };
+    if (const Part* part = first([](const Part& one) { return one.named.role == Role::qkv; }))
+      all.push_back(
+          fmt::format("taken for granted: {} has the queries of all heads, then all keys, then all values",
+                      part->named.pattern));
+    if (const Part* part =
+            first([](const Part& one) { return one.named.pattern.find(".w3.") != std::string::npos; }))
+      all.push_back(fmt::format("taken for granted: {} and w1, the gate, are multiplied, and w2 leads back",
+                                part->named.pattern));
+    if (const Part* part = first(
+            [](const Part& one) { return is_turnable(one) && one.tensor->shape[0] == one.tensor->shape[1]; }))
+      all.push_back(fmt::format("taken for granted: {} is square, and stored as {}", part->named.pattern,
+                                turned_ ? "[in, out]" : "[out, in]"));
+    return all;
   }
 
   int64_t find_d_model() const {
@@ -166,28 +231,32 @@ class ByNames {
 
   // Whether weights of the blocks are stored as [in, out].
   bool orientation() const {
-    const Part *as_linear = nullptr, *as_turned = nullptr, *square = nullptr;
+    const Part *as_linear = nullptr, *as_turned = nullptr;
+    bool raw_known = false;
     for (const Part& part : parts_) {
       if (!is_turnable(part)) continue;
       const int stream = stream_dimension(part.named.role);
       const auto& shape = part.tensor->shape;
-      if (shape[0] == shape[1])
-        square = &part;
-      else if (shape[static_cast<size_t>(stream)] == d_model_)
-        as_linear = &part;
-      else if (shape[static_cast<size_t>(1 - stream)] == d_model_)
-        as_turned = &part;
+      if (shape[0] == shape[1]) continue;
+      const bool linear = shape[static_cast<size_t>(stream)] == d_model_;
+      const bool turned = shape[static_cast<size_t>(1 - stream)] == d_model_;
+      if (linear) as_linear = &part;
+      if (turned) as_turned = &part;
+      raw_known |= (linear || turned) && !part.named.linear;
     }
     if (as_linear && as_turned)
       throw UsageError(fmt::format("{}: {} is stored as [out, in] and {} as [in, out]", where_,
                                    *as_linear->name, *as_turned->name),
                        "say the axes of each in a small file: --map FILE");
-    if (!as_linear && !as_turned && square && !square->named.linear)
-      throw UsageError(
-          fmt::format("{}: all its weights are square, such as {}, so that nothing tells whether they are "
-                      "stored as [out, in] or [in, out]",
-                      where_, *square->name),
-          "say the axes in a small file: --map FILE");
+    for (const Part& part : parts_)
+      if (is_turnable(part) && part.tensor->shape[0] == part.tensor->shape[1] && !part.named.linear &&
+          !raw_known)
+        throw UsageError(
+            fmt::format(
+                "{}: {} is square and no torch.nn.Linear, so that nothing tells whether it is stored as "
+                "[out, in] or [in, out]",
+                where_, *part.name),
+            "say its axes in a small file, based_on = \"by_names\": --map FILE");
     return as_turned != nullptr;
   }
 

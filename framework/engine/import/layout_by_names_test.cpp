@@ -91,7 +91,7 @@ TEST(LayoutByNames, nanogpt) {
   const auto model = biased_model();
   File file(*model);
   add_ends(file, "transformer.wte.weight", "transformer.wpe.weight", "lm_head");
-  file.add("transformer.h.0.attn.bias", torch::ones({1, 1, 3, 3}));  // the causal mask
+  file.add("transformer.h.0.attn.bias", torch::ones({1, 1, 3, 3}).tril());  // the causal mask
   file.add("transformer.h.0.attn.c_attn.weight",
            torch::cat({file.rows('Q'), file.rows('K'), file.rows('V')}));
   file.add("transformer.h.0.attn.c_attn.bias", torch::cat({file.bias('Q'), file.bias('K'), file.bias('V')}));
@@ -191,11 +191,64 @@ TEST(LayoutByNames, contradictions_and_squares_are_not_guessed) {
   add_ends(square, "wte.weight", "wpe.weight", "lm_head");
   square.add("h.0.attn.wq", torch::ones({4, 4}));
   expect_holds(error_of([&] { layout_by_names(square.tensors, "x.pt"); }),
-               "all its weights are square, such as h.0.attn.wq");
+               "h.0.attn.wq is square and no torch.nn.Linear");
+  // What an MLP of torch.nn.Linear tells says nothing of a raw parameter.
+  square.add("h.0.mlp.c_fc.weight", torch::ones({5, 4}));
+  expect_holds(error_of([&] { layout_by_names(square.tensors, "x.pt"); }), "h.0.attn.wq is square");
   // No attention, no transformer: other layouts are asked.
   File other(*model);
   other.add("mlp.W_in", torch::ones({4, 4}));
   EXPECT_FALSE(layout_by_names(other.tensors, "x.pt"));
+}
+
+// A mask says "seen" or "not seen"; anything else is a parameter.
+TEST(LayoutByNames, parameters_are_not_taken_for_masks) {
+  const auto model = biased_model();
+  File file(*model);
+  add_ends(file, "wte.weight", "wpe.weight", "lm_head");
+  file.add("h.0.attn.q_proj.weight", file.rows('Q'));
+  file.add("h.0.attn.mask", torch::ones({3, 3}).tril());
+  const auto layout = layout_by_names(file.tensors, "x.pt");
+  ASSERT_TRUE(layout);
+  EXPECT_EQ(layout->ignored, std::vector<std::string>{"h.0.attn.mask"});
+  for (const auto& [name, shape] : {std::pair("h.0.attn.pos_bias", std::vector<int64_t>{1, 1, 3, 3}),
+                                    std::pair("h.0.attn.mask", std::vector<int64_t>{3, 3})}) {
+    File learned(*model);
+    add_ends(learned, "wte.weight", "wpe.weight", "lm_head");
+    learned.add("h.0.attn.q_proj.weight", learned.rows('Q'));
+    learned.add(name, torch::full(shape, 0.3));
+    expect_holds(error_of([&] { layout_by_names(learned.tensors, "x.pt"); }),
+                 std::string("parameters of its own (") + name);
+  }
+}
+
+TEST(LayoutByNames, one_network_has_one_stack_and_its_own_norm) {
+  const auto model = biased_model();
+  File two(*model);
+  add_ends(two, "wte.weight", "wpe.weight", "lm_head");
+  two.add("encoder.layers.0.attn.q_proj.weight", two.rows('Q'));
+  two.add("decoder.layers.1.attn.q_proj.weight", two.rows('Q'));
+  expect_holds(error_of([&] { layout_by_names(two.tensors, "x.pt"); }),
+               "several stacks of layers (decoder.layers., encoder.layers.)");
+  File embedded(*model);
+  add_ends(embedded, "embeddings.wte.weight", "embeddings.wpe.weight", "lm_head");
+  embedded.add("h.0.attn.q_proj.weight", embedded.rows('Q'));
+  embedded.add("embeddings.LayerNorm.weight", torch::ones({4}));
+  expect_holds(error_of([&] { layout_by_names(embedded.tensors, "x.pt"); }), "(embeddings.LayerNorm.weight)");
+}
+
+// Without a shift it may be either, so the config decides.
+TEST(LayoutByNames, a_norm_without_bias_may_be_both) {
+  const auto model = biased_model();
+  File file(*model);
+  add_ends(file, "wte.weight", "wpe.weight", "lm_head");
+  file.add("h.0.attn.q_proj.weight", file.rows('Q'));
+  file.add("h.0.ln_1.weight", torch::ones({4}));
+  const auto shapes = [&] { return model_of(file.tensors, *layout_by_names(file.tensors, "x.pt")); };
+  EXPECT_FALSE(shapes().values.contains("normalization_type"));
+  EXPECT_EQ(shapes().likely.at("normalization_type"), Value(std::string("RMS")));
+  file.add("h.0.ln_1.bias", torch::ones({4}));
+  EXPECT_EQ(shapes().values.at("normalization_type"), Value(std::string("LN")));
 }
 
 }  // namespace

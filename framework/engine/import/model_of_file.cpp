@@ -26,8 +26,14 @@ constexpr const char* transformer_lens_settings[] = {"act_fn",
                                                      "positional_embedding_type",
                                                      "rotary_dim",
                                                      "rotary_base",
+                                                     "rotary_adjacent_pairs",
                                                      "n_heads",
                                                      "d_head"};
+// What Orrery's transformer has not, wherever it is switched on.
+constexpr const char* transformer_lens_switches[] = {"parallel_attn_mlp", "use_local_attn",
+                                                     "post_embedding_ln",
+                                                     "use_normalization_before_and_after", "use_qk_norm"};
+constexpr const char* transformer_lens_caps[] = {"attn_scores_soft_cap", "output_logits_soft_cap"};
 constexpr const char* names_of_heads[] = {"n_heads", "n_head", "num_heads", "nhead", "num_attention_heads",
                                           "heads"};
 
@@ -44,9 +50,17 @@ Values told_by(const FoundNetworks& found) {
     if (const auto* eps = setting("eps"); eps && std::holds_alternative<double>(*eps))
       told["normalization_eps"] = std::get<double>(*eps);
     if (!setting("normalization_type")) told["normalization_type"] = std::string("none");
-    const auto* scales = setting("use_attn_scale");
-    if (const auto* scale = setting("attn_scale"))
-      told["attn_scale"] = scales && *scales == StoredSetting(false) ? Value(1.0) : value_of(*scale);
+    if (const auto* scales = setting("use_attn_scale"); scales && *scales == StoredSetting(false))
+      told["attn_scale"] = 1.0;
+    else if (const auto* scale = setting("attn_scale");
+             scale && std::holds_alternative<double>(*scale) && std::get<double>(*scale) > 0)
+      told["attn_scale"] = value_of(*scale);
+    for (const char* name : transformer_lens_switches)
+      if (const auto* value = setting(name); value && *value == StoredSetting(true)) told[name] = true;
+    for (const char* name : transformer_lens_caps)
+      if (const auto* value = setting(name);
+          value && std::holds_alternative<double>(*value) && std::get<double>(*value) > 0)
+        told[name] = value_of(*value);
     return told;
   }
   for (const char* name : names_of_heads)
@@ -101,7 +115,9 @@ class Completion {
     for (auto [name, value] : values) {
       const auto field = fields_.find(name);
       if (field == fields_.end() || conform(field->second, value)) {
-        if (from.empty() && !is_usual(name, value))
+        const bool irrelevant = name == "act_fn" && shapes_.values.contains("attn_only") &&
+                                shapes_.values.at("attn_only") == Value(true);
+        if (!is_usual(name, value) && !irrelevant)
           unknown_.push_back(fmt::format("{} = {}", name, orrery::to_string(value)));
         continue;
       }
@@ -179,12 +195,10 @@ class Completion {
       return found != model.end() && found->second == value;
     };
     if (name == "act_fn") return !is("attn_only", Value(true));
-    if (name == "normalization_eps" || name == "normalization_place")
+    if (name == "normalization_eps" || name == "normalization_place" || name == "final_norm")
       return !is("normalization_type", Value(std::string("none")));
     if (name.starts_with("rotary_")) return is("positional_embedding_type", Value(std::string("rotary")));
-    // That it is not 1 is rare, and then known.
-    if (name == "attn_coeff") return !is("attn_coeff", Value(1.0));
-    for (const char* known : {"n_heads", "attention_dir", "attn_scale", "normalization_type",
+    for (const char* known : {"n_heads", "attention_dir", "attn_scale", "attn_coeff", "normalization_type",
                               "positional_embedding_type", "unembedding"})
       if (name == known) return true;
     return false;

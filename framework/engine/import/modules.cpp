@@ -24,9 +24,10 @@ const Dict* dict_in(const Instance& module, const char* name) {
   return nullptr;
 }
 
-void collect(Ref object, const std::string& prefix, int depth, StoredTensors& into) {
+// `visits` bounds the work where modules share parts, or hold themselves.
+void collect(Ref object, const std::string& prefix, int depth, size_t& visits, StoredTensors& into) {
   const Instance* module = object->as<Instance>();
-  if (!module || depth > max_depth) return;
+  if (!module || depth > max_depth || ++visits > max_tensors) return;
   for (const char* held : {"_parameters", "_buffers"})
     if (const Dict* tensors = dict_in(*module, held))
       for (const auto& [key, value] : tensors->entries)
@@ -35,7 +36,7 @@ void collect(Ref object, const std::string& prefix, int depth, StoredTensors& in
   if (const Dict* modules = dict_in(*module, "_modules"))
     for (const auto& [key, value] : modules->entries)
       if (const auto* name = key->as<std::string>(); name && into.size() < max_tensors)
-        collect(value, prefix + *name + ".", depth + 1, into);
+        collect(value, prefix + *name + ".", depth + 1, visits, into);
 }
 
 bool is_plain(Ref object) {
@@ -86,6 +87,14 @@ std::optional<StoredSetting> setting(Ref object) {
   return {};
 }
 
+// Parts of a configuration that are about the network; its data and its teacher have sizes of their own.
+bool is_of_the_model(const std::string& key) {
+  for (const char* known : {"model", "transformer", "network", "net", "arch", "architecture", "config", "cfg",
+                            "model_config", "model_args", "act", "act_fn", "activation"})
+    if (key == known) return true;
+  return false;
+}
+
 void read_into(Ref object, const std::string& name, int depth, std::set<Ref>& seen, FoundNetworks& found) {
   if (depth > 4 || found.settings.size() >= max_settings || !seen.insert(object).second) return;
   if (const auto value = setting(object)) {
@@ -95,10 +104,14 @@ void read_into(Ref object, const std::string& name, int depth, std::set<Ref>& se
   const Instance* instance = object->as<Instance>();
   const Dict* dict = instance ? &instance->attributes : object->as<Dict>();
   if (!dict) return;
-  for (const auto& [key, value] : dict->entries)
-    if (const auto* text = key->as<std::string>())
-      // OmegaConf holds the entries of a node in _content and the value of a leaf in _val.
-      read_into(value, *text == "_content" || *text == "_val" ? name : *text, depth + 1, seen, found);
+  // OmegaConf holds the entries of a node in _content and the value of a leaf in _val.
+  const auto is_wrapper = [](const std::string& key) { return key == "_content" || key == "_val"; };
+  // What lies deeper does not replace what this level says.
+  for (const bool nested : {false, true})
+    for (const auto& [key, value] : dict->entries)
+      if (const auto* text = key->as<std::string>(); text && setting(value).has_value() != nested)
+        if (!nested || is_wrapper(*text) || is_of_the_model(*text))
+          read_into(value, is_wrapper(*text) ? name : *text, depth + 1, seen, found);
 }
 
 }  // namespace
@@ -110,7 +123,8 @@ bool is_module(Ref object) {
 
 StoredTensors tensors_of_module(Ref module) {
   StoredTensors tensors;
-  collect(module, "", 0, tensors);
+  size_t visits = 0;
+  collect(module, "", 0, visits, tensors);
   return tensors;
 }
 

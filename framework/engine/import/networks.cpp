@@ -359,11 +359,13 @@ void Finder::number(FoundNetworks& found, const Place& place, const std::string&
              "choose one with --key, or say where their steps are: --steps-key KEY");
 }
 
-// Whether the tensors that lack a wrapper's prefix are few, and none of them part of a network.
+// Whether the tensors that lack a wrapper's prefix are few, and those of losses and metrics.
 bool are_beside(const std::vector<std::string>& names, size_t n_tensors) {
   return 4 * names.size() <= n_tensors &&
          std::none_of(names.begin(), names.end(), [](const std::string& name) {
-           return part_of(name) || name.find("W_") != name.npos || name.find("b_") != name.npos;
+           for (const char* word : {"loss", "criterion", "metric", "accuracy", "_acc", "acc."})
+             if (name.find(word) != name.npos) return false;
+           return true;
          });
 }
 
@@ -414,6 +416,10 @@ StoredTensors read_tensors(Ref object, std::vector<std::string>& beside) {
   }
   strip_wrappers(all, beside);
   drop_batch_dimension(all);
+  // Numbers among the tensors: steps are known, but a scale would be part of the network.
+  if (const Dict* dict = object->as<Dict>())
+    for (const auto& [key, value] : dict->entries)
+      if (const auto* name = key->as<std::string>(); name && value->as<double>()) beside.push_back(*name);
   return all;
 }
 

@@ -163,6 +163,12 @@ TEST(Networks, modules_that_hold_themselves_end) {
                                    {text("_modules"), dict({{text("self"), "h\x00"s}})}}) +
                              "b";
   EXPECT_LT(names_of(circle).size(), 100u);
+  // Twice: two ways at each level.
+  const std::string twice = "cm\nNet\n)\x81q\x00"s +
+                            dict({{text("_parameters"), dict({{text("w"), matrix()}})},
+                                  {text("_modules"), dict({{text("a"), "h\x00"s}, {text("b"), "h\x00"s}})}}) +
+                            "b";
+  EXPECT_LE(names_of(twice).size(), 100'000u);
 }
 
 }  // namespace

@@ -353,8 +353,7 @@ bool harmless_global(const std::string& given) {
   const std::string_view module = std::string_view(name).substr(0, name.find('.'));
   if (module == "builtins") return harmless_builtins().contains(std::string_view(name).substr(9));
   // torch.load, torch.hub.load, torch.jit...: they read files, and what those hold is run.
-  if (name == "torch.load" || name.starts_with("torch.hub.") || name.starts_with("torch.storage._load"))
-    return false;
+  if (name == "torch.load" || name.starts_with("torch.hub.")) return false;
   return !harmful_modules().contains(module);
 }
 
@@ -362,6 +361,9 @@ Object construct(const std::string& given, const Arguments& arguments, std::dequ
   const std::string name = python3_name(given);
   if (const auto known = constructors().find(name); known != constructors().end())
     return known->second(name, arguments);
+  if (name == "torch.storage._load_from_bytes")
+    throw Error("it was pickled without torch.save, with each tensor as a file of its own, which is not read",
+                "in Python, if it is yours: torch.save(pickle.load(open(OLD, \"rb\")), NEW)");
   if (name == "torch._utils._rebuild_sparse_tensor") return rebuild_sparse(name, arguments, buffers);
   if (symbols().contains(name) || storage_dtype(name) || name.find('.') == name.npos)
     throw Error(fmt::format("{} is called, which is not callable", shown(given)));

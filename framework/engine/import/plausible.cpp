@@ -10,11 +10,13 @@
 namespace orrery::engine {
 namespace {
 
-// Half a unit of the last digit that is written: 0.00005 of "0.0072", 5e-9 of "1.53e-6".
+// Half a unit of the last digit that is written: 0.00005 of "0.0072", 5e-9 of "1.53e-6". A whole number is
+// meant as it stands.
 double half_last_digit(const std::string& text) {
   const size_t exponent_at = std::min(text.find_first_of("eE"), text.size());
   const size_t point = text.substr(0, exponent_at).find('.');
-  const double decimals = point == text.npos ? 0 : static_cast<double>(exponent_at - point - 1);
+  if (point == text.npos) return 0;
+  const double decimals = static_cast<double>(exponent_at - point - 1);
   const double exponent = exponent_at == text.size() ? 0 : std::stod(text.substr(exponent_at + 1));
   return 0.5 * std::pow(10.0, exponent - decimals);
 }
@@ -49,7 +51,8 @@ Expectations::Expectations(const std::vector<std::string>& texts) {
       one.value = std::stod(one.text, &used);
     } catch (const std::exception&) {
     }
-    if (used == 0 || used != one.text.size() || one.metric.empty() || !std::isfinite(one.value))
+    const bool decimal = one.text.find_first_not_of("0123456789+-.eE") == std::string::npos;
+    if (!decimal || used == 0 || used != one.text.size() || one.metric.empty() || !std::isfinite(one.value))
       throw UsageError(fmt::format("--expect \"{}\": expected METRIC=NUMBER", text),
                        "such as test/loss=0.0072");
     one.tolerance = std::max(half_last_digit(one.text), 1e-5 * std::abs(one.value));
@@ -86,7 +89,7 @@ void warn_of_chance(const Experiment& experiment, const Metrics& metrics, Report
     }
   };
   if (split.grid) return look("all", *split.grid);
-  look("test", split.test);
+  look(split.test.size() > 0 ? "test" : "train", split.test.size() > 0 ? split.test : split.train);
 }
 
 }  // namespace orrery::engine

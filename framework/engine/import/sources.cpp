@@ -35,7 +35,8 @@ std::vector<fs::path> files_in(const fs::path& folder, std::vector<std::string>&
   std::vector<fs::path> files, arrays;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     const fs::path& path = entry.path();
-    if (!entry.is_regular_file() || path.filename().string().starts_with(".")) continue;
+    std::error_code failure;  // a link to itself
+    if (!entry.is_regular_file(failure) || path.filename().string().starts_with(".")) continue;
     if (path.extension() == ".npy")
       arrays.push_back(path);
     else if (is_weights(path) && !is_beside(path))
@@ -130,11 +131,24 @@ Sources of_one_file(const fs::path& file, const std::string& key, const std::str
   return sources;
 }
 
+// Curves and the like beside the checkpoints in a folder.
+bool holds_no_network(const UsageError& error) {
+  const std::string what = error.what();
+  return what.find("it holds no network") != what.npos || what.find("it holds one array") != what.npos;
+}
+
 Sources of_files(const std::vector<fs::path>& files, const std::string& key, const std::string& steps_key) {
   Sources all;
   bool steps_inside = true;
   for (const fs::path& file : files) {
-    const Sources one = of_one_file(file, key, steps_key);
+    Sources one;
+    try {
+      one = of_one_file(file, key, steps_key);
+    } catch (const UsageError& error) {
+      if (!holds_no_network(error)) throw;
+      all.skipped.push_back(file.string());
+      continue;
+    }
     if (one.networks.size() != 1)
       throw UsageError(fmt::format("{}: it holds {} networks; of several files each is one checkpoint",
                                    file.string(), one.networks.size()),
@@ -143,6 +157,9 @@ Sources of_files(const std::vector<fs::path>& files, const std::string& key, con
     all.networks.push_back(one.networks.front());
     all.steps_from = one.steps_from;
   }
+  if (all.networks.empty())
+    throw UsageError(
+        fmt::format("{} and {} more files hold no network", files.front().string(), files.size() - 1));
   if (!steps_inside) take_steps_from_names(all);
   sort_by_step(all);
   return all;
@@ -165,7 +182,7 @@ Sources find_sources(const std::vector<std::string>& paths, const std::string& k
   }
   Sources sources =
       files.size() == 1 ? of_one_file(files.front(), key, steps_key) : of_files(files, key, steps_key);
-  sources.skipped = std::move(skipped);
+  sources.skipped.insert(sources.skipped.end(), skipped.begin(), skipped.end());
   return sources;
 }
 

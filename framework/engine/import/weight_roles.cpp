@@ -77,20 +77,40 @@ const std::vector<Spellings>& spellings() {
       {Role::mlp_gate, Within::mlp, {"gate"}},
       {Role::embed,
        Within::top,
-       {"wte",       "tok_emb",         "token_embedding", "token_emb",        "token_embedding_table",
-        "tok_embed", "tok_embedding",   "tok_embeddings",  "token_embeddings", "embed_tokens",
-        "embedding", "embed",           "embeddings",      "token_embed",      "emb",
-        "embed_tok", "word_embeddings", "word_embedding",  "input_embedding",  "tok"}},
+       {"wte",
+        "tok_emb",
+        "token_embedding",
+        "token_emb",
+        "token_embedding_table",
+        "tok_embed",
+        "tok_embedding",
+        "tok_embeddings",
+        "token_embeddings",
+        "embed_tokens",
+        "embedding",
+        "embed",
+        "embeddings",
+        "token_embed",
+        "emb",
+        "embed_tok",
+        "embed_in",
+        "token_embeds",
+        "word_embeddings",
+        "word_embedding",
+        "input_embedding",
+        "tok"}},
       {Role::pos,
        Within::top,
        {"wpe", "pos_emb", "pos_embedding", "position_embedding", "position_embedding_table",
         "positional_embedding", "pos_embed", "position_embeddings", "pos_embeddings", "positional_embeddings",
-        "pos_encoding", "positional_encoding", "pos_encoder", "pe", "pos", "w_pos"}},
+        "position_embed", "position_emb", "pos_encoding", "positional_encoding", "pos_encoder", "pe", "pos",
+        "w_pos"}},
       {Role::unembed,
        Within::top,
-       {"lm_head",     "head",     "unembed",     "unembedding", "output",   "out",           "fc_out",
-        "output_proj", "decoder",  "classifier",  "fc",          "linear",   "output_layer",  "proj_out",
-        "to_logits",   "out_proj", "output_head", "readout",     "fc_final", "output_linear", "to_out"}},
+       {"lm_head",      "head",        "unembed",       "unembedding", "output",      "out",
+        "fc_out",       "output_proj", "decoder",       "classifier",  "fc",          "linear",
+        "output_layer", "proj_out",    "to_logits",     "out_proj",    "output_head", "embed_out",
+        "readout",      "fc_final",    "output_linear", "to_out"}},
       {Role::buffer,
        Within::any,
        {"causal_mask", "mask", "tril", "attn_mask", "masked_bias", "inv_freq", "ignore",
@@ -113,7 +133,7 @@ bool one_of(std::string_view word, std::initializer_list<std::string_view> words
 }
 bool is_attention(std::string_view word) {
   return word.find("attn") != word.npos || word.find("attention") != word.npos ||
-         one_of(word, {"mha", "msa"});
+         one_of(word, {"mha", "msa", "sa", "sa_heads", "sa_head"});
 }
 bool is_mlp(std::string_view word) {
   return one_of(word, {"mlp", "ffn", "ff", "ffwd", "feed_forward", "feedforward", "feed_fwd", "fwd", "mlps"});
@@ -181,8 +201,10 @@ void take_kind(Words& body, NamedPart& part) {
 
 std::optional<Role> role_of(const Words& body, bool in_block, NamedPart& part) {
   const std::string leaf = lower(body.back());
-  bool attention = false, mlp = false;
+  bool attention = false, mlp = false, embedding = false;
   for (size_t i = 0; i + 1 < body.size(); ++i) {
+    if (lower(body[i]).find("cross") != std::string::npos) return {};  // attention to another network
+    embedding |= lower(body[i]).find("emb") != std::string::npos;
     attention |= is_attention(lower(body[i]));
     mlp |= is_mlp(lower(body[i]));
   }
@@ -194,7 +216,8 @@ std::optional<Role> role_of(const Words& body, bool in_block, NamedPart& part) {
   for (const Spellings& one : spellings())
     if (std::find(one.leaves.begin(), one.leaves.end(), leaf) != one.leaves.end() &&
         (one.part == Within::any || (one.part == Within::attention && attention && !mlp) ||
-         (one.part == Within::mlp && mlp) || (one.part == Within::top && top)))
+         (one.part == Within::mlp && mlp) || (one.part == Within::top && top)) &&
+        !(one.role == Role::ln_final && embedding))
       return one.role;
   return {};
 }
