@@ -255,8 +255,17 @@ void add_biases(const std::vector<Matched>& matched, const std::set<std::string>
     shapes.likely["biases"] = std::string("mlp");
 }
 
+// "ln_1.weight" is nanoGPT's, whose LayerNorm may have no bias; TransformerLens has "ln1.w" in both kinds.
+bool called_layer_norm(const std::vector<Matched>& matched) {
+  return std::any_of(matched.begin(), matched.end(), [](const Matched& one) {
+    return one.rule && (one.rule->name == "blocks.{layer}.ln1.w" || one.rule->name == "ln_final.w") &&
+           one.rule->from.find("ln_") != std::string::npos && one.rule->from.ends_with(".weight");
+  });
+}
+
 // Only where the file has norms with weights: what has none may be normalised all the same.
-void add_normalization(const std::set<std::string>& has, ModelShapes& shapes) {
+void add_normalization(const std::vector<Matched>& matched, const std::set<std::string>& has,
+                       ModelShapes& shapes) {
   const bool blocks = has.contains("blocks.{layer}.ln1.w"), final_norm = has.contains("ln_final.w");
   if (!blocks && !final_norm) return;
   // Without a shift it is RMSNorm, or a LayerNorm without bias.
@@ -264,7 +273,7 @@ void add_normalization(const std::set<std::string>& has, ModelShapes& shapes) {
   if (shifts)
     shapes.values["normalization_type"] = std::string("LN");
   else
-    shapes.likely["normalization_type"] = std::string("RMS");
+    shapes.likely["normalization_type"] = std::string(called_layer_norm(matched) ? "LN" : "RMS");
   if (blocks) shapes.values["final_norm"] = final_norm;
 }
 
@@ -318,7 +327,7 @@ ModelShapes model_of(const StoredTensors& tensors, const Layout& layout) {
   add_biases(matched, has, shapes);
   if (has.contains("blocks.{layer}.mlp.W_in"))
     values["gated_mlp"] = has.contains("blocks.{layer}.mlp.W_gate");
-  add_normalization(has, shapes);
+  add_normalization(matched, has, shapes);
   if (has.contains("pos_embed.W_pos"))
     values["positional_embedding_type"] = std::string("standard");
   else

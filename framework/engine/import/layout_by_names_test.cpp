@@ -243,12 +243,18 @@ TEST(LayoutByNames, a_norm_without_bias_may_be_both) {
   File file(*model);
   add_ends(file, "wte.weight", "wpe.weight", "lm_head");
   file.add("h.0.attn.q_proj.weight", file.rows('Q'));
-  file.add("h.0.ln_1.weight", torch::ones({4}));
+  file.add("h.0.ln_1.weight", torch::ones({4}));  // nanoGPT's
   const auto shapes = [&] { return model_of(file.tensors, *layout_by_names(file.tensors, "x.pt")); };
   EXPECT_FALSE(shapes().values.contains("normalization_type"));
-  EXPECT_EQ(shapes().likely.at("normalization_type"), Value(std::string("RMS")));
+  EXPECT_EQ(shapes().likely.at("normalization_type"), Value(std::string("LN")));
   file.add("h.0.ln_1.bias", torch::ones({4}));
   EXPECT_EQ(shapes().values.at("normalization_type"), Value(std::string("LN")));
+  File other(*model);
+  add_ends(other, "wte.weight", "wpe.weight", "lm_head");
+  other.add("h.0.attn.q_proj.weight", other.rows('Q'));
+  other.add("h.0.norm1.weight", torch::ones({4}));
+  EXPECT_EQ(model_of(other.tensors, *layout_by_names(other.tensors, "x.pt")).likely.at("normalization_type"),
+            Value(std::string("RMS")));
 }
 
 }  // namespace
