@@ -123,6 +123,19 @@ TEST_F(ImportFormats, AFolderIsOneRun) {
   EXPECT_FALSE(std::filesystem::exists(at.path("mixed")));
 }
 
+TEST_F(ImportFormats, AMapMayRestOnNames) {
+  const std::string loss = std::to_string(expected["heads.pt"]["loss"].get<double>());
+  at.write("map.toml",
+           "based_on = \"by_names\"\n[[weight]]\nname = \"unembed.W_U\"\nfrom = \"unembed.weight\"\n"
+           "axes = \"d_vocab_out d_model\"\n");
+  const Finished mapped =
+      import(fixtures + "heads.pt", "a", {"--map", "map.toml", "--expect", "all/loss=" + loss});
+  EXPECT_EQ(mapped.code, 0) << mapped.err;
+  at.write("without.toml", "based_on = \"by_names\"\nignore = [\"tok_embed*\"]\n");
+  expect_said(import(fixtures + "heads.pt", "b", {"--map", "without.toml"}),
+              {"without a matrix of token embeddings"});
+}
+
 TEST_F(ImportFormats, AccuracyAtChanceIsAWarning) {
   expect_said(import(fixtures + "heads.pt", "run"), {"always giving the most frequent label has 20 %"});
 }
