@@ -30,12 +30,11 @@ bool is_mask(const StoredTensor& tensor, bool named_so) {
   const size_t rank = tensor.shape.size();
   if (rank < 2 || tensor.shape[rank - 1] != tensor.shape[rank - 2] || tensor.shape[rank - 1] < 2)
     return false;
-  const torch::Tensor values = as_tensor(tensor)
-                                   .to(torch::kDouble)
-                                   .flatten(0, -2)
-                                   .view({-1, tensor.shape[rank - 1], tensor.shape[rank - 1]});
+  const int64_t n = tensor.shape[rank - 1];
+  const torch::Tensor values = as_tensor(tensor).to(torch::kDouble);
+  if (values.numel() == 0) return false;
   if (named_so && (values.eq(0) | values.eq(1) | values.lt(-1e4)).all().item<bool>()) return true;
-  const torch::Tensor behind = torch::ones_like(values[0], torch::kBool).triu(1);
+  const torch::Tensor behind = torch::ones({n, n}, torch::kBool).triu(1);
   const torch::Tensor seen = values.masked_select(behind.logical_not());
   const torch::Tensor unseen = values.masked_select(behind);
   const auto same = [](const torch::Tensor& all) { return all.eq(all[0]).all().item<bool>(); };
@@ -79,7 +78,7 @@ class ByNames {
     for (const auto& [name, tensor] : tensors) {
       auto named = part_of(name);
       const bool buffer = named && named->role == Role::buffer;
-      if (is_known_buffer(name) || is_beside(name) ||
+      if (is_known_buffer(name) || (!named && is_beside(name)) ||
           ((buffer || !named || tensor.shape.size() == 4) && is_mask(tensor, buffer)))
         ignored_.push_back(name);
       else if (named && !buffer)

@@ -211,6 +211,9 @@ TEST(LayoutByNames, parameters_are_not_taken_for_masks) {
   const auto layout = layout_by_names(file.tensors, "x.pt");
   ASSERT_TRUE(layout);
   EXPECT_EQ(layout->ignored, std::vector<std::string>{"h.0.attn.mask"});
+  // Neither is what has no entries at all.
+  file.add("h.0.attn.cache", torch::ones({0, 3, 3}));
+  expect_holds(error_of([&] { layout_by_names(file.tensors, "x.pt"); }), "(h.0.attn.cache)");
   for (const auto& [name, shape] : {std::pair("h.0.attn.pos_bias", std::vector<int64_t>{1, 1, 3, 3}),
                                     std::pair("h.0.attn.mask", std::vector<int64_t>{3, 3})}) {
     File learned(*model);

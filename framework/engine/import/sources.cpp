@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <optional>
 
 #include "engine/import/networks.h"
 #include "engine/import/weights_file.h"
