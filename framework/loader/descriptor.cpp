@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <orrery/error.h>
 
 #include <algorithm>
@@ -12,7 +13,8 @@ namespace {
 
 constexpr const char* rebuild_hint =
     "rebuild the plugin against this Orrery: cmake -S . -B build && cmake --build build --clean-first";
-constexpr const char* macro_hint = "let ORRERY_TASK or ORRERY_PROBE (orrery/plugin.h) write the descriptor";
+constexpr const char* macro_hint =
+    "let ORRERY_TASK, ORRERY_PROBE or their like (orrery/plugin.h) write the descriptor";
 
 constexpr const char* declaration_hint =
     "correct the declaration in the plugin's source and rebuild it: cmake --build build";
@@ -47,12 +49,30 @@ void check_name(std::string_view name) {
                 "a name is lower case letters, digits and underscores, and begins with a letter");
 }
 
+int32_t number_of(PluginKind kind) {
+  switch (kind) {
+    case PluginKind::task:
+      return ORRERY_KIND_TASK;
+    case PluginKind::probe:
+      return ORRERY_KIND_PROBE;
+    case PluginKind::loss:
+      return ORRERY_KIND_LOSS;
+    case PluginKind::update:
+      return ORRERY_KIND_UPDATE;
+    case PluginKind::model:
+      return ORRERY_KIND_MODEL;
+  }
+  return 0;
+}
+
 PluginKind kind_of(int32_t kind) {
-  if (kind == ORRERY_KIND_TASK) return PluginKind::task;
-  if (kind == ORRERY_KIND_PROBE) return PluginKind::probe;
-  throw Error(fmt::format("it is of kind {}; this Orrery knows task ({}) and probe ({})", kind,
-                          ORRERY_KIND_TASK, ORRERY_KIND_PROBE),
-              "declare it with ORRERY_TASK or ORRERY_PROBE (orrery/plugin.h)");
+  for (const PluginKind known : plugin_kinds)
+    if (kind == number_of(known)) return known;
+  std::vector<std::string> known;
+  for (const PluginKind each : plugin_kinds)
+    known.push_back(fmt::format("{} ({})", to_string(each), number_of(each)));
+  throw Error(fmt::format("it is of kind {}; this Orrery knows {}", kind, fmt::join(known, ", ")),
+              "declare it with ORRERY_TASK, ORRERY_PROBE or their like (orrery/plugin.h)");
 }
 
 // A value of the type that `type` names, into which to parse the declared default.

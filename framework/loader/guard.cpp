@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <string_view>
 #include <typeinfo>
 
@@ -33,7 +34,31 @@ std::string type_in_flight() {
 
 }  // namespace
 
-std::string to_string(PluginKind kind) { return kind == PluginKind::task ? "task" : "probe"; }
+const char* name_of(PluginKind kind) noexcept {
+  switch (kind) {
+    case PluginKind::task:
+      return "task";
+    case PluginKind::probe:
+      return "probe";
+    case PluginKind::loss:
+      return "loss";
+    case PluginKind::update:
+      return "update";
+    case PluginKind::model:
+      return "model";
+  }
+  return "plugin";
+}
+
+std::string to_string(PluginKind kind) { return name_of(kind); }
+
+std::string plural(PluginKind kind) { return to_string(kind) + (kind == PluginKind::loss ? "es" : "s"); }
+
+PluginKind kind_named(const std::string& name) {
+  for (const PluginKind kind : plugin_kinds)
+    if (name == name_of(kind)) return kind;
+  throw std::invalid_argument("no kind of plugin is called " + name);
+}
 
 std::string text_in_flight() {
   try {

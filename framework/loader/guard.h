@@ -13,9 +13,17 @@
 
 namespace orrery {
 
-enum class PluginKind { task, probe };
-/// "task" or "probe".
+enum class PluginKind { task, probe, loss, update, model };
+/// All of them, in this order.
+inline constexpr PluginKind plugin_kinds[] = {PluginKind::task, PluginKind::probe, PluginKind::loss,
+                                              PluginKind::update, PluginKind::model};
+/// "task", "probe", ...; a string that needs no memory, for signal handlers.
+const char* name_of(PluginKind kind) noexcept;
 std::string to_string(PluginKind kind);
+/// "tasks", "probes", "losses", ...
+std::string plural(PluginKind kind);
+/// The kind of this name. Throws std::invalid_argument if there is none.
+PluginKind kind_named(const std::string& name);
 
 /// The plugin whose code is running.
 struct Who {

@@ -1,4 +1,4 @@
-// Tasks and probes made by a plugin, and the models of its tasks. The host holds wrappers whose every call
+// Tasks, probes, losses, updates and models made by plugins. The host holds wrappers whose every call
 // goes through the guard (guard.h), so it never calls a raw plugin pointer.
 //
 // What a plugin may rely on: the host calls an instance from one thread at a time, which may be the only
@@ -9,8 +9,11 @@
 #pragma once
 
 #include <orrery/fields.h>
+#include <orrery/loss.h>
+#include <orrery/model_maker.h>
 #include <orrery/probe.h>
 #include <orrery/task.h>
+#include <orrery/update.h>
 
 #include <memory>
 
@@ -18,7 +21,7 @@
 
 namespace orrery {
 
-/// A guarded task or probe, destroyed by the plugin that made it. Destroy it before main() returns.
+/// A guarded instance, destroyed by the plugin that made it. Destroy it before main() returns.
 template <class T>
 using Instance = std::unique_ptr<T>;
 
@@ -27,5 +30,9 @@ using Instance = std::unique_ptr<T>;
 /// NAME VERSION, create: ...").
 Instance<Task> make_task(const Plugin& plugin, const Values& values);
 Instance<Probe> make_probe(const Plugin& plugin, const Values& values);
+Instance<LossFunction> make_loss(const Plugin& plugin, const Values& values);
+Instance<Update> make_update(const Plugin& plugin, const Values& values);
+/// What it makes is guarded, too.
+Instance<ModelMaker> make_model_maker(const Plugin& plugin, const Values& values);
 
 }  // namespace orrery

@@ -54,7 +54,8 @@ const orrery_plugin_info* (*open_library(const std::filesystem::path& file))() {
   keep_for_ever(std::move(library));
   if (!entry)
     throw Error("has no function orrery_plugin()",
-                "end its source with ORRERY_TASK(...) or ORRERY_PROBE(...) (orrery/plugin.h) and rebuild it: "
+                "end its source with ORRERY_TASK(...), ORRERY_PROBE(...) or their like (orrery/plugin.h) and "
+                "rebuild it: "
                 "cmake --build build");
   return entry;
 }

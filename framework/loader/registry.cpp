@@ -25,7 +25,8 @@ void check_stamp(const fs::path& file) {
   const auto text = find_stamp(file);
   if (!text)
     throw Error("a shared library without an Orrery stamp, so it is not a plugin",
-                "end its source with ORRERY_TASK(...) or ORRERY_PROBE(...) (orrery/plugin.h) and rebuild it: "
+                "end its source with ORRERY_TASK(...), ORRERY_PROBE(...) or their like (orrery/plugin.h) and "
+                "rebuild it: "
                 "cmake --build build");
   refuse_mismatches(compare(*parse_stamp(host_stamp()), *parse_stamp(*text)));
 }
@@ -183,12 +184,17 @@ const Plugin& Registry::find(PluginKind kind, const std::string& name) const {
 
 std::vector<const Plugin*> Registry::find(const std::string& name) const {
   std::vector<const Plugin*> found;
-  for (const PluginKind kind : {PluginKind::task, PluginKind::probe}) {
+  for (const PluginKind kind : plugin_kinds) {
     refuse_clash(kind, name);
     if (const Plugin* plugin = lookup(kind, name)) found.push_back(plugin);
   }
-  if (found.empty()) refuse_unknown("task or probe", {PluginKind::task, PluginKind::probe}, name);
+  if (found.empty()) refuse_unknown("plugin", {std::begin(plugin_kinds), std::end(plugin_kinds)}, name);
   return found;
+}
+
+const Plugin* Registry::find_or_null(PluginKind kind, const std::string& name) const {
+  refuse_clash(kind, name);
+  return lookup(kind, name);
 }
 
 Instance<Task> Registry::make_task(const Plugin& plugin, const Values& values) const {

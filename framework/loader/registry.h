@@ -45,7 +45,9 @@ class Registry {
   /// Throws orrery::UsageError if there is none, listing what there is and the broken file that may be meant;
   /// also if two files offer that name, because guessing could run the wrong code.
   const Plugin& find(PluginKind kind, const std::string& name) const;
-  /// The task, the probe or both of that name. Throws as find() does.
+  /// Null if there is none. Throws if two files offer that name.
+  const Plugin* find_or_null(PluginKind kind, const std::string& name) const;
+  /// Those of that name, of any kind. Throws as find() does.
   std::vector<const Plugin*> find(const std::string& name) const;
 
   Instance<Task> make_task(const Plugin& plugin, const Values& values) const;

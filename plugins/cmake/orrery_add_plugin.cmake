@@ -1,6 +1,6 @@
-# orrery_add_plugin(NAME KIND task|probe SOURCES file.cpp ... [TESTS file_test.cpp ...])
+# orrery_add_plugin(NAME KIND task|probe|loss|update|model SOURCES file.cpp ... [TESTS file_test.cpp ...])
 #
-# Builds a task or probe plugin: a shared library that links liborrery and carries a stamp. Builds TESTS into one
+# Builds a plugin: a shared library that links liborrery and carries a stamp. Builds TESTS into one
 # GoogleTest program, which links the plugin's own objects, and registers it with CTest. Works the same in Orrery's own
 # tree and elsewhere.
 include_guard(GLOBAL)
@@ -15,8 +15,8 @@ endif()
 
 function(orrery_add_plugin name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "KIND" "SOURCES;TESTS")
-  if(NOT arg_KIND MATCHES "^(task|probe)$")
-    message(FATAL_ERROR "orrery_add_plugin(${name}): KIND is \"${arg_KIND}\", expected task or probe")
+  if(NOT arg_KIND MATCHES "^(task|probe|loss|update|model)$")
+    message(FATAL_ERROR "orrery_add_plugin(${name}): KIND is \"${arg_KIND}\", expected task, probe, loss, update or model")
   endif()
   if(NOT name MATCHES "^[a-z][a-z0-9_]*$")
     message(FATAL_ERROR "orrery_add_plugin(${name}): a name is lower case letters, digits and underscores")

@@ -37,7 +37,7 @@ const Plugin& find_plugin(Registry& registry, const std::string& argument) {
   if (!is_file(argument)) {
     const std::vector<const Plugin*> found = registry.find(argument);
     if (found.size() > 1)
-      throw UsageError(fmt::format("there is a task and a probe called \"{}\"", argument), "give the file");
+      throw UsageError(fmt::format("there are several plugins called \"{}\"", argument), "give the file");
     return *found.front();
   }
   registry.load_file(argument);
@@ -161,8 +161,7 @@ int check(const CheckArguments& options) {
 
 Command add_check(CLI::App& program) {
   auto options = std::make_shared<CheckArguments>();
-  CLI::App* command =
-      program.add_subcommand("check", "Check that a task or probe keeps its side of the contract");
+  CLI::App* command = program.add_subcommand("check", "Check that a plugin keeps its side of the contract");
   command->add_option("plugins", options->plugins, "Files, or names as `orrery plugins` lists them")
       ->type_name("PLUGIN");
   command->add_flag("--all", options->all, "Check every loaded plugin");

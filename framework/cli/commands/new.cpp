@@ -1,4 +1,4 @@
-// orrery new task NAME, orrery new probe NAME.
+// orrery new KIND NAME.
 #include <fmt/format.h>
 #include <orrery/error.h>
 
@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/commands/commands.h"
 #include "cli/text/terminal.h"
@@ -30,10 +31,11 @@ void refuse_taken_name(const std::string& name, const std::optional<fs::path>& t
       throw UsageError(fmt::format("there is a {} \"{}\" already: {}", to_string(plugin->kind), name,
                                    plugin->file.string()),
                        "choose another name; `orrery plugins` lists those that are taken");
-  for (const char* room : {"tasks", "probes"})
-    if (tree && fs::exists(*tree / room / name / "CMakeLists.txt"))
-      throw UsageError(fmt::format("{} exists already; nothing was written", (*tree / room / name).string()),
-                       "choose another name, or move it away");
+  for (const PluginKind kind : plugin_kinds)
+    if (tree && fs::exists(*tree / folder_of(kind) / name / "CMakeLists.txt"))
+      throw UsageError(
+          fmt::format("{} exists already; nothing was written", (*tree / folder_of(kind) / name).string()),
+          "choose another name, or move it away");
 }
 
 std::string next_in_tree(const NewArguments& options, const fs::path& root) {
@@ -59,7 +61,7 @@ std::string next_on_its_own(const NewArguments& options, const fs::path& folder)
 
 int make_new(const NewArguments& options) {
   check_plugin_name(options.name);
-  const PluginKind kind = options.kind == "task" ? PluginKind::task : PluginKind::probe;
+  const PluginKind kind = kind_named(options.kind);
   auto tree = options.out.empty() ? source_tree_around(fs::current_path()) : std::nullopt;
   if (tree) tree = fs::relative(*tree);  // paths as a user would type them here
   const fs::path folder = fs::path(options.out) / options.name;
@@ -78,10 +80,12 @@ int make_new(const NewArguments& options) {
 Command add_new(CLI::App& program) {
   auto options = std::make_shared<NewArguments>();
   CLI::App* command =
-      program.add_subcommand("new", "Write a new task or probe: source, test, config, README, build");
-  command->add_option("kind", options->kind, "task or probe")
+      program.add_subcommand("new", "Write a new plugin: source, test, config, README, build");
+  std::vector<std::string> kinds;
+  for (const PluginKind kind : plugin_kinds) kinds.push_back(to_string(kind));
+  command->add_option("kind", options->kind, "task, probe, loss, update or model")
       ->required()
-      ->check(CLI::IsMember({"task", "probe"}));
+      ->check(CLI::IsMember(kinds));
   command->add_option("name", options->name, "Its name: lower case letters, digits, underscores")
       ->required()
       ->type_name("NAME");
@@ -93,6 +97,7 @@ Command add_new(CLI::App& program) {
   command->footer(R"(The new plugin builds, passes its test and trains unchanged. Never overwrites a file.
 Examples:
   orrery new task largest_digit
+  orrery new update sign_descent
   orrery new probe head_entropy --out ~/probes)");
   return {command, [options] { return make_new(*options); }};
 }

@@ -49,8 +49,7 @@ struct PluginsArguments {
 
 Command add_plugins(CLI::App& program) {
   auto options = std::make_shared<PluginsArguments>();
-  CLI::App* command =
-      program.add_subcommand("plugins", "List the available tasks and probes, and their files");
+  CLI::App* command = program.add_subcommand("plugins", "List the available plugins, and their files");
   command->add_flag("--json", options->json, "Print JSON");
   add_plugin_option(*command, options->files);
   command->footer(
@@ -69,11 +68,11 @@ std::string describable(const Registry& registry) {
   std::vector<std::string> tables;
   for (const ConfigTable& table : config_tables()) tables.push_back(table.name);
   std::string out;
-  for (const PluginKind kind : {PluginKind::task, PluginKind::probe}) {
+  for (const PluginKind kind : plugin_kinds) {
     std::vector<std::string> names;
     for (const auto& plugin : registry.plugins())
       if (plugin->kind == kind) names.push_back(plugin->name);
-    out += fmt::format("{}s: {}\n  ", to_string(kind),
+    out += fmt::format("{}: {}\n  ", plural(kind),
                        names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")));
   }
   return out + fmt::format("tables of a config: {}", fmt::join(tables, ", "));
@@ -91,13 +90,13 @@ std::string describable(const Registry& registry) {
   try {
     registry.find(name);
   } catch (const UsageError& error) {
-    if (!std::string(error.what()).starts_with("no task or probe")) throw;  // two of that name
+    if (!std::string(error.what()).starts_with("no plugin")) throw;  // two of that name
     problems = further_lines(error.what());
     how_to_load = further_lines(error.hint());
   }
-  throw UsageError(fmt::format("no task, probe or table of a config \"{}\"{}{}", name,
-                               did_you_mean(name, names), problems),
-                   describable(registry) + how_to_load);
+  throw UsageError(
+      fmt::format("no plugin or table of a config \"{}\"{}{}", name, did_you_mean(name, names), problems),
+      describable(registry) + how_to_load);
 }
 
 // A table of a config, and any plugin of that name.
@@ -126,11 +125,11 @@ std::string description(const PluginsArguments& options) {
 Command add_describe(CLI::App& program) {
   auto options = std::make_shared<PluginsArguments>();
   CLI::App* command =
-      program.add_subcommand("describe", "Describe a task, a probe or a table of a config: every key");
+      program.add_subcommand("describe", "Describe a plugin or a table of a config: every key");
   command->add_option(
       "name", options->name,
-      "A task or probe, as `orrery plugins` lists it; config for every key of a config; or a table "
-      "of it, such as train, checkpoints, probe, expect, transformer, mlp, pipeline");
+      "A plugin, as `orrery plugins` lists it; config for every key of a config; or a table of it, such as "
+      "train, update, checkpoints, probe, expect, transformer, mlp, pipeline");
   command->add_flag("--json", options->json, "Print JSON");
   command->add_flag("--markdown", options->markdown, "Print the keys as Markdown tables");
   add_plugin_option(*command, options->files);

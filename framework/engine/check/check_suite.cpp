@@ -6,6 +6,7 @@
 #include "engine/check/parameters.h"
 #include "engine/check/probe_checks.h"
 #include "engine/check/task_checks.h"
+#include "engine/check/training_checks.h"
 #include "engine/config/document.h"
 #include "engine/experiment/check_split.h"
 #include "engine/experiment/experiment.h"
@@ -30,11 +31,51 @@ void use_task(const Plugin& plugin, const Values& values) {
   task->structure();
 }
 
-void use_probe(const Plugin& plugin, const Values& values) { make_probe(plugin, values)->needs(); }
+// Makes an instance.
+void make_instance(const Plugin& plugin, const Values& values) {
+  switch (plugin.kind) {
+    case PluginKind::task:
+      make_task(plugin, values);
+      return;
+    case PluginKind::probe:
+      make_probe(plugin, values);
+      return;
+    case PluginKind::loss:
+      make_loss(plugin, values);
+      return;
+    case PluginKind::update:
+      make_update(plugin, values);
+      return;
+    case PluginKind::model:
+      make_model_maker(plugin, values);
+      return;
+  }
+}
+
+// Makes an instance and its first call.
+void use_instance(const Plugin& plugin, const Values& values) {
+  const TaskSpec any{.d_vocab = 6, .d_vocab_out = 5, .n_ctx = 3, .read_out = {2}};
+  switch (plugin.kind) {
+    case PluginKind::task:
+      use_task(plugin, values);
+      return;
+    case PluginKind::probe:
+      make_probe(plugin, values)->needs();
+      return;
+    case PluginKind::loss:
+      make_loss(plugin, values)->refusal(any);
+      return;
+    case PluginKind::update:
+      make_update(plugin, values)->stage();
+      return;
+    case PluginKind::model:
+      make_model_maker(plugin, values)->make(any, make_generator(0));
+      return;
+  }
+}
 
 // Each value is tried alone, on top of `given`.
 checks::DeclaredParameters declared_by(const Plugin& plugin, const Values& given, const checks::Note& note) {
-  const bool task = plugin.kind == PluginKind::task;
   const auto with_given = [given, note](auto&& call) {
     return [given, note, call](const Values& values) {
       for (const auto& [name, value] : values) note(fmt::format("{} = {}", name, to_string(value)));
@@ -46,12 +87,8 @@ checks::DeclaredParameters declared_by(const Plugin& plugin, const Values& given
   return {
       .summary = plugin.summary,
       .fields = plugin.parameters,
-      .make = with_given([&plugin, task](const Values& values) {
-        task ? static_cast<void>(make_task(plugin, values)) : static_cast<void>(make_probe(plugin, values));
-      }),
-      .use = with_given([&plugin, task](const Values& values) {
-        task ? use_task(plugin, values) : use_probe(plugin, values);
-      }),
+      .make = with_given([&plugin](const Values& values) { make_instance(plugin, values); }),
+      .use = with_given([&plugin](const Values& values) { use_instance(plugin, values); }),
   };
 }
 
@@ -106,21 +143,57 @@ std::vector<checks::Check> checks_of_probe(const Registry& registry, const Plugi
   return checks::probe_checks(std::make_shared<checks::ProbeUnderCheck>(source, std::move(fixtures), note));
 }
 
+template <class Noun>
+checks::SourceOf<Noun> source_of(const Plugin& plugin, const Values& given,
+                                 std::unique_ptr<Noun> (*make)(const Plugin&, const Values&)) {
+  return {plugin.name, plugin.version, [&plugin, given, make] { return make(plugin, given); }};
+}
+
+std::vector<checks::Check> checks_of(const Registry& registry, const Plugin& plugin, const Values& given,
+                                     const CheckOptions& options, const checks::Note& note) {
+  switch (plugin.kind) {
+    case PluginKind::task:
+      return checks_of_task(plugin, given, note);
+    case PluginKind::probe:
+      return checks_of_probe(registry, plugin, given, options, note);
+    case PluginKind::loss:
+      return checks::loss_checks(source_of<LossFunction>(plugin, given, make_loss), note);
+    case PluginKind::update:
+      return checks::update_checks(source_of<Update>(plugin, given, make_update), note);
+    case PluginKind::model:
+      return checks::model_checks(source_of<ModelMaker>(plugin, given, make_model_maker), note);
+  }
+  return {};
+}
+
+// Those that must pass for small values of parameters to mean anything.
+std::vector<std::string> essential_checks(PluginKind kind) {
+  switch (kind) {
+    case PluginKind::task:
+      return {"makes its data", "shapes and dtypes"};
+    case PluginKind::probe:
+      return {"measures"};
+    case PluginKind::loss:
+      return {checks::loss_works};
+    case PluginKind::update:
+      return {checks::update_works};
+    case PluginKind::model:
+      return {checks::model_works};
+  }
+  return {};
+}
+
 }  // namespace
 
 CheckSuite make_suite(const Registry& registry, const Plugin& plugin, const CheckOptions& options,
                       const checks::Note& note) {
   const Values given = parameters_of(plugin, options);
   const checks::DeclaredParameters declared = declared_by(plugin, given, note);
-  const bool task = plugin.kind == PluginKind::task;
   CheckSuite suite{to_string(plugin.kind), plugin.name, plugin.version, plugin.file.string(),
                    checks::parameter_checks(declared)};
-  for (checks::Check& check :
-       task ? checks_of_task(plugin, given, note) : checks_of_probe(registry, plugin, given, options, note))
+  for (checks::Check& check : checks_of(registry, plugin, given, options, note))
     suite.checks.push_back(std::move(check));
-  suite.checks.push_back(checks::small_values_check(
-      declared, task ? std::vector<std::string>{"makes its data", "shapes and dtypes"}
-                     : std::vector<std::string>{"measures"}));
+  suite.checks.push_back(checks::small_values_check(declared, essential_checks(plugin.kind)));
   return suite;
 }
 

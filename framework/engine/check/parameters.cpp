@@ -51,7 +51,8 @@ Result documented(const DeclaredParameters& declared) {
   static const std::regex name("[A-Za-z][A-Za-z0-9_]*(\\.[A-Za-z][A-Za-z0-9_]*)*");
   if (declared.summary.empty() || declared.summary.back() != '.')
     return failed(fmt::format("the summary is \"{}\"", declared.summary),
-                  "end the line ORRERY_TASK(...) or ORRERY_PROBE(...) with one sentence, full stop included");
+                  "end the line ORRERY_TASK(...), ORRERY_PROBE(...) or their like with one sentence, full "
+                  "stop included");
   for (const Field& field : declared.fields) {
     if (!std::regex_match(field.name, name))
       return failed(fmt::format("parameter \"{}\" cannot be written as a key of a config", field.name),

@@ -9,6 +9,7 @@
 #include "engine/check/bitwise.h"
 #include "engine/check/small_models.h"
 #include "engine/check/task_checks.h"
+#include "engine/check/training_checks.h"
 #include "engine/train/loss.h"
 #include "sdk/files/tensors.h"
 #include "sdk/model/catalog.h"
@@ -63,11 +64,13 @@ bool same_weights(const NamedTensors& a, const NamedTensors& b) {
   });
 }
 
-std::string seed_fault(const Task& task) {
-  const auto drawn = [&](uint64_t seed) { return first_weights(*task.make_model(make_generator(seed))); };
+}  // namespace
+
+std::string seed_fault(const std::function<std::unique_ptr<Model>(torch::Generator)>& make) {
+  const auto drawn = [&](uint64_t seed) { return first_weights(*make(make_generator(seed))); };
   if (!same_weights(drawn(0), drawn(0))) return "one seed gives two different sets of weights";
   const torch::Generator used = make_generator(0), fresh = make_generator(0);
-  task.make_model(used);
+  make(used);
   const bool draws = !same(used.get_state(), fresh.get_state());
   if (draws && same_weights(drawn(0), drawn(1))) return "two seeds give the same weights";
   return "";
@@ -84,23 +87,19 @@ std::string weights_fault(const Model& model) {
   return names.empty() ? "it has no weights" : "";
 }
 
-std::string forward_fault(Model& model, const Variant& variant) {
+std::string forward_fault(Model& model, const TaskSpec& spec, const torch::Tensor& tokens) {
   torch::NoGradGuard no_grad;
-  const TaskSpec& spec = variant.spec;
-  const Batch some = first_rows(variant.split.train);
-  const torch::Tensor logits = model.forward(some.tokens);
-  const std::vector<int64_t> shape = {some.size(), spec.n_ctx, spec.d_vocab_out};
+  const torch::Tensor logits = model.forward(tokens);
+  const std::vector<int64_t> shape = {tokens.size(0), spec.n_ctx, spec.d_vocab_out};
   if (logits.sizes() != shape)
     return fmt::format("forward() gives logits [{}]; expected [{}]", fmt::join(logits.sizes(), ", "),
                        fmt::join(shape, ", "));
   const torch::Tensor plain = logits.index_select(1, torch::tensor(spec.read_out, torch::kInt64));
-  const torch::Tensor fast = read_out(model, {some.tokens, spec.read_out})->logits();
+  const torch::Tensor fast = read_out(model, {tokens, spec.read_out})->logits();
   if (fast.sizes() != plain.sizes() || !torch::allclose(fast, plain, 1e-4, 1e-5))
     return "fast_read_out() gives other logits than forward() at these positions";
   return "";
 }
-
-}  // namespace
 
 Result finite_loss(TaskUnderCheck& task) {
   std::vector<std::string> on;
@@ -128,8 +127,10 @@ Result own_model(TaskUnderCheck& task) {
   task.note("make_model");
   const auto model = given.task->make_model(make_generator(0));
   if (!model) return not_applicable("it brings no model of its own");
+  const auto make = [&](torch::Generator rng) { return given.task->make_model(std::move(rng)); };
   for (const std::string& fault :
-       {weights_fault(*model), forward_fault(*model, given), seed_fault(*given.task)})
+       {weights_fault(*model), forward_fault(*model, given.spec, first_rows(given.split.train).tokens),
+        seed_fault(make)})
     if (!fault.empty()) return failed(fault, "orrery/model.h says what a model must do");
   return ok(counted(model->n_parameters(), "parameter"));
 }

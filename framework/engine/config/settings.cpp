@@ -14,27 +14,13 @@
 #include "engine/config/probe_choice.h"
 #include "engine/config/reader.h"
 #include "engine/config/reference.h"
+#include "engine/config/training_parts.h"
 #include "sdk/model/catalog.h"
 
 namespace orrery::engine {
 namespace {
 
 using json = nlohmann::ordered_json;
-
-// "split.rule" becomes the key `rule` of an object `split`, as in TOML.
-void put(json& object, const std::string& dotted, const Value& value) {
-  json* target = &object;
-  size_t start = 0;
-  for (size_t dot; (dot = dotted.find('.', start)) != std::string::npos; start = dot + 1)
-    target = &(*target)[dotted.substr(start, dot - start)];
-  (*target)[dotted.substr(start)] = std::visit([](const auto& v) { return json(v); }, value);
-}
-
-json to_object(const char* name_key, const PluginChoice& choice) {
-  json object{{name_key, choice.name}};
-  for (const auto& [name, value] : choice.parameters) put(object, name, value);
-  return object;
-}
 
 // A table whose keys are the fields of the struct S.
 template <class S>
@@ -71,9 +57,10 @@ PluginChoice read_model(const Table& root, const ParametersOf& parameters_of) {
   return read_plugin(table, "kind", "model", kind, parameters_of);
 }
 
-TrainSettings read_train(const Table& root) {
-  const TrainSettings train = read_struct<TrainSettings>(root, "train");
+TrainSettings read_train(const Table& root, const ParametersOf& parameters_of) {
   const Table table = root.table("train");
+  const Fields<TrainSettings> fields = fields_of<TrainSettings>();
+  TrainSettings train = fields.make(bind_fields(table, fields.list(), "[train]", part_keys()));
   if (train.betas.size() != 2)
     refuse(table.place("betas"),
            fmt::format("{}: expected two reals, got {}", table.path("betas"), to_string(train.betas)));
@@ -83,7 +70,14 @@ TrainSettings read_train(const Table& root) {
     refuse(table.place("stop_when"), fmt::format("{}: {}", table.path("stop_when"), error.what()),
            error.hint());
   }
+  read_training_parts(table, parameters_of, train);
   return train;
+}
+
+json write_train(const Settings& settings) {
+  json object = write_struct(settings.train);
+  write_training_parts(settings.train, object);
+  return object;
 }
 
 json write_probes(const Settings& settings) {
@@ -120,12 +114,27 @@ std::vector<Field> task_keys() {
   return {{"name", std::string(), "the task plugin to train on", {}, {}, {}}};
 }
 
+std::vector<Field> train_keys() {
+  std::vector<Field> keys = keys_of<TrainSettings>();
+  keys.push_back(
+      {"loss",
+       std::string(task_loss),
+       "what is minimised: task, the task's own loss; cross_entropy, hinge, logistic or mse_one_hot, "
+       "the framework's; or a loss plugin, whose parameters stand in [train.loss] beside its name",
+       {},
+       {},
+       {}});
+  return keys;
+}
+
 std::vector<Field> model_keys() {
-  std::vector<std::string> kinds = model_kinds();
-  kinds.push_back(task_model);
-  Field kind{"kind", std::string("transformer"), "which model; task: the one that the task brings", {}, {},
-             {}};
-  return {kind.one_of(std::move(kinds))};
+  return {{"kind",
+           std::string("transformer"),
+           fmt::format("which model: {}; task, the one that the task brings; or a model plugin",
+                       fmt::join(model_kinds(), ", ")),
+           {},
+           {},
+           {}}};
 }
 
 // A top-level key of a config. A new one is an entry of sections() and a member of Settings.
@@ -151,9 +160,8 @@ const std::vector<Section>& sections() {
       {"model", "the network; its further keys are the parameters of the kind of model", false, model_keys,
        [](const Table& root, P of, Settings& s) { s.model = read_model(root, of); },
        [](const Settings& s) { return to_object("kind", s.model); }},
-      {"train", "how it is trained", false, keys_of<TrainSettings>,
-       [](const Table& root, P, Settings& s) { s.train = read_train(root); },
-       [](const Settings& s) { return write_struct(s.train); }},
+      {"train", "how it is trained", false, train_keys,
+       [](const Table& root, P of, Settings& s) { s.train = read_train(root, of); }, write_train},
       {"seeds", "the seeds of everything random; the same seeds give the same bits", false,
        keys_of<SeedSettings>,
        [](const Table& root, P, Settings& s) { s.seeds = read_struct<SeedSettings>(root, "seeds"); },
@@ -285,6 +293,25 @@ std::vector<ConfigTable> config_tables() {
     tables.push_back({section.key,
                       (section.is_list ? "[[" : "[") + section.key + (section.is_list ? "]]" : "]"),
                       section.meaning, section.keys(), section.required});
+    if (section.key == "train") {
+      tables.push_back({"loss",
+                        "[train.loss]",
+                        "a loss with parameters; its further keys are those",
+                        loss_keys(),
+                        {"name"}});
+      tables.push_back(
+          {"update",
+           "[[train.update]]",
+           "a part of the update of the weights, in the order of the chain; its further keys are "
+           "the parameters of the plugin",
+           update_keys(),
+           {"name"}});
+      tables.push_back({"group",
+                        "[[train.group]]",
+                        "weights that are trained otherwise than the rest",
+                        group_keys(),
+                        {"weights"}});
+    }
     if (section.key == "model")
       for (const std::string& kind : model_kinds())
         tables.push_back({kind,

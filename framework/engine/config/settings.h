@@ -12,16 +12,10 @@
 #include "engine/config/expect.h"
 #include "engine/config/gallery_settings.h"
 #include "engine/config/places.h"
+#include "engine/config/plugin_choice.h"
 #include "engine/config/train_settings.h"
 
 namespace orrery::engine {
-
-/// A task or a model: its name and all its parameters, with defaults filled in.
-struct PluginChoice {
-  std::string name;
-  Values parameters;
-  bool operator==(const PluginChoice&) const = default;
-};
 
 /// One [[probe]] entry.
 struct ProbeChoice {
@@ -55,8 +49,8 @@ struct Settings {
   std::string stored = {};
 };
 
-/// The parameters that the `kind` ("task", "model" or "probe") called `name` declares. Throws UsageError if
-/// there is none of that name; resolve() adds the place.
+/// The parameters that the `kind` ("task", "model", "probe", "loss" or "update") called `name` declares.
+/// Throws UsageError if there is none of that name; resolve() adds the place.
 using ParametersOf = std::function<std::vector<Field>(const std::string& kind, const std::string& name)>;
 
 /// Checks every key of `document` and fills in the defaults. Throws UsageError, with the place, for the first

@@ -19,8 +19,17 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
   f.add("eps", &S::eps, "Adam's epsilon, above 0").at_least(0);
   f.add("warmup_steps", &S::warmup_steps, "steps over which the learning rate rises linearly from 0")
       .at_least(0);
+  f.add("lr_schedule", &S::lr_schedule,
+        "how the learning rate goes on after the warm-up: constant; linear or cosine, falling to lr_end at "
+        "the last step; steps, multiplied by lr_factor at each of lr_steps");
+  f.add("lr_end", &S::lr_end, "share of lr that linear and cosine end with").between(0, 1);
+  f.add("lr_steps", &S::lr_steps, "steps at which lr_schedule = \"steps\" multiplies it, ascending");
+  f.add("lr_factor", &S::lr_factor, "what it is multiplied by").between(0, 1);
   f.add("batch_size", &S::batch_size, "examples in a batch; 0 is the whole training set").at_least(0);
   f.add("loss_dtype", &S::loss_dtype, "precision of the log-softmax; float32 floors at 1.2e-7");
+  f.add("dtype", &S::dtype,
+        "precision of weights and activations in training; checkpoints and probes have float32, and float64 "
+        "goes by the plain kernel");
   f.add("eval_every", &S::eval_every, "steps between two lines of metrics.jsonl").at_least(1);
   f.add("stop_when", &S::stop_when, "stop early once this holds, e.g. \"test/accuracy >= 0.999\"");
   f.add("device", &S::device, "where to train").one_of({"cpu", "cuda", "auto"});

@@ -6,10 +6,12 @@
 #include <orrery/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "engine/experiment/check_split.h"
+#include "engine/train/loss.h"
 #include "sdk/files/named_tensors.h"
 #include "sdk/files/sha256.h"
 #include "sdk/files/tensors.h"
@@ -70,10 +72,46 @@ std::unique_ptr<Registry> load_plugins(const std::vector<std::string>& files) {
   return registry;
 }
 
+namespace {
+
+bool is_kind_of_model(const std::string& name) {
+  const std::vector<std::string> kinds = model_kinds();
+  return name == task_model || std::find(kinds.begin(), kinds.end(), name) != kinds.end();
+}
+
+bool is_frameworks_loss(const std::string& name) { return name == task_loss || loss_named(name); }
+
+bool is_frameworks_optimizer(const std::string& name) {
+  const auto known = names_of(TrainSettings::Optimizer{});
+  return std::any_of(known.begin(), known.end(), [&](const auto& each) { return each.first == name; });
+}
+
+// A model plugin; for a name that nothing has, the error lists the framework's kinds as well.
+const Plugin& model_plugin(const Registry& registry, const std::string& name) {
+  if (const Plugin* plugin = registry.find_or_null(PluginKind::model, name)) return *plugin;
+  std::vector<std::string> known = model_kinds();
+  known.push_back(task_model);
+  for (const auto& plugin : registry.plugins())
+    if (plugin->kind == PluginKind::model) known.push_back(plugin->name);
+  try {
+    return registry.find(PluginKind::model, name);  // says which library of that name is broken
+  } catch (const UsageError& error) {
+    const std::string text = error.what();
+    throw UsageError(fmt::format("there is no model of kind \"{}\"{}{}", name, did_you_mean(name, known),
+                                 text.substr(std::min(text.find('\n'), text.size()))),
+                     fmt::format("known kinds: {}", fmt::join(known, ", ")));
+  }
+}
+
+}  // namespace
+
 ParametersOf parameters_from(const Registry& registry) {
-  return [&registry](const std::string& kind, const std::string& name) {
-    if (kind == "model") return model_parameters(name);
-    return registry.find(kind == "task" ? PluginKind::task : PluginKind::probe, name).parameters;
+  return [&registry](const std::string& kind, const std::string& name) -> std::vector<Field> {
+    if (kind == "model")
+      return is_kind_of_model(name) ? model_parameters(name) : model_plugin(registry, name).parameters;
+    if (kind == "loss" && is_frameworks_loss(name)) return {};
+    if (kind == "update" && is_frameworks_optimizer(name)) return {};
+    return registry.find(kind_named(kind), name).parameters;
   };
 }
 
@@ -104,6 +142,22 @@ void refuse_other_positions(const PluginChoice& model, const Structure& structur
 
 }  // namespace
 
+namespace {
+
+// One of the framework's losses in place of the task's.
+void replace_loss(TaskSpec& spec, Loss loss) {
+  if (loss == spec.loss) return;
+  if (has_one_logit(loss) != (spec.d_vocab_out == 1))
+    throw UsageError(
+        fmt::format("train.loss is {}, which is of {}, and the task has {} (d_vocab_out)", to_string(loss),
+                    has_one_logit(loss) ? "one logit" : "two classes or more", spec.d_vocab_out),
+        fmt::format("leave it out: the loss of the task is {}", to_string(spec.loss)));
+  spec.loss = loss;
+  if (loss != Loss::cross_entropy) spec.label_smoothing = 0;
+}
+
+}  // namespace
+
 void Experiment::make_parts(torch::Device device) {
   const Plugin& plugin = registry_.find(PluginKind::task, settings_.task.name);
   task_who_ = plugin.who();
@@ -112,6 +166,7 @@ void Experiment::make_parts(torch::Device device) {
   structure_ = task_->structure();
   split_ = task_->split(make_generator(settings_.seeds.data));
   guard(task_who_, "split", [&] { check_split(spec_, split_); });
+  if (const auto loss = loss_named(settings_.train.loss.name)) replace_loss(spec_, *loss);
   settings_.places.in([&] { refuse_other_positions(settings_.model, structure_); });
   model_ = make_model_of(settings_.seeds.init);
   model_->to(device);
@@ -132,6 +187,7 @@ void Experiment::load_initial_weights() {
 
 std::unique_ptr<Model> Experiment::make_model_of(int64_t seed) const {
   torch::Generator rng = make_generator(seed);
+  if (!is_kind_of_model(settings_.model.name)) return make_plugin_model(rng);
   if (settings_.model.name != task_model) try {
       return make_model(settings_.model.name, settings_.model.parameters, spec_, rng);
     } catch (const UsageError& error) {  // names parameters, which may be at their defaults
@@ -144,6 +200,34 @@ std::unique_ptr<Model> Experiment::make_model_of(int64_t seed) const {
   throw UsageError(
       fmt::format("model.kind is \"task\", but the task {} brings no model of its own", settings_.task.name),
       "name one of the framework's, such as \"transformer\"");
+}
+
+std::unique_ptr<Model> Experiment::make_plugin_model(const torch::Generator& rng) const {
+  const Plugin& plugin = model_plugin(registry_, settings_.model.name);
+  auto model = make_model_maker(plugin, settings_.model.parameters)->make(spec_, rng);
+  guard(plugin.who(), "make", [&] { check_model(*model, spec_, split_.train); });
+  return model;
+}
+
+TrainingPlugins Experiment::training_plugins() const {
+  TrainingPlugins plugins;
+  const PluginChoice& loss = settings_.train.loss;
+  if (!is_frameworks_loss(loss.name)) {
+    plugins.loss = make_loss(registry_.find(PluginKind::loss, loss.name), loss.parameters);
+    if (const std::string refusal = plugins.loss->refusal(spec_); !refusal.empty())
+      throw UsageError(fmt::format("train.loss: {} cannot be the loss of this task: {}", loss.name, refusal),
+                       fmt::format("leave it out: the loss of the task is {}", to_string(spec_.loss)));
+  }
+  for (const UpdateChoice& choice : settings_.train.updates) {
+    ChainedUpdate chained{choice, "train.optimizer", nullptr};
+    if (!is_frameworks_optimizer(choice.plugin.name)) {
+      const Plugin& plugin = registry_.find(PluginKind::update, choice.plugin.name);
+      chained.who = fmt::format("update {} {}", plugin.name, plugin.version);
+      chained.update = make_update(plugin, choice.plugin.parameters);
+    }
+    plugins.updates.push_back(std::move(chained));
+  }
+  return plugins;
 }
 
 Batch Experiment::sample(int64_t batch_size, int64_t step, torch::Generator rng) const {
@@ -212,6 +296,11 @@ nlohmann::ordered_json Experiment::describe() const {
     if (file.parent_path() != builtin) plugins.back()["file"] = file.lexically_normal().string();
   };
   add(PluginKind::task, settings_.task.name);
+  if (!is_kind_of_model(settings_.model.name)) add(PluginKind::model, settings_.model.name);
+  const TrainSettings& train = settings_.train;
+  if (!is_frameworks_loss(train.loss.name)) add(PluginKind::loss, train.loss.name);
+  for (const UpdateChoice& update : train.updates)
+    if (!is_frameworks_optimizer(update.plugin.name)) add(PluginKind::update, update.plugin.name);
   for (const ProbeChoice& probe : settings_.probes) add(PluginKind::probe, probe.plugin);
   json about = {{"orrery", version()},
                 {"torch", torch_version()},

@@ -12,6 +12,7 @@
 
 #include "engine/config/settings.h"
 #include "engine/experiment/probe_host.h"
+#include "engine/train/training_plugins.h"
 #include "loader/registry.h"
 
 namespace orrery::engine {
@@ -38,6 +39,10 @@ class Experiment {
   void add_probes(const std::vector<ProbeChoice>& choices);
   /// What the probe needs. Throws if add_probes() would, but adds nothing.
   Needs check_probe(const ProbeChoice& choice) const;
+
+  /// New instances of the plugins that a trainer of this run needs. Throws UsageError if they cannot be made
+  /// or do not fit the task.
+  TrainingPlugins training_plugins() const;
 
   const Settings& settings() const { return settings_; }
   const Task& task() const { return *task_; }
@@ -74,6 +79,7 @@ class Experiment {
  private:
   void make_parts(torch::Device device);
   std::unique_ptr<Model> make_model_of(int64_t seed) const;
+  std::unique_ptr<Model> make_plugin_model(const torch::Generator& rng) const;
   ProbeInRun make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const;
   std::string hash_setting() const;
 

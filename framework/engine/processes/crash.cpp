@@ -71,8 +71,7 @@ void place(Line& line, const RunningCall& running, const char* end) {
     return;
   }
   const Who& who = *running.who;
-  line << (who.kind == PluginKind::task ? "task " : "probe ") << who.name << " " << who.version << ", "
-       << running.call;
+  line << name_of(who.kind) << " " << who.name << " " << who.version << ", " << running.call;
   if (running.step) line << ", step " << *running.step;
   line << end;
 }

@@ -134,8 +134,13 @@ std::optional<fs::path> source_tree_around(const fs::path& folder) {
   }
 }
 
+fs::path folder_of(PluginKind kind) {
+  const bool at_the_top = kind == PluginKind::task || kind == PluginKind::probe;
+  return at_the_top ? fs::path(plural(kind)) : fs::path("plugins") / plural(kind);
+}
+
 std::vector<NewFile> files_in_tree(PluginKind kind, const std::string& name, const fs::path& root) {
-  return files_of(kind, name, root / (to_string(kind) + "s") / name, root / "configs");
+  return files_of(kind, name, root / folder_of(kind) / name, root / "configs");
 }
 
 std::vector<NewFile> files_on_their_own(PluginKind kind, const std::string& name, const fs::path& folder) {

@@ -1,4 +1,4 @@
-// Makes the files of `orrery new`: a task or probe of a given name, from the templates in plugins/template.
+// Makes the files of `orrery new`: a plugin of a given kind and name, from the templates in plugins/template.
 #pragma once
 
 #include <filesystem>
@@ -29,7 +29,11 @@ struct NewFile {
   std::string text;
 };
 
-/// The files of a plugin in the source tree `root`: four in tasks/NAME or probes/NAME, and configs/NAME.toml.
+/// Where plugins of a kind lie in the source tree: "tasks", "probes", "plugins/losses", ...
+std::filesystem::path folder_of(PluginKind kind);
+
+/// The files of a plugin in the source tree `root`: four in the folder NAME of folder_of(kind), and
+/// configs/NAME.toml.
 std::vector<NewFile> files_in_tree(PluginKind kind, const std::string& name,
                                    const std::filesystem::path& root);
 /// The same files in one folder, with a CMakeLists.txt that is a project of its own.

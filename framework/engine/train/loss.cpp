@@ -42,14 +42,13 @@ torch::Tensor weights_of(const Batch& batch, torch::Dtype dtype) {
 
 torch::Tensor mean_loss(const TaskSpec& spec, const torch::Tensor& logits, const Batch& batch,
                         torch::Dtype dtype) {
-  torch::Tensor each = each_loss(spec, logits, batch, dtype);
-  if (batch.scored.defined()) each = each.masked_fill(batch.scored.logical_not(), 0);
-  if (batch.weights.defined()) {
-    torch::Tensor weights = weights_of(batch, dtype).expand_as(each);
-    if (batch.scored.defined()) weights = weights * batch.scored;
-    return (each * weights).sum() / weights.sum();
-  }
-  return batch.scored.defined() ? each.sum() / batch.scored.sum() : each.mean();
+  return mean_over_labels(each_loss(spec, logits, batch, dtype), batch);
+}
+
+std::optional<Loss> loss_named(const std::string& name) {
+  for (const Loss loss : {Loss::cross_entropy, Loss::hinge, Loss::logistic, Loss::mse_one_hot})
+    if (to_string(loss) == name) return loss;
+  return std::nullopt;
 }
 
 void Score::add(const torch::Tensor& logits, const Batch& batch) {
@@ -58,7 +57,11 @@ void Score::add(const torch::Tensor& logits, const Batch& batch) {
                              : torch::ones(batch.labels.sizes(), logits.options().dtype(torch::kFloat64));
   const bool weighted = batch.weights.defined();
   const torch::Tensor weights = weighted ? counts * weights_of(batch, torch::kFloat64) : counts;
-  const torch::Tensor each = each_loss(spec_, logits, batch, torch::kFloat64).masked_fill(counts == 0, 0);
+  torch::Tensor each = each_loss(spec_, logits, batch, torch::kFloat64).masked_fill(counts == 0, 0);
+  if (loss_of_) {
+    task_loss_ += (weighted ? each * weights : each).sum().item<double>();
+    each = loss_of_->each(logits.to(torch::kFloat64), batch).masked_fill(counts == 0, 0);
+  }
   loss_ += (weighted ? each * weights : each).sum().item<double>();
   weight_ += weights.sum().item<double>();
   correct_ += ((answers(spec_.loss, logits) == batch.labels) * counts).sum().item<double>();
@@ -77,6 +80,7 @@ Metrics Score::metrics(const std::string& prefix) const {
     return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
   };
   Metrics all = {{prefix + "/loss", ratio(loss_, weight_)}, {prefix + "/accuracy", ratio(correct_, count_)}};
+  if (loss_of_) all.emplace_back(prefix + "/task_loss", ratio(task_loss_, weight_));
   for (size_t g = 0; g < group_loss_.size(); ++g)
     all.emplace_back(prefix + "/loss/" + spec_.groups[g], ratio(group_loss_[g], group_weight_[g]));
   return all;

@@ -11,73 +11,65 @@
 
 namespace orrery::engine {
 
-FlatWeights::FlatWeights(Model& model) : model_(model) {
-  torch::NoGradGuard no_grad;
-  std::vector<torch::Tensor> pieces;
-  for (const NamedWeight& weight : model.weights()) pieces.push_back(weight.value.detach().reshape({-1}));
-  values_ = torch::cat(pieces);
-  gradients_ = torch::zeros_like(values_);
-  const auto values = unflatten(values_), gradients = unflatten(gradients_);
-  for (size_t i = 0; i < values.size(); ++i) {
-    model.weights()[i].value.set_data(values[i].second);
-    model.weights()[i].value.mutable_grad() = gradients[i].second;
-  }
+namespace {
+
+torch::Tensor part(const torch::Tensor& flat, const WeightRange& range) {
+  return flat.narrow(0, range.begin, range.size);
 }
 
-std::vector<std::pair<std::string, torch::Tensor>> FlatWeights::unflatten(const torch::Tensor& flat) const {
-  std::vector<std::pair<std::string, torch::Tensor>> cut;
-  int64_t offset = 0;
-  for (const NamedWeight& weight : model_.weights()) {
-    cut.emplace_back(weight.name, flat.narrow(0, offset, weight.value.numel()).view(weight.value.sizes()));
-    offset += weight.value.numel();
-  }
-  return cut;
-}
+}  // namespace
 
-Optimizer::Optimizer(Model& model, const TrainSettings& settings)
-    : flat_(model),
+Optimizer::Optimizer(const FlatWeights& flat, const TrainSettings& settings, std::vector<WeightRange> ranges)
+    : flat_(flat),
       settings_(settings),
-      exp_avg_(torch::zeros_like(flat_.values())),
-      exp_avg_sq_(torch::zeros_like(flat_.values())) {}
+      ranges_(std::move(ranges)),
+      exp_avg_(torch::zeros_like(flat.values())),
+      exp_avg_sq_(torch::zeros_like(flat.values())) {}
 
-void Optimizer::step(double lr) {
+void Optimizer::step(double factor) {
   torch::NoGradGuard no_grad;
   ++updates_;
-  penalise();
+  for (const WeightRange& range : ranges_) step(range, range.lr * factor);
+}
+
+void Optimizer::step(const WeightRange& range, double lr) {
+  penalise(range);
   if (settings_.optimizer == TrainSettings::Optimizer::sgd)
-    sgd_step(lr);
-  else if (settings_.kernel == TrainSettings::Kernel::automatic && flat_.values().device().is_cpu())
-    fused_adam_step(lr);
+    sgd_step(range, lr);
+  else if (settings_.kernel == TrainSettings::Kernel::automatic && flat_.values().device().is_cpu() &&
+           !flat_.is_wide())
+    fused_adam_step(range, lr);
   else
-    adam_step(lr);
+    adam_step(range, lr);
 }
 
 // Adds the gradients of the penalties.
-void Optimizer::penalise() {
-  torch::Tensor gradients = flat_.gradients();
-  if (settings_.l1 > 0) gradients.add_(flat_.values().sign(), settings_.l1);
-  if (settings_.optimizer != TrainSettings::Optimizer::adamw && settings_.weight_decay > 0)
-    gradients.add_(flat_.values(), settings_.weight_decay);
+void Optimizer::penalise(const WeightRange& range) {
+  torch::Tensor gradients = part(flat_.gradients(), range);
+  if (settings_.l1 > 0) gradients.add_(part(flat_.values(), range).sign(), settings_.l1);
+  if (settings_.optimizer != TrainSettings::Optimizer::adamw && range.weight_decay > 0)
+    gradients.add_(part(flat_.values(), range), range.weight_decay);
 }
 
-void Optimizer::adam_step(double lr) {
-  torch::Tensor values = flat_.values();
-  const torch::Tensor gradients = flat_.gradients();
+void Optimizer::adam_step(const WeightRange& range, double lr) {
+  torch::Tensor values = part(flat_.values(), range), exp_avg = part(exp_avg_, range),
+                exp_avg_sq = part(exp_avg_sq_, range);
+  const torch::Tensor gradients = part(flat_.gradients(), range);
   const double beta1 = settings_.betas.at(0), beta2 = settings_.betas.at(1);
-  if (settings_.optimizer == TrainSettings::Optimizer::adamw) values.mul_(1 - lr * settings_.weight_decay);
-  exp_avg_.mul_(beta1).add_(gradients, 1 - beta1);
-  exp_avg_sq_.mul_(beta2).addcmul_(gradients, gradients, 1 - beta2);
+  if (settings_.optimizer == TrainSettings::Optimizer::adamw) values.mul_(1 - lr * range.weight_decay);
+  exp_avg.mul_(beta1).add_(gradients, 1 - beta1);
+  exp_avg_sq.mul_(beta2).addcmul_(gradients, gradients, 1 - beta2);
   const double correction1 = 1 - std::pow(beta1, static_cast<double>(updates_));
   const double correction2 = 1 - std::pow(beta2, static_cast<double>(updates_));
-  const torch::Tensor denominator = exp_avg_sq_.sqrt().div_(std::sqrt(correction2)).add_(settings_.eps);
-  values.addcdiv_(exp_avg_, denominator, -lr / correction1);
+  const torch::Tensor denominator = exp_avg_sq.sqrt().div_(std::sqrt(correction2)).add_(settings_.eps);
+  values.addcdiv_(exp_avg, denominator, -lr / correction1);
 }
 
-void Optimizer::fused_adam_step(double lr) {
+void Optimizer::fused_adam_step(const WeightRange& range, double lr) {
   const double beta1 = settings_.betas.at(0), beta2 = settings_.betas.at(1);
   const double t = static_cast<double>(updates_);
   const double decay =
-      settings_.optimizer == TrainSettings::Optimizer::adamw ? 1 - lr * settings_.weight_decay : 1;
+      settings_.optimizer == TrainSettings::Optimizer::adamw ? 1 - lr * range.weight_decay : 1;
   const kernels::AdamUpdate update = {.decay = static_cast<float>(decay),
                                       .beta1 = static_cast<float>(beta1),
                                       .new1 = static_cast<float>(1 - beta1),
@@ -87,13 +79,15 @@ void Optimizer::fused_adam_step(double lr) {
                                       .rate = static_cast<float>(lr / (1 - std::pow(beta1, t))),
                                       .correction = static_cast<float>(std::sqrt(1 - std::pow(beta2, t)))};
   const torch::Tensor values = flat_.values();
-  kernels::loops().adam(values.numel(), update, flat_.gradients().data_ptr<float>(), values.data_ptr<float>(),
-                        exp_avg_.data_ptr<float>(), exp_avg_sq_.data_ptr<float>());
+  kernels::loops().adam(range.size, update, flat_.gradients().data_ptr<float>() + range.begin,
+                        values.data_ptr<float>() + range.begin, exp_avg_.data_ptr<float>() + range.begin,
+                        exp_avg_sq_.data_ptr<float>() + range.begin);
 }
 
-void Optimizer::sgd_step(double lr) {
-  exp_avg_.mul_(settings_.momentum).add_(flat_.gradients());
-  flat_.values().add_(exp_avg_, -lr);
+void Optimizer::sgd_step(const WeightRange& range, double lr) {
+  torch::Tensor momentum = part(exp_avg_, range);
+  momentum.mul_(settings_.momentum).add_(part(flat_.gradients(), range));
+  part(flat_.values(), range).add_(momentum, -lr);
 }
 
 // The moments of this optimiser, by name.

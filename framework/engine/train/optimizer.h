@@ -1,31 +1,19 @@
-// Optimisers over one flat buffer: all weights of a model are views into it, so an update takes a handful of
-// long vector operations instead of a handful per weight.
+// The framework's optimisers, over the flat buffer of all weights.
 #pragma once
-
-#include <orrery/model.h>
 
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/config/train_settings.h"
+#include "engine/train/flat_weights.h"
 
 namespace orrery::engine {
 
-/// A model's weights, laid end to end. The model's own weights become views of `values`, and their gradients
-/// views of `gradients`. The model must outlive this and must not move to another device afterwards.
-class FlatWeights {
- public:
-  explicit FlatWeights(Model& model);
-  torch::Tensor values() const { return values_; }        ///< [n_parameters] float32
-  torch::Tensor gradients() const { return gradients_; }  ///< [n_parameters] float32
-  void zero_gradients() { gradients_.zero_(); }
-  /// Splits `flat` [n_parameters] into named tensors of the weights' shapes, which share its memory.
-  std::vector<std::pair<std::string, torch::Tensor>> unflatten(const torch::Tensor& flat) const;
-
- private:
-  Model& model_;
-  torch::Tensor values_, gradients_;
+/// Neighbours in the flat buffer that are trained alike.
+struct WeightRange {
+  int64_t begin, size;
+  double lr, weight_decay;
 };
 
 /// The updates of torch.optim: AdamW (Loshchilov & Hutter 2019; decay is decoupled), Adam and SGD with
@@ -33,10 +21,10 @@ class FlatWeights {
 /// penalty l1 |w|.
 class Optimizer {
  public:
-  Optimizer(Model& model, const TrainSettings& settings);
-  /// One update from the current gradients, with learning rate `lr`.
-  void step(double lr);
-  void zero_gradients() { flat_.zero_gradients(); }
+  /// Of the weights in `ranges`; the others stay as they are. `flat` must outlive it.
+  Optimizer(const FlatWeights& flat, const TrainSettings& settings, std::vector<WeightRange> ranges);
+  /// One update from the current gradients, with the learning rate of each range times `factor`.
+  void step(double factor);
 
   /// Everything besides the weights that the next update depends on, by name.
   std::vector<std::pair<std::string, torch::Tensor>> state() const;
@@ -44,14 +32,16 @@ class Optimizer {
   void restore(const std::vector<std::pair<std::string, torch::Tensor>>& state);
 
  private:
-  FlatWeights flat_;
-  void penalise();
-  void adam_step(double lr);
-  void fused_adam_step(double lr);
-  void sgd_step(double lr);
+  void step(const WeightRange& range, double lr);
+  void penalise(const WeightRange& range);
+  void adam_step(const WeightRange& range, double lr);
+  void fused_adam_step(const WeightRange& range, double lr);
+  void sgd_step(const WeightRange& range, double lr);
   std::vector<std::pair<std::string, torch::Tensor>> moments() const;
 
+  const FlatWeights& flat_;
   TrainSettings settings_;
+  std::vector<WeightRange> ranges_;
   int64_t updates_ = 0;
   torch::Tensor exp_avg_, exp_avg_sq_;  // [n_parameters]; the momentum of SGD is exp_avg_
 };

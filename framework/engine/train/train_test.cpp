@@ -38,10 +38,12 @@ std::string message_of(const std::function<void()>& action) {
 
 // Ours against one of LibTorch's, over the same gradients.
 template <class Reference>
-void expect_same_updates(const TrainSettings& settings,
+void expect_same_updates(TrainSettings settings,
                          const std::function<Reference(std::vector<torch::Tensor>)>& make) {
   const auto ours = model(), theirs = model();
-  Optimizer optimizer(*ours, settings);
+  settings.lr = 3e-3;
+  settings.warmup_steps = 0;
+  UpdateChain chain(*ours, settings, {}, 0);
   std::vector<torch::Tensor> parameters;
   for (NamedWeight& weight : theirs->weights()) parameters.push_back(weight.value);
   Reference reference = make(parameters);
@@ -50,11 +52,11 @@ void expect_same_updates(const TrainSettings& settings,
     const auto backward = [&](Model& m) {
       mean_loss(spec, m.forward(examples.tokens).narrow(1, 2, 1), examples, torch::kFloat64).backward();
     };
-    optimizer.zero_gradients();
+    chain.weights().zero_gradients();
     reference.zero_grad();
     backward(*ours);
     backward(*theirs);
-    optimizer.step(3e-3);
+    chain.step(step, 0, nullptr);
     reference.step();
   }
   for (size_t i = 0; i < parameters.size(); ++i)
@@ -97,10 +99,10 @@ TEST(OptimizerTest, L1PullsByTheSign) {
   settings.optimizer = TrainSettings::Optimizer::sgd;
   settings.weight_decay = 0;
   settings.l1 = 0.5;
+  settings.lr = 0.1;
+  settings.warmup_steps = 0;
   const torch::Tensor before = m->weight("embed.W_E").detach().clone();
-  Optimizer optimizer(*m, settings);
-  optimizer.zero_gradients();
-  optimizer.step(0.1);
+  UpdateChain(*m, settings, {}, 0).step(0, 0, nullptr);
   EXPECT_TRUE(torch::allclose(m->weight("embed.W_E"), before - 0.05 * before.sign(), 0, 1e-7));
 }
 
@@ -207,12 +209,12 @@ TEST(DropoutTest, NeedsAHookPoint) {
 
 TEST(OptimizerTest, RestoredStateGoesOnBitForBit) {
   const auto a = model(), b = model();
-  Optimizer first(*a, {}), second(*b, {});
-  const auto update = [](Model& m, Optimizer& optimizer, uint64_t seed) {
+  UpdateChain first(*a, {}, {}, 0), second(*b, {}, {}, 0);
+  const auto update = [](Model& m, UpdateChain& chain, int64_t seed) {
     const Batch examples = batch(10, seed);
-    optimizer.zero_gradients();
+    chain.weights().zero_gradients();
     mean_loss(spec, m.forward(examples.tokens).narrow(1, 2, 1), examples, torch::kFloat64).backward();
-    optimizer.step(1e-2);
+    chain.step(seed + 10, 0, nullptr);
   };
   for (int step = 0; step < 5; ++step) update(*a, first, step);
   load_weights(*b, weights_of(*a));

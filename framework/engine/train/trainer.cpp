@@ -16,7 +16,13 @@ namespace {
 
 constexpr int64_t piece_size = 8192;
 
-const TrainSettings& checked(const TrainSettings& settings, const TaskSpec& spec, const Split& split) {
+// Fast passes compute in float32.
+TrainSettings with_kernel(TrainSettings settings) {
+  if (settings.dtype == TrainSettings::LossDtype::float64) settings.kernel = TrainSettings::Kernel::plain;
+  return settings;
+}
+
+TrainSettings checked(const TrainSettings& settings, const TaskSpec& spec, const Split& split) {
   if (settings.betas.size() != 2)
     throw UsageError(fmt::format("train.betas: expected two numbers, got {}", settings.betas.size()));
   if (settings.optimizer != TrainSettings::Optimizer::sgd) {
@@ -50,8 +56,8 @@ const TrainSettings& checked(const TrainSettings& settings, const TaskSpec& spec
 }  // namespace
 
 ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, TaskMetrics task_metrics,
-                     const PassOf& pass_of)
-    : spec_(spec), examples_(examples), task_metrics_(std::move(task_metrics)) {
+                     const PassOf& pass_of, const LossFunction* loss)
+    : spec_(spec), examples_(examples), task_metrics_(std::move(task_metrics)), loss_(loss) {
   for (int64_t start = 0; start < examples.size(); start += piece_size) {
     const int64_t end = std::min(start + piece_size, examples.size());
     Batch batch = examples.rows(torch::arange(start, end)).to(model.device());
@@ -62,7 +68,7 @@ ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, 
 
 Metrics ScoredSet::score(const std::string& prefix) const {
   torch::NoGradGuard no_grad;
-  Score score(spec_);
+  Score score(spec_, loss_);
   std::vector<torch::Tensor> all_logits;
   for (const Piece& piece : pieces_) {
     const torch::Tensor logits = piece.pass->logits();
@@ -77,23 +83,30 @@ Metrics ScoredSet::score(const std::string& prefix) const {
 }
 
 Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const TrainSettings& settings,
-                 uint64_t batch_seed, Sampler sample, const TaskMetrics& task_metrics)
+                 uint64_t batch_seed, Sampler sample, const TaskMetrics& task_metrics,
+                 TrainingPlugins plugins)
     : model_(model),
       spec_(spec),
-      settings_(checked(settings, spec, split)),
+      settings_(with_kernel(checked(settings, spec, split))),
       loss_dtype_(settings.loss_dtype == TrainSettings::LossDtype::float32 ? torch::kFloat32
                                                                            : torch::kFloat64),
       train_(split.train.to(model.device())),
-      optimizer_(model, settings),
+      loss_(std::move(plugins.loss)),
+      chain_(model, settings_, std::move(plugins.updates), batch_seed),
       sample_rng_(make_generator(batch_seed)),
       dropout_(Dropout::from(settings, model, batch_seed)),
-      train_set_(model, spec, split.train, task_metrics,
-                 [this](const Batch& batch) {
-                   return pass_over({batch.tokens, spec_.read_out});
-                 }),
-      test_set_(model, spec, split.test, task_metrics, [this](const Batch& batch) {
-        return pass_over({batch.tokens, spec_.read_out});
-      }) {
+      train_set_(
+          model, spec, split.train, task_metrics,
+          [this](const Batch& batch) {
+            return pass_over({batch.tokens, spec_.read_out});
+          },
+          loss_.get()),
+      test_set_(
+          model, spec, split.test, task_metrics,
+          [this](const Batch& batch) {
+            return pass_over({batch.tokens, spec_.read_out});
+          },
+          loss_.get()) {
   keep_freed_memory();
   if (spec.endless) {
     sample_ = std::move(sample);
@@ -103,21 +116,17 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
   full_batch_ = full;
   // These inputs never change, so what a pass works out about them (which rows repeat) is worked out once.
   if (full && !dropout_) {
-    const bool fused = settings.kernel == TrainSettings::Kernel::automatic && loss_dtype_ == torch::kFloat64;
+    const bool fused =
+        settings_.kernel == TrainSettings::Kernel::automatic && loss_dtype_ == torch::kFloat64 && !loss_;
     if (fused) gradient_pass_ = gradient_pass(model, spec, train_);
     if (!gradient_pass_) full_batch_pass_ = training_pass(train_);
   }
   if (!full) order_.emplace(split.train.size(), settings.batch_size, batch_seed);
 }
 
-double Trainer::learning_rate() const {
-  if (settings_.warmup_steps == 0) return settings_.lr;
-  return settings_.lr * std::min(1.0, static_cast<double>(steps_done_) / settings_.warmup_steps);
-}
-
-std::pair<torch::Tensor, const Batch*> Trainer::next_logits() {
+std::pair<torch::Tensor, const Batch*> Trainer::logits_of(Examples which) {
   if (full_batch_pass_) return {full_batch_pass_->logits(), &train_};
-  if (!full_batch_)
+  if (!full_batch_ && which == Examples::next)
     batch_ = sample_ ? sample_(settings_.batch_size, steps_done_, sample_rng_).to(model_.device())
                      : train_.rows(order_->next().to(model_.device()));
   const Batch& batch = full_batch_ ? train_ : batch_;
@@ -140,14 +149,19 @@ torch::Tensor Trainer::dropped_out_logits(const Batch& batch) {
   return run_with_hooks(model_, batch.tokens, dropout_->hooks()).index_select(1, positions);
 }
 
-// The loss, and its gradients in the weights, by autograd.
-double Trainer::backpropagate() {
-  optimizer_.zero_gradients();
-  const auto [logits, batch] = next_logits();
+torch::Tensor Trainer::loss_of(const torch::Tensor& logits, const Batch& batch) const {
+  if (loss_) return loss_->reduce(loss_->each(logits.to(loss_dtype_), batch), batch);
   const bool fused = settings_.kernel == TrainSettings::Kernel::automatic &&
-                     kernels::cross_entropy_fits(spec_, *batch, logits, loss_dtype_);
-  const torch::Tensor loss =
-      fused ? kernels::cross_entropy(logits, *batch) : mean_loss(spec_, logits, *batch, loss_dtype_);
+                     kernels::cross_entropy_fits(spec_, batch, logits, loss_dtype_);
+  return fused ? kernels::cross_entropy(logits, batch) : mean_loss(spec_, logits, batch, loss_dtype_);
+}
+
+// The loss, and its gradients in the weights, by autograd.
+double Trainer::backpropagate(Examples which) {
+  torch::AutoGradMode with_gradients(true);
+  chain_.weights().zero_gradients();
+  const auto [logits, batch] = logits_of(which);
+  const torch::Tensor loss = loss_of(logits, *batch);
   const double value = loss.item<double>();
   if (!std::isfinite(value)) return value;
   // Trained on, but not part of the value that is returned: that is the loss of the task, for any model.
@@ -156,12 +170,17 @@ double Trainer::backpropagate() {
   return value;
 }
 
+double Trainer::loss_and_gradients(Examples which) {
+  return gradient_pass_ ? gradient_pass_->loss_and_gradients() : backpropagate(which);
+}
+
 double Trainer::step() {
-  const double value = gradient_pass_ ? gradient_pass_->loss_and_gradients() : backpropagate();
+  const FlatWeights::Wide wide(chain_.weights());
+  const double value = loss_and_gradients(Examples::next);
   // An update would write what is not finite into weights and moments, and the last checkpoint of a run that
   // diverges has to hold good ones.
   if (!std::isfinite(value)) return value;
-  optimizer_.step(learning_rate());
+  chain_.step(steps_done_, value, [this] { return loss_and_gradients(Examples::same); });
   ++steps_done_;
   return value;
 }
@@ -173,6 +192,7 @@ bool Trainer::finite() const {
 }
 
 Metrics Trainer::evaluate() const {
+  const FlatWeights::Wide wide(chain_.weights());
   Metrics all = train_set_.score("train");
   for (auto& metric : test_set_.score("test")) all.push_back(std::move(metric));
   double squares = 0;
@@ -183,7 +203,7 @@ Metrics Trainer::evaluate() const {
 }
 
 NamedTensors Trainer::state() const {
-  NamedTensors all = optimizer_.state();
+  NamedTensors all = chain_.state();
   all.emplace_back("steps_done", torch::tensor(steps_done_, torch::kInt64));
   if (order_)
     for (auto& entry : order_->state()) all.push_back(std::move(entry));
@@ -193,7 +213,7 @@ NamedTensors Trainer::state() const {
 }
 
 void Trainer::restore(const NamedTensors& state) {
-  optimizer_.restore(state);
+  chain_.restore(state);
   steps_done_ = find_named(state, "steps_done").item<int64_t>();
   if (order_) order_->restore(state);
   if (sample_) sample_rng_.set_state(find_named(state, "batches/rng"));

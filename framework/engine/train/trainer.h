@@ -14,7 +14,7 @@
 #include "engine/train/batches.h"
 #include "engine/train/dropout.h"
 #include "engine/train/loss.h"
-#include "engine/train/optimizer.h"
+#include "engine/train/update_chain.h"
 #include "sdk/model/gradient_pass.h"
 
 namespace orrery::engine {
@@ -27,9 +27,9 @@ class ScoredSet {
  public:
   /// Makes the forward pass for some examples; null: the model's read-out at the task's output positions.
   using PassOf = std::function<std::unique_ptr<ReadOutPass>(const Batch& examples)>;
-  /// `task_metrics` must be set if `spec` names metrics.
+  /// `task_metrics` must be set if `spec` names metrics. `loss`: of a plugin, or null for the task's.
   ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, TaskMetrics task_metrics,
-            const PassOf& pass_of = nullptr);
+            const PassOf& pass_of = nullptr, const LossFunction* loss = nullptr);
   /// The metrics of Score, then the task's own, "train/NAME": NaN if there are no examples.
   Metrics score(const std::string& prefix) const;
 
@@ -41,6 +41,7 @@ class ScoredSet {
   const TaskSpec& spec_;
   Batch examples_;  // on the CPU
   TaskMetrics task_metrics_;
+  const LossFunction* loss_;
   std::vector<Piece> pieces_;  // bounds the memory of scoring a large set
 };
 
@@ -53,7 +54,8 @@ class Trainer {
   /// training batches if spec.endless, `task_metrics` computes what spec.metrics names. Throws
   /// orrery::UsageError if the settings do not fit the data. Not thread-safe.
   Trainer(Model& model, const TaskSpec& spec, const Split& split, const TrainSettings& settings,
-          uint64_t batch_seed, Sampler sample = nullptr, const TaskMetrics& task_metrics = nullptr);
+          uint64_t batch_seed, Sampler sample = nullptr, const TaskMetrics& task_metrics = nullptr,
+          TrainingPlugins plugins = {});
 
   int64_t steps_done() const { return steps_done_; }
   /// Makes one update and returns the loss before it. If that is not finite, updates nothing and counts no
@@ -64,14 +66,19 @@ class Trainer {
   /// The metrics of the current weights: train/..., test/..., weights/norm.
   Metrics evaluate() const;
 
+  /// What was decided without being asked, for the user to know.
+  const std::vector<std::string>& notes() const { return chain_.notes(); }
+
   /// Everything besides the weights that the following steps depend on.
   NamedTensors state() const;
   void restore(const NamedTensors& state);
 
  private:
-  double learning_rate() const;
-  double backpropagate();
-  std::pair<torch::Tensor, const Batch*> next_logits();
+  enum class Examples { next, same };  // of an update
+  double loss_and_gradients(Examples which);
+  double backpropagate(Examples which);
+  std::pair<torch::Tensor, const Batch*> logits_of(Examples which);
+  torch::Tensor loss_of(const torch::Tensor& logits, const Batch& batch) const;
   std::unique_ptr<ReadOutPass> pass_over(const ReadOutRequest& request);
   std::unique_ptr<ReadOutPass> training_pass(const Batch& batch);
   torch::Tensor dropped_out_logits(const Batch& batch);
@@ -81,7 +88,8 @@ class Trainer {
   TrainSettings settings_;
   torch::Dtype loss_dtype_;
   Batch train_, batch_;
-  Optimizer optimizer_;
+  std::unique_ptr<LossFunction> loss_;  // of a plugin; null: the task's
+  mutable UpdateChain chain_;           // evaluating widens weights for a while
   // An update uses the whole training set, batches of it (order_), or fresh examples (sample_).
   bool full_batch_ = false;
   std::unique_ptr<GradientPass> gradient_pass_;   // made once; null where the model has none

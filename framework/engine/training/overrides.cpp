@@ -20,12 +20,17 @@ constexpr const char* fixed[] = {"task",
                                  "train.l1",
                                  "train.batch_size",
                                  "train.loss_dtype",
+                                 "train.dtype",
+                                 "train.loss",
+                                 "train.update",
+                                 "train.group",
                                  "train.dropout",
                                  "train.dropout_at"};
 
 bool is_fixed(const std::string& key) {
-  return std::any_of(std::begin(fixed), std::end(fixed),
-                     [&](const char* each) { return key == each || section_of(key) == each; });
+  return std::any_of(std::begin(fixed), std::end(fixed), [&](const std::string& each) {
+    return key == each || key.starts_with(each + ".") || section_of(key) == each;
+  });
 }
 
 Json value_of(const ConfigKeys& keys, const std::string& key) {

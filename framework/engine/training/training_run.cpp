@@ -376,7 +376,8 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
         },
         [&](const torch::Tensor& logits, const Batch& examples) {
           return experiment.task_metrics(logits, examples);
-        });
+        },
+        experiment.training_plugins());
     metrics = trainer->evaluate();
     check_condition(Condition::parse(settings.train.stop_when), names_of(metrics));
     if (purpose == Purpose::verify) refuse_unanswerable(settings, names_of(metrics));
@@ -408,6 +409,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   warn_of_thinning(experiment, reporter);
   Session session(experiment, run, trainer, {.resumed = resumed, .ended = holds}, reporter);
   reporter.note(opening_text(experiment, run, trainer.steps_done(), complete));
+  for (const std::string& note : trainer.notes()) reporter.note(note);
   if (complete) reporter.note(how_to_go_on(run, settings.train, trainer.steps_done()));
   if (!complete && !holds) tell_disk_use(run.root(), disk_use(experiment, trainer, metrics), reporter);
   const auto ended_with = [&](Ending ending) {

@@ -181,7 +181,7 @@ void Mlp::add_output(torch::Generator rng) {
 
 torch::Tensor Mlp::circle(torch::Device device) const {
   if (circle_.device() != device) circle_ = circle_.to(device);
-  return circle_;
+  return circle_.to(weights().front().value.scalar_type());
 }
 
 torch::Tensor Mlp::embedding_of(size_t operand) const {
@@ -207,13 +207,13 @@ torch::Tensor Mlp::activate(const torch::Tensor& pre) const {
 }
 
 torch::Tensor Mlp::bits(const torch::Tensor& tokens) const {
-  torch::Tensor values = tokens.to(torch::kFloat32);
+  torch::Tensor values = tokens.to(weights().front().value.scalar_type());
   if (config_.bit_values == BitValues::signs) values = 2 * values - 1;
   return config_.bias_column ? torch::cat({values, torch::ones_like(values.narrow(1, 0, 1))}, 1) : values;
 }
 
 torch::Tensor Mlp::one_hot_sum(const torch::Tensor& tokens) const {
-  return at::one_hot(tokens.narrow(1, 0, 2), d_vocab_).sum(1).to(torch::kFloat32);
+  return at::one_hot(tokens.narrow(1, 0, 2), d_vocab_).sum(1).to(weights().front().value.scalar_type());
 }
 
 torch::Tensor Mlp::first_layer(const torch::Tensor& tokens) {

@@ -3,6 +3,7 @@
 #include <orrery/error.h>
 #include <orrery/hooks.h>
 #include <orrery/model.h>
+#include <orrery/model_maker.h>
 #include <orrery/transformer.h>
 
 #include <cmath>
@@ -71,6 +72,7 @@ std::unique_ptr<ReadOutPass> read_out(Model& model, const ReadOutRequest& reques
 Model::Model() : parts_(std::make_shared<Parts>()) {}
 Model::Model(InFrontOf other) : parts_(other.model.parts_) {}
 Model::~Model() = default;
+ModelMaker::~ModelMaker() = default;
 
 std::unique_ptr<ReadOutPass> Model::fast_read_out(const ReadOutRequest&) { return nullptr; }
 bool Model::fast_read_out_keeps(const std::vector<std::string>&) const { return false; }

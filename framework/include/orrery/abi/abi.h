@@ -7,10 +7,13 @@
 
 /* Decides whether a plugin fits. Raised whenever a plugin built before would break: when these declarations
  * or a public header that it may include change. The test Abi.* records the headers and says when. */
-#define ORRERY_ABI 9
+#define ORRERY_ABI 10
 
 #define ORRERY_KIND_TASK 1
 #define ORRERY_KIND_PROBE 2
+#define ORRERY_KIND_LOSS 3
+#define ORRERY_KIND_UPDATE 4
+#define ORRERY_KIND_MODEL 5
 
 #ifdef __cplusplus
 extern "C" {
@@ -34,8 +37,8 @@ typedef struct orrery_plugin_info {
   const char* summary;
   const char* fault; /* the error in the plugin's declaration, or NULL */
   const orrery_parameter* parameters;
-  /* An instance (orrery::Task* or orrery::Probe*), from a JSON object of parameter values; missing ones take
-   * their defaults. May throw. */
+  /* An instance (orrery::Task*, Probe*, LossFunction*, Update* or ModelMaker*), from a JSON object of
+   * parameter values; missing ones take their defaults. May throw. */
   void* (*create)(const char* parameters);
   void (*destroy)(void* instance);
 } orrery_plugin_info;

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <orrery/abi/abi.h>
+#include <orrery/loss.h>
+#include <orrery/model_maker.h>
 #include <orrery/probe.h>
 #include <orrery/task.h>
+#include <orrery/update.h>
 
 #include <functional>
 #include <memory>
@@ -34,6 +37,17 @@ inline Instance<Task> make_task(const std::string& parameters = "{}") {
 }
 inline Instance<Probe> make_probe(const std::string& parameters = "{}") {
   return make_plugin<Probe>(ORRERY_KIND_PROBE, parameters);
+}
+inline Instance<LossFunction> make_loss(const std::string& parameters = "{}") {
+  return make_plugin<LossFunction>(ORRERY_KIND_LOSS, parameters);
+}
+inline Instance<Update> make_update(const std::string& parameters = "{}") {
+  return make_plugin<Update>(ORRERY_KIND_UPDATE, parameters);
+}
+/// A model for a task of these shapes, its weights drawn with `seed`.
+inline std::unique_ptr<Model> make_model(const TaskSpec& spec, const std::string& parameters = "{}",
+                                         uint64_t seed = 0) {
+  return make_plugin<ModelMaker>(ORRERY_KIND_MODEL, parameters)->make(spec, make_generator(seed));
 }
 
 /// The recorded scalar, tensor or finding of this name. They throw std::out_of_range if there is none.
