@@ -80,6 +80,20 @@ json write_train(const Settings& settings) {
   return object;
 }
 
+InitSettings read_init(const Table& root) {
+  const Table table = root.table("init");
+  const Fields<InitSettings> fields = fields_of<InitSettings>();
+  InitSettings init = fields.make(bind_fields(table, fields.list(), "[init]", init_part_keys()));
+  read_init_parts(table, init);
+  return init;
+}
+
+json write_init(const Settings& settings) {
+  json object = write_struct(settings.init);
+  write_init_parts(settings.init, object);
+  return object;
+}
+
 json write_probes(const Settings& settings) {
   json list = json::array();
   for (const ProbeChoice& probe : settings.probes) {
@@ -167,8 +181,7 @@ const std::vector<Section>& sections() {
        [](const Table& root, P, Settings& s) { s.seeds = read_struct<SeedSettings>(root, "seeds"); },
        [](const Settings& s) { return write_struct(s.seeds); }},
       {"init", "which weights to begin with", false, keys_of<InitSettings>,
-       [](const Table& root, P, Settings& s) { s.init = read_struct<InitSettings>(root, "init"); },
-       [](const Settings& s) { return write_struct(s.init); }},
+       [](const Table& root, P, Settings& s) { s.init = read_init(root); }, write_init},
       {"checkpoints", "when weights are kept and probes measure; the first and the last step always are",
        false, keys_of<CheckpointSettings>,
        [](const Table& root, P, Settings& s) {
@@ -285,6 +298,42 @@ Settings resolve_table(const Document& document, const Table& root, const Parame
   return settings;
 }
 
+// Tables below a section.
+std::vector<ConfigTable> parts_of(const std::string& section) {
+  if (section == "train")
+    return {
+        {"loss", "[train.loss]", "a loss with parameters; its further keys are those", loss_keys(), {"name"}},
+        {"update",
+         "[[train.update]]",
+         "a part of the update of the weights, in the order of the chain; its further keys are the "
+         "parameters of "
+         "the plugin",
+         update_keys(),
+         {"name"}},
+        {"group",
+         "[[train.group]]",
+         "weights that are trained otherwise than the rest",
+         group_keys(),
+         {"weights"}},
+        {"intervene",
+         "[[train.intervene]]",
+         "activations that training changes for some steps",
+         intervention_keys(),
+         {"at"}}};
+  if (section == "init")
+    return {{"draw",
+             "[[init.draw]]",
+             "how some weights are drawn, in the order of the entries",
+             draw_keys(),
+             {"weights"}},
+            {"transplant",
+             "[[init.transplant]]",
+             "weights that come from a checkpoint",
+             transplant_keys(),
+             {"from", "weights"}}};
+  return {};
+}
+
 }  // namespace
 
 std::vector<ConfigTable> config_tables() {
@@ -293,25 +342,7 @@ std::vector<ConfigTable> config_tables() {
     tables.push_back({section.key,
                       (section.is_list ? "[[" : "[") + section.key + (section.is_list ? "]]" : "]"),
                       section.meaning, section.keys(), section.required});
-    if (section.key == "train") {
-      tables.push_back({"loss",
-                        "[train.loss]",
-                        "a loss with parameters; its further keys are those",
-                        loss_keys(),
-                        {"name"}});
-      tables.push_back(
-          {"update",
-           "[[train.update]]",
-           "a part of the update of the weights, in the order of the chain; its further keys are "
-           "the parameters of the plugin",
-           update_keys(),
-           {"name"}});
-      tables.push_back({"group",
-                        "[[train.group]]",
-                        "weights that are trained otherwise than the rest",
-                        group_keys(),
-                        {"weights"}});
-    }
+    for (ConfigTable& part : parts_of(section.key)) tables.push_back(std::move(part));
     if (section.key == "model")
       for (const std::string& kind : model_kinds())
         tables.push_back({kind,

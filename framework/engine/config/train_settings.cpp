@@ -27,6 +27,13 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
   f.add("lr_factor", &S::lr_factor, "what it is multiplied by").between(0, 1);
   f.add("batch_size", &S::batch_size, "examples in a batch; 0 is the whole training set").at_least(0);
   f.add("loss_dtype", &S::loss_dtype, "precision of the log-softmax; float32 floors at 1.2e-7");
+  f.add("output_scale", &S::output_scale,
+        "what the logits are multiplied by before the loss is taken, in training and in reported losses; the "
+        "inverse of a temperature")
+      .at_least(1e-6);
+  f.add("label_noise", &S::label_noise,
+        "share of the training examples whose label is another one, drawn once with seeds.data")
+      .between(0, 1);
   f.add("dtype", &S::dtype,
         "precision of weights and activations in training; checkpoints and probes have float32, and float64 "
         "goes by the plain kernel");

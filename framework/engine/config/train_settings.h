@@ -38,6 +38,37 @@ struct WeightGroup {
   }
 };
 
+/// One [[train.intervene]] entry: activations that are not what the network makes them, for some steps.
+struct Intervention {
+  enum class Action { zero, mean, clamp, freeze, pattern };
+  enum class Attend { previous, first, self, uniform };
+  std::vector<std::string> at;  ///< hook points, by glob
+  Action action = Action::zero;
+  std::vector<int64_t> heads;          ///< only these; empty: all of the activation
+  double value = 0;                    ///< of clamp
+  Attend attend = Attend::previous;    ///< of pattern
+  int64_t from_step = 0, to_step = 0;  ///< in the updates from_step .. to_step - 1; to_step 0: to the end
+  std::string place = {};
+  bool active(int64_t step) const { return step >= from_step && (to_step == 0 || step < to_step); }
+  bool operator==(const Intervention& other) const {
+    return at == other.at && action == other.action && heads == other.heads && value == other.value &&
+           attend == other.attend && from_step == other.from_step && to_step == other.to_step;
+  }
+  friend Names<Action> names_of(Action) {
+    return {{"zero", Action::zero},
+            {"mean", Action::mean},
+            {"clamp", Action::clamp},
+            {"freeze", Action::freeze},
+            {"pattern", Action::pattern}};
+  }
+  friend Names<Attend> names_of(Attend) {
+    return {{"previous", Attend::previous},
+            {"first", Attend::first},
+            {"self", Attend::self},
+            {"uniform", Attend::uniform}};
+  }
+};
+
 struct TrainSettings {
   enum class Optimizer { adamw, adam, sgd };
   enum class LossDtype { float32, float64 };
@@ -62,6 +93,8 @@ struct TrainSettings {
   int64_t batch_size = 0;
   LossDtype loss_dtype = LossDtype::float64;
   LossDtype dtype = LossDtype::float32;
+  double output_scale = 1;
+  double label_noise = 0;
   int64_t eval_every = 100;
   std::string stop_when;
   std::string device = "cpu";
@@ -74,6 +107,7 @@ struct TrainSettings {
   PluginChoice loss = {task_loss, {}};
   std::vector<UpdateChoice> updates;
   std::vector<WeightGroup> groups;
+  std::vector<Intervention> interventions;
 
   friend Names<Optimizer> names_of(Optimizer) {
     return {{"adamw", Optimizer::adamw}, {"adam", Optimizer::adam}, {"sgd", Optimizer::sgd}};
@@ -97,9 +131,45 @@ struct SeedSettings {
   static void fields(Fields<SeedSettings>& f);
 };
 
+/// One [[init.draw]] entry: how some weights are drawn, instead of as their model does.
+struct InitialDraw {
+  enum class Distribution { own, normal, uniform, truncated_normal, zeros, pytorch, transformer_lens, haiku };
+  std::vector<std::string> weights;  ///< by glob
+  Distribution distribution = Distribution::own;
+  double std = 1;    ///< of normal, uniform and truncated_normal
+  double scale = 1;  ///< they are multiplied by it
+  std::string place = {};
+  bool operator==(const InitialDraw& other) const {
+    return weights == other.weights && distribution == other.distribution && std == other.std &&
+           scale == other.scale;
+  }
+  friend Names<Distribution> names_of(Distribution) {
+    return {{"own", Distribution::own},
+            {"normal", Distribution::normal},
+            {"uniform", Distribution::uniform},
+            {"truncated_normal", Distribution::truncated_normal},
+            {"zeros", Distribution::zeros},
+            {"pytorch", Distribution::pytorch},
+            {"transformer_lens", Distribution::transformer_lens},
+            {"haiku", Distribution::haiku}};
+  }
+};
+
+/// One [[init.transplant]] entry: weights that come from a checkpoint.
+struct Transplant {
+  std::string from;                  ///< a checkpoint
+  std::vector<std::string> weights;  ///< by glob
+  std::string place = {};
+  bool operator==(const Transplant& other) const { return from == other.from && weights == other.weights; }
+};
+
 struct InitSettings {
   std::string from;
   static void fields(Fields<InitSettings>& f);
+
+  // Tables of their own below [init].
+  std::vector<InitialDraw> draws;
+  std::vector<Transplant> transplants;
 };
 
 struct CheckpointSettings {

@@ -123,7 +123,7 @@ json to_object(const char* name_key, const PluginChoice& choice) {
 }
 
 const std::vector<std::string>& part_keys() {
-  static const std::vector<std::string> keys = {"loss", "update", "group"};
+  static const std::vector<std::string> keys = {"loss", "update", "group", "intervene"};
   return keys;
 }
 
@@ -166,6 +166,7 @@ void read_training_parts(const Table& table, const ParametersOf& parameters_of, 
   train.loss = read_loss(table, parameters_of);
   train.updates = read_updates(table, parameters_of);
   for (const Table& entry : table.tables("group")) train.groups.push_back(read_group(entry));
+  train.interventions = read_interventions(table);
   read_optimizer_among(table, train);
 }
 
@@ -184,6 +185,7 @@ void write_training_parts(const TrainSettings& train, json& object) {
     if (group.frozen) entry["frozen"] = true;
     object["group"].push_back(std::move(entry));
   }
+  write_interventions(train.interventions, object);
 }
 
 }  // namespace orrery::engine

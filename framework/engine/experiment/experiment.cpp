@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/experiment/check_split.h"
+#include "engine/experiment/initial_weights.h"
+#include "engine/experiment/label_noise.h"
 #include "engine/train/loss.h"
 #include "sdk/files/named_tensors.h"
 #include "sdk/files/sha256.h"
@@ -167,6 +169,7 @@ void Experiment::make_parts(torch::Device device) {
   split_ = task_->split(make_generator(settings_.seeds.data));
   guard(task_who_, "split", [&] { check_split(spec_, split_); });
   if (const auto loss = loss_named(settings_.train.loss.name)) replace_loss(spec_, *loss);
+  add_label_noise(split_.train, spec_, settings_.train.label_noise, settings_.seeds.data);
   settings_.places.in([&] { refuse_other_positions(settings_.model, structure_); });
   model_ = make_model_of(settings_.seeds.init);
   model_->to(device);
@@ -174,18 +177,24 @@ void Experiment::make_parts(torch::Device device) {
 
 void Experiment::load_initial_weights() {
   const std::string& from = settings_.init.from;
-  if (from.empty()) return;
-  try {
-    load_weights(*model_, read_tensors(from).tensors);
-  } catch (const Error& error) {
-    throw UsageError(settings_.places.placed(fmt::format("init.from: {}", error.what())),
-                     error.hint().empty()
-                         ? "train the run that it belongs to first, or name another checkpoint"
-                         : error.hint());
-  }
+  if (!from.empty()) try {
+      load_weights(*model_, read_tensors(from).tensors);
+    } catch (const Error& error) {
+      throw UsageError(settings_.places.placed(fmt::format("init.from: {}", error.what())),
+                       error.hint().empty()
+                           ? "train the run that it belongs to first, or name another checkpoint"
+                           : error.hint());
+    }
+  transplant(*model_, settings_.init.transplants);
 }
 
 std::unique_ptr<Model> Experiment::make_model_of(int64_t seed) const {
+  auto model = model_as_it_draws(seed);
+  settings_.places.in([&] { redraw(*model, settings_.init.draws, seed); });
+  return model;
+}
+
+std::unique_ptr<Model> Experiment::model_as_it_draws(int64_t seed) const {
   torch::Generator rng = make_generator(seed);
   if (!is_kind_of_model(settings_.model.name)) return make_plugin_model(rng);
   if (settings_.model.name != task_model) try {
@@ -279,6 +288,7 @@ std::string Experiment::hash_setting() const {
   const nlohmann::ordered_json config = nlohmann::ordered_json::parse(to_json(settings_));
   Sha256 hash;
   hash.add(config["model"].dump() + config["task"].dump());
+  if (config["init"].contains("draw")) hash.add(config["init"]["draw"].dump());  // the null is drawn so, too
   add_data(hash, split_);
   return hash.digest();
 }

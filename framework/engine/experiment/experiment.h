@@ -31,8 +31,8 @@ class Experiment {
   Experiment(const Registry& registry, Settings settings, torch::Device device);
   Experiment(const Experiment&) = delete;
 
-  /// If [init] names a checkpoint, loads its weights. Only for a new run; an opened one has checkpoints of
-  /// its own. Throws UsageError if the weights cannot be read or do not fit.
+  /// If [init] names checkpoints, loads weights from them. Only for a new run; an opened one has checkpoints
+  /// of its own. Throws UsageError if the weights cannot be read or do not fit.
   void load_initial_weights();
 
   /// Makes these probes and checks that this run can meet their needs.
@@ -79,6 +79,7 @@ class Experiment {
  private:
   void make_parts(torch::Device device);
   std::unique_ptr<Model> make_model_of(int64_t seed) const;
+  std::unique_ptr<Model> model_as_it_draws(int64_t seed) const;
   std::unique_ptr<Model> make_plugin_model(const torch::Generator& rng) const;
   ProbeInRun make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const;
   std::string hash_setting() const;

@@ -56,8 +56,12 @@ TrainSettings checked(const TrainSettings& settings, const TaskSpec& spec, const
 }  // namespace
 
 ScoredSet::ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, TaskMetrics task_metrics,
-                     const PassOf& pass_of, const LossFunction* loss)
-    : spec_(spec), examples_(examples), task_metrics_(std::move(task_metrics)), loss_(loss) {
+                     const PassOf& pass_of, const LossFunction* loss, double output_scale)
+    : spec_(spec),
+      examples_(examples),
+      task_metrics_(std::move(task_metrics)),
+      loss_(loss),
+      output_scale_(output_scale) {
   for (int64_t start = 0; start < examples.size(); start += piece_size) {
     const int64_t end = std::min(start + piece_size, examples.size());
     Batch batch = examples.rows(torch::arange(start, end)).to(model.device());
@@ -72,7 +76,7 @@ Metrics ScoredSet::score(const std::string& prefix) const {
   std::vector<torch::Tensor> all_logits;
   for (const Piece& piece : pieces_) {
     const torch::Tensor logits = piece.pass->logits();
-    score.add(logits, piece.batch);
+    score.add(output_scale_ == 1 ? logits : logits * output_scale_, piece.batch);
     if (!spec_.metrics.empty()) all_logits.push_back(logits.to(torch::kCPU, torch::kFloat32));
   }
   Metrics metrics = score.metrics(prefix);
@@ -95,6 +99,7 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
       chain_(model, settings_, std::move(plugins.updates), batch_seed),
       sample_rng_(make_generator(batch_seed)),
       dropout_(Dropout::from(settings, model, batch_seed)),
+      interventions_(settings.interventions, model),
       train_set_(
           model, spec, split.train, task_metrics,
           [this](const Batch& batch) {
@@ -115,9 +120,9 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
   const bool full = settings.batch_size == 0 || settings.batch_size == split.train.size();
   full_batch_ = full;
   // These inputs never change, so what a pass works out about them (which rows repeat) is worked out once.
-  if (full && !dropout_) {
-    const bool fused =
-        settings_.kernel == TrainSettings::Kernel::automatic && loss_dtype_ == torch::kFloat64 && !loss_;
+  if (full && !dropout_ && interventions_.empty()) {
+    const bool fused = settings_.kernel == TrainSettings::Kernel::automatic &&
+                       loss_dtype_ == torch::kFloat64 && !loss_ && settings_.output_scale == 1;
     if (fused) gradient_pass_ = gradient_pass(model, spec, train_);
     if (!gradient_pass_) full_batch_pass_ = training_pass(train_);
   }
@@ -130,7 +135,8 @@ std::pair<torch::Tensor, const Batch*> Trainer::logits_of(Examples which) {
     batch_ = sample_ ? sample_(settings_.batch_size, steps_done_, sample_rng_).to(model_.device())
                      : train_.rows(order_->next().to(model_.device()));
   const Batch& batch = full_batch_ ? train_ : batch_;
-  return {dropout_ ? dropped_out_logits(batch) : training_pass(batch)->logits(), &batch};
+  const std::vector<Hook> hooks = training_hooks();
+  return {hooks.empty() ? training_pass(batch)->logits() : hooked_logits(batch.tokens, hooks), &batch};
 }
 
 std::unique_ptr<ReadOutPass> Trainer::pass_over(const ReadOutRequest& request) {
@@ -142,14 +148,22 @@ std::unique_ptr<ReadOutPass> Trainer::training_pass(const Batch& batch) {
   return pass_over({batch.tokens, spec_.read_out, batch.scored});
 }
 
-// Dropout draws separately for each example, so it cannot use a fast pass, which shares work between
-// examples.
-torch::Tensor Trainer::dropped_out_logits(const Batch& batch) {
-  const torch::Tensor positions = kernels::positions_on(batch.tokens.device(), spec_.read_out);
-  return run_with_hooks(model_, batch.tokens, dropout_->hooks()).index_select(1, positions);
+// Interventions come last, so that what they put in stays.
+std::vector<Hook> Trainer::training_hooks() {
+  std::vector<Hook> hooks;
+  if (dropout_) hooks = dropout_->hooks();
+  for (Hook& hook : interventions_.hooks(steps_done_)) hooks.push_back(std::move(hook));
+  return hooks;
 }
 
-torch::Tensor Trainer::loss_of(const torch::Tensor& logits, const Batch& batch) const {
+// Hooks need the plain pass: a fast one shares work between examples, and dropout draws for each of them.
+torch::Tensor Trainer::hooked_logits(const torch::Tensor& tokens, const std::vector<Hook>& hooks) {
+  const torch::Tensor positions = kernels::positions_on(tokens.device(), spec_.read_out);
+  return run_with_hooks(model_, tokens, hooks).index_select(1, positions);
+}
+
+torch::Tensor Trainer::loss_of(const torch::Tensor& unscaled, const Batch& batch) const {
+  const torch::Tensor logits = settings_.output_scale == 1 ? unscaled : unscaled * settings_.output_scale;
   if (loss_) return loss_->reduce(loss_->each(logits.to(loss_dtype_), batch), batch);
   const bool fused = settings_.kernel == TrainSettings::Kernel::automatic &&
                      kernels::cross_entropy_fits(spec_, batch, logits, loss_dtype_);
@@ -195,6 +209,10 @@ Metrics Trainer::evaluate() const {
   const FlatWeights::Wide wide(chain_.weights());
   Metrics all = train_set_.score("train");
   for (auto& metric : test_set_.score("test")) all.push_back(std::move(metric));
+  if (intervened_train_) {
+    for (auto& metric : intervened_train_->score("intervened/train")) all.push_back(std::move(metric));
+    for (auto& metric : intervened_test_->score("intervened/test")) all.push_back(std::move(metric));
+  }
   double squares = 0;
   for (const NamedWeight& weight : model_.weights())
     squares += weight.value.detach().to(torch::kFloat64).square().sum().item<double>();

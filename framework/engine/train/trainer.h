@@ -13,6 +13,7 @@
 #include "engine/config/train_settings.h"
 #include "engine/train/batches.h"
 #include "engine/train/dropout.h"
+#include "engine/train/interventions.h"
 #include "engine/train/loss.h"
 #include "engine/train/update_chain.h"
 #include "sdk/model/gradient_pass.h"
@@ -29,7 +30,7 @@ class ScoredSet {
   using PassOf = std::function<std::unique_ptr<ReadOutPass>(const Batch& examples)>;
   /// `task_metrics` must be set if `spec` names metrics. `loss`: of a plugin, or null for the task's.
   ScoredSet(Model& model, const TaskSpec& spec, const Batch& examples, TaskMetrics task_metrics,
-            const PassOf& pass_of = nullptr, const LossFunction* loss = nullptr);
+            const PassOf& pass_of = nullptr, const LossFunction* loss = nullptr, double output_scale = 1);
   /// The metrics of Score, then the task's own, "train/NAME": NaN if there are no examples.
   Metrics score(const std::string& prefix) const;
 
@@ -42,6 +43,7 @@ class ScoredSet {
   Batch examples_;  // on the CPU
   TaskMetrics task_metrics_;
   const LossFunction* loss_;
+  double output_scale_;
   std::vector<Piece> pieces_;  // bounds the memory of scoring a large set
 };
 
@@ -63,7 +65,9 @@ class Trainer {
   double step();
   /// Whether no weight is NaN or infinite.
   bool finite() const;
-  /// The metrics of the current weights: train/..., test/..., weights/norm.
+  /// The metrics of the current weights: train/..., test/..., weights/norm. With train.intervene also
+  /// intervened/train/..., intervened/test/...: those of the network with the interventions that act at this
+  /// step.
   Metrics evaluate() const;
 
   /// What was decided without being asked, for the user to know.
@@ -81,7 +85,8 @@ class Trainer {
   torch::Tensor loss_of(const torch::Tensor& logits, const Batch& batch) const;
   std::unique_ptr<ReadOutPass> pass_over(const ReadOutRequest& request);
   std::unique_ptr<ReadOutPass> training_pass(const Batch& batch);
-  torch::Tensor dropped_out_logits(const Batch& batch);
+  std::vector<Hook> training_hooks();
+  torch::Tensor hooked_logits(const torch::Tensor& tokens, const std::vector<Hook>& hooks);
 
   Model& model_;
   const TaskSpec& spec_;
@@ -98,7 +103,10 @@ class Trainer {
   Sampler sample_;
   torch::Generator sample_rng_;
   std::optional<Dropout> dropout_;
+  Interventions interventions_;
   ScoredSet train_set_, test_set_;
+  // With the interventions in place; none without any.
+  std::optional<ScoredSet> intervened_train_, intervened_test_;
   int64_t steps_done_ = 0;
 };
 

@@ -24,6 +24,9 @@ constexpr const char* fixed[] = {"task",
                                  "train.loss",
                                  "train.update",
                                  "train.group",
+                                 "train.intervene",
+                                 "train.output_scale",
+                                 "train.label_noise",
                                  "train.dropout",
                                  "train.dropout_at"};
 
