@@ -105,14 +105,15 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
           [this](const Batch& batch) {
             return pass_over({batch.tokens, spec_.read_out});
           },
-          loss_.get()),
+          loss_.get(), settings.output_scale),
       test_set_(
           model, spec, split.test, task_metrics,
           [this](const Batch& batch) {
             return pass_over({batch.tokens, spec_.read_out});
           },
-          loss_.get()) {
+          loss_.get(), settings.output_scale) {
   keep_freed_memory();
+  score_interventions(split, task_metrics);
   if (spec.endless) {
     sample_ = std::move(sample);
     return;
@@ -127,6 +128,17 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
     if (!gradient_pass_) full_batch_pass_ = training_pass(train_);
   }
   if (!full) order_.emplace(split.train.size(), settings.batch_size, batch_seed);
+}
+
+void Trainer::score_interventions(const Split& split, const TaskMetrics& task_metrics) {
+  if (interventions_.empty()) return;
+  const auto pass_of = [this](const Batch& batch) {
+    return make_pass(
+        [this, tokens = batch.tokens] { return hooked_logits(tokens, interventions_.hooks(steps_done_)); });
+  };
+  const double scale = settings_.output_scale;
+  intervened_train_.emplace(model_, spec_, split.train, task_metrics, pass_of, loss_.get(), scale);
+  intervened_test_.emplace(model_, spec_, split.test, task_metrics, pass_of, loss_.get(), scale);
 }
 
 std::pair<torch::Tensor, const Batch*> Trainer::logits_of(Examples which) {

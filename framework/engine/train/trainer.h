@@ -85,6 +85,7 @@ class Trainer {
   torch::Tensor loss_of(const torch::Tensor& logits, const Batch& batch) const;
   std::unique_ptr<ReadOutPass> pass_over(const ReadOutRequest& request);
   std::unique_ptr<ReadOutPass> training_pass(const Batch& batch);
+  void score_interventions(const Split& split, const TaskMetrics& task_metrics);
   std::vector<Hook> training_hooks();
   torch::Tensor hooked_logits(const torch::Tensor& tokens, const std::vector<Hook>& hooks);
 
