@@ -6,6 +6,8 @@
 #include <cctype>
 #include <vector>
 
+#include "engine/config/overrides.h"
+
 namespace orrery::engine {
 namespace {
 
@@ -25,11 +27,19 @@ std::string subject(const std::string& message) {
   return first + "." + message.substr(begin, message.find(quoted ? '"' : ' ', begin) - begin);
 }
 
-// " (with --set task.p=7)": the keys of a table that are not from the file, for a message about all of it.
+// " (with --set task.p=7)", " (with n_layers, d_model from the file x.pth)": the keys of a table that are not
+// from the config, for a message about all of it.
 std::string keys_from_elsewhere(const std::map<std::string, std::string>& places, const std::string& table) {
-  std::vector<std::string> found;
-  for (const auto& [path, place] : places)
-    if (path.starts_with(table + ".") && place.starts_with("--")) found.push_back(place);
+  std::vector<std::string> found, keys;
+  std::string file;
+  for (const auto& [path, place] : places) {
+    if (!path.starts_with(table + ".")) continue;
+    if (place.starts_with("--")) found.push_back(place);
+    if (!place.starts_with(from_the_file)) continue;
+    keys.push_back(path.substr(table.size() + 1));
+    file = place;
+  }
+  if (!keys.empty()) found.push_back(fmt::format("{} {}", fmt::join(keys, ", "), file));
   return found.empty() ? "" : fmt::format(" (with {})", fmt::join(found, ", "));
 }
 
