@@ -271,7 +271,7 @@ TEST_F(Import, WhatDoesNotFitIsNamed) {
            "[task]\nname = \"modular_arithmetic\"\np = 5\noperator_token = true\n[model]\nd_mlp = 5\n");
   // What the file tells is not the user's word.
   const Finished short_context = at.orrery({"import", file, "--config", "long.toml", "--out", "run"});
-  expect_refused(short_context, {"n_ctx from the file " + file + "): ", "n_ctx is 3"});
+  expect_refused(short_context, {" (with n_ctx from the file " + file + "): model: n_ctx is 3"});
   EXPECT_EQ(short_context.err.find("--set"), std::string::npos) << short_context.err;
   const Finished longer =
       at.orrery({"import", fixtures + "induction.pth", "--config", "plain.toml", "--out", "longer"});
