@@ -202,6 +202,18 @@ Tensor drawing_order(const Neurons& neurons, int64_t count) {
   return torch::tensor(order, torch::kInt64);
 }
 
+// Networks whose neurons have another input than hook_pre, or whose W_out W_U is not what they add to the
+// logits.
+std::string refuse_other_neurons(const orrery::Model& model, const orrery::TaskSpec& spec) {
+  using Config = orrery::TransformerConfig;
+  const std::string gated = orrery::refuse_gated_mlp(model, spec);
+  const Config* const config = model.transformer_config();
+  if (!gated.empty() || !config || config->normalization_type == Config::Normalization::none) return gated;
+  if (!config->final_norm && config->normalization_place == Config::NormalizationPlace::pre) return "";
+  return "it takes W_out W_U for what neurons add to the logits; this model has normalization_type \"" +
+         name_of(config->normalization_type) + "\" behind them";
+}
+
 class NeuronWaves final : public orrery::Probe {
  public:
   explicit NeuronWaves(Params params) : params_(params) {}
@@ -210,7 +222,7 @@ class NeuronWaves final : public orrery::Probe {
     return {.structure = {orrery::Capability::cyclic},
             .activations = {"*mlp.hook_pre", "*mlp.hook_post"},
             .weights = {"*mlp.W_out"},
-            .refusal = orrery::refuse_gated_mlp};
+            .refusal = refuse_other_neurons};
   }
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {

@@ -356,6 +356,58 @@ TEST(NeuronWaves, RefusesGatedNeurons) {
   }
 }
 
+// A part of the logits is W_out W_U of its neurons only where nothing rescales the stream behind them.
+TEST(NeuronWaves, RefusesANormalisationBehindTheNeurons) {
+  using C = TransformerConfig;
+  const auto refusal = make_probe()->needs().refusal;
+  const auto said = [&](C::Normalization type, C::NormalizationPlace place, bool final_norm) {
+    C config{.d_model = 8, .n_heads = 2, .d_head = 4, .d_mlp = 12};
+    config.normalization_type = type;
+    config.normalization_place = place;
+    config.final_norm = final_norm;
+    const auto seen = random_transformer(config, 5);
+    return refusal(*seen.model, seen.task.spec);
+  };
+  using Type = C::Normalization;
+  using Place = C::NormalizationPlace;
+  EXPECT_EQ(said(Type::none, Place::pre, true), "");
+  EXPECT_EQ(said(Type::LN, Place::pre, false), "");
+  for (const auto& why : {said(Type::LNPre, Place::pre, true), said(Type::RMS, Place::post, false)})
+    EXPECT_NE(why.find("W_out W_U for what neurons add to the logits"), std::string::npos) << why;
+}
+
+// Whatever attention does: the share of a group is that of what its ablation takes from the logits.
+TEST(NeuronWaves, ContributionsAreWhatAblationTakes) {
+  using C = TransformerConfig;
+  C config{.d_model = 16, .n_heads = 2, .d_head = 8, .d_mlp = 12};
+  std::vector<C> all(5, config);
+  all[1].attn_coeff = 0.3;
+  all[2].positional_embedding_type = C::PositionalEmbedding::rotary;
+  all[3].attention_dir = C::AttentionDir::bidirectional;
+  all[4].normalization_type = C::Normalization::RMS;
+  all[4].final_norm = false;
+  for (const C& one : all) {
+    auto seen = random_transformer(one, 5);
+    // With two frequencies, each neuron has half of its variance or more in one.
+    const auto recorder = measured(seen.observe(), R"({"threshold": 0.5, "min_size": 0})");
+    const auto groups = tensor(recorder, "neuron_group");
+    const auto tokens = seen.task.split.grid->tokens;
+    const auto logits = [&](const std::vector<Hook>& hooks) {
+      const torch::NoGradGuard no_grad;
+      const auto at_end = run_with_hooks(*seen.model, tokens, hooks).select(1, -1).to(torch::kFloat64);
+      return at_end - at_end.mean(1, true);
+    };
+    const auto whole = logits({});
+    for (const int64_t k : {1, 2}) {
+      const auto others = (groups != k).to(torch::kFloat32);
+      const auto part =
+          whole - logits({{"blocks.0.mlp.hook_post", [&](const torch::Tensor& x) { return x * others; }}});
+      const double share = (part * whole).sum().item<double>() / whole.square().sum().item<double>();
+      EXPECT_NEAR(scalar(recorder, "k=" + std::to_string(k) + "/logit_share"), share, kRounding);
+    }
+  }
+}
+
 TEST(NeuronWaves, RefusesTwoLayersOfNeurons) {
   auto two = random_mlp({.d_embed = 4, .d_mlp = 5, .n_hidden = 2}, 5);
   EXPECT_THROW(measured(two.observe()), UsageError);

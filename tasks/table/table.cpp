@@ -28,6 +28,7 @@ struct Params : orrery::SplitParams {
   int64_t d_vocab_out = 0;
   Positions read_out;
   int64_t pad_token = -1;
+  std::string contradictions = "refuse";
 
   Params() { train_fraction = 0.8; }
   static void fields(orrery::Fields<Params>& f) {
@@ -42,6 +43,9 @@ struct Params : orrery::SplitParams {
     f.add("pad_token", &Params::pad_token,
           "the token that pads shorter inputs, to which nothing attends; -1: none")
         .between(-1, table::most_values);
+    f.add("contradictions", &Params::contradictions,
+          "two examples of a file with the same tokens and different labels")
+        .one_of({"refuse", "keep"});
     orrery::SplitParams::fields(f);
   }
 };
@@ -112,7 +116,9 @@ class Table final : public orrery::Task {
                          "name a file, or leave out d_vocab and d_vocab_out");
       return sums_mod_5();
     }
-    return table::read_examples(path, {params_.d_vocab, params_.d_vocab_out});
+    return table::read_examples(
+        path, {params_.d_vocab, params_.d_vocab_out},
+        params_.contradictions == "keep" ? table::Contradictions::keep : table::Contradictions::refuse);
   }
 
   // What would divide `file`, when all of it is trained on.

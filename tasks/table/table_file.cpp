@@ -7,9 +7,11 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <optional>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace table {
@@ -71,15 +73,41 @@ std::optional<Word> next_word(std::string_view line, size_t& at) {
   return Word{line.substr(start, at - start), start + 1};
 }
 
-// The cells between the commas of `line`, without the blanks around them.
+// `line` up to the comment, which does not begin inside of quotes.
+std::string_view without_comment(std::string_view line) {
+  bool quotes = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '"') quotes = !quotes;
+    if (line[i] == '#' && !quotes) return line.substr(0, i);
+  }
+  return line;
+}
+
+// The cell of a .csv from `first` on, and behind its end. One in quotes may hold commas, and a quote as two;
+// it keeps these, for only numbers and names of columns are of interest.
+std::pair<Word, size_t> next_cell(std::string_view line, size_t first) {
+  while (first < line.size() && line[first] != ',' && separates(line[first])) ++first;
+  size_t closing = std::string_view::npos;
+  if (first < line.size() && line[first] == '"') {
+    closing = line.find('"', first + 1);
+    while (closing != line.npos && closing + 1 < line.size() && line[closing + 1] == '"')
+      closing = line.find('"', closing + 2);
+  }
+  size_t end = std::min(line.find(',', closing == line.npos ? first : closing), line.size());
+  const size_t next = end + 1;
+  while (end > first && separates(line[end - 1])) --end;
+  const bool quoted_whole = closing != line.npos && closing + 1 == end;
+  return {{quoted_whole ? line.substr(first + 1, closing - first - 1) : line.substr(first, end - first),
+           first + 1},
+          next};
+}
+
+// The cells between the commas of `line`, without the blanks and the quotes around them.
 std::vector<Word> cells_of(std::string_view line) {
   std::vector<Word> cells;
   for (size_t start = 0; start <= line.size();) {
-    size_t end = std::min(line.find(',', start), line.size()), first = start;
-    const size_t next = end + 1;
-    while (first < end && separates(line[first])) ++first;
-    while (end > first && separates(line[end - 1])) --end;
-    cells.push_back({line.substr(first, end - first), first + 1});
+    const auto [cell, next] = next_cell(line, start);
+    cells.push_back(cell);
     start = next;
   }
   return cells;
@@ -95,6 +123,9 @@ torch::Tensor rows_of(std::vector<int64_t>& numbers, size_t n) {
 class Reader {
  public:
   Reader(const std::string& path, const Vocabulary& vocabulary) : path_(path), vocabulary_(vocabulary) {}
+
+  /// Where an example was written: "line 7".
+  std::string place(size_t example) const { return "line " + std::to_string(lines_[example]); }
 
   Examples text(std::string_view contents) {
     for_each_line(contents, [&](std::string_view line) { add_line(line); });
@@ -126,7 +157,7 @@ class Reader {
     for (size_t start = 0; start < contents.size(); ++line_) {
       const size_t end = std::min(contents.find('\n', start), contents.size());
       std::string_view line = contents.substr(start, end - start);
-      line = line.substr(0, line.find('#'));
+      line = without_comment(line);
       if (line.find_first_not_of(" \t\r") != std::string_view::npos) use(line);
       start = end + 1;
     }
@@ -168,6 +199,7 @@ class Reader {
     const size_t n_tokens = tokens_.size() - tokens_before, n_labels = labels_.size() - labels_before;
     if (n_tokens == 0) refuse(bar, "expected tokens before the bar", kFormat);
     if (n_labels == 0) refuse(end, "expected labels after the bar", kFormat);
+    lines_.push_back(line_);
     if (n_++ == 0) {
       first_line_ = line_, n_tokens_ = n_tokens, n_labels_ = n_labels;
       return;
@@ -233,6 +265,7 @@ class Reader {
       if (kind == Column::token) tokens_[n_ * n_tokens_ + index] = number(cells[i], false);
       if (kind == Column::label) labels_[n_ * n_labels_ + index] = number(cells[i], true);
     }
+    lines_.push_back(line_);
     ++n_;
   }
 
@@ -246,6 +279,7 @@ class Reader {
   size_t line_ = 1, first_line_ = 0;
   size_t n_ = 0, n_tokens_ = 0, n_labels_ = 0;
   std::vector<int64_t> tokens_, labels_;  // of all lines so far
+  std::vector<size_t> lines_;             // of each example
   std::vector<Column> columns_;
 };
 
@@ -290,13 +324,61 @@ Examples read_safetensors(const std::string& path, const Vocabulary& vocabulary)
   return examples;
 }
 
+// "2 1" of one row.
+std::string row_text(const torch::Tensor& numbers, int64_t row) {
+  std::string text;
+  for (int64_t i = 0; i < std::min<int64_t>(numbers.size(1), 12); ++i)
+    text += (i > 0 ? " " : "") + std::to_string(numbers[row][i].item<int64_t>());
+  return text + (numbers.size(1) > 12 ? " ..." : "");
+}
+
+// What is known of the labels of some tokens, and from which example.
+struct Known {
+  std::vector<int64_t> labels, examples;
+};
+
+// Throws if two examples have the same tokens and a label that both score is not the same.
+void refuse_contradictions(const std::string& path, const Examples& examples,
+                           const std::function<std::string(size_t)>& place) {
+  const int64_t n = examples.tokens.size(0), n_labels = examples.labels.size(1);
+  const size_t row_bytes = static_cast<size_t>(examples.tokens.size(1)) * sizeof(int64_t);
+  const auto* tokens = reinterpret_cast<const char*>(examples.tokens.data_ptr<int64_t>());
+  const int64_t* labels = examples.labels.data_ptr<int64_t>();
+  std::unordered_map<std::string_view, Known> all;
+  for (int64_t row = 0; row < n; ++row, labels += n_labels) {
+    auto [at, fresh] =
+        all.try_emplace({tokens + static_cast<size_t>(row) * row_bytes, row_bytes},
+                        Known{{labels, labels + n_labels}, std::vector<int64_t>(n_labels, row)});
+    if (fresh) continue;
+    for (size_t i = 0; i < static_cast<size_t>(n_labels); ++i) {
+      int64_t &known = at->second.labels[i], &example = at->second.examples[i];
+      if (labels[i] < 0 || labels[i] == known) continue;
+      if (known >= 0)
+        throw UsageError(path + ": " + place(example) + " and " + place(row) + " have the same tokens, " +
+                             row_text(examples.tokens, row) + ", and different labels, " +
+                             row_text(examples.labels, example) + " and " + row_text(examples.labels, row),
+                         "mend one of them; if the labels are drawn at random: contradictions = \"keep\"");
+      known = labels[i];
+      example = row;
+    }
+  }
+}
+
 }  // namespace
 
-Examples read_examples(const std::string& path, const Vocabulary& vocabulary) {
-  if (path.ends_with(".safetensors")) return read_safetensors(path, vocabulary);
+Examples read_examples(const std::string& path, const Vocabulary& vocabulary, Contradictions contradictions) {
+  const bool refuse = contradictions == Contradictions::refuse;
+  if (path.ends_with(".safetensors")) {
+    Examples examples = read_safetensors(path, vocabulary);
+    if (refuse)
+      refuse_contradictions(path, examples, [](size_t row) { return "row " + std::to_string(row); });
+    return examples;
+  }
   const std::string contents = contents_of(path);
   Reader reader(path, vocabulary);
-  return path.ends_with(".csv") ? reader.csv(contents) : reader.text(contents);
+  Examples examples = path.ends_with(".csv") ? reader.csv(contents) : reader.text(contents);
+  if (refuse) refuse_contradictions(path, examples, [&](size_t row) { return reader.place(row); });
+  return examples;
 }
 
 }  // namespace table

@@ -88,6 +88,38 @@ TEST_F(TableFile, ACsvNamesItsColumns) {
               {{1, 2}, {5, 6}}, {{4, 3}, {8, 7}});
 }
 
+// As R and pandas with quoting write them.
+TEST_F(TableFile, CellsOfACsvMayBeInQuotes) {
+  expect_same(read("t.csv",
+                   "\"\",\"token_0\",\"token_1\",\"label_0\"\n\"a, #1\",\"5\", \"7\" ,0\n"
+                   "\"say \"\"b\"\", c\",3,\"9\",\"-1\"\n"),
+              {{5, 7}, {3, 9}}, {{0}, {-1}});
+  EXPECT_EQ(refused_csv("token_0,label_0\n\"x\",1\n"),
+            "t.csv:2:1: expected a token from 0 to 1048575, got \"x\"");
+  EXPECT_EQ(refused_csv("token_0,label_0\n\"5,1\n"),
+            "t.csv:2:1: expected a token from 0 to 1048575, got \"\"5\"");
+  EXPECT_EQ(refused_csv("token_0,label_0\n\"5\"6,1\n"),
+            "t.csv:2:1: expected a token from 0 to 1048575, got \"\"5\"6\"");
+}
+
+TEST_F(TableFile, ExamplesThatContradictEachOtherAreRefused) {
+  EXPECT_EQ(refused_text("# a\n5 7 | 0\n3 9 | 4\n\n5 7 | 1\n"),
+            "t.txt: line 2 and line 5 have the same tokens, 5 7, and different labels, 0 and 1");
+  EXPECT_EQ(refused_csv("token_0,label_0\n5,0\n3,1\n5,2\n"),
+            "t.csv: line 2 and line 4 have the same tokens, 5, and different labels, 0 and 2");
+  EXPECT_EQ(refused(folder_.write_tensors("t.safetensors", {{"tokens", numbers({{1}, {2}, {1}})},
+                                                            {"labels", numbers({{0}, {0}, {3}})}})),
+            "t.safetensors: row 0 and row 2 have the same tokens, 1, and different labels, 0 and 3");
+  // The same again is none, nor is a label that is not scored; but what two others say counts against a
+  // third.
+  EXPECT_EQ(refused_text("5 7 | 0\n5 7 | 0\n"), "");
+  EXPECT_EQ(refused_text("5 7 | 0 -1\n5 7 | -1 3\n5 7 | 0 3\n"), "");
+  EXPECT_EQ(refused_text("5 7 | 0 -1\n5 7 | -1 3\n5 7 | 0 4\n"),
+            "t.txt: line 2 and line 3 have the same tokens, 5 7, and different labels, -1 3 and 0 4");
+  const std::string drawn = folder_.write("d.txt", "5 7 | 0\n5 7 | 1\n");
+  EXPECT_EQ(table::read_examples(drawn, {}, table::Contradictions::keep).tokens.size(0), 2);
+}
+
 TEST_F(TableFile, ErrorsOfACsvNameLineAndColumn) {
   EXPECT_EQ(refused_csv("token_0,lable_0\n1,2\n"),
             "t.csv:1:9: expected the name of a column, token_0, token_1, ... or label_0, label_1, ..., got "
@@ -149,7 +181,7 @@ TEST_F(TableFile, AHundredThousandLinesAreReadAtOnce) {
   std::string text;
   for (int64_t row = 0; row < 100000; ++row) {
     for (int64_t i = 0; i < 20; ++i) text += std::to_string((row + i) % 97) + " ";
-    text += "| " + std::to_string(row % 10) + "\n";
+    text += "| " + std::to_string(row % 97 % 10) + "\n";
   }
   const std::string path = folder_.write("t.txt", text);
   const auto start = std::chrono::steady_clock::now();

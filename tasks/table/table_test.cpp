@@ -94,6 +94,17 @@ TEST_F(TableTask, OfALabelForEachTokenThoseReadOutAreKept) {
   EXPECT_TRUE(torch::equal(split.train.labels, numbers({{1, 3}})));
 }
 
+// Within a file; a test set may ask for other labels than the training set has, which may be wrong on
+// purpose.
+TEST_F(TableTask, ContradictionsAreKeptOnDemand) {
+  const std::string text = "0 1 | 7\n0 1 | 6\n";
+  EXPECT_EQ(refused(of(text)),
+            "table.txt: line 1 and line 2 have the same tokens, 0 1, and different labels, 7 and 6");
+  const auto kept = make_task(of(text, R"(, "contradictions": "keep", "train_fraction": 1)"));
+  EXPECT_EQ(kept->split(make_generator(1)).train.size(), 2);
+  EXPECT_EQ(refused(of("0 1 | 0\n", test_file("0 1 | 1\n"))), "");
+}
+
 TEST_F(TableTask, ATestFileIsTheTestSet) {
   const auto task = make_task(of("0 1 | 0\n1 0 | 1\n", test_file("9 1 | 2\n8 1 | -1\n7 1 | 5\n")));
   EXPECT_EQ(task->spec().d_vocab, 10);  // of both

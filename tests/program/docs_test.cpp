@@ -60,6 +60,33 @@ TEST(Docs, TheirCommandsExist) {
   EXPECT_GE(commands, 30u);
 }
 
+// The config that the README of a task shows is one to paste and train.
+TEST(Docs, ConfigsOfTasksTrain) {
+  const Workplace at;
+  // The file that the README of the task `table` takes for granted.
+  fs::create_directories(at.path("published"));
+  std::string examples;
+  for (const char* number : {"1", "2", "3", "4"})
+    examples += std::string(number) + " 0 0 0 5 0 0 0 6 0 0 0 " + number + " | 1 2 3 4\n";
+  at.write("published/sums.txt", examples);
+  size_t configs = 0;
+  for (const auto& task : fs::directory_iterator(ORRERY_SOURCE_DIR "/tasks")) {
+    const std::string name = task.path().filename().string();
+    if (!fs::exists(task.path() / "README.md")) continue;
+    SCOPED_TRACE(name);
+    const auto blocks = blocks_in(source_file("tasks/" + name + "/README.md"), "toml");
+    EXPECT_FALSE(blocks.empty());
+    for (const std::string& block : blocks) {
+      const std::string run = name + std::to_string(++configs);
+      at.write("c.toml", block);
+      const Finished done = at.orrery(
+          {"train", "c.toml", "--out", run, "--set", "train.steps=1", "--set", "train.eval_every=1"});
+      EXPECT_EQ(done.code, 0) << block << done.err;
+    }
+  }
+  EXPECT_GE(configs, 15u);
+}
+
 TEST(Docs, AreListedOnTheirFirstPage) {
   const std::string index = source_file("docs/README.md");
   for (const auto& file : fs::directory_iterator(ORRERY_SOURCE_DIR "/docs")) {

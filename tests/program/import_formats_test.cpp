@@ -136,6 +136,26 @@ TEST_F(ImportFormats, AMapMayRestOnNames) {
               {"without a matrix of token embeddings"});
 }
 
+TEST_F(ImportFormats, PerceptronsOfLinearLayersAreRead) {
+  if (python_with_torch().empty())
+    GTEST_SKIP() << "no python3 with torch; on Debian: apt-get install python3-torch";
+  run_python(R"(
+import torch, torch.nn as nn, torch.nn.functional as F
+torch.manual_seed(0)
+pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5))
+net = nn.Sequential(nn.Linear(10, 12), nn.GELU(), nn.Linear(12, 5)).double()
+x = torch.cat([F.one_hot(pairs[:, 0], 5), F.one_hot(pairs[:, 1], 5)], 1).double()
+print(F.cross_entropy(net(x), pairs.sum(1) % 5).item())
+torch.save(net.float().state_dict(), "sequential.pt")
+)");
+  const Finished done = import("sequential.pt", "run",
+                               {"--set", "task.equals_token=false", "--set", "model.act_fn=gelu", "--expect",
+                                "all/loss=" + at.lines("py.out").at(0).substr(0, 8)});
+  EXPECT_EQ(done.code, 0) << done.err;
+  expect_said(done, {"layout by names", "not in the file, taken from the config: act_fn = \"gelu\"",
+                     "0.weight reads the one-hot vectors of both operands, side by side"});
+}
+
 TEST_F(ImportFormats, AccuracyAtChanceIsAWarning) {
   expect_said(import(fixtures + "heads.pt", "run"), {"always giving the most frequent label has 20 %"});
 }
@@ -145,7 +165,9 @@ TEST_F(ImportFormats, ExportedNamesAreThoseOfTheirCode) {
     GTEST_SKIP() << "no python3 with torch; on Debian: apt-get install python3-torch";
   ASSERT_EQ(import(fixtures + "hooked_transformer.pth", "hooked").code, 0);
   ASSERT_EQ(import(fixtures + "nanogpt.pt", "nano").code, 0);
+  ASSERT_EQ(import(fixtures + "llama.ckpt", "llama").code, 0);
   ASSERT_EQ(at.orrery({"export", "hooked", "--names", "transformer_lens", "--out", "h.pth"}).code, 0);
+  ASSERT_EQ(at.orrery({"export", "llama", "--names", "transformer_lens", "--out", "rotary.pth"}).code, 0);
   ASSERT_EQ(at.orrery({"export", "nano", "--names", "nanogpt", "--all-outputs", "--out", "n.pth"}).code, 0);
   // Their classes load them, every name, and give the same loss.
   run_python("import sys, os, json; os.mkdir('made'); sys.argv = ['', 'made']\n" +
@@ -166,13 +188,26 @@ def loss(model):
     with torch.no_grad():
         return F.cross_entropy(model.double()(with_equals)[:, -1, :p], labels).item()
 assert abs(loss(model) - kept["hooked_transformer.pth"]["loss"]) < 1e-6, loss(model)
+# The buffers of rotary positions turn q and k as LLaMA does.
+buffers = torch.load("rotary.pth")
+sin, cos = (buffers["blocks.0.attn.rotary_" + name] for name in ("sin", "cos"))
+assert sin.shape == (3, 4), sin.shape
+x = torch.randn(3, 4)
+turned = x * cos + torch.cat([-x[:, 2:], x[:, :2]], -1) * sin
+assert torch.allclose(turned, rotate(x), atol=1e-6), turned - rotate(x)
 model = NanoGPT()
 missing = model.load_state_dict(torch.load("n.pth"), strict=False)
 assert not missing.unexpected_keys and all(k.endswith("attn.bias") for k in missing.missing_keys), missing
 assert abs(loss(model) - kept["nanogpt.pt"]["loss"]) < 1e-6, loss(model)
 )");
+  // They tell of the positions when it is read again.
+  const std::string loss = std::to_string(expected["llama.ckpt"]["loss"].get<double>());
+  const Finished again = import("rotary.pth", "again",
+                                {"--set", "model.act_fn=silu", "--set", "model.normalization_eps=1e-6",
+                                 "--expect", "all/loss=" + loss});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(json::parse(at.read("again/run.json"))["config"]["model"]["rotary_base"], 10000);
   // And what they have not is refused.
-  ASSERT_EQ(import(fixtures + "llama.ckpt", "llama").code, 0);
   const Finished refused = at.orrery({"export", "llama", "--names", "nanogpt", "--out", "l.pth"});
   EXPECT_EQ(refused.code, 2);
   expect_said(refused, {"nanoGPT has no name for the gate of an MLP", "leave out --names"});

@@ -167,6 +167,57 @@ TEST_F(Import, WhatPythonSavesIsImported) {
   EXPECT_EQ(done.code, 0) << done.err;
 }
 
+// Before its first step a network has biases of zero, or what looks like none.
+TEST_F(Import, ASeriesIsOneNetworkThoughItsFirstBiasesAreZero) {
+  if (python_with_torch().empty())
+    GTEST_SKIP() << "no python3 with torch; on Debian: apt-get install python3-torch";
+  run_python(R"(
+import os, torch
+os.mkdir("many")
+network = torch.load(")" +
+             fixtures + R"(transformer_lens.pt", map_location="cpu")
+for step in (0, 10, 20):
+    for name in network:
+        if ".b_" in name or name.endswith("b_U"):
+            network[name] = torch.full_like(network[name], step / 10)
+    torch.save(network, f"many/net_{step}.pt")
+)");
+  const Finished done = import("many");
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(json::parse(at.read("run/run.json"))["config"]["model"]["biases"], "all");
+  const auto first_of = [&](const std::string& step, const std::string& name) {
+    const safetensors::File file(at.path("run/checkpoints/step_000000" + step + ".safetensors"));
+    for (const auto& tensor : file.tensors())
+      if (tensor.name == name) return *reinterpret_cast<const float*>(tensor.data.data());
+    return -1.0f;
+  };
+  for (const char* name : {"blocks.0.attn.b_Q", "blocks.0.mlp.b_in", "unembed.b_U"}) {
+    EXPECT_EQ(first_of("00", name), 0) << name;
+    EXPECT_EQ(first_of("20", name), 2) << name;
+  }
+}
+
+TEST_F(Import, ARunMayLieInTheFolderItCameFrom) {
+  std::filesystem::create_directories(at.path("many"));
+  for (const char* name : {"net_1.pth", "net_2.pth"})
+    std::filesystem::copy_file(fixtures + "transformer_lens.pt", at.path(std::string("many/") + name));
+  const auto import_it = [&](const std::string& out) {
+    return at.orrery({"import", "many", "--config", "sums.toml", "--out", "many/" + out});
+  };
+  ASSERT_EQ(import_it("one").code, 0);
+  const Finished again = import_it("two");
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_NE(again.err.find("not read: one (a run of Orrery)"), std::string::npos) << again.err;
+  EXPECT_EQ(at.read("many/one/metrics.jsonl"), at.read("many/two/metrics.jsonl"));
+}
+
+TEST_F(Import, AProgramIsNotAnArchiveOfSomething) {
+  if (python_with_torch().empty())
+    GTEST_SKIP() << "no python3 with torch; on Debian: apt-get install python3-torch";
+  run_python("import torch\ntorch.jit.script(torch.nn.Linear(2, 3)).save('program.pt')\n");
+  expect_refused(import("program.pt"), {"program.pt: a TorchScript module", "state_dict()"});
+}
+
 TEST_F(Import, NothingInAFileIsExecuted) {
   expect_refused(import(fixtures + "malicious.pth"), {"malicious.pth", "system\"", "nothing was executed"});
   EXPECT_FALSE(std::filesystem::exists(at.path("executed")));
@@ -216,8 +267,12 @@ TEST_F(Import, WhatDoesNotFitIsNamed) {
   expect_refused(import(file, {"--map", "absent.toml"}), {"absent.toml"});
   expect_refused(import(fixtures + "checkpoints.pth", {"--step", "3"}), {"there are 3 networks"});
   at.write("plain.toml", "[task]\nname = \"modular_arithmetic\"\np = 3\n");
-  at.write("long.toml", "[task]\nname = \"modular_arithmetic\"\np = 5\noperator_token = true\n");
-  expect_refused(at.orrery({"import", file, "--config", "long.toml", "--out", "run"}), {"n_ctx"});
+  at.write("long.toml",
+           "[task]\nname = \"modular_arithmetic\"\np = 5\noperator_token = true\n[model]\nd_mlp = 5\n");
+  // What the file tells is not the user's word.
+  const Finished short_context = at.orrery({"import", file, "--config", "long.toml", "--out", "run"});
+  expect_refused(short_context, {" (with n_ctx from the file " + file + "): model: n_ctx is 3"});
+  EXPECT_EQ(short_context.err.find("--set"), std::string::npos) << short_context.err;
   const Finished longer =
       at.orrery({"import", fixtures + "induction.pth", "--config", "plain.toml", "--out", "longer"});
   EXPECT_EQ(longer.code, 0);

@@ -9,6 +9,9 @@
 
 namespace orrery::engine {
 
+/// What opens the place of a key that a network's file tells: "from the file published.pth".
+inline constexpr const char* from_the_file = "from the file ";
+
 /// A key, as for `--set`, the value it is to have, and where the two were written.
 struct Override {
   std::string key;

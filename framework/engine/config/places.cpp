@@ -6,6 +6,8 @@
 #include <cctype>
 #include <vector>
 
+#include "engine/config/overrides.h"
+
 namespace orrery::engine {
 namespace {
 
@@ -25,11 +27,21 @@ std::string subject(const std::string& message) {
   return first + "." + message.substr(begin, message.find(quoted ? '"' : ' ', begin) - begin);
 }
 
-// " (with --set task.p=7)": the keys of a table that are not from the file, for a message about all of it.
-std::string keys_from_elsewhere(const std::map<std::string, std::string>& places, const std::string& table) {
-  std::vector<std::string> found;
-  for (const auto& [path, place] : places)
-    if (path.starts_with(table + ".") && place.starts_with("--")) found.push_back(place);
+// " (with --set task.p=7)", " (with n_ctx from the file x.pth)": the keys of a table that are not from the
+// config, for a message about all of it; of a file's, those that the message speaks of.
+std::string keys_from_elsewhere(const std::map<std::string, std::string>& places, const std::string& table,
+                                const std::string& message) {
+  std::vector<std::string> found, keys;
+  std::string file;
+  for (const auto& [path, place] : places) {
+    if (!path.starts_with(table + ".")) continue;
+    if (place.starts_with("--")) found.push_back(place);
+    const std::string key = path.substr(table.size() + 1);
+    if (!place.starts_with(from_the_file) || message.find(key) == message.npos) continue;
+    keys.push_back(key);
+    file = place;
+  }
+  if (!keys.empty()) found.push_back(fmt::format("{} {}", fmt::join(keys, ", "), file));
   return found.empty() ? "" : fmt::format(" (with {})", fmt::join(found, ", "));
 }
 
@@ -61,8 +73,8 @@ std::string Places::placed(const std::string& message) const {
   for (std::string path = about; !path.empty();
        path = path.substr(0, path.rfind('.') == path.npos ? 0 : path.rfind('.')))
     if (const auto found = places_.find(path); found != places_.end())
-      return fmt::format("{}{}: {}", found->second, path == about ? keys_from_elsewhere(places_, path) : "",
-                         message);
+      return fmt::format("{}{}: {}", found->second,
+                         path == about ? keys_from_elsewhere(places_, path, message) : "", message);
   return fmt::format("{}: {}", source_, message);
 }
 

@@ -106,7 +106,22 @@ class TransformerLens {
     add(block + "attn.b_O", network_.weight_or_zeros(block + "attn.b_O", {d_model}));
     add(block + "attn.mask", torch::ones({n_ctx, n_ctx}, torch::kBool).tril());
     add(block + "attn.IGNORE", torch::tensor(-std::numeric_limits<float>::infinity()));
+    if (network_.text("positional_embedding_type") == "rotary") add_rotary(block, n_ctx);
     if (!network_.get<bool>("attn_only")) add_mlp(block);
+  }
+
+  // Sines and cosines [n_ctx, rotary_dim] of the angles by which positions turn each entry of q and k, taken
+  // in float32 as HookedTransformer takes them.
+  void add_rotary(const std::string& block, int64_t n_ctx) {
+    const int64_t given = network_.integer("rotary_dim");
+    const int64_t pairs = (given > 0 ? given : network_.integer("d_head")) / 2;
+    const Tensor exponents = torch::arange(pairs, torch::kFloat) / static_cast<double>(pairs);
+    const Tensor periods = torch::pow(network_.get<double>("rotary_base"), exponents);
+    const bool adjacent = network_.get<bool>("rotary_adjacent_pairs");
+    const Tensor angles = torch::arange(n_ctx, torch::kFloat).unsqueeze(1) /
+                          (adjacent ? periods.repeat_interleave(2) : periods.repeat({2}));
+    add(block + "attn.rotary_sin", angles.sin());
+    add(block + "attn.rotary_cos", angles.cos());
   }
 
   void add_mlp(const std::string& block) {

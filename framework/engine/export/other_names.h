@@ -11,8 +11,9 @@
 namespace orrery::engine {
 
 /// The state dict of TransformerLens's HookedTransformer: every weight that it has for such a network, zero
-/// where ours has none, its masks, and W_U also where it is tied. `weights` are a checkpoint's. Throws
-/// orrery::UsageError, opening with `where`, if HookedTransformer computes something else.
+/// where ours has none, its masks and the angles of rotary positions, and W_U also where it is tied.
+/// `weights` are a checkpoint's. Throws orrery::UsageError, opening with `where`, if HookedTransformer
+/// computes something else.
 NamedTensors transformer_lens_weights(const NamedTensors& weights, const PluginChoice& model, int64_t n_ctx,
                                       const std::string& where);
 /// The arguments of its HookedTransformerConfig. `n_ctx`: the task's, for a model that has no other.

@@ -91,9 +91,12 @@ class Conversion {
 
  private:
   void note(const std::string& what, const std::vector<std::string>& names) {
-    if (!names.empty()) result_.notes.push_back(fmt::format("{}: {}", what, fmt::join(names, ", ")));
+    if (!names.empty()) result_.notes.push_back({what, names});
   }
-  void wrong(const std::string& what) { wrong_.push_back(what); }
+  // Once, also of a tensor that several rules take parts of.
+  void wrong(const std::string& what) {
+    if (std::find(wrong_.begin(), wrong_.end(), what) == wrong_.end()) wrong_.push_back(what);
+  }
 
   std::vector<std::string> ignored() const {
     std::set<const std::string*> seen;
@@ -114,6 +117,13 @@ class Conversion {
           const auto solved = axes_of_ours(rule.name)->solve(shape, {});
           for (const auto& [axis, size] : solved.value_or(Sizes{})) sizes_[axis] = size;
         }
+    // Of the weights of an mlp, whose axes only its layout names.
+    for (const WeightRule& rule : layout_.rules)
+      if (const auto expected = expected_.find(rule.name);
+          expected != expected_.end() && !axes_of_ours(rule.name))
+        if (const auto axes = axes_of(rule))
+          for (const auto& [axis, size] : axes->ours.solve(expected->second, {}).value_or(Sizes{}))
+            sizes_[axis] = size;
     classes_ = sizes_.contains("d_vocab_out") ? sizes_["d_vocab_out"] : 0;
     // Published networks often have an output for every token; tokens that are not classes come last.
     if (classes_ < file_classes_ && file_classes_ <= d_vocab_) sizes_["d_vocab_out"] = file_classes_;
@@ -225,30 +235,41 @@ class Conversion {
     const int64_t extra = tensor.size(-1) - classes_;
     result_.unused.emplace_back(name, tensor.narrow(-1, classes_, extra).clone());
     result_.notes.push_back(
-        fmt::format("{}: the task has {} classes; the output{} of token{} {} set aside, and losses are over "
-                    "the task's classes alone",
-                    name, classes_, extra == 1 ? "" : "s", extra == 1 ? "" : "s",
-                    extra == 1 ? fmt::format("{} is", classes_)
-                               : fmt::format("{} to {} are", classes_, classes_ + extra - 1)));
+        {fmt::format("{}: the task has {} classes; the output{} of token{} {} set aside, and losses are over "
+                     "the task's classes alone",
+                     name, classes_, extra == 1 ? "" : "s", extra == 1 ? "" : "s",
+                     extra == 1 ? fmt::format("{} is", classes_)
+                                : fmt::format("{} to {} are", classes_, classes_ + extra - 1))});
     return tensor.narrow(-1, 0, classes_).contiguous();
   }
 
   // A weight of the model that the file does not have. A bias of a kind that it has nowhere is zero;
-  // one that only some layers have points to a damaged file, or to a rule that misses names.
+  // one that only some layers have points to a damaged file, or to a rule that misses names. A layout by
+  // names has no rule for what no tensor has.
   void fill(const std::string& name, const std::vector<int64_t>& shape) {
-    for (const WeightRule& rule : layout_.rules) {
-      const auto layer = layer_in(rule.name, name);
-      if (!layer) continue;
-      const bool nowhere = std::none_of(matched_.begin(), matched_.end(),
-                                        [&](const Matched& one) { return one.rule == &rule; });
-      if (!is_bias(name) || !nowhere) return wrong(missing(name, with_layer(rule.from, *layer), rule));
-      made_[name] = torch::zeros(shape);
-      return filled_.push_back(name);
+    const WeightRule* rule = rule_of(name);
+    if (rule) {
+      const bool nowhere = std::none_of(matched_.begin(), matched_.end(), [&](const Matched& one) {
+        return one.rule && one.rule->name == rule->name;
+      });
+      if (!is_bias(name) || !nowhere)
+        return wrong(missing(name, with_layer(rule->from, *layer_in(rule->name, name)), *rule));
+    } else if (!is_bias(name)) {
+      return wrong(fmt::format("{}: missing, expected {}", name, shape_text(shape)));
     }
-    // A layout by names has no rule for what no tensor has.
-    if (!is_bias(name)) return wrong(fmt::format("{}: missing, expected {}", name, shape_text(shape)));
     made_[name] = torch::zeros(shape);
     filled_.push_back(name);
+  }
+
+  // The rule for our weight `name`, that for its layer alone if there is one.
+  const WeightRule* rule_of(const std::string& name) const {
+    const WeightRule* found = nullptr;
+    for (const WeightRule& rule : layout_.rules) {
+      const auto layer = layer_in(rule.name, name);
+      if (layer && rule.layer == *layer && rule.layer >= 0) return &rule;
+      if (layer && rule.layer < 0 && !found) found = &rule;
+    }
+    return found;
   }
   std::string missing(const std::string& ours, const std::string& theirs, const WeightRule& rule) const {
     const auto axes = axes_of(rule);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
@@ -13,7 +12,9 @@
 #include "engine/import/layout.h"
 #include "engine/import/model_of_file.h"
 #include "engine/import/networks.h"
+#include "engine/import/notes.h"
 #include "engine/import/plausible.h"
+#include "engine/import/run_in_the_making.h"
 #include "engine/import/sources.h"
 #include "engine/import/weights_file.h"
 #include "engine/reporter/numbers.h"
@@ -30,57 +31,26 @@ namespace {
 namespace fs = std::filesystem;
 using json = nlohmann::ordered_json;
 
-// A new run that appears under its name only once it is complete; if it never is, leaves nothing behind.
-class RunInTheMaking {
- public:
-  explicit RunInTheMaking(fs::path path) : path_(std::move(path)) {
-    std::error_code ignored;
-    if (fs::exists(path_, ignored) && !(fs::is_directory(path_, ignored) && fs::is_empty(path_, ignored)))
-      throw UsageError(path_.string() + ": exists already, and a new run never overwrites",
-                       "choose another --out");
-    const fs::path clean = (path_ / "").parent_path();  // without a trailing slash
-    temporary_ = clean.parent_path() / fmt::format(".{}.importing-{}", clean.filename().string(), ::getpid());
-    fs::remove_all(temporary_, ignored);  // left by a killed process
-    try {
-      run_.emplace(RunDirectory::create(temporary_));
-    } catch (...) {
-      remove();
-      throw;
-    }
-  }
-  ~RunInTheMaking() {
-    if (!done_) remove();
-  }
-  RunInTheMaking(const RunInTheMaking&) = delete;
-
-  RunDirectory& run() { return *run_; }
-  void finish() {
-    std::error_code failure;
-    fs::rename(temporary_, path_, failure);
-    if (failure)
-      throw Error(fmt::format("{}: cannot make this folder: {}", path_.string(), failure.message()));
-    done_ = true;
-    const fs::path parent = (path_ / "").parent_path().parent_path();
-    sync_folder(parent.empty() ? "." : parent);
-  }
-
- private:
-  void remove() const {
-    std::error_code ignored;
-    fs::remove_all(temporary_, ignored);
-  }
-
-  fs::path path_, temporary_;
-  std::optional<RunDirectory> run_;
-  bool done_ = false;
-};
-
 Layout choose_layout(const ImportRequest& request, const StoredTensors& tensors, const std::string& where) {
   if (!request.layout.empty() && !request.map.empty())
     throw UsageError("--layout and --map cannot be used together",
                      "a map says itself which layout it is based on: based_on = \"" + request.layout + "\"");
   if (!request.map.empty()) return read_layout(request.map, tensors, where);
   return request.layout.empty() ? detect_layout(tensors, where) : find_layout(request.layout);
+}
+
+// GPT-NeoX computes x + attention(ln1(x)) + mlp(ln2(x)).
+void refuse_parallel(const Layout& layout, const FoundNetworks& told, const std::string& where) {
+  const auto setting = told.settings.find("use_parallel_residual");
+  if (!layout.parallel || (setting != told.settings.end() && setting->second == StoredSetting(false))) return;
+  throw UsageError(where +
+                       ": of GPT-NeoX, whose attention and MLP both read the stream before the block "
+                       "(use_parallel_residual, true unless its configuration says otherwise); in Orrery's "
+                       "transformer the "
+                       "MLP reads what attention has written",
+                   "if its configuration has use_parallel_residual = false, say so in a small file: --map "
+                   "FILE, with based_on "
+                   "= \"by_names\" and use_parallel_residual = false");
 }
 
 bool normalises(const Settings& settings) {
@@ -192,6 +162,17 @@ class OpenFile {
   FoundNetworks found_;
 };
 
+// What the tensors of all networks tell of the model: the biases of the first may still be zero, as they are
+// before the first step of a training.
+ModelShapes shapes_of_all(const Sources& sources, OpenFile& file, const Layout& layout) {
+  const Source& first = sources.networks.front();
+  ModelShapes shapes = model_of(file.network(first).tensors(), layout);
+  // The last one is the likeliest to tell.
+  for (size_t i = sources.networks.size(); i-- > 1 && shapes.zero_biases;)
+    join_biases(shapes, model_of(file.network(sources.networks[i]).tensors(), layout));
+  return shapes;
+}
+
 void require_space(const fs::path& folder, size_t n_networks, int64_t n_parameters) {
   std::error_code failure;
   const fs::space_info space = fs::space(folder, failure);
@@ -211,6 +192,17 @@ std::optional<std::string> note_of_context(const Experiment& experiment) {
     return {};
   return fmt::format("its context has {} positions, of which the task uses the first {}",
                      std::get<int64_t>(found->second), task);
+}
+
+Notes notes_before(const SettingsOfFile& of_file, const Layout& layout, const Experiment& experiment) {
+  Notes notes;
+  for (const std::string& text : of_file.notes) notes.add(text);
+  if (layout.residual_factor != 1)
+    notes.add(fmt::format("its layers are taken to add the residual stream {} times, as in that code",
+                          layout.residual_factor));
+  for (const std::string& text : layout.assumptions) notes.add(text);
+  if (const auto context = note_of_context(experiment)) notes.add(*context);
+  return notes;
 }
 
 // Writes the weights of `network`, and separately those that have no place in the model.
@@ -260,6 +252,35 @@ json about_sources(const ImportRequest& request, const Sources& sources) {
   return about;
 }
 
+// Writes every network, its scores and what is to be said of it. The scores of the last; nothing if the
+// reporter asked to stop.
+std::optional<Metrics> import_networks(const Sources& sources, OpenFile& file, const Layout& layout,
+                                       Experiment& experiment, RunDirectory& run, Notes& notes,
+                                       Reporter& reporter) {
+  const Scores scores(experiment);
+  const auto n_networks = static_cast<int64_t>(sources.networks.size());
+  const auto progress = reporter.progress(n_networks, "networks");
+  int64_t done = 0;
+  Metrics metrics;
+  for (const Source& source : sources.networks) {
+    if (reporter.stop_requested()) return std::nullopt;
+    const FoundNetwork& network = file.network(source);
+    const Converted converted = store(source, network, layout, experiment, run);
+    metrics = scores.metrics();
+    run.metrics().append(metrics_line(source.step, metrics));
+    notes.add(converted.notes);
+    if (const auto beside = network.left_out(); !beside.empty())
+      notes.add({{"left out, because they are beside the network", beside}});
+    if (done == 0) note_networks(sources, layout, reporter);
+    if (++done == n_networks)
+      for (const std::string& text : notes.texts(n_networks)) reporter.note(text);
+    warn_of_infinite(source, experiment.model(), reporter);
+    progress->show(done, fmt::format("step {}: {}", thousands(source.step), score_text(metrics)),
+                   /*always=*/done == n_networks);
+  }
+  return metrics;
+}
+
 }  // namespace
 
 std::optional<fs::path> import_run(const Registry& registry, const ImportRequest& request,
@@ -269,56 +290,32 @@ std::optional<fs::path> import_run(const Registry& registry, const ImportRequest
   const Sources sources = choose_networks(request);
   OpenFile file(request);
   const Source& first = sources.networks.front();
-  const StoredTensors tensors = file.network(first).tensors();
-  const Layout layout = choose_layout(request, tensors, first.file.string());
-  const auto [settings, sources_of_settings] =
+  const Layout layout = choose_layout(request, file.network(first).tensors(), first.file.string());
+  FoundNetworks told = file.found();
+  told.networks.clear();  // their tensors are those of the file that is open
+  refuse_parallel(layout, told, first.file.string());
+  const SettingsOfFile of_file =
       settings_of_file(request.config, request.overrides, parameters_from(registry),
-                       model_of(tensors, layout), file.found(), first.file.string());
+                       shapes_of_all(sources, file, layout), told, first.file.string());
+  const Settings& settings = of_file.settings;
   prepare_processor(settings.train);
   Experiment experiment(registry, settings, torch::kCPU);
   experiment.add_probes(settings.probes);
-  const Scores scores(experiment);
   const fs::path path = request.out.empty() ? new_run_path(settings.name) : fs::path(request.out);
   RunInTheMaking making(path);
   RunDirectory& run = making.run();
   require_space(run.root(), sources.networks.size(), experiment.model().n_parameters());
   SessionRecord record(run, experiment.describe(), 0, settings.train.device, settings.train.threads);
-  std::vector<std::string> notes = sources_of_settings;
-  const auto progress = reporter.progress(static_cast<int64_t>(sources.networks.size()), "networks");
-  int64_t done = 0;
-  Metrics metrics;
-  for (const Source& source : sources.networks) {
-    if (reporter.stop_requested()) return std::nullopt;
-    const FoundNetwork& network = file.network(source);
-    const Converted converted = store(source, network, layout, experiment, run);
-    metrics = scores.metrics();
-    run.metrics().append(metrics_line(source.step, metrics));
-    if (done == 0) {  // the notes on the first hold for all
-      note_networks(sources, layout, reporter);
-      if (layout.residual_factor != 1)
-        notes.push_back(
-            fmt::format("its layers are taken to add the residual stream {} times, as in that code",
-                        layout.residual_factor));
-      notes.insert(notes.end(), layout.assumptions.begin(), layout.assumptions.end());
-      if (const auto context = note_of_context(experiment)) notes.push_back(*context);
-      notes.insert(notes.end(), converted.notes.begin(), converted.notes.end());
-      if (const auto beside = network.left_out(); !beside.empty())
-        notes.push_back(
-            fmt::format("left out, because they are beside the network: {}", fmt::join(beside, ", ")));
-      for (const std::string& text : notes) reporter.note(text);
-    }
-    warn_of_infinite(source, experiment.model(), reporter);
-    ++done;
-    progress->show(done, fmt::format("step {}: {}", thousands(source.step), score_text(metrics)),
-                   /*always=*/done == static_cast<int64_t>(sources.networks.size()));
-  }
-  expectations.check(metrics, place_of(sources.networks.back()));
-  warn_of_chance(experiment, metrics, reporter);
+  Notes notes = notes_before(of_file, layout, experiment);
+  const auto metrics = import_networks(sources, file, layout, experiment, run, notes, reporter);
+  if (!metrics) return std::nullopt;
+  expectations.check(*metrics, place_of(sources.networks.back()));
+  warn_of_chance(experiment, *metrics, reporter);
   run.metrics().sync();
-  json about = about_sources(request, sources);
-  about["layout"] = layout.name;
-  about["notes"] = notes;
-  record.add("import", std::move(about));
+  json imported = about_sources(request, sources);
+  imported["layout"] = layout.name;
+  imported["notes"] = notes.texts(static_cast<int64_t>(sources.networks.size()));
+  record.add("import", std::move(imported));
   record.end(sources.networks.back().step, "imported",
              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   making.finish();

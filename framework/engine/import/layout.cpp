@@ -12,6 +12,8 @@
 #include "engine/config/document.h"
 #include "engine/import/layout_by_names.h"
 #include "engine/import/layout_names.h"
+#include "engine/import/perceptron_by_names.h"
+#include "engine/import/rotary_of_file.h"
 #include "engine/import/stored.h"
 
 namespace orrery::engine {
@@ -78,6 +80,7 @@ struct MapSettings {
   std::vector<std::string> ignore;
   double residual_factor = 1;
   int64_t n_heads = 0;
+  bool use_parallel_residual = true;
   static void fields(Fields<MapSettings>& f) {
     f.add("based_on", &MapSettings::based_on, "the layout whose rules hold for weights that are not listed")
         .one_of(layouts_of_maps());
@@ -86,8 +89,20 @@ struct MapSettings {
           "each layer makes of x: residual_factor x + attention");
     f.add("n_heads", &MapSettings::n_heads, "attention heads, where no tensor's shape says how many")
         .at_least(0);
+    f.add("use_parallel_residual", &MapSettings::use_parallel_residual,
+          "GPT-NeoX, by names: false if its configuration says so");
   }
 };
+
+// "blocks.3.attn.W_Q" as a rule for layer 3.
+void take_layer(WeightRule& rule) {
+  for (const WeightRule& known : transformer_rules())
+    if (const auto layer = layer_in(known.name, rule.name); layer && *layer >= 0) {
+      rule.name = known.name;
+      rule.layer = *layer;
+      return;
+    }
+}
 
 WeightRule read_rule(const Table& table) {
   WeightRule rule =
@@ -100,6 +115,7 @@ WeightRule read_rule(const Table& table) {
     throw UsageError(
         fmt::format("{}: \"{}\" has a {{layer}}, and \"{}\" has none", table.place(), rule.from, rule.name),
         "name = \"blocks.{layer}...\"; a network of one layer may do without in `from`");
+  take_layer(rule);
   try {
     axes_of(rule);
   } catch (const UsageError& error) {
@@ -108,20 +124,33 @@ WeightRule read_rule(const Table& table) {
   return rule;
 }
 
+// What a map tells of a network whose other tensors are read by their names.
+void take_mapped(const WeightRule& rule, const pickle::StoredTensor& tensor, MappedParts& parts) {
+  parts.attention |= rule.name.find(".attn.W_") != rule.name.npos;
+  const auto axes = axes_of(rule);
+  const auto sizes = axes ? axes->file.solve(tensor.shape, {}) : std::nullopt;
+  if (sizes && sizes->contains("d_model")) parts.d_model = sizes->at("d_model");
+}
+
 // By names, of the tensors that a map does not speak of.
 Layout by_names_but(const StoredTensors& tensors, const Table& map, const std::vector<std::string>& ignored,
                     const std::string& where) {
-  std::vector<std::string> listed;
-  for (const Table& table : map.tables("weight")) listed.push_back(read_rule(table).from);
+  std::vector<WeightRule> listed;
+  for (const Table& table : map.tables("weight")) listed.push_back(read_rule(table));
   StoredTensors rest;
+  MappedParts parts;
   for (const auto& entry : tensors) {
     const auto globbed = [&](const std::string& glob) { return matches(glob, entry.first); };
-    const auto mapped = [&](const std::string& from) { return numbers_in(from, entry.first).has_value(); };
-    if (std::none_of(ignored.begin(), ignored.end(), globbed) &&
-        std::none_of(listed.begin(), listed.end(), mapped))
-      rest.push_back(entry);
+    if (std::any_of(ignored.begin(), ignored.end(), globbed)) continue;
+    bool mapped = false;
+    for (const WeightRule& rule : listed)
+      if (numbers_in(rule.from, entry.first)) {
+        mapped = true;
+        take_mapped(rule, entry.second, parts);
+      }
+    if (!mapped) rest.push_back(entry);
   }
-  auto layout = layout_by_names(rest, where);
+  auto layout = layout_by_names(rest, where, parts);
   if (!layout)
     throw UsageError(
         fmt::format("{}: the names of its tensors, but for those in the map, are not those of a transformer",
@@ -179,6 +208,7 @@ Layout detect_layout(const StoredTensors& tensors, const std::string& where) {
   for (const char* name : {"mlp.W_in", "mlp.W_in_a"})
     if (first_like(tensors, name)) return find_layout("as_is");
   if (auto layout = layout_by_names(tensors, where)) return std::move(*layout);
+  if (auto layout = perceptron_by_names(tensors, where)) return std::move(*layout);
   std::vector<std::string> names;
   for (const auto& [name, tensor] : tensors) names.push_back(name);
   if (names.size() > 12) {
@@ -204,12 +234,17 @@ Layout read_layout(const std::filesystem::path& file, const StoredTensors& tenso
     throw UsageError(fmt::format("{}: residual_factor is {}, expected more than 0",
                                  root.place("residual_factor"), layout.residual_factor));
   layout.n_heads = settings.n_heads;
-  std::set<std::string> listed;
+  layout.parallel = layout.parallel && settings.use_parallel_residual;
+  std::set<std::pair<std::string, int64_t>> listed;
   for (const Table& table : root.tables("weight")) {
     WeightRule rule = read_rule(table);
-    if (!listed.insert(rule.name).second)
-      throw UsageError(fmt::format("{}: the weight \"{}\" comes twice", table.place(), rule.name));
-    std::erase_if(layout.rules, [&](const WeightRule& old) { return old.name == rule.name; });
+    if (!listed.emplace(rule.name, rule.layer).second)
+      throw UsageError(
+          fmt::format("{}: the weight \"{}\" comes twice", table.place(), with_layer(rule.name, rule.layer)));
+    // A rule of the layout it is based on; those of the map for single layers stay.
+    if (rule.layer < 0)
+      std::erase_if(layout.rules,
+                    [&](const WeightRule& old) { return old.name == rule.name && old.layer < 0; });
     layout.rules.push_back(std::move(rule));
   }
   return layout;
@@ -243,9 +278,12 @@ std::set<std::string> patterns_in(const std::vector<Matched>& matched) {
 void add_biases(const std::vector<Matched>& matched, const std::set<std::string>& has, ModelShapes& shapes) {
   bool other = false, mlp = false;
   for (const Matched& one : matched) {
-    if (!one.rule || one.rule->name.find("b_") == std::string::npos || all_zero(*one.tensor)) continue;
+    if (!one.rule || one.rule->name.find("b_") == std::string::npos) continue;
     const bool of_mlp = one.rule->name.find(".mlp.b_") != std::string::npos;
-    (of_mlp ? mlp : other) = true;
+    if (all_zero(*one.tensor))
+      shapes.zero_biases = true;
+    else
+      (of_mlp ? mlp : other) = true;
   }
   const bool there = has.contains("blocks.{layer}.mlp.b_in") || has.contains("blocks.{layer}.mlp.b_out");
   const bool attn_only = !has.contains("blocks.{layer}.mlp.W_in");
@@ -302,9 +340,17 @@ ModelShapes own_perceptron_of(const StoredTensors& tensors) {
   return shapes;
 }
 
+// none, mlp, all: each has the biases of those before.
+int rank_of_biases(const ModelShapes& shapes) {
+  const auto found = shapes.values.find("biases");
+  if (found == shapes.values.end()) return 0;
+  return found->second == Value(std::string("all")) ? 2 : found->second == Value(std::string("mlp")) ? 1 : 0;
+}
+
 }  // namespace
 
 ModelShapes model_of(const StoredTensors& tensors, const Layout& layout) {
+  if (layout.shapes) return *layout.shapes;
   const std::vector<Matched> matched = match(tensors, layout);
   const Sizes sizes = sizes_in(matched, layout);
   if (layout.name == "rep_theory") return perceptron_of(sizes);
@@ -328,8 +374,11 @@ ModelShapes model_of(const StoredTensors& tensors, const Layout& layout) {
   if (has.contains("blocks.{layer}.mlp.W_in"))
     values["gated_mlp"] = has.contains("blocks.{layer}.mlp.W_gate");
   add_normalization(matched, has, shapes);
+  const Values rotary = rotary_of(tensors);
   if (has.contains("pos_embed.W_pos"))
     values["positional_embedding_type"] = std::string("standard");
+  else if (!rotary.empty())
+    values.insert(rotary.begin(), rotary.end());
   else
     shapes.likely["positional_embedding_type"] = std::string("none");
   if (has.contains("unembed.W_U"))
@@ -337,6 +386,14 @@ ModelShapes model_of(const StoredTensors& tensors, const Layout& layout) {
   else
     shapes.likely["unembedding"] = std::string("tied");
   return shapes;
+}
+
+void join_biases(ModelShapes& shapes, const ModelShapes& other) {
+  if (rank_of_biases(other) > rank_of_biases(shapes)) {
+    shapes.values["biases"] = other.values.at("biases");
+    shapes.likely.erase("biases");
+  }
+  shapes.zero_biases = rank_of_biases(shapes) < 2 && (shapes.zero_biases || other.zero_biases);
 }
 
 }  // namespace orrery::engine

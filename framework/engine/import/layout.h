@@ -5,11 +5,13 @@
 #include <orrery/model.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/import/axes.h"
 #include "engine/import/networks.h"
+#include "engine/import/notes.h"
 #include "sdk/files/tensors.h"
 
 namespace orrery::engine {
@@ -21,7 +23,23 @@ struct WeightRule {
   std::string axes;  ///< the file's (import/axes.h); empty: ours. "a b -> b a" if ours have no names
   int64_t part = 0;  ///< the index among the equal parts of an axis; see Axes
   double factor = 1;
+  /// The only layer it is of, where a map names that: "blocks.0.attn.W_Q", with the {layer} in `name` all the
+  /// same. Goes before a rule for all layers. -1: of every layer.
+  int64_t layer = -1;
   static void fields(Fields<WeightRule>& f);
+};
+
+/// What the tensors tell of the model that they are of.
+struct ModelShapes {
+  std::string kind = "transformer";  ///< of [model]
+  /// Parameters by name: n_layers, d_model, n_heads, d_head, d_mlp, attn_only, biases, n_ctx,
+  /// normalization_type and the like, as far as they follow from the tensors. Empty if they tell nothing.
+  Values values;
+  Values
+      likely;  ///< what would explain tensors that are not there: an unembedding that is tied, no positions
+  int64_t attention_width = 0;  ///< n_heads x d_head, where no tensor tells them apart; else 0
+  /// Whether it has biases that are all zero, for which a model needs no place.
+  bool zero_biases = false;
 };
 
 struct Layout {
@@ -31,6 +49,11 @@ struct Layout {
   /// Each layer maps the residual stream x to residual_factor x + attention(x).
   double residual_factor = 1;
   int64_t n_heads = 0;  ///< for axes that hold heads and more; 0: other tensors tell, or it is not needed
+  /// Of code whose attention and MLP read the same stream, unless its configuration has use_parallel_residual
+  /// = false.
+  bool parallel = false;
+  /// Of a layout that was made for one network, which tells the model.
+  std::optional<ModelShapes> shapes = {};
   std::vector<std::string> assumptions = {};  ///< what was taken for granted, for the user
 };
 
@@ -43,7 +66,9 @@ Layout find_layout(const std::string& name);
 Layout detect_layout(const StoredTensors& tensors, const std::string& where);
 /// Reads a layout from a TOML file, whose rules replace those of the layout it is based on.
 ///     based_on = "transformer_lens"   ignore = ["*.mask"]   residual_factor = 1   n_heads = 4
-/// ("by_names" reads the other tensors by their names, see layout_by_names.h.)
+///     use_parallel_residual = false
+/// ("by_names" reads the other tensors by their names, see layout_by_names.h. "blocks.0.attn.W_Q" is a rule
+/// for layer 0 alone.)
 ///     [[weight]]
 ///     name = "blocks.{layer}.attn.W_Q"
 ///     from = "layers.{layer}.q_proj.weight"
@@ -52,24 +77,16 @@ Layout detect_layout(const StoredTensors& tensors, const std::string& where);
 Layout read_layout(const std::filesystem::path& file, const StoredTensors& tensors = {},
                    const std::string& where = "");
 
-/// What the tensors tell of the model that they are of.
-struct ModelShapes {
-  std::string kind = "transformer";  ///< of [model]
-  /// Parameters by name: n_layers, d_model, n_heads, d_head, d_mlp, attn_only, biases, n_ctx,
-  /// normalization_type and the like, as far as they follow from the tensors. Empty if they tell nothing.
-  Values values;
-  Values
-      likely;  ///< what would explain tensors that are not there: an unembedding that is tied, no positions
-  int64_t attention_width = 0;  ///< n_heads x d_head, where no tensor tells them apart; else 0
-};
 ModelShapes model_of(const StoredTensors& tensors, const Layout& layout);
+/// Gives `shapes` the biases of another checkpoint of the same network, too.
+void join_biases(ModelShapes& shapes, const ModelShapes& other);
 
 struct Converted {
   NamedTensors weights;  ///< all of the model's, under their names
   /// Columns of unembed.W_U and unembed.b_U for tokens that are not classes of the task and so have no column
   /// in the model.
   NamedTensors unused;
-  std::vector<std::string> notes;  ///< what was left out or added, for the user
+  std::vector<Note> notes;  ///< what was left out or added, for the user
 };
 
 /// Converts the tensors of a file to the weights of `model`. Leaves out only what does not change the model's

@@ -41,6 +41,18 @@ bool is_mask(const StoredTensor& tensor, bool named_so) {
   return same(seen) && same(unseen) && !seen[0].equal(unseen[0]);
 }
 
+// Position 0 of sinusoids (Vaswani et al. 2017): sin 0, cos 0, in turns or in halves.
+bool are_sinusoids(const StoredTensor& positions) {
+  if (positions.shape.size() != 2 || positions.shape[0] < 2 || positions.shape[1] % 2 != 0) return false;
+  const torch::Tensor first = as_tensor(positions).to(torch::kDouble)[0];
+  const int64_t half = first.size(0) / 2;
+  const auto is = [](const torch::Tensor& sines, const torch::Tensor& cosines) {
+    return sines.eq(0).all().item<bool>() && cosines.eq(1).all().item<bool>();
+  };
+  return is(first.slice(0, 0, torch::nullopt, 2), first.slice(0, 1, torch::nullopt, 2)) ||
+         is(first.narrow(0, 0, half), first.narrow(0, half, half));
+}
+
 // What a training keeps beside its network in one module.
 bool is_beside(const std::string& name) {
   for (const char* word : {"loss", "criterion", "metric", "accuracy", "_acc."})
@@ -64,6 +76,7 @@ std::string kind_of_unknown(const std::string& name) {
     return "normalised queries and keys";
   if (factor) return "weights as products of two matrices (low rank)";
   if (name.find("rel") != name.npos) return "relative positions";
+  if (name.find("emb") != name.npos) return "embeddings of their own for parts of the input";
   if (name.find("expert") != name.npos || name.find("router") != name.npos) return "a mixture of experts";
   if (name.find("conv") != name.npos) return "convolutions";
   if (name.find("lstm") != name.npos || name.find("rnn") != name.npos || name.find("_hh_") != name.npos)
@@ -73,8 +86,8 @@ std::string kind_of_unknown(const std::string& name) {
 
 class ByNames {
  public:
-  ByNames(const StoredTensors& tensors, const std::string& where)
-      : where_(where), n_tensors_(tensors.size()) {
+  ByNames(const StoredTensors& tensors, const std::string& where, const MappedParts& mapped)
+      : where_(where), mapped_(mapped), n_tensors_(tensors.size()) {
     for (const auto& [name, tensor] : tensors) {
       auto named = part_of(name);
       const bool buffer = named && named->role == Role::buffer;
@@ -94,7 +107,7 @@ class ByNames {
       return part.named.role == Role::q || part.named.role == Role::qkv ||
              part.named.role == Role::qkv_by_head;
     });
-    return attention ||
+    return attention || mapped_.attention ||
            (std::any_of(unknown_.begin(), unknown_.end(),
                         [](const std::string& name) { return name.find("attn") != name.npos; }) &&
             2 * parts_.size() >= n_tensors_);
@@ -109,6 +122,7 @@ class ByNames {
     turned_ = orientation();
     Layout layout{"by names", {}, ignored_};
     layout.assumptions = assumptions();
+    layout.parallel = is_gpt_neox();
     std::set<std::string> seen;
     for (const Part& part : parts_)
       for (WeightRule& rule : rules_of(part))
@@ -180,6 +194,14 @@ class ByNames {
                        "if they are one, say which weight is which in a small file: --map FILE");
   }
 
+  // "layers.0.attention.query_key_value"; BLOOM, whose parts follow each other, has "self_attention" there.
+  bool is_gpt_neox() const {
+    return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) {
+      const std::string& name = part.named.pattern;
+      return part.named.role == Role::qkv_by_head && name.find(".attention.query_key_value") != name.npos;
+    });
+  }
+
   // What no name and no shape tells, and the authors' code may do otherwise.
   std::vector<std::string> assumptions() const {
     std::vector<std::string> all;
@@ -195,6 +217,12 @@ class ByNames {
             first([](const Part& one) { return one.named.pattern.find(".w3.") != std::string::npos; }))
       all.push_back(fmt::format("taken for granted: {} and w1, the gate, are multiplied, and w2 leads back",
                                 part->named.pattern));
+    if (const Part* part = first([](const Part& one) {
+          return one.named.role == Role::pos && !one.named.bias && are_sinusoids(*one.tensor);
+        }))
+      all.push_back(fmt::format(
+          "{} are fixed sinusoids, and here a weight: they count in weights/norm, and [init] trains them",
+          part->named.pattern));
     if (const Part* part = first(
             [](const Part& one) { return is_turnable(one) && one.tensor->shape[0] == one.tensor->shape[1]; }))
       all.push_back(fmt::format("taken for granted: {} is square, and stored as {}", part->named.pattern,
@@ -205,6 +233,7 @@ class ByNames {
   int64_t find_d_model() const {
     for (const Part& part : parts_)
       if (part.named.role == Role::embed && part.rank() == 2) return part.tensor->shape[1];
+    if (mapped_.d_model > 0) return mapped_.d_model;
     throw UsageError(fmt::format("{}: a transformer without a matrix of token embeddings", where_),
                      "if it has another name, say so in a small file: --map FILE");
   }
@@ -345,6 +374,7 @@ class ByNames {
   }
 
   const std::string& where_;
+  const MappedParts& mapped_;
   size_t n_tensors_;
   std::vector<Part> parts_;
   std::vector<std::string> ignored_, unknown_;
@@ -354,8 +384,9 @@ class ByNames {
 
 }  // namespace
 
-std::optional<Layout> layout_by_names(const StoredTensors& tensors, const std::string& where) {
-  ByNames names(tensors, where);
+std::optional<Layout> layout_by_names(const StoredTensors& tensors, const std::string& where,
+                                      const MappedParts& mapped) {
+  ByNames names(tensors, where, mapped);
   if (!names.is_transformer()) return {};
   return names.layout();
 }

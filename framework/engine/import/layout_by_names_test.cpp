@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 
+#include "sdk/files/atomic_file.h"
 #include "sdk/files/named_tensors.h"
 #include "tests/support/run_test_folder.h"
 
@@ -166,6 +167,91 @@ TEST(LayoutByNames, one_layer_without_a_number_and_heads_with_their_three) {
   expect_same(file, *model);
 }
 
+// PyTorch's tutorial multiplies its embedding by sqrt(d_model): a map says so, of whatever name it has.
+TEST(LayoutByNames, what_a_map_speaks_of_may_be_missing_from_the_rest) {
+  const auto model = biased_model();
+  File file(*model);
+  add_ends(file, "words.weight", "pos_encoder.pe", "decoder");
+  const std::string layer = "transformer_encoder.layers.0.";
+  file.add(layer + "self_attn.in_proj_weight", torch::cat({file.rows('Q'), file.rows('K'), file.rows('V')}));
+  file.add(layer + "self_attn.in_proj_bias", torch::cat({file.bias('Q'), file.bias('K'), file.bias('V')}));
+  file.add(layer + "self_attn.out_proj.weight", file.out());
+  file.add(layer + "self_attn.out_proj.bias", file.block("attn.b_O"));
+  add_mlp(file, layer + "linear1", layer + "linear2");
+  const orrery::testing::TestFolder folder;
+  const auto read = [&](const std::string& map) {
+    write_file(folder / "map.toml", std::string_view("based_on = \"by_names\"\n" + map));
+    return read_layout(folder / "map.toml", file.tensors, "x.pt");
+  };
+  const std::string embed = "[[weight]]\nname = \"embed.W_E\"\nfrom = \"words.weight\"\nfactor = 2\n";
+  const Converted converted = convert(file.tensors, read(embed), *model, sums_mod_5.d_vocab, false, "x.pt");
+  for (const auto& [name, value] : converted.weights)
+    EXPECT_TRUE(value.equal((name == "embed.W_E" ? 2 : 1) * model->weight(name))) << name;
+  // So may all of attention be.
+  std::erase_if(file.tensors, [](const auto& one) { return one.first.find("self_attn") != one.first.npos; });
+  for (const char* letter : {"Q", "K", "V", "O"})
+    file.add(std::string("mixer.") + letter, file.block(std::string("attn.W_") + letter));
+  std::string attention = embed;
+  for (const std::string letter : {"Q", "K", "V", "O"})
+    attention +=
+        "[[weight]]\nname = \"blocks.{layer}.attn.W_" + letter + "\"\nfrom = \"mixer." + letter + "\"\n";
+  expect_holds(error_of([&] { convert(file.tensors, read(attention), *model, 6, false, "x.pt"); }),
+               "no error");
+  expect_holds(error_of([&] { read("ignore = [\"words.*\", \"mixer.*\"]"); }),
+               "are not those of a transformer");
+}
+
+TEST(LayoutByNames, fixed_positions_become_a_weight_and_that_is_said) {
+  const auto model = biased_model();
+  for (const bool learned : {false, true}) {
+    File file(*model);
+    const Tensor angles = torch::arange(3, torch::kFloat).unsqueeze(1) * torch::tensor({1.0, 0.01});
+    const Tensor waves = torch::stack({angles.sin(), angles.cos()}, 2).flatten(1);
+    file.add("wte.weight", file.ours("embed.W_E"));
+    file.add("pos_encoder.pe", learned ? file.ours("pos_embed.W_pos") : waves);
+    file.add("h.0.attn.q_proj.weight", file.rows('Q'));
+    const auto layout = layout_by_names(file.tensors, "x.pt");
+    const std::string said = layout->assumptions.empty() ? "" : layout->assumptions.front();
+    EXPECT_EQ(said.find("pos_encoder.pe are fixed sinusoids") != said.npos, !learned) << said;
+  }
+}
+
+// Its attention and MLP read the same stream, which no shape tells.
+TEST(LayoutByNames, gpt_neox_is_known_by_its_names) {
+  const auto model = biased_model();
+  for (const std::string attention : {"attention", "self_attention"}) {
+    File file(*model);
+    file.add("gpt_neox.embed_in.weight", file.ours("embed.W_E"));
+    file.add("gpt_neox.layers.0." + attention + ".query_key_value.weight", torch::ones({3 * width, d_model}));
+    file.add("gpt_neox.layers.0." + attention + ".dense.weight", file.out());
+    add_mlp(file, "gpt_neox.layers.0.mlp.dense_h_to_4h", "gpt_neox.layers.0.mlp.dense_4h_to_h");
+    EXPECT_EQ(layout_by_names(file.tensors, "x.pt")->parallel, attention == "attention");
+    const orrery::testing::TestFolder folder;
+    write_file(folder / "map.toml",
+               std::string_view("based_on = \"by_names\"\nuse_parallel_residual = false\n"));
+    EXPECT_FALSE(read_layout(folder / "map.toml", file.tensors, "x.pt").parallel);
+  }
+}
+
+// They are computed from its frequencies, which lie in the file.
+TEST(LayoutByNames, rotary_frequencies_tell_of_the_positions) {
+  const auto model = biased_model();
+  const auto shapes = [&](const Tensor& frequencies) {
+    File file(*model);
+    file.add("wte.weight", file.ours("embed.W_E"));
+    file.add("h.0.attn.q_proj.weight", file.rows('Q'));
+    file.add("h.0.attn.rotary_emb.inv_freq", frequencies);
+    return model_of(file.tensors, *layout_by_names(file.tensors, "x.pt")).values;
+  };
+  const Tensor powers = torch::pow(500.0, torch::arange(8, torch::kFloat) / -8);
+  Values values = shapes(powers);
+  EXPECT_EQ(values.at("positional_embedding_type"), Value(std::string("rotary")));
+  EXPECT_EQ(values.at("rotary_dim"), Value(int64_t{16}));
+  EXPECT_EQ(values.at("rotary_base"), Value(500.0));
+  expect_holds(error_of([&] { shapes(powers / 4); }),
+               "not the powers of one base (h.0.attn.rotary_emb.inv_freq)");
+}
+
 TEST(LayoutByNames, what_orrery_has_not_is_said_in_one_sentence) {
   const auto model = biased_model();
   File file(*model);
@@ -177,6 +263,12 @@ TEST(LayoutByNames, what_orrery_has_not_is_said_in_one_sentence) {
   expect_holds(said, "x.pt: a transformer with what Orrery's has not");
   expect_holds(said, "normalised queries and keys (blocks.0.attn.q_norm.weight)");
   expect_holds(said, "low rank) (blocks.0.attn.qkv_A)");
+  // Operands of two vocabularies.
+  File two(*model);
+  for (const char* name : {"x_embed.weight", "y_embed.weight"}) two.add(name, torch::ones({5, 4}));
+  two.add("blocks.0.attn.q_proj.weight", two.rows('Q'));
+  expect_holds(error_of([&] { layout_by_names(two.tensors, "x.pt"); }),
+               "embeddings of their own for parts of the input (x_embed.weight, y_embed.weight)");
 }
 
 TEST(LayoutByNames, contradictions_and_squares_are_not_guessed) {

@@ -139,7 +139,8 @@ std::optional<RuleAxes> axes_of(const WeightRule& rule) {
   if (arrow == std::string::npos && !known)
     throw UsageError(fmt::format("weight \"{}\": the axes of this weight have no names", rule.name),
                      "say how to rearrange them: axes = \"rows columns -> columns rows\"");
-  RuleAxes axes{Axes(rule.axes.substr(0, arrow)),
+  const size_t end = rule.axes.find_last_not_of(' ', arrow == std::string::npos ? arrow : arrow - 1);
+  RuleAxes axes{Axes(rule.axes.substr(0, end == std::string::npos ? 0 : end + 1)),
                 arrow == std::string::npos ? *known : Axes(rule.axes.substr(arrow + 2))};
   std::vector<std::string> from = axes.file.names(), to = axes.ours.names();
   std::sort(from.begin(), from.end());
@@ -155,6 +156,20 @@ std::optional<RuleAxes> axes_of(const WeightRule& rule) {
   return axes;
 }
 
+namespace {
+
+// Whether a rule for layer `layer` alone, or one that takes the tensor `name` for a layer of its choice, goes
+// before this one for all layers.
+bool is_overruled(const WeightRule& rule, int64_t layer, const std::string& name, const Layout& layout) {
+  return rule.layer < 0 &&
+         std::any_of(layout.rules.begin(), layout.rules.end(), [&](const WeightRule& other) {
+           return other.layer >= 0 && other.name == rule.name &&
+                  (other.layer == layer || numbers_in(other.from, name));
+         });
+}
+
+}  // namespace
+
 std::vector<Matched> match(const StoredTensors& tensors, const Layout& layout) {
   std::vector<Matched> all;
   for (const auto& [name, tensor] : tensors) {
@@ -165,7 +180,9 @@ std::vector<Matched> match(const StoredTensors& tensors, const Layout& layout) {
       if (const auto numbers = numbers_in(rule.from, name)) {
         // A network of one layer need not number it.
         const bool first = numbers->layer < 0 && rule.name.find(placeholder) != std::string::npos;
-        all.push_back({&rule, first ? 0 : numbers->layer, numbers->head, &name, &tensor});
+        const int64_t layer = rule.layer >= 0 ? rule.layer : first ? 0 : numbers->layer;
+        if (!is_overruled(rule, layer, name, layout))
+          all.push_back({&rule, layer, numbers->head, &name, &tensor});
       }
     if (all.size() == before) all.push_back({nullptr, -1, -1, &name, &tensor});
   }

@@ -136,8 +136,8 @@ TEST(Layout, progress_measures_computes_what_its_code_does) {
   EXPECT_TRUE(torch::equal(made.unused[0].second.to(torch::kDouble),
                            plain(stored(tensors, "unembed.W_U")).narrow(1, 5, 1)));
   EXPECT_EQ(made.notes.size(), 2u);
-  expect_holds(made.notes[0], "the task has 5 classes; the output of token 5 is set aside");
-  expect_holds(made.notes[1], "blocks.0.attn.mask");
+  expect_holds(made.notes[0].what, "the task has 5 classes; the output of token 5 is set aside");
+  EXPECT_EQ(made.notes[1].names, std::vector<std::string>{"blocks.0.attn.mask"});
 }
 
 TEST(Layout, transformer_lens_keeps_every_bit) {
@@ -152,8 +152,10 @@ TEST(Layout, transformer_lens_keeps_every_bit) {
         << name;
   EXPECT_TRUE(made.unused.empty());
   ASSERT_EQ(made.notes.size(), 3u);
-  expect_holds(made.notes[1], "all zero and the model has none: blocks.0.attn.b_Q");
-  expect_holds(made.notes[2], "rounded to float32: blocks.0.mlp.W_in");
+  EXPECT_EQ(made.notes[1].what, "left out, because they are all zero and the model has none");
+  EXPECT_EQ(made.notes[1].names.at(0), "blocks.0.attn.b_Q");
+  EXPECT_EQ(made.notes[2].what, "rounded to float32");
+  EXPECT_EQ(made.notes[2].names.at(0), "blocks.0.mlp.W_in");
 }
 
 TEST(Layout, biases_that_are_not_zero_count) {
@@ -169,6 +171,33 @@ TEST(Layout, biases_that_are_not_zero_count) {
   all.biases = TransformerConfig::Biases::all;
   const Converted converted = convert(made.tensors, layout, *small_model(all), 6, false, "x");
   EXPECT_EQ(find_named(converted.weights, "blocks.0.attn.b_Q").sum().item<double>(), 6);
+}
+
+// The first of a series may have no more than zeros for them.
+TEST(Layout, biases_of_any_checkpoint_are_those_of_the_network) {
+  const Layout layout = find_layout("transformer_lens");
+  Made zero, mlp, all;
+  for (const auto& [name, tensor] : fixture("transformer_lens.pt")) {
+    if (name.find("mask") != name.npos || name.find("IGNORE") != name.npos) continue;
+    const bool bias = name.find(".b_") != name.npos, of_mlp = name.find(".mlp.b_") != name.npos;
+    const torch::Tensor value = plain(tensor), ones = torch::ones_like(value);
+    zero.add(name, bias ? 0 * value : value);
+    mlp.add(name, of_mlp ? ones : bias ? 0 * value : value);
+    all.add(name, bias ? ones : value);
+  }
+  const auto biases = [&](const Made& first, const Made& second) {
+    ModelShapes shapes = model_of(first.tensors, layout);
+    join_biases(shapes, model_of(second.tensors, layout));
+    EXPECT_EQ(shapes.zero_biases, &second != &all);
+    EXPECT_EQ(shapes.likely.contains("biases"), !shapes.values.contains("biases"));
+    return orrery::to_string(shapes.values.contains("biases") ? shapes.values.at("biases")
+                                                              : shapes.likely.at("biases"));
+  };
+  EXPECT_EQ(biases(zero, zero), "\"mlp\"");
+  EXPECT_EQ(biases(zero, mlp), "\"mlp\"");
+  EXPECT_EQ(biases(mlp, zero), "\"mlp\"");
+  EXPECT_EQ(biases(zero, all), "\"all\"");
+  EXPECT_EQ(biases(mlp, all), "\"all\"");
 }
 
 TEST(Layout, shapes_say_the_config) {
@@ -317,6 +346,47 @@ part = 2
   }
 }
 
+// A first layer of another name, and layers that are counted from it.
+TEST(Map, names_single_layers_beside_all) {
+  const TestFolder folder;
+  write_file(folder / "map.toml", std::string_view(R"(
+[[weight]]
+name = "blocks.{layer}.attn.W_Q"
+from = "layers.{layer}.q"
+axes = "(n_heads d_head) d_model"
+[[weight]]
+name = "blocks.1.attn.W_Q"
+from = "layers.0.q"
+axes = "(n_heads d_head) d_model"
+[[weight]]
+name = "blocks.0.attn.W_Q"
+from = "first.q"
+axes = "n_heads d_head d_model"
+)"));
+  const Layout layout = read_layout(folder / "map.toml");
+  TransformerConfig config = small;
+  config.n_layers = 3;
+  const auto model = small_model(config);
+  Made made;
+  for (const NamedWeight& weight : model->weights())
+    if (weight.name.find("W_Q") == weight.name.npos) made.add(weight.name, weight.value.detach());
+  const auto W_Q = [&](int64_t layer) {
+    return model->weight("blocks." + std::to_string(layer) + ".attn.W_Q").detach().transpose(1, 2);
+  };
+  made.add("first.q", W_Q(0))
+      .add("layers.0.q", W_Q(1).reshape({6, 4}))
+      .add("layers.2.q", W_Q(2).reshape({6, 4}));
+  EXPECT_EQ(std::get<int64_t>(model_of(made.tensors, layout).values.at("n_layers")), 3);
+  const Converted converted = convert(made.tensors, layout, *model, 6, false, "x");
+  for (const NamedWeight& weight : model->weights())
+    EXPECT_TRUE(torch::equal(find_named(converted.weights, weight.name), weight.value.detach()))
+        << weight.name;
+  // What is missing is missed under the name that the map gives it.
+  std::erase_if(made.tensors, [](const auto& one) { return one.first == "layers.0.q"; });
+  expect_holds(error_of([&] { convert(made.tensors, layout, *model, 6, false, "x"); }),
+               "layers.0.q: missing (for blocks.1.attn.W_Q), expected [6, 4] ((n_heads d_head) d_model)");
+}
+
 TEST(Map, mistakes_are_shown_where_they_are) {
   const TestFolder folder;
   const auto said = [&](const std::string& text) {
@@ -336,6 +406,9 @@ TEST(Map, mistakes_are_shown_where_they_are) {
   expect_holds(said(weight + "axes = \"2 d_model d_vocab\""), "belongs in brackets");
   expect_holds(said(weight + "from = \"{layer}.E\""), "{layer}");
   expect_holds(said(weight + weight), "comes twice");
+  const std::string layer = "[[weight]]\nname = \"blocks.1.attn.W_Q\"\nfrom = \"q\"\n";
+  expect_holds(said(layer + layer), "\"blocks.1.attn.W_Q\" comes twice");
+  expect_holds(said("[[weight]]\nname = \"blocks.1.attn.W_Q\"\nfrom = \"{layer}.q\""), "{layer}");
   expect_holds(said("[[weight]]\nname = \"mlp.W_in\"\naxes = \"a b\""), "-> columns rows");
   EXPECT_EQ(said("[[weight]]\nname = \"mlp.W_in\"\naxes = \"a b -> b a\""), "no error");
 }

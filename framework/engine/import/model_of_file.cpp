@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/config/document.h"
+#include "engine/config/overrides.h"
 
 namespace orrery::engine {
 namespace {
@@ -75,9 +76,7 @@ class Completion {
  public:
   Completion(const std::string& path, const Names& overrides, const ParametersOf& parameters_of,
              const ModelShapes& shapes, const FoundNetworks& found, const std::string& where)
-      : path_(path),
-        overrides_(overrides),
-        parameters_of_(parameters_of),
+      : parameters_of_(parameters_of),
         shapes_(shapes),
         found_(found),
         where_(where),
@@ -96,7 +95,7 @@ class Completion {
     add(shapes_.likely, "");
     refuse_unknown();
     add_heads();
-    Settings settings = resolve(Document::load(path_, overrides_), parameters_of_);
+    Settings settings = resolve_with(document_, from_file_, parameters_of_);
     refuse_contradictions(settings);
     note_sources(settings);
     return {std::move(settings), std::move(notes_)};
@@ -106,7 +105,7 @@ class Completion {
   bool given(const std::string& name) const { return model_.has(name); }
 
   void set(const std::string& name, const Value& value) {
-    overrides_.push_back(fmt::format("model.{}={}", name, orrery::to_string(value)));
+    from_file_.push_back({"model." + name, value, from_the_file + where_});
     set_.insert(name);
   }
 
@@ -124,7 +123,7 @@ class Completion {
       if (given(name) || set_.contains(name)) continue;
       if (name == "d_head" && shapes_.attention_width > 0) continue;  // add_heads() sees to it
       set(name, value);
-      if (!from.empty()) from_file_.push_back(fmt::format("{} = {}", name, orrery::to_string(value)));
+      if (!from.empty()) configured_.push_back(fmt::format("{} = {}", name, orrery::to_string(value)));
     }
   }
 
@@ -142,8 +141,7 @@ class Completion {
   }
 
   int64_t integer(const std::string& name) const {
-    return std::get<int64_t>(
-        resolve(Document::load(path_, overrides_), parameters_of_).model.parameters.at(name));
+    return std::get<int64_t>(resolve_with(document_, from_file_, parameters_of_).model.parameters.at(name));
   }
 
   // Where queries come as one matrix of n_heads x d_head rows, one of the two follows from the other.
@@ -194,6 +192,7 @@ class Completion {
       const auto found = model.find(key);
       return found != model.end() && found->second == value;
     };
+    if (name == "bit_values") return is("input", Value(std::string("bits")));
     if (name == "act_fn") return !is("attn_only", Value(true));
     if (name == "normalization_eps" || name == "normalization_place" || name == "final_norm")
       return !is("normalization_type", Value(std::string("none")));
@@ -205,9 +204,9 @@ class Completion {
   }
 
   void note_sources(const Settings& settings) {
-    if (!from_file_.empty())
+    if (!configured_.empty())
       notes_.push_back(
-          fmt::format("from {} in the file: {}", found_.settings_from, fmt::join(from_file_, ", ")));
+          fmt::format("from {} in the file: {}", found_.settings_from, fmt::join(configured_, ", ")));
     Names untold;
     for (const auto& [name, value] : settings.model.parameters)
       if (!shapes_.values.contains(name) && !told_.contains(name) && matters(name, settings.model.parameters))
@@ -218,8 +217,6 @@ class Completion {
       notes_.push_back(fmt::format("not in the file, taken from the config: {}", fmt::join(untold, ", ")));
   }
 
-  const std::string& path_;
-  Names overrides_;
   const ParametersOf& parameters_of_;
   const ModelShapes& shapes_;
   const FoundNetworks& found_;
@@ -229,7 +226,8 @@ class Completion {
   Values told_;
   std::map<std::string, Field> fields_;
   std::set<std::string> set_;
-  Names unknown_, from_file_, notes_;
+  std::vector<Override> from_file_;
+  Names unknown_, configured_, notes_;
 };
 
 }  // namespace

@@ -13,7 +13,6 @@
 
 #include "engine/import/modules.h"
 #include "engine/import/shown.h"
-#include "engine/import/weight_roles.h"
 
 namespace orrery::engine {
 namespace {
@@ -100,9 +99,14 @@ class Finder {
   FoundNetworks networks(const Place& place, const std::string& steps_key);
 
  private:
+  FoundNetworks networks_at(const Place& place, const std::string& steps_key);
   [[noreturn]] void refuse(const std::string& what, const std::string& hint = "") const {
     throw UsageError(fmt::format("{}: {}", where_, what), hint);
   }
+  [[noreturn]] void refuse_empty(const std::string& what, const std::string& hint) const {
+    throw NoNetwork(fmt::format("{}: {}", where_, what), hint);
+  }
+  void refuse_repeated_names(const FoundNetwork& network) const;
   bool is_network(Ref object);
   std::optional<Item> item_of(Ref object);
   std::optional<std::vector<Item>> series_of(Ref object);
@@ -250,11 +254,11 @@ Place Finder::only_one(std::vector<std::string>& others) {
     if (!is_network(place.object)) series.push_back(place);
   if (found.empty()) {
     if (root_->as<StoredTensor>())
-      refuse("it holds one array, not a network",
-             "import a .npz file, or a folder of .npy files that have the names of the weights");
+      refuse_empty("it holds one array, not a network",
+                   "import a .npz file, or a folder of .npy files that have the names of the weights");
     const Dict* dict = root_->as<Dict>();
-    refuse("it holds no network: no dict of tensors by name",
-           dict ? "it holds: " + key_list(*dict) : "it holds " + root_->describe());
+    refuse_empty("it holds no network: no dict of tensors by name",
+                 dict ? "it holds: " + key_list(*dict) : "it holds " + root_->describe());
   }
   std::vector<std::string> keys;
   for (const Place& place : found) keys.push_back(place.key);
@@ -294,7 +298,28 @@ std::optional<std::pair<std::string, std::vector<int64_t>>> Finder::usual_steps(
   return {};
 }
 
+// A dict has a name once; a list of pairs can have it twice, and which of the two counts is not known.
+void Finder::refuse_repeated_names(const FoundNetwork& network) const {
+  const List* list = network.object->as<List>();
+  if (!list) return;
+  std::map<std::string_view, size_t> first;
+  for (size_t i = 0; i < list->items.size(); ++i) {
+    const std::string& name = *list->items[i]->as<List>()->items[0]->as<std::string>();
+    const auto [at, fresh] = first.emplace(name, i);
+    if (!fresh)
+      refuse(fmt::format("the name {} comes twice, at {}[{}] and at {}[{}]", shown(name), network.key,
+                         at->second, network.key, i),
+             "of two tensors of one name only one can be the weight: save the network with each name once");
+  }
+}
+
 FoundNetworks Finder::networks(const Place& place, const std::string& steps_key) {
+  FoundNetworks found = networks_at(place, steps_key);
+  for (const FoundNetwork& network : found.networks) refuse_repeated_names(network);
+  return found;
+}
+
+FoundNetworks Finder::networks_at(const Place& place, const std::string& steps_key) {
   FoundNetworks found;
   find_settings(place, found);
   if (is_network(place.object)) {
@@ -359,82 +384,7 @@ void Finder::number(FoundNetworks& found, const Place& place, const std::string&
              "choose one with --key, or say where their steps are: --steps-key KEY");
 }
 
-// Whether the tensors that lack a wrapper's prefix are few, and those of losses and metrics.
-bool are_beside(const std::vector<std::string>& names, size_t n_tensors) {
-  return 4 * names.size() <= n_tensors &&
-         std::none_of(names.begin(), names.end(), [](const std::string& name) {
-           for (const char* word : {"loss", "criterion", "metric", "accuracy", "_acc", "acc."})
-             if (name.find(word) != name.npos) return false;
-           return true;
-         });
-}
-
-// What DataParallel, torch.compile and classes that hold the network put before every name. Moves the names
-// of tensors beside the network to `beside`.
-void strip_wrappers(StoredTensors& tensors, std::vector<std::string>& beside) {
-  constexpr std::string_view wrappers[] = {"module.", "_orig_mod.", "model.",
-                                           "net.",    "network.",   "_forward_module."};
-  for (bool stripped = !tensors.empty(); stripped;) {
-    stripped = false;
-    for (const std::string_view prefix : wrappers) {
-      const auto has_prefix = [&](const auto& entry) {
-        return entry.first.starts_with(prefix) && entry.first.size() > prefix.size();
-      };
-      std::vector<std::string> others;
-      for (const auto& entry : tensors)
-        if (!has_prefix(entry)) others.push_back(entry.first);
-      if (others.size() == tensors.size() || !are_beside(others, tensors.size())) continue;
-      std::erase_if(tensors, [&](const auto& entry) { return !has_prefix(entry); });
-      for (auto& [name, tensor] : tensors) name.erase(0, prefix.size());
-      beside.insert(beside.end(), others.begin(), others.end());
-      stripped = true;
-    }
-  }
-}
-
-// Positions are often a parameter of shape [1, n_ctx, d_model], made for adding to a batch.
-void drop_batch_dimension(StoredTensors& tensors) {
-  for (auto& [name, tensor] : tensors) {
-    const auto part = part_of(name);
-    if (!part || part->role != Role::pos || tensor.shape.size() != 3 || tensor.shape[0] != 1) continue;
-    tensor.shape.erase(tensor.shape.begin());
-    tensor.strides.erase(tensor.strides.begin());
-  }
-}
-
-StoredTensors read_tensors(Ref object, std::vector<std::string>& beside) {
-  StoredTensors all;
-  std::map<std::string_view, size_t> known;
-  const StoredTensors stored =
-      is_module(object) ? tensors_of_module(object) : tensors_of_container(object).value_or(StoredTensors{});
-  for (const auto& [name, tensor] : stored) {
-    const auto [at, fresh] = known.emplace(name, all.size());
-    if (fresh)
-      all.emplace_back(name, tensor);
-    else
-      all[at->second].second = tensor;
-  }
-  strip_wrappers(all, beside);
-  drop_batch_dimension(all);
-  // Numbers among the tensors: steps are known, but a scale would be part of the network.
-  if (const Dict* dict = object->as<Dict>())
-    for (const auto& [key, value] : dict->entries)
-      if (const auto* name = key->as<std::string>(); name && value->as<double>()) beside.push_back(*name);
-  return all;
-}
-
 }  // namespace
-
-StoredTensors FoundNetwork::tensors() const {
-  std::vector<std::string> beside;
-  return read_tensors(object, beside);
-}
-
-std::vector<std::string> FoundNetwork::left_out() const {
-  std::vector<std::string> beside;
-  read_tensors(object, beside);
-  return beside;
-}
 
 FoundNetworks find_networks(Ref root, const std::string& key, const std::string& steps_key,
                             const std::string& where) {

@@ -82,6 +82,51 @@ TEST(Networks, come_in_many_forms) {
   EXPECT_EQ(names_of("cm\nCheckpoint\n)\x81" + dict({{text("weights"), network()}}) + "b"), both_weights);
 }
 
+// Which of the two counts is not known.
+TEST(Networks, have_each_name_once) {
+  const std::string pair = text("embed.W_E") + matrix() + "\x86",
+                    other = text("unembed.W_U") + matrix() + "\x86";
+  const auto said = [](const std::string& program) {
+    const Heap heap = run(program);
+    return error_of([&] { find_networks(heap.root, "", "", "x.pth"); });
+  };
+  expect_holds(said(list({pair, other, pair})),
+               "x.pth: the name \"embed.W_E\" comes twice, at [0] and at [2]");
+  // In any network of a series.
+  expect_holds(said(dict({{text("model"), list({list({pair, other}), list({other, pair, other})})}})),
+               "at model[1][0] and at model[1][2]");
+}
+
+TEST(Networks, that_are_none_have_an_error_of_their_own) {
+  const Heap curves = run(dict({{text("losses"), list({number(1), number(2)})}}));
+  EXPECT_THROW(find_networks(curves.root, "", "", "x.pth"), NoNetwork);
+  const Heap one = run(matrix());
+  EXPECT_THROW(find_networks(one.root, "", "", "x.pth"), NoNetwork);
+  const Heap whole = run(network());
+  try {
+    find_networks(whole.root, "model", "", "it holds no network.pth");
+    ADD_FAILURE();
+  } catch (const NoNetwork& error) {
+    ADD_FAILURE() << error.what();
+  } catch (const UsageError& error) {
+    expect_holds(error.what(), "there is nothing at \"model\"");
+  }
+}
+
+// As PyTorch's tutorial has its sinusoids: [n_ctx, 1, d_model].
+TEST(Networks, have_positions_without_the_dimension_of_a_batch) {
+  const auto shape_of = [](const std::string& sizes) {
+    const std::string pe = "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") +
+                           "ctorch\nFloatStorage\n" + text("0") + text("cpu") + "K\x06tQK\x00"s + sizes +
+                           "\x89}tR";
+    const Heap heap = run(dict({{text("embed.W_E"), matrix()}, {text("pos_encoder.pe"), pe}}));
+    return find_networks(heap.root, "", "", "x.pth").networks[0].tensors()[1].second.shape;
+  };
+  const std::string strides = "K\x02K\x02K\x01\x87";
+  EXPECT_EQ(shape_of("K\x03K\x01K\x02\x87" + strides), (std::vector<int64_t>{3, 2}));
+  EXPECT_EQ(shape_of("K\x01K\x03K\x02\x87K\x06K\x02K\x01\x87"), (std::vector<int64_t>{3, 2}));
+}
+
 TEST(Networks, of_a_training_have_their_steps) {
   EXPECT_EQ(steps_of(list({network(), network()})), (Steps{0, 1}));
   EXPECT_EQ(steps_of(list({number(300) + network() + "\x86", number(5) + network() + "\x86"})),

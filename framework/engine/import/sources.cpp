@@ -25,17 +25,34 @@ bool is_weights(const fs::path& file) {
 // What trainings leave beside their networks.
 bool is_beside(const fs::path& file) {
   const std::string name = file.filename().string();
-  for (const char* known : {"optimizer", "scheduler", "rng_state", "training_args", "trainer_state"})
+  for (const char* known :
+       {"optimizer", "scheduler", "rng_state", "training_args", "trainer_state", ".state.safetensors"})
     if (name.find(known) != name.npos) return true;
   return false;
 }
 
+// A run of Orrery's own: what it holds is imported, or was trained, already.
+bool is_run(const fs::path& folder) {
+  std::error_code failure;
+  return fs::exists(folder / "run.json", failure) && fs::is_directory(folder / "checkpoints", failure);
+}
+
 std::vector<fs::path> files_in(const fs::path& folder, std::vector<std::string>& skipped) {
+  if (is_run(folder))
+    throw UsageError(folder.string() + ": a run of Orrery, on which every command works as it is",
+                     "to make another run of its networks: " + (folder / "checkpoints").string());
   std::vector<fs::path> files, arrays;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    const fs::path& path = entry.path();
+  for (fs::recursive_directory_iterator at(folder), end; at != end; ++at) {
+    const fs::path& path = at->path();
+    const bool hidden = path.filename().string().starts_with(".");
     std::error_code failure;  // a link to itself
-    if (!entry.is_regular_file(failure) || path.filename().string().starts_with(".")) continue;
+    if (at->is_directory(failure)) {
+      if (hidden || is_run(path)) at.disable_recursion_pending();
+      if (!hidden && is_run(path))
+        skipped.push_back(path.lexically_relative(folder).string() + " (a run of Orrery)");
+      continue;
+    }
+    if (hidden || !at->is_regular_file(failure)) continue;
     if (path.extension() == ".npy")
       arrays.push_back(path);
     else if (is_weights(path) && !is_beside(path))
@@ -130,12 +147,6 @@ Sources of_one_file(const fs::path& file, const std::string& key, const std::str
   return sources;
 }
 
-// Curves and the like beside the checkpoints in a folder.
-bool holds_no_network(const UsageError& error) {
-  const std::string what = error.what();
-  return what.find("it holds no network") != what.npos || what.find("it holds one array") != what.npos;
-}
-
 Sources of_files(const std::vector<fs::path>& files, const std::string& key, const std::string& steps_key) {
   Sources all;
   bool steps_inside = true;
@@ -143,8 +154,7 @@ Sources of_files(const std::vector<fs::path>& files, const std::string& key, con
     Sources one;
     try {
       one = of_one_file(file, key, steps_key);
-    } catch (const UsageError& error) {
-      if (!holds_no_network(error)) throw;
+    } catch (const NoNetwork&) {  // curves and the like beside the checkpoints in a folder
       all.skipped.push_back(file.string());
       continue;
     }

@@ -24,9 +24,9 @@ struct Sources {
 };
 
 /// The networks in `paths`: of one file all checkpoints that it holds, of several files (or a folder, with
-/// the folders in it) one each. Their steps are inside, or are the number that differs between the files'
-/// names, that after "step" if several do. `key` and `steps_key`: see find_networks(). Throws
-/// orrery::UsageError and orrery::Error that name the file.
+/// the folders in it, but for hidden ones and runs of Orrery) one each. Their steps are inside, or are the
+/// number that differs between the files' names, that after "step" if several do. `key` and `steps_key`: see
+/// find_networks(). Throws orrery::UsageError and orrery::Error that name the file.
 Sources find_sources(const std::vector<std::string>& paths, const std::string& key,
                      const std::string& steps_key);
 

@@ -50,6 +50,31 @@ TEST(Sources, the_number_in_which_names_differ_is_the_step) {
   EXPECT_EQ(steps_in(folder / "c"), (Steps{10, 20}));
 }
 
+// A run that was imported into the folder it came from, and what a killed import left there.
+TEST(Sources, runs_and_hidden_folders_are_passed_over) {
+  const TestFolder folder;
+  for (const char* name :
+       {"net_1.safetensors", "net_2.safetensors", ".run.importing-7/checkpoints/s_3.safetensors",
+        "run/checkpoints/step_4.safetensors", "run/checkpoints/step_4.state.safetensors"})
+    write_network(folder / "a" / name);
+  std::ofstream(folder / "a/run/run.json") << "{}";
+  EXPECT_EQ(steps_in(folder / "a"), (Steps{1, 2}));
+  EXPECT_EQ(find_sources({(folder / "a").string()}, "", "").skipped,
+            std::vector<std::string>{"run (a run of Orrery)"});
+  expect_holds(error_of([&] { steps_in(folder / "a/run"); }),
+               "a run of Orrery, on which every command works");
+  EXPECT_EQ(steps_in(folder / "a/run/checkpoints"), Steps{0});  // one file, which does not tell
+}
+
+// Whatever the files are called.
+TEST(Sources, only_files_without_a_network_are_passed_over) {
+  const TestFolder folder;
+  for (const char* name : {"it holds no network 1.safetensors", "it holds no network 2.safetensors"})
+    write_network(folder / "a" / name);
+  expect_holds(error_of([&] { find_sources({(folder / "a").string()}, "model", ""); }),
+               "there is nothing at \"model\"");
+}
+
 TEST(Sources, steps_are_not_guessed) {
   const TestFolder folder;
   for (const char* name : {"first.safetensors", "last.safetensors"}) write_network(folder / "a" / name);

@@ -39,16 +39,30 @@ struct Archive {
     for (const zip::Member& member : all)
       if (member.name.starts_with(folder)) members[member.name.substr(folder.size())] = member.data;
     pickle = main->data;
-    if (members.contains("constants.pkl"))
-      throw Error(where + ": a TorchScript module, which is a program",
-                  "in Python, save its weights: torch.save(torch.jit.load(OLD).state_dict(), NEW)");
     if (const auto order = members.find("byteorder");
         order != members.end() && text_of(order->second) != "little")
       throw Error(where + ": saved on a big-endian machine", "save it anew on a little-endian one");
   }
 };
 
+// Archives of PyTorch that hold a program, some of whose members are compressed.
+void refuse_programs(const std::vector<std::string>& names, const std::string& where) {
+  const auto any = [&](auto&& is) { return std::any_of(names.begin(), names.end(), is); };
+  const bool code =
+      any([](const std::string& name) { return name.find("/code/") != name.npos && name.ends_with(".py"); });
+  if (code || any([](const std::string& name) { return name.ends_with("/constants.pkl"); }))
+    throw UsageError(
+        where + ": a TorchScript module (torch.jit.save), which is a program and not only weights",
+        "in Python, save its weights: torch.save(torch.jit.load(OLD).state_dict(), NEW)");
+  if (any([](const std::string& name) {
+        return name.ends_with("serialized_exported_program.json") || name.ends_with("/models/model.json");
+      }))
+    throw UsageError(where + ": an exported program (torch.export.save), and not only weights",
+                     "in Python, save its weights: torch.save(torch.export.load(OLD).state_dict, NEW)");
+}
+
 Heap parse_archive(Bytes bytes, const std::string& where) {
+  refuse_programs(zip::names(bytes, where), where);
   const std::vector<zip::Member> members = zip::read(bytes, where);
   if (is_npz(members)) return parse_npz(members, where);
   const Archive archive(members, where);

@@ -68,6 +68,24 @@ TEST(WeightsFile, lists_of_networks_are_checkpoints) {
   EXPECT_EQ(networks_of("checkpoints.pth", "state_dicts", "epochs").networks[2].step, 250);
 }
 
+// Its code is compressed, which is no reason to speak of zip archives.
+TEST(WeightsFile, programs_are_called_what_they_are) {
+  const auto archive = [](const std::vector<std::string>& names) {
+    std::vector<zip::Member> members;
+    for (const std::string& name : names) members.push_back({name, {}});
+    const auto bytes = zip::write(members, "test");
+    std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    // The method of the first member, in the list of members: deflated.
+    text[text.find("PK\x01\x02") + 10] = 8;
+    return text;
+  };
+  expect_holds(refusal(archive({"net/code/__torch__.py", "net/data.pkl", "net/constants.pkl"})),
+               "x.pth: a TorchScript module");
+  expect_holds(refusal(archive({"net/code/__torch__.py"})), "torch.jit.load(OLD).state_dict()");
+  expect_holds(refusal(archive({"net/models/model.json"})), "torch.export.load(OLD).state_dict");
+  expect_holds(refusal(archive({"net/data.pkl"})), "is compressed");
+}
+
 TEST(WeightsFile, keys_that_lead_nowhere_are_refused_with_what_there_is) {
   const auto said = [](const std::string& key, const std::string& steps = "") {
     return error_of([&] { networks_of("checkpoints.pth", key, steps); });

@@ -70,6 +70,12 @@ class Reader {
  public:
   Reader(Bytes bytes, const std::string& where) : bytes_(bytes), where_(where) {}
 
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (Entry& entry : central_directory()) names.push_back(std::move(entry.name));
+    return names;
+  }
+
   std::vector<Member> members() {
     std::vector<Entry> entries = central_directory();
     for (Entry& entry : entries) locate(entry);
@@ -275,6 +281,8 @@ class Writer {
 }  // namespace
 
 bool is_archive(Bytes bytes) { return bytes.size() >= 4 && get<uint32_t>(bytes, 0) == local_signature; }
+
+std::vector<std::string> names(Bytes bytes, const std::string& where) { return Reader(bytes, where).names(); }
 
 std::vector<Member> read(Bytes bytes, const std::string& where) { return Reader(bytes, where).members(); }
 

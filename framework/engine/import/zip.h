@@ -17,6 +17,10 @@ struct Member {
 /// Whether `bytes` begin like an archive.
 bool is_archive(std::span<const std::byte> bytes);
 
+/// The names of the members of an archive, also of one that read() refuses. Throws orrery::Error, opening
+/// with `where`, if their list is damaged.
+std::vector<std::string> names(std::span<const std::byte> bytes, const std::string& where);
+
 /// The members of an archive in memory, without folders; their data point into `bytes`. Throws orrery::Error,
 /// opening with `where` and naming the member, if the archive is truncated or damaged (every checksum is
 /// verified), if members overlap or share a name, and if a member is compressed or encrypted: PyTorch writes

@@ -57,7 +57,9 @@ struct ORRERY_API SplitParams {
         .between(0, 1);
     f.add("n_train", &SplitParams::n_train, "number of pairs trained on; 0: train_fraction decides")
         .at_least(0);
-    f.add("split.rule", &SplitParams::split_rule, "how the training pairs are chosen")
+    f.add("split.rule", &SplitParams::split_rule,
+          "how the training pairs are chosen; random: the first of torch.randperm(n) after "
+          "torch.manual_seed(seeds.data)")
         .one_of({"random", "cpython_shuffle", "file"});
     f.add("split.seed", &SplitParams::split_seed, "rule cpython_shuffle: the seed given to Python's random");
     f.add("split.file", &SplitParams::split_file, "rule file: a text file of the rows trained on");
