@@ -1,8 +1,9 @@
 // (n, k)-parity: the label is the parity of k of the n bits of a random string; the other n - k are noise
 // (Barak et al. 2022; Pearce et al. 2023, who call it the 1s and 0s task). With n = 6 and relevant positions
 // 0, 2, 5 the string 1 1 1 0 0 0 reads [1, 1, 1, 0, 0, 0] -> 0, as two of the relevant bits are 1; 1 1 0 0 0
-// 0 -> 1. The training set is fixed, so a network can memorise it; one that finds the relevant bits
-// generalises to unseen strings.
+// 0 -> 1. Where the training set is fixed a network can memorise it; one that finds the relevant bits
+// generalises to unseen strings. With endless data every update sees fresh strings (Barak et al. 2022,
+// section 3).
 #include <orrery/error.h>
 #include <orrery/plugin.h>
 #include <orrery/task.h>
@@ -21,6 +22,7 @@ struct Params {
   int64_t positions_seed = 0;
   int64_t n_train = 1000;
   int64_t n_test = 5000;
+  bool endless = false;
   std::string read_out = "two_logits";
 
   static void fields(orrery::Fields<Params>& f) {
@@ -30,8 +32,11 @@ struct Params {
         .at_least(0);
     f.add("positions_seed", &Params::positions_seed, "seed of the relevant positions, where none are given")
         .at_least(0);
-    f.add("n_train", &Params::n_train, "strings trained on").between(1, 1e6);
+    f.add("n_train", &Params::n_train,
+          "strings trained on; endless: strings that the training loss is scored on")
+        .between(1, 1e6);
     f.add("n_test", &Params::n_test, "strings in the test set").between(0, 1e6);
+    f.add("endless", &Params::endless, "whether every step trains on fresh strings");
     f.add("read_out", &Params::read_out,
           "two classes with cross-entropy, or one logit with hinge loss or with the cross-entropy of one, "
           "logistic")
@@ -72,7 +77,8 @@ class SparseParity final : public orrery::Task {
             .d_vocab_out = params_.read_out == "two_logits" ? 2 : 1,
             .n_ctx = params_.n,
             .read_out = {params_.n - 1},
-            .loss = params_.loss()};
+            .loss = params_.loss(),
+            .endless = params_.endless};
   }
 
   // Drawn from `rng`: the training strings, then those of the test set; no string twice.
@@ -88,6 +94,11 @@ class SparseParity final : public orrery::Task {
     split.train = labelled(new_strings(params_.n_train, seen, rng));
     split.test = labelled(new_strings(params_.n_test, seen, rng));
     return split;
+  }
+
+  // Uniform and independent: strings of the test set may come up as any other.
+  orrery::Batch sample(int64_t batch_size, int64_t, torch::Generator rng) const override {
+    return labelled(torch::randint(2, {batch_size, params_.n}, rng, torch::kInt64));
   }
 
   orrery::Structure structure() const override {

@@ -132,6 +132,38 @@ TEST(SparseParity, TheSeedDecidesTheStringsAndNotThePositions) {
   }
 }
 
+// The sets that are scored are those of finite data; what is trained on comes from sample().
+TEST(SparseParity, EndlessDataAreFreshStrings) {
+  for (const std::string n : {"30", "12"}) {
+    const std::string json = "{\"n\": " + n + ", \"endless\": true, \"n_train\": 64, \"n_test\": 32}";
+    EXPECT_TRUE(make_task(json)->spec().endless);
+    const auto split = split_of(json),
+               finite = split_of("{\"n\": " + n + ", \"n_train\": 64, \"n_test\": 32}");
+    EXPECT_TRUE(torch::equal(split.train.tokens, finite.train.tokens));
+    EXPECT_TRUE(torch::equal(split.test.tokens, finite.test.tokens));
+  }
+  EXPECT_FALSE(make_task()->spec().endless);
+
+  const std::string json =
+      R"({"n": 10, "k": 3, "positions": [1, 4, 9], "endless": true, "n_train": 8, "n_test": 8})";
+  const auto task = make_task(json);
+  auto rng = make_generator(3);
+  std::set<std::vector<int64_t>> seen;
+  for (int64_t step = 0; step < 40; ++step) {
+    const auto batch = task->sample(100, step, rng);
+    ASSERT_EQ(batch.size(), 100);
+    for (int64_t row = 0; row < 100; ++row) {
+      const auto bits = numbers(batch.tokens[row]);
+      EXPECT_EQ(batch.labels[row][0].item<int64_t>(), bits[1] ^ bits[4] ^ bits[9]);
+      seen.insert(bits);
+    }
+  }
+  // 1,024 (1 - e^(-4000 / 1024)) = 1,003 of the 1,024 strings, give or take four.
+  EXPECT_GT(seen.size(), 975u);
+  EXPECT_TRUE(torch::equal(task->sample(50, 0, make_generator(5)).tokens,
+                           task->sample(50, 7, make_generator(5)).tokens));
+}
+
 TEST(SparseParity, PositionsAreDrawnFromTheirOwnSeed) {
   EXPECT_EQ(relevant("{}"), relevant(R"({"n_train": 7})"));
   std::set<std::vector<int64_t>> seen;
