@@ -39,4 +39,4 @@ class @Name@ final : public orrery::LossFunction {
 
 }  // namespace
 
-ORRERY_LOSS(@Name@, Params, "@name@", "1.0.0", "Cross-entropy in which hard examples count more.")
+ORRERY_LOSS(@Name@, Params, "@name@", "1.0.0", "Cross-entropy that counts hard examples.")

@@ -55,4 +55,4 @@ class @Name@ final : public orrery::Model {
 
 }  // namespace
 
-ORRERY_MODEL(@Name@, Params, "@name@", "1.0.0", "Sums embeddings, in any order, before a hidden layer.")
+ORRERY_MODEL(@Name@, Params, "@name@", "1.0.0", "A hidden layer over summed embeddings.")

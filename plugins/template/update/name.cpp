@@ -38,4 +38,4 @@ class @Name@ final : public orrery::Update {
 
 }  // namespace
 
-ORRERY_UPDATE(@Name@, Params, "@name@", "1.0.0", "Moves every entry of a weight equally far.")
+ORRERY_UPDATE(@Name@, Params, "@name@", "1.0.0", "Moves all entries equally far.")
