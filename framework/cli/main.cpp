@@ -40,7 +40,7 @@ constexpr const char* examples = R"(Examples:
   orrery compare runs/one runs/another         what two networks have in common
   orrery import published.pth --config c.toml  a run from a published network
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
-  orrery plugins                               the available tasks and probes
+  orrery plugins                               the available plugins
   orrery describe modular_arithmetic           one of them, and its parameters
   orrery describe config                       every key of a config
   orrery new task NAME                         write one of your own

@@ -54,6 +54,10 @@ std::string to_string(PluginKind kind) { return name_of(kind); }
 
 std::string plural(PluginKind kind) { return to_string(kind) + (kind == PluginKind::loss ? "es" : "s"); }
 
+std::string with_article(PluginKind kind) {
+  return (kind == PluginKind::update ? "an " : "a ") + to_string(kind);
+}
+
 PluginKind kind_named(const std::string& name) {
   for (const PluginKind kind : plugin_kinds)
     if (name == name_of(kind)) return kind;

@@ -22,6 +22,8 @@ const char* name_of(PluginKind kind) noexcept;
 std::string to_string(PluginKind kind);
 /// "tasks", "probes", "losses", ...
 std::string plural(PluginKind kind);
+/// "a task", "an update", ...
+std::string with_article(PluginKind kind);
 /// The kind of this name. Throws std::invalid_argument if there is none.
 PluginKind kind_named(const std::string& name);
 

@@ -34,7 +34,7 @@ void guarded_destroy(const Who& who, const char* call, const std::function<void(
 void* create_instance(const Plugin& plugin, PluginKind kind, const Values& values) {
   if (plugin.kind != kind)
     throw UsageError(
-        fmt::format("\"{}\" is a {}, not a {}", plugin.name, to_string(plugin.kind), to_string(kind)),
+        fmt::format("\"{}\" is {}, not {}", plugin.name, with_article(plugin.kind), with_article(kind)),
         fmt::format("`orrery plugins` lists every {}", to_string(kind)));
   return guard(plugin.who(), "create", [&] {
     void* made = plugin.info->create(parameters_text(values).c_str());

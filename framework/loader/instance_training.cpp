@@ -37,6 +37,9 @@ class GuardedLoss final : public LossFunction {
                                     shape_text(each), fmt::join(batch.labels.sizes(), ", "),
                                     toString(logits.scalar_type())),
                         "leave means and sums to reduce()");
+          if (torch::GradMode::is_enabled() && logits.requires_grad() && !each.requires_grad())
+            throw Error("it gives losses that do not depend on the logits",
+                        "compute with the tensors it is given, without detach(), item() or a NoGradGuard");
           return each;
         },
         Watch::computing);

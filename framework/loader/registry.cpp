@@ -161,10 +161,10 @@ void Registry::refuse_unknown(const std::string& what, const std::vector<PluginK
   for (const auto& plugin : plugins_) {
     const bool wanted = std::find(kinds.begin(), kinds.end(), plugin->kind) != kinds.end();
     if (wanted) names.push_back(plugin->name);
-    if (!wanted && plugin->name == name) elsewhere.push_back(to_string(plugin->kind));
+    if (!wanted && plugin->name == name) elsewhere.push_back(with_article(plugin->kind));
   }
   std::string message = fmt::format("no {} \"{}\"{}", what, name, did_you_mean(name, names));
-  if (!elsewhere.empty()) message += fmt::format("; there is a {} of that name", elsewhere.front());
+  if (!elsewhere.empty()) message += fmt::format("; there is {} of that name", elsewhere.front());
   for (const Problem& problem : problems_)
     if (!name.empty() && problem.file.filename().string().find(name) != std::string::npos)
       message +=

@@ -1,4 +1,4 @@
-// Finds, checks and loads plugins, and makes tasks and probes from them. A broken plugin in a folder is a
+// Finds, checks and loads plugins, and makes instances of them. A broken plugin in a folder is a
 // problem to report and never ends the program.
 #pragma once
 

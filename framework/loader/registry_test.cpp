@@ -90,7 +90,7 @@ TEST(Registry, AnUnknownNameGetsTheNearestAndWhatThereIs) {
   EXPECT_CONTAINS(refusal([&] { Registry().find(PluginKind::probe, "x"); }), "no probe is loaded");
   EXPECT_EQ(registry.find("good_probe").at(0)->kind, PluginKind::probe);
   EXPECT_CONTAINS(refusal([&] { registry.find("good_prob"); }),
-                  "no task or probe \"good_prob\" (did you mean");
+                  "no plugin \"good_prob\" (did you mean");
 }
 
 TEST(Registry, AnUnknownNamePointsAtTheBrokenFileThatMayBeMeant) {

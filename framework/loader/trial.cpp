@@ -56,8 +56,8 @@ void open_library(const char* file, int socket) {
 }  // namespace
 
 const char* const initialisers_advice =
-    "global and static objects are made when the library is opened; make them in the constructor of the task "
-    "or probe, which reports its own errors";
+    "global and static objects are made when the library is opened; make them in the constructor of the "
+    "plugin's class, which reports its own errors";
 
 void try_opening(const std::filesystem::path& file) {
   const std::string path = std::filesystem::absolute(file).string();

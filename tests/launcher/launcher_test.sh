@@ -7,7 +7,8 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 fail() { echo "FAILED: $*"; echo "-- cmake was asked:"; cat "$place/asked" 2>/dev/null; echo "-- said:"; cat "$place/said"; exit 1; }
 
-mkdir -p "$place"/{bin,tree/{framework/start/help,plugins,tasks/parity,probes/{norms,waves},tests}}
+mkdir -p "$place"/{bin,tree/{framework/start/help,tasks/{parity,sums},probes/{norms,waves},tests}}
+mkdir -p "$place"/tree/plugins/{losses/{steep,flat},updates/{clip,slow},models/{bag,chain}}
 cp "$source_tree/orrery" "$place/tree/"
 touch "$place/tree/CMakeLists.txt"
 printf '#!/bin/sh\necho installed\n' >"$place/bin/dpkg-query"
@@ -41,6 +42,30 @@ out=$(./orrery runs 2>"$place/said")
 asked "rest is built" "the next command did not wait"
 grep -q "waiting for another build" "$place/said" || fail "nothing said what it waits for"
 [ "$(grep -c -- --build "$ASKED")" = 2 ] || fail "something was built twice"
+
+# What is named in the other ways too, also inline; a comment's words are no names.
+rm -rf build
+cat >all.toml <<'CONFIG'
+# not sums
+task = { name = "parity" }
+[model]
+kind = "bag"
+[train]
+loss = "steep"  # not "flat"
+[[train.update]]
+name='clip'
+CONFIG
+launch train all.toml
+asked "--target orrery_program model_bag update_clip task_parity loss_steep" "losses, updates and models are named too"
+sed -i 's/^loss = .*/[train.loss]\nname = "flat"/' all.toml
+rm -rf build
+launch train all.toml
+asked "--target orrery_program model_bag update_clip loss_flat task_parity" "a loss may be a table"
+for other in model.kind=chain train.loss=flat train.loss.name=flat "train.update=[{name='slow'}]"; do
+  rm -rf build
+  launch train all.toml --set "$other"
+  ! grep -q -- --target "$ASKED" || fail "$other: --set names another plugin"
+done
 
 # Without a config that names a task of ours, all of it is built at once.
 rm -rf build

@@ -269,7 +269,7 @@ TEST(StaticInitialisers, OfABuiltInPluginAreNamed) {
   for (const char* said :
        {"plugins/static_throw.so, its static initialisers: an exception could not be caught: no "
         "table.csv here",
-        "in the constructor of the task or probe", "to see where: gdb"})
+        "in the constructor of the plugin's class", "to see where: gdb"})
     EXPECT_NE(done.err.find(said), std::string::npos) << done.err;
 }
 

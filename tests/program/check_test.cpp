@@ -55,9 +55,11 @@ TEST(Check, EveryBuiltInPluginPasses) {
 TEST(Check, ThePluginsOfTheGuideAndTheTemplatesPass) {
   const Workplace at;
   const std::string guide = ORRERY_GUIDE_PLUGINS, templates = ORRERY_TEMPLATE_DIR "/plugins";
-  for (const std::string& file : {guide + "/task_signed_subtraction.so",
-                                  guide + "/probe_attention_entropy.so", guide + "/task_carry_addition.so",
-                                  templates + "/task_sample_task.so", templates + "/probe_sample_probe.so"}) {
+  for (const std::string& file :
+       {guide + "/task_signed_subtraction.so", guide + "/probe_attention_entropy.so",
+        guide + "/task_carry_addition.so", templates + "/task_sample_task.so",
+        templates + "/probe_sample_probe.so", templates + "/loss_hard_examples.so",
+        templates + "/update_sign_descent.so", templates + "/model_bag_of_tokens.so"}) {
     const Json plugin = check_one(at, {file}, 0);
     EXPECT_TRUE(plugin["passed"]) << plugin.dump(2);
   }
@@ -125,7 +127,7 @@ TEST(Check, WrongRequestsAreRefused) {
   const Workplace at;
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"check"}, "give plugins, by name or file, or --all"},
-      {{"check", "no_such_plugin"}, "no task or probe \"no_such_plugin\""},
+      {{"check", "no_such_plugin"}, "no plugin \"no_such_plugin\""},
       {{"check", "./no_such_file.so"}, "there is no such file"},
       {{"check", "--all", "--set", "p=7"}, "--set is for one plugin at a time"},
       {{"check", "modular_arithmetic", "--set", "q=7"}, "has no key \"q\""},

@@ -48,6 +48,17 @@ steps = 10
 name = "careless_probe"
 )";
 
+// On the same task, with a loss, an update or a model that lies (tests/plugins/bad).
+std::vector<std::string> lying(const std::string& kind, const std::string& fault,
+                               const std::string& more = "") {
+  const std::string part = "{name='lying_" + kind + "',fault='" + fault + "'" + more + "}";
+  auto arguments = train({"--plugin", ORRERY_LYING_PLUGINS "/lying_" + kind + ".so", "--set"});
+  arguments.push_back(kind == "loss"     ? "train.loss=" + part
+                      : kind == "update" ? "train.update=[" + part + "]"
+                                         : "model={kind='lying_model',fault='" + fault + "'}");
+  return arguments;
+}
+
 // With the probe fourier_basis too.
 const char* const with_fourier = "probe=[{name='careless_probe'},{name='fourier_basis'}]";
 
@@ -70,6 +81,19 @@ std::vector<Mistake> mistakes() {
       {"the model has no weight \"W_E\"", careless("probe", "weight"), 1},
       {"scalar \"mean\" is recorded twice at one checkpoint", careless("probe", "twice"), 1},
       {"tensor \"nothing\" is recorded but undefined", careless("probe", "undefined"), 1},
+      {"each: it gives a tensor [] of dtype Double; expected one loss for each label, [15, 1] of dtype "
+       "Double",
+       lying("loss", "sums"), 1},
+      {"each: it gives losses that do not depend on the logits", lying("loss", "detached"), 1},
+      {"step 0: the weight of embed.W_E is now another tensor", lying("update", "replaces_tensors"), 1},
+      {"it wrote into the weight embed.W_E, and is one of gradients",
+       lying("update", "writes_into_weights", ",stage='gradients'"), 1},
+      {"step 2: the weight embed.W_E is not finite after it", lying("update", "gives_nan"), 1},
+      {"no weight is called \"embed.W_e\" (did you mean \"embed.W_E\"?)",
+       lying("update", "", ",weights=['embed.W_e']"), 2},
+      {"the model has no weights", lying("model", "no_weights"), 1},
+      {"forward() gives logits of shape [2, 5] and dtype Float; expected [2, 2, 5]",
+       lying("model", "one_position"), 1},
   };
 }
 

@@ -1,6 +1,6 @@
 // The guide to writing plugins (docs/authoring.md): its code is that of plugins/guide, which
-// tests/plugins/guide builds; its commands, config and Python work; and the host says what the guide says it
-// does.
+// tests/plugins/guide builds, and of `orrery new`, which tests/plugins/template builds; its commands, config
+// and Python work; and the host says what the guide says it does.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -29,6 +29,17 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
+// What the guide has `orrery new` write.
+const std::vector<std::pair<std::string, std::string>> written_by_new = {
+    {"loss", "hard_examples"}, {"update", "sign_descent"}, {"model", "bag_of_tokens"}};
+
+std::string written_source(const std::string& kind, const std::string& name) {
+  const Workplace at;
+  const Finished done = at.orrery({"new", kind, name});
+  EXPECT_EQ(done.code, 0) << done.err;
+  return at.read(name + "/" + name + ".cpp");
+}
+
 // `part` as whole lines of `text`.
 bool has_lines(const std::string& text, const std::string& part) {
   return ("\n" + text).find("\n" + part) != std::string::npos;
@@ -45,18 +56,20 @@ TEST_F(Guide, ItsCodeIsThatOfThePlugins) {
   for (const std::string& file :
        {task_folder + "signed_subtraction", probe_folder + "attention_entropy", carry_task, carry_probe})
     for (const char* ending : {".cpp", "_test.cpp"}) sources.push_back(source_file(file + ending));
+  for (const auto& [kind, name] : written_by_new) sources.push_back(written_source(kind, name));
   for (const std::string& block : blocks_in(guide(), "cpp"))
     EXPECT_TRUE(std::any_of(sources.begin(), sources.end(), [&](const std::string& source) {
       return has_lines(source, block);
     })) << block;
   for (const std::string& block : blocks_in(guide(), "toml"))
     EXPECT_TRUE(block == source_file(task_folder + "signed_subtraction.toml") ||
-                block == source_file(probe_folder + "pipeline.toml"))
+                block == source_file(probe_folder + "pipeline.toml") ||
+                block == source_file("plugins/guide/training.toml"))
         << block;
 }
 
 // Line by line: none is left out.
-TEST_F(Guide, ShowsAllOfTheTaskAndOfTheProbe) {
+TEST_F(Guide, ShowsAllOfEveryKind) {
   std::set<std::string> shown;
   for (const std::string& block : blocks_in(guide(), "cpp"))
     for (const std::string& line : lines_of(block)) shown.insert(line);
@@ -64,6 +77,9 @@ TEST_F(Guide, ShowsAllOfTheTaskAndOfTheProbe) {
        {task_folder + "signed_subtraction.cpp", probe_folder + "attention_entropy.cpp"})
     for (const std::string& line : lines_of(source_file(file)))
       EXPECT_TRUE(line.empty() || shown.count(line) == 1) << file << ": " << line;
+  for (const auto& [kind, name] : written_by_new)
+    for (const std::string& line : lines_of(written_source(kind, name)))
+      EXPECT_TRUE(line.empty() || shown.count(line) == 1) << name << ": " << line;
 }
 
 // The probe of the guide is what `new` writes, taken further: nothing of that is gone.
@@ -127,6 +143,17 @@ TEST_F(Guide, ItsTablesAreComplete) {
     if (header.is_directory() || name == "export.h" || name == "version.h") continue;
     EXPECT_NE(text.find("`" + name + "`"), std::string::npos) << name << " is not in the reference";
   }
+}
+
+// To the accuracy that the guide shows.
+TEST_F(Guide, ItsPartsOfTrainingTrain) {
+  const Workplace at;
+  at.write("training.toml", source_file("plugins/guide/training.toml"));
+  setenv("ORRERY_PLUGIN_PATH", ORRERY_TEMPLATE_DIR "/plugins", 1);
+  const Finished done = at.orrery({"train", "training.toml", "--out", "runs/parts"});
+  SetUpTestSuite();
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.err.find("(test/accuracy >= 0.99)"), std::string::npos) << done.err;
 }
 
 // The commands of the guide, in its folders, on fewer steps.

@@ -1,5 +1,5 @@
-// orrery new: the files it writes, the names it refuses, and that it never overwrites. tests/template builds
-// the same templates as sample_task and sample_probe; here the program trains them.
+// orrery new: the files it writes, the names it refuses, and that it never overwrites.
+// tests/plugins/template builds the same templates under the names below; here the program trains them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,6 +13,15 @@ namespace orrery {
 namespace {
 
 namespace fs = std::filesystem;
+
+struct Sample {
+  std::string kind, name, room;  // the folder of its kind in the source tree
+};
+const Sample samples[] = {{"task", "sample_task", "tasks"},
+                          {"probe", "sample_probe", "probes"},
+                          {"loss", "hard_examples", "plugins/losses"},
+                          {"update", "sign_descent", "plugins/updates"},
+                          {"model", "bag_of_tokens", "plugins/models"}};
 
 using Files = std::vector<std::pair<std::string, std::string>>;
 
@@ -57,10 +66,10 @@ std::string plugin(const std::string& target) {
 }
 
 TEST(New, JoinsTheOthersInTheSourceTree) {
-  for (const std::string kind : {"task", "probe"}) {
+  for (const auto& [kind, name, folder] : samples) {
     const Workplace at;
     make_source_tree(at);
-    const std::string name = "sample_" + kind, room = kind + "s/" + name + "/";
+    const std::string room = folder + "/" + name + "/";
     const Finished done = at.orrery({"new", kind, name});
     ASSERT_EQ(done.code, 0) << done.err;
     const std::string expected = "configs/" + name + ".toml\n" + room + "CMakeLists.txt\n" + room +
@@ -90,7 +99,7 @@ TEST(New, FindsTheSourceTreeFromBelow) {
 // Nothing of the template's own name or placeholders is left.
 TEST(New, FillsInTheName) {
   const Workplace at;
-  for (const std::string kind : {"task", "probe"}) {
+  for (const auto& [kind, sample, room] : samples) {
     ASSERT_EQ(at.orrery({"new", kind, "my_2nd_" + kind}).code, 0);
     for (const auto& [file, text] : files_in(at)) EXPECT_EQ(text.find('@'), std::string::npos) << file;
     EXPECT_NE(at.read("my_2nd_" + kind + "/my_2nd_" + kind + ".cpp").find("class My2nd"), std::string::npos);
@@ -141,11 +150,14 @@ TEST(New, RefusesNames) {
              {"co_await", {"a C++ keyword"}},
              {"params", {"\"params\""}},
              {"sparse_parity", {"there is a task \"sparse_parity\" already", "choose another name"}},
-             {"trig_loss", {"there is a probe \"trig_loss\" already"}}};
+             {"trig_loss", {"there is a probe \"trig_loss\" already"}},
+             {"stablemax", {"there is a loss \"stablemax\" already"}},
+             {"grokfast_ema", {"there is an update \"grokfast_ema\" already"}},
+             {"rnn", {"there is a model \"rnn\" already"}}};
   const Workplace at;
   make_source_tree(at);
   for (const auto& [name, said] : bad)
-    for (const std::string kind : {"task", "probe"}) {
+    for (const auto& [kind, sample, room] : samples) {
       const Finished done = at.orrery({"new", kind, name});
       EXPECT_EQ(done.code, 2) << name;
       EXPECT_EQ(done.out, "");
@@ -158,7 +170,7 @@ TEST(New, RefusesAKindThatThereIsNot) {
   const Workplace at;
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"new"},
                                                     {"new", "task"},
-                                                    {"new", "model", "sums"},
+                                                    {"new", "metric", "sums"},
                                                     {"new", "sums", "task"}}) {
     const Finished done = at.orrery(arguments);
     EXPECT_EQ(done.code, 2);
@@ -192,7 +204,7 @@ TEST(New, RefusesAPluginOfTheTreeThatIsNotBuiltYet) {
   make_source_tree(at);
   ASSERT_EQ(at.orrery({"new", "task", "sums"}).code, 0);
   const Files before = files_in(at);
-  for (const std::string kind : {"task", "probe"}) {
+  for (const auto& [kind, sample, room] : samples) {
     const Finished done = at.orrery({"new", kind, "sums"});
     EXPECT_EQ(done.code, 2);
     EXPECT_NE(done.err.find("tasks/sums exists already"), std::string::npos) << done.err;
@@ -231,10 +243,24 @@ TEST(New, TheProbeOfTheTemplateMeasures) {
   EXPECT_EQ(at.lines("run/probes/sample_probe/results.jsonl").size(), 3u);  // steps 0, 5 and 10
 }
 
+// Each as its config has it, to the accuracy that the config asks for.
+TEST(New, TheLossTheUpdateAndTheModelOfTheTemplatesTrain) {
+  for (const auto& [kind, name, room] : samples) {
+    if (kind == "task" || kind == "probe") continue;
+    SCOPED_TRACE(kind);
+    const Workplace at;
+    ASSERT_EQ(at.orrery({"new", kind, name}).code, 0);
+    const Finished done = at.orrery(
+        {"train", name + "/" + name + ".toml", "--plugin", plugin(kind + "_" + name), "--out", "run"});
+    ASSERT_EQ(done.code, 0) << done.err;
+    EXPECT_NE(done.err.find("(test/accuracy >= 0.99)"), std::string::npos) << done.err;
+    EXPECT_NE(at.read("run/run.json").find("\"name\": \"" + name + "\""), std::string::npos);
+  }
+}
+
 TEST(New, TheReadmesOfTheTemplatesHaveTheDeclaredParameters) {
   const Workplace at;
-  for (const std::string kind : {"task", "probe"}) {
-    const std::string name = "sample_" + kind;
+  for (const auto& [kind, name, room] : samples) {
     const Finished table = at.orrery({"describe", name, "--markdown", "--plugin", plugin(kind + "_" + name)});
     ASSERT_EQ(table.code, 0) << table.err;
     EXPECT_NE(built(name + "/README.md").find("\n" + table.out + "\n"), std::string::npos) << table.out;

@@ -13,12 +13,20 @@ std::vector<std::string> blocks(const std::string& language) {
   return blocks_in(source_file("README.md"), language);
 }
 
+// What it names beside the task is there.
+TEST(Readme, ItsPartsOfTrainingTrain) {
+  const Workplace at;
+  at.write("parts.toml", "[task]\nname = \"modular_arithmetic\"\np = 5\n" + blocks("toml").at(0));
+  const Finished done = at.orrery({"train", "parts.toml", "--out", "run", "--set", "train.steps=3"});
+  EXPECT_EQ(done.code, 0) << done.err;
+}
+
 TEST(Readme, ItsPluginsTrainAndAreReadBack) {
   ASSERT_EQ(blocks("cpp").size(), 2u);
-  ASSERT_EQ(blocks("toml").size(), 1u);
+  ASSERT_EQ(blocks("toml").size(), 2u);
   ASSERT_EQ(setenv("ORRERY_PLUGIN_PATH", ORRERY_README_PLUGINS, 1), 0);
   Workplace at;
-  at.write("majority.toml", blocks("toml")[0]);
+  at.write("majority.toml", blocks("toml")[1]);
   const Finished done = at.orrery({"train", "majority.toml", "--out", "runs/majority"});
   ASSERT_EQ(done.code, 0) << done.err;
   EXPECT_NE(done.err.find("test accuracy           reached 100 %"), std::string::npos) << done.err;

@@ -1,4 +1,5 @@
 // Every plugin in the tree can be loaded, and its README has the table of the parameters it really declares.
+#include <engine/scaffold/new_plugin.h>
 #include <loader/describe.h>
 
 #include <filesystem>
@@ -31,9 +32,9 @@ TEST(PluginReadme, HasTheDeclaredParameters) {
   if (fs::exists(ORRERY_PLUGIN_DIR)) registry.load_folder(ORRERY_PLUGIN_DIR);
   for (const Problem& problem : registry.problems()) ADD_FAILURE() << problem.text() << "\n" << problem.hint;
   const fs::path root = ORRERY_SOURCE_DIR;
-  for (const PluginKind kind : {PluginKind::task, PluginKind::probe}) {
-    const fs::path room = root / (to_string(kind) + "s");
-    if (!fs::exists(room)) continue;
+  for (const PluginKind kind : plugin_kinds) {
+    const fs::path room = root / engine::folder_of(kind);
+    ASSERT_TRUE(fs::exists(room)) << room;
     for (const auto& entry : fs::directory_iterator(room))
       if (fs::exists(entry.path() / "CMakeLists.txt")) check(registry, kind, entry.path());
   }
@@ -42,12 +43,12 @@ TEST(PluginReadme, HasTheDeclaredParameters) {
 // A test that CTest does not know is never run, and nobody is told.
 TEST(PluginTests, AreKnownToCTest) {
   const fs::path root = ORRERY_SOURCE_DIR, build = fs::path(ORRERY_PLUGIN_DIR).parent_path();
-  for (const std::string kind : {"task", "probe"})
-    for (const auto& entry : fs::directory_iterator(root / (kind + "s"))) {
+  for (const PluginKind kind : plugin_kinds)
+    for (const auto& entry : fs::directory_iterator(root / engine::folder_of(kind))) {
       if (!fs::exists(entry.path() / "CMakeLists.txt")) continue;
       const std::string name = entry.path().filename();
-      EXPECT_TRUE(contains(contents(build / (kind + "s") / name / "CTestTestfile.cmake"),
-                           "/" + kind + "_" + name + "_test\""))
+      EXPECT_TRUE(contains(contents(build / engine::folder_of(kind) / name / "CTestTestfile.cmake"),
+                           "/" + to_string(kind) + "_" + name + "_test\""))
           << entry.path();
     }
 }

@@ -28,7 +28,7 @@ void refuse_taken_name(const std::string& name, const std::optional<fs::path>& t
   const auto registry = load_plugins({});
   for (const auto& plugin : registry->plugins())
     if (plugin->name == name)
-      throw UsageError(fmt::format("there is a {} \"{}\" already: {}", to_string(plugin->kind), name,
+      throw UsageError(fmt::format("there is {} \"{}\" already: {}", with_article(plugin->kind), name,
                                    plugin->file.string()),
                        "choose another name; `orrery plugins` lists those that are taken");
   for (const PluginKind kind : plugin_kinds)

@@ -67,8 +67,12 @@ Result gives_a_loss(const LossUnderCheck& check) {
   for (const LabelledLogits& given : cases)
     for (const torch::Dtype dtype : {torch::kFloat64, torch::kFloat32}) {
       check.note(fmt::format("each, {} logits", toString(dtype)));
-      const double value = total(*check.make(), given.logits.to(dtype), given.batch);
-      if (!std::isfinite(value)) return failed(fmt::format("the loss of ordinary logits is {}", value), "");
+      // As in training, where logits are no leaves of the autograd graph.
+      const torch::Tensor logits = given.logits.to(dtype).requires_grad_() * 1;
+      const double value = total(*check.make(), logits, given.batch);
+      if (!std::isfinite(value))
+        return failed(fmt::format("the loss of ordinary logits is {}", value),
+                      "look for logarithms of 0 and divisions by 0");
     }
   return ok(counted(static_cast<int64_t>(cases.size()), "shape"));
 }

@@ -4,6 +4,7 @@
 #include "engine/check/parameters.h"
 #include "engine/check/probe_checks.h"
 #include "engine/check/task_checks.h"
+#include "engine/check/training_checks.h"
 #include "engine/experiment/check_split.h"
 #include "tests/support/loader_fixtures.h"
 
@@ -19,7 +20,9 @@ using checks::Verdict;
 const Plugin& lying(const std::string& name) {
   static auto* registry = [] {
     auto* all = new Registry;
-    for (const char* file : {"lying_task", "lying_probe", "good_task"}) all->load_file(bad_plugin(file));
+    for (const char* file :
+         {"lying_task", "lying_probe", "good_task", "lying_loss", "lying_update", "lying_model"})
+      all->load_file(bad_plugin(file));
     return all;
   }();
   return *registry->find(name).front();
@@ -70,6 +73,26 @@ Results check_probe(const std::string& fault) {
   const checks::ProbeSource source{plugin.name, [&] { return make_probe(plugin, {{"fault", fault}}); }};
   return run(checks::probe_checks(
       std::make_shared<checks::ProbeUnderCheck>(source, std::move(fixtures), [](const std::string&) {})));
+}
+
+template <class Noun>
+checks::SourceOf<Noun> source_of(const std::string& name, const Values& given,
+                                 Instance<Noun> (*make)(const Plugin&, const Values&)) {
+  const Plugin& plugin = lying(name);
+  return {name, plugin.version, [&plugin, given, make] { return make(plugin, given); }};
+}
+
+constexpr auto silent = [](const std::string&) {};
+
+Results check_loss(const std::string& fault) {
+  return run(checks::loss_checks(source_of("lying_loss", {{"fault", fault}}, make_loss), silent));
+}
+Results check_update(const std::string& fault, const std::string& stage = "optimizer") {
+  const Values given{{"fault", fault}, {"stage", stage}};
+  return run(checks::update_checks(source_of("lying_update", given, make_update), silent));
+}
+Results check_model(const std::string& fault) {
+  return run(checks::model_checks(source_of("lying_model", {{"fault", fault}}, make_model_maker), silent));
 }
 
 std::vector<std::string> failed(const Results& results) {
@@ -160,12 +183,83 @@ const Fault probe_faults[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Faults, LyingProbe, ::testing::ValuesIn(probe_faults), name_of);
 
+class LyingLoss : public ::testing::TestWithParam<Fault> {};
+TEST_P(LyingLoss, IsFoundByTheCheckMeantForIt) {
+  const Results results = check_loss(GetParam().name);
+  EXPECT_EQ(failed(results), std::vector<std::string>{GetParam().check}) << details(results);
+}
+const Fault loss_faults[] = {
+    {"throws", checks::loss_works},
+    {"refuses_all", checks::loss_works},
+    {"writes_into_the_logits", checks::loss_works},
+    {"sums", checks::loss_works},
+    {"another_dtype", checks::loss_works},
+    {"gives_a_vector", checks::loss_works},
+    {"detached", checks::loss_works},
+    {"reduces_to_a_number", checks::loss_works},
+    {"part_is_detached", "its gradient is that of the loss"},
+    {"ignores_the_mask", "labels outside of the loss mask do not count"},
+    {"overflows", "finite far out"},
+    {"remembers", "same arguments, same bits"},
+};
+INSTANTIATE_TEST_SUITE_P(Faults, LyingLoss, ::testing::ValuesIn(loss_faults), name_of);
+
+class LyingUpdate : public ::testing::TestWithParam<Fault> {};
+TEST_P(LyingUpdate, IsFoundByTheCheckMeantForIt) {
+  const std::string fault = GetParam().name;
+  const Results results = check_update(fault, fault == "writes_into_weights" ? "gradients" : "optimizer");
+  EXPECT_EQ(failed(results), std::vector<std::string>{GetParam().check}) << details(results);
+}
+const Fault update_faults[] = {
+    {"throws", checks::update_works},
+    {"refuses_all", checks::update_works},
+    {"writes_into_weights", checks::update_works},
+    {"replaces_tensors", checks::update_works},
+    {"gives_nan", checks::update_works},
+    {"asks_without_saying", checks::update_works},
+    {"draws_beside", "same start, same weights"},
+    {"moment_in_a_member", "its state is all it remembers"},
+    {"counts_in_a_member", "its state is all it remembers"},
+    {"divides_by_the_norm", "finite where gradients are 0"},
+    {"float32_only", "works in float64"},
+};
+INSTANTIATE_TEST_SUITE_P(Faults, LyingUpdate, ::testing::ValuesIn(update_faults), name_of);
+
+class LyingModel : public ::testing::TestWithParam<Fault> {};
+TEST_P(LyingModel, IsFoundByTheCheckMeantForIt) {
+  const Results results = check_model(GetParam().name);
+  EXPECT_EQ(failed(results), std::vector<std::string>{GetParam().check}) << details(results);
+}
+const Fault model_faults[] = {
+    {"refuses_all", checks::model_works},
+    {"no_weights", checks::model_works},
+    {"throws", "forward and fast passes agree"},
+    {"one_position", "forward and fast passes agree"},
+    {"grows", "forward and fast passes agree"},
+    {"draws_beside", "weights come from the generator only"},
+    {"hook_is_ignored", "activations go through the hook points"},
+    {"hook_point_that_nothing_passes", "activations go through the hook points"},
+    {"hook_sees_no_batch", "activations go through the hook points"},
+    {"unused_weight", "it can be trained"},
+    {"detached", "it can be trained"},
+};
+INSTANTIATE_TEST_SUITE_P(Faults, LyingModel, ::testing::ValuesIn(model_faults), name_of);
+
 TEST(LyingPlugins, WithoutAFaultPass) {
   const Results task = check_task("");
   EXPECT_EQ(failed(task), std::vector<std::string>{}) << details(task);
   for (const char* fine : {"", "declared_weight", "declared_auxiliary", "found_things", "own_records"}) {
     const Results probe = check_probe(fine);
     EXPECT_EQ(failed(probe), std::vector<std::string>{}) << fine << "\n" << details(probe);
+  }
+}
+
+TEST(LyingPlugins, OfTrainingWithoutAFaultPass) {
+  for (const Results& results :
+       {check_loss(""), check_update(""), check_update("", "gradients"), check_update("", "weights"),
+        check_update("matrices_only"), check_model("")}) {
+    EXPECT_EQ(failed(results), std::vector<std::string>{}) << details(results);
+    for (const auto& [name, result] : results) EXPECT_EQ(result.verdict, Verdict::ok) << details(results);
   }
 }
 

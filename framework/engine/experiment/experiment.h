@@ -20,7 +20,7 @@ namespace orrery::engine {
 /// Loads every plugin: built-in ones, those in ORRERY_PLUGIN_PATH, and `files`.
 std::unique_ptr<Registry> load_plugins(const std::vector<std::string>& files);
 
-/// Looks up parameters of tasks and probes in `registry`, and of models in the framework.
+/// Looks up parameters of plugins in `registry`, and of the framework's own models.
 ParametersOf parameters_from(const Registry& registry);
 
 /// Cannot be moved: its parts refer to each other. Not thread-safe.

@@ -1,2 +1,2 @@
-#define KIND 3
+#define KIND 6
 #include "descriptor.h"
