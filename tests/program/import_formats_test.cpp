@@ -156,6 +156,66 @@ torch.save(net.float().state_dict(), "sequential.pt")
                      "0.weight reads the one-hot vectors of both operands, side by side"});
 }
 
+// Their names say that attention and MLP read the same stream; only a configuration says that they do not.
+TEST_F(ImportFormats, GptNeoxIsReadWhereItIsSequential) {
+  if (python_with_torch().empty())
+    GTEST_SKIP() << "no python3 with torch; on Debian: apt-get install python3-torch";
+  run_python(R"(
+import torch, torch.nn.functional as F
+torch.manual_seed(0)
+p, d, heads, width, hidden = 5, 8, 2, 4, 12
+made = {}
+def add(name, *shape):
+    made[name] = torch.randn(*shape)
+    return made[name]
+def linear(name, out, into):
+    weight, bias = add(name + ".weight", out, into), add(name + ".bias", out)
+    return lambda x: x @ weight.double().T + bias.double()
+def norm(name):
+    gain, shift = add(name + ".weight", d), add(name + ".bias", d)
+    return lambda x: F.layer_norm(x, (d,), gain.double(), shift.double())
+block = "gpt_neox.layers.0."
+embed = add("gpt_neox.embed_in.weight", p + 1, d)
+ln1, ln2 = norm(block + "input_layernorm"), norm(block + "post_attention_layernorm")
+qkv, out = linear(block + "attention.query_key_value", 3 * d, d), linear(block + "attention.dense", d, d)
+up, down = linear(block + "mlp.dense_h_to_4h", hidden, d), linear(block + "mlp.dense_4h_to_h", d, hidden)
+last, unembed = norm("gpt_neox.final_layer_norm"), add("embed_out.weight", p + 1, d)
+inv_freq = torch.tensor([1.0, 0.1])
+made[block + "attention.rotary_emb.inv_freq"] = inv_freq
+made[block + "attention.bias"] = torch.ones(9, 9).tril().bool()[None, None]
+made[block + "attention.masked_bias"] = torch.tensor(-1e9)
+
+pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
+tokens = torch.cat([pairs, torch.full((p * p, 1), p)], 1)
+angles = torch.arange(3).double()[:, None, None] * inv_freq.double().repeat(2)
+def turned(x):
+    return x * angles.cos() + torch.cat([-x[..., 2:], x[..., :2]], -1) * angles.sin()
+x = embed.double()[tokens]
+q, k, v = qkv(ln1(x)).view(p * p, 3, heads, 3, width).unbind(3)
+scores = torch.einsum("bqhe,bkhe->bhqk", turned(q), turned(k)) / 2
+pattern = scores.masked_fill(~torch.ones(3, 3).tril().bool(), float("-inf")).softmax(-1)
+x = x + out(torch.einsum("bhqk,bkhe->bqhe", pattern, v).reshape(p * p, 3, d))
+x = x + down(F.gelu(up(ln2(x))))
+logits = (last(x) @ unembed.double().T)[:, -1, :p]
+print(F.cross_entropy(logits, pairs.sum(1) % p).item())
+torch.save(made, "parallel.pt")
+config = {"num_attention_heads": heads, "use_parallel_residual": False}
+torch.save({"model": made, "config": config}, "sequential.pt")
+)");
+  const Finished parallel = import("parallel.pt", "x", {"--set", "model.n_heads=2"});
+  EXPECT_EQ(parallel.code, 2);
+  expect_said(parallel,
+              {"parallel.pt: of GPT-NeoX, whose attention and MLP both read the stream before the block",
+               "use_parallel_residual = false"});
+  const Finished done =
+      import("sequential.pt", "run",
+             {"--set", "model.act_fn=gelu", "--expect", "all/loss=" + at.lines("py.out").at(0).substr(0, 8)});
+  EXPECT_EQ(done.code, 0) << done.err;
+  const json model = json::parse(at.read("run/run.json"))["config"]["model"];
+  EXPECT_EQ(model["positional_embedding_type"], "rotary");
+  EXPECT_EQ(model["rotary_base"], 100);
+}
+
 TEST_F(ImportFormats, AccuracyAtChanceIsAWarning) {
   expect_said(import(fixtures + "heads.pt", "run"), {"always giving the most frequent label has 20 %"});
 }
