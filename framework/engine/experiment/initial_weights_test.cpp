@@ -96,12 +96,13 @@ TEST(InitialWeights, RefuseWhatTheyCannotDraw) {
                     redraw(*model, {{{"embed.W_e"}, Distribution::own, 1, 1, "c.toml:3:1"}}, 0);
                   }),
                   "c.toml:3:1: init.draw: no weight is called \"embed.W_e\" (did you mean \"embed.W_E\"?)");
-  const auto mlp = make_mlp({.collapse = MlpConfig::Collapse::both, .d_mlp = 4},
-                            {.d_vocab = 5, .d_vocab_out = 5, .n_ctx = 2, .read_out = {1}}, make_generator(0));
+  const auto mlp =
+      make_mlp({.embedding = MlpConfig::Embedding::untied, .collapse = MlpConfig::Collapse::both, .d_mlp = 4},
+               {.d_vocab = 5, .d_vocab_out = 5, .n_ctx = 2, .read_out = {1}}, make_generator(0));
   EXPECT_CONTAINS(refusal([&] {
                     redraw(*mlp, {{{"*"}, Distribution::transformer_lens, 1, 1, ""}}, 0);
                   }),
-                  "transformer_lens does not tell how to draw mlp.W_in");
+                  "transformer_lens does not tell how to draw mlp.W_in_a");
 }
 
 TEST(InitialWeights, AreTransplantedFromACheckpoint) {

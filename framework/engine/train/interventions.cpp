@@ -105,17 +105,24 @@ torch::Tensor of_heads(const Intervention& entry, const torch::Tensor& x, int64_
 
 }  // namespace
 
+namespace {
+
+std::vector<HookPoint*> points_of(const Intervention& entry, const Model& model, const std::string& glob) {
+  try {
+    return find_hook_points(model, glob);
+  } catch (const Error& error) {
+    refuse_intervention(entry, error.what(), error.hint());
+  }
+}
+
+}  // namespace
+
 Interventions::Interventions(const std::vector<Intervention>& interventions, const Model& model) {
   for (const Intervention& entry : interventions)
-    for (const std::string& glob : entry.at) try {
-        for (const HookPoint* point : find_hook_points(model, glob)) {
-          check_point(entry, model, point->name());
-          places_.push_back({entry, point->name(), head_dim_of(point->name())});
-        }
-      } catch (const UsageError&) {
-        throw;
-      } catch (const Error& error) {
-        refuse_intervention(entry, error.what(), error.hint());
+    for (const std::string& glob : entry.at)
+      for (const HookPoint* point : points_of(entry, model, glob)) {
+        check_point(entry, model, point->name());
+        places_.push_back({entry, point->name(), head_dim_of(point->name())});
       }
 }
 
@@ -128,8 +135,9 @@ std::vector<Hook> Interventions::hooks(int64_t step) const {
   std::vector<Hook> all;
   for (const Place& place : places_)
     if (place.entry.active(step))
-      all.emplace_back(place.point,
-                       [&place](const torch::Tensor& x) { return of_heads(place.entry, x, place.head_dim); });
+      all.emplace_back(place.point, [entry = place.entry, dim = place.head_dim](const torch::Tensor& x) {
+        return of_heads(entry, x, dim);
+      });
   return all;
 }
 
