@@ -28,6 +28,8 @@ cd "$place/tree"
 printf '[task]\nname = "parity"\n[[probe]]\nname = "norms"\n' >c.toml
 
 launch() { : >"$ASKED"; out=$(./orrery "$@" 2>"$place/said"); }
+# A tree that was never built, once what is built in the background is done.
+anew() { [ ! -e build/release/.building ] || flock build/release/.building true; rm -rf build; }
 asked() { grep -qF -- "$1" "$ASKED" || fail "$2"; }
 
 # The first training builds what it needs, and the rest beside it.
@@ -44,7 +46,7 @@ grep -q "waiting for another build" "$place/said" || fail "nothing said what it 
 [ "$(grep -c -- --build "$ASKED")" = 2 ] || fail "something was built twice"
 
 # What is named in the other ways too, also inline; a comment's words are no names.
-rm -rf build
+anew
 cat >all.toml <<'CONFIG'
 # not sums
 task = { name = "parity" }
@@ -58,20 +60,20 @@ CONFIG
 launch train all.toml
 asked "--target orrery_program model_bag update_clip task_parity loss_steep" "losses, updates and models are named too"
 sed -i 's/^loss = .*/[train.loss]\nname = "flat"/' all.toml
-rm -rf build
+anew
 launch train all.toml
 asked "--target orrery_program model_bag update_clip loss_flat task_parity" "a loss may be a table"
 for other in model.kind=chain train.loss=flat train.loss.name=flat "train.update=[{name='slow'}]"; do
-  rm -rf build
+  anew
   launch train all.toml --set "$other"
   ! grep -q -- --target "$ASKED" || fail "$other: --set names another plugin"
 done
 
 # Without a config that names a task of ours, all of it is built at once.
-rm -rf build
+anew
 launch train c.toml --set task.name=other
 ! grep -q -- --target "$ASKED" || fail "the task is another one"
-rm -rf build
+anew
 launch plugins
 ! grep -q -- --target "$ASKED" || fail "plugins needs all"
 # Nothing changed: nothing is built.
