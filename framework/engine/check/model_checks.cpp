@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/check/bitwise.h"
+#include "engine/check/heard_disturbances.h"
 #include "engine/check/training_checks.h"
 #include "engine/train/trainer.h"
 
@@ -97,10 +98,14 @@ Result seeds(const ModelUnderCheck& check) {
   for (const MadeUpTask* task : check.tasks()) {
     check.note("make, from several seeds");
     seed_global_generator();
+    const HeardDisturbances heard;
     const auto make = [&](torch::Generator rng) { return check.make(task->spec, std::move(rng)); };
     if (const std::string fault = seed_fault(make); !fault.empty())
       return failed(fmt::format("{}: {}", task->name, fault),
                     "draw weights from the generator that is given");
+    if (const std::string drew = heard.first("generator"); !drew.empty())
+      return failed(fmt::format("{}: {}", task->name, drew),
+                    "pass the generator to torch::rand, torch::randn");
   }
   return ok();
 }
