@@ -89,8 +89,7 @@ TEST(Registry, AnUnknownNameGetsTheNearestAndWhatThereIs) {
                   "there is a probe of that name");
   EXPECT_CONTAINS(refusal([&] { Registry().find(PluginKind::probe, "x"); }), "no probe is loaded");
   EXPECT_EQ(registry.find("good_probe").at(0)->kind, PluginKind::probe);
-  EXPECT_CONTAINS(refusal([&] { registry.find("good_prob"); }),
-                  "no plugin \"good_prob\" (did you mean");
+  EXPECT_CONTAINS(refusal([&] { registry.find("good_prob"); }), "no plugin \"good_prob\" (did you mean");
 }
 
 TEST(Registry, AnUnknownNamePointsAtTheBrokenFileThatMayBeMeant) {
