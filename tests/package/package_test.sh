@@ -42,7 +42,7 @@ wait $verifying || true
 grep -q "^run directory" verify.log || { cat verify.log; fail "verify --tier does not find the installed configs"; }
 orrery=$work/prefix/bin/orrery
 copy_torch "$work/elsewhere"
-for kind in task probe; do
+for kind in task probe loss update model; do
   "$orrery" new "$kind" "my_$kind" --out . >/dev/null  # also where this folder lies in the source tree
   configure "my_$kind" "$work/elsewhere" "$work/prefix"
   cd "my_$kind"

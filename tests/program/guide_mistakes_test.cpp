@@ -92,7 +92,7 @@ std::vector<Mistake> mistakes() {
       {"no weight is called \"embed.W_e\" (did you mean \"embed.W_E\"?)",
        lying("update", "", ",weights=['embed.W_e']"), 2},
       {"the model has no weights", lying("model", "no_weights"), 1},
-      {"forward() gives logits of shape [2, 5] and dtype Float; expected [2, 2, 5]",
+      {"forward() gives logits of shape [3, 5] and dtype Float; expected [3, 2, 5]",
        lying("model", "one_position"), 1},
   };
 }

@@ -40,7 +40,8 @@ TEST_F(TrainingPlugins, AreNamedInTheRun) {
   const Finished done = train("run", {});
   ASSERT_EQ(done.code, 0) << done.err;
   std::set<std::string> named;
-  for (const json& plugin : json::parse(at.read("run/run.json"))["plugins"])
+  const json about = json::parse(at.read("run/run.json"));
+  for (const json& plugin : about["plugins"])
     named.insert(plugin["kind"].get<std::string>() + " " + plugin["name"].get<std::string>() + " " +
                  plugin["version"].get<std::string>());
   for (const char* each : {"model bag_of_tokens 1.0.0", "loss hard_examples 1.0.0",
@@ -50,7 +51,8 @@ TEST_F(TrainingPlugins, AreNamedInTheRun) {
 }
 
 TEST_F(TrainingPlugins, ResumeToTheSameBits) {
-  const std::vector<std::string> set = {"train.lr_schedule=constant", "checkpoints.every=10"};
+  const std::vector<std::string> set = {"train.lr_schedule=constant", "train.eval_every=10",
+                                        "checkpoints.every=10"};
   ASSERT_EQ(train("whole", set).code, 0);
   auto half = set;
   half.push_back("train.steps=10");
@@ -115,7 +117,7 @@ TEST_F(TrainingPlugins, CanBeSweptOver) {
   Finished done = at.orrery({"sweep", "run", "s.toml"});
   ASSERT_EQ(done.code, 0) << done.err;
   const std::string rows = at.orrery({"sweep", "table", "s.toml", "--csv"}).out;
-  EXPECT_EQ(rows.substr(0, rows.find(",seed,")), "index,run,train.loss.gamma,train.update.sign_descent.beta")
+  EXPECT_EQ(rows.substr(0, rows.find(",seed,")), "index,run,train.update.sign_descent.beta,train.loss.gamma")
       << rows;
   // Losses by name, the framework's among them.
   at.write("c.toml", "[task]\nname = \"modular_arithmetic\"\np = 5\n[model]\nd_model = 4\n");

@@ -103,6 +103,9 @@ Result seeds(const ModelUnderCheck& check) {
     if (const std::string fault = seed_fault(make); !fault.empty())
       return failed(fmt::format("{}: {}", task->name, fault),
                     "draw weights from the generator that is given");
+    if (const std::string drew = heard.first("generator"); !drew.empty())
+      return failed(fmt::format("{}: {}", task->name, drew),
+                    "pass the generator to torch::rand, torch::randn");
   }
   return ok();
 }

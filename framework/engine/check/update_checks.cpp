@@ -141,8 +141,8 @@ Result works_in_float64(const UpdateUnderCheck& check) {
   try {
     steps(*training.trainer, 3);
   } catch (const Error& error) {
-    return failed(error.what(),
-                  "make tensors in the dtype of the weight: torch::zeros(sizes, value.options())");
+    return failed(error.what(), error.hint().empty() ? "take dtypes from what it is given: value().options()"
+                                                     : error.hint());
   }
   return ok();
 }
