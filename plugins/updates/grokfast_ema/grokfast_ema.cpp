@@ -1,5 +1,5 @@
 // Grokfast-EMA (Lee et al. 2024, "Grokfast: Accelerated grokking by amplifying slow gradients", arXiv
-// 2405.20233, algorithm 1): adds to each gradient lamb times its exponential moving average,
+// 2405.20233): adds to each gradient lamb times its exponential moving average,
 //   mu <- alpha mu + (1 - alpha) g,    g <- g + lamb mu.
 // The average keeps what changes slowly from step to step, which is what generalises; with alpha = 0.98 and
 // lamb = 2, the paper's, a constant gradient becomes three times as large and one that alternates stays.
@@ -30,7 +30,7 @@ class GrokfastEma final : public orrery::Update {
       if (step.step == 0)
         average.copy_(gradient);  // as in the authors' code, not 0
       else
-        average.mul_(params_.alpha).add_(gradient, 1 - params_.alpha);
+        average.lerp_(gradient, 1 - params_.alpha);
       gradient.add_(average, params_.lamb);
     }
   }
