@@ -31,9 +31,10 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
         "what the logits are multiplied by before the loss is taken, in training and in reported losses; the "
         "inverse of a temperature")
       .at_least(1e-6);
-  f.add("label_noise", &S::label_noise,
-        "share of the training examples whose label is another one, drawn once with seeds.data; the grid that "
-        "probes see has the right ones")
+  f.add(
+       "label_noise", &S::label_noise,
+       "share of the training examples whose label is another one, drawn once with seeds.data; the grid that "
+       "probes see has the right ones")
       .between(0, 1);
   f.add("dtype", &S::dtype,
         "precision of weights and activations in training; checkpoints and probes have float32, and float64 "
