@@ -49,10 +49,12 @@ for kind in task probe loss update model; do
   ! grep -q "$source_tree/framework" build/build.ninja || fail "the build of my_$kind looks into the source tree"
   grep -q "^Torch_DIR:PATH=$work/elsewhere/" build/CMakeCache.txt || fail "the LibTorch elsewhere was not taken"
   grep -q "$work/elsewhere/include" build/compile_commands.json || fail "its headers were not taken"
-  "$cmake" --build build >build.log 2>&1 || { cat build.log; exit 1; }
+  # Tests of plugins out of the tree: those of two kinds say it for all, and each takes half a minute to compile.
+  case $kind in task | probe) targets=() ;; *) targets=(--target "${kind}_my_$kind") ;; esac
+  "$cmake" --build build "${targets[@]}" >build.log 2>&1 || { cat build.log; exit 1; }
   ! ninja -C build -t deps | grep -q "$(dirname "$(dirname "$torch")" | sed 's|/lib.*||')/include/ATen/" ||
     fail "headers of both LibTorch were taken"
-  ctest --test-dir build --no-tests=error --output-on-failure
+  [ ${#targets[@]} -gt 0 ] || ctest --test-dir build --no-tests=error --output-on-failure
   "$orrery" train "my_$kind.toml" --plugin "build/plugins/${kind}_my_$kind.so" --out run --set train.steps=20
   "$orrery" describe "my_$kind" --plugin "build/plugins/${kind}_my_$kind.so" >/dev/null
   cd ..
