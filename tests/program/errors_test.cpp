@@ -114,7 +114,7 @@ const Mistake mistakes[] = {
     {"describe_unnamed", {"describe"}, {"say what to describe", "\n  probes: "}},
     {"describe_nothing",
      {"describe", "fourier_bases"},
-     {"no task, probe or table of a config \"fourier_bases\" (did you mean \"fourier_basis\"?)",
+     {"no plugin or table of a config \"fourier_bases\" (did you mean \"fourier_basis\"?)",
       "\n  tasks: balanced_brackets, ", "\n  probes: attention_patterns, ",
       "\n  tables of a config: config, ", "--plugin FILE.so"}},
     {"subsequence_too_long",

@@ -24,7 +24,10 @@ struct NewArguments {
 };
 
 // Two plugins of one name could not be loaded together, or would share a config.
-void refuse_taken_name(const std::string& name, const std::optional<fs::path>& tree) {
+void refuse_taken_name(const std::string& kind_name, const std::string& name,
+                       const std::optional<fs::path>& tree) {
+  if (is_frameworks(kind_name, name))
+    throw UsageError(fmt::format("the {} \"{}\" is the framework's", kind_name, name), "choose another name");
   const auto registry = load_plugins({});
   for (const auto& plugin : registry->plugins())
     if (plugin->name == name)
@@ -65,7 +68,7 @@ int make_new(const NewArguments& options) {
   auto tree = options.out.empty() ? source_tree_around(fs::current_path()) : std::nullopt;
   if (tree) tree = fs::relative(*tree);  // paths as a user would type them here
   const fs::path folder = fs::path(options.out) / options.name;
-  refuse_taken_name(options.name, tree);
+  refuse_taken_name(options.kind, options.name, tree);
   const auto files =
       tree ? files_in_tree(kind, options.name, *tree) : files_on_their_own(kind, options.name, folder);
   write_new(files);

@@ -10,6 +10,7 @@
 #include "engine/check/bitwise.h"
 #include "engine/check/heard_disturbances.h"
 #include "engine/check/training_checks.h"
+#include "engine/experiment/check_split.h"
 #include "engine/train/trainer.h"
 
 namespace orrery::engine::checks {
@@ -121,14 +122,17 @@ std::string hook_fault(Model& model, const MadeUpTask& task) {
     if (!names.insert(point->name()).second)
       return fmt::format("hook point \"{}\" is there twice", point->name());
     int64_t calls = 0, rows = 0;
+    std::string misplaced;
     const torch::Tensor after =
         run_with_hooks(model, tokens, {{point->name(), [&](const torch::Tensor& activation) {
                                           ++calls;
                                           rows = activation.dim() > 0 ? activation.size(0) : 0;
+                                          misplaced = position_fault(*point, activation, task.spec.n_ctx);
                                           return torch::zeros_like(activation);
                                         }}});
     if (calls == 0)
       return fmt::format("forward() passes nothing through the hook point \"{}\"", point->name());
+    if (!misplaced.empty()) return misplaced;
     if (rows != tokens.size(0))
       return fmt::format("the activation at \"{}\" has {} rows for {} inputs", point->name(), rows,
                          tokens.size(0));

@@ -98,8 +98,14 @@ std::vector<Override> read_listed(const WrittenKey& key) {
            fmt::format("for one value in every run: {} below [set]", key.key));
   if (entries->empty()) refuse(key.value_place, fmt::format("{}: the list is empty", key.key));
   std::vector<Override> listed;
-  for (const Table& entry : *entries)
-    listed.push_back({key.key, std::get<Value>(entry.content("value")), key.place, entry.place()});
+  for (const Table& entry : *entries) {
+    const auto* value = std::get_if<Value>(&entry.content("value"));
+    if (!value)
+      refuse(entry.place(),
+             fmt::format("{}: expected values, got {}", key.key, describe(entry.content("value"))),
+             "a sweep sets single values; tables and lists of tables stand in the base");
+    listed.push_back({key.key, *value, key.place, entry.place()});
+  }
   return listed;
 }
 

@@ -88,6 +88,13 @@ void check_lr_steps(const Table& table, const TrainSettings& train) {
            stepwise ? "train.lr_schedule is \"steps\", but train.lr_steps names none"
                     : "train.lr_steps are for lr_schedule = \"steps\"",
            "for example: lr_schedule = \"steps\", lr_steps = [5000, 8000]");
+  const bool falls = train.lr_schedule == TrainSettings::Schedule::linear ||
+                     train.lr_schedule == TrainSettings::Schedule::cosine;
+  if (train.lr_end != 0 && !falls)
+    refuse(table.value_place("lr_end"),
+           fmt::format("train.lr_end is for lr_schedule = \"linear\" or \"cosine\", and it is \"{}\"",
+                       name_of(train.lr_schedule)),
+           "leave it out, or choose one of them");
   if (!std::is_sorted(train.lr_steps.begin(), train.lr_steps.end()) ||
       (stepwise && train.lr_steps.front() < 1))
     refuse(table.value_place("lr_steps"), "train.lr_steps: expected steps from 1 on, ascending");
@@ -95,15 +102,36 @@ void check_lr_steps(const Table& table, const TrainSettings& train) {
 
 // Naming the framework's optimiser among the updates sets train.optimizer.
 void read_optimizer_among(const Table& table, TrainSettings& train) {
-  const auto names = names_of(TrainSettings::Optimizer{});
+  const UpdateChoice* first = nullptr;
   for (const UpdateChoice& update : train.updates)
-    for (const auto& [name, optimizer] : names) {
+    for (const auto& [name, optimizer] : names_of(TrainSettings::Optimizer{})) {
       if (update.plugin.name != name) continue;
+      if (first)
+        refuse(update.place,
+               fmt::format("\"{}\" and \"{}\" are both the framework's, which has one optimiser in a run",
+                           first->plugin.name, name),
+               "name one of them only");
       if (table.has("optimizer") && train.optimizer != optimizer)
         refuse(update.place, fmt::format("the update is \"{}\", but train.optimizer is another", name),
                "name one of them only");
+      if (update.weights != std::vector<std::string>{"*"})
+        refuse(
+            update.place,
+            fmt::format("\"{}\" moves all weights that no other optimiser has; they cannot be named", name),
+            "name those of the other optimisers, freeze some with [[train.group]], or leave weights out");
       train.optimizer = optimizer;
+      first = &update;
     }
+}
+
+void check_interventions(const TrainSettings& train) {
+  for (const Intervention& each : train.interventions)
+    if (each.from_step >= train.steps)
+      refuse(
+          each.place,
+          fmt::format("train.intervene: from_step is {}, and the training makes {} steps: it would never act",
+                      each.from_step, train.steps),
+          "choose an earlier step, or leave the entry out");
 }
 
 }  // namespace
@@ -167,6 +195,7 @@ void read_training_parts(const Table& table, const ParametersOf& parameters_of, 
   train.updates = read_updates(table, parameters_of);
   for (const Table& entry : table.tables("group")) train.groups.push_back(read_group(entry));
   train.interventions = read_interventions(table);
+  check_interventions(train);
   read_optimizer_among(table, train);
 }
 

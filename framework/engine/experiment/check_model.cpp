@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <orrery/error.h>
+#include <orrery/hooks.h>
 
 #include <algorithm>
 
@@ -21,7 +22,30 @@ void check_logits(const std::string& call, const torch::Tensor& logits, const st
                   meaning));
 }
 
+// The activations at the model's hook points, in one pass over `tokens`.
+void check_positions(Model& model, const torch::Tensor& tokens, int64_t n_ctx) {
+  torch::NoGradGuard no_grad;
+  for (const auto& point : model.hook_points()) {
+    std::string fault;
+    run_with_hooks(model, tokens, {{point->name(), [&](const torch::Tensor& activation) {
+                                      fault = position_fault(*point, activation, n_ctx);
+                                      return activation;
+                                    }}});
+    if (!fault.empty())
+      throw Error(
+          "its model's " + fault,
+          "name the dimension in add_hook_point(name, dimension); -1 for an activation of the whole input");
+  }
+}
+
 }  // namespace
+
+std::string position_fault(const HookPoint& point, const torch::Tensor& activation, int64_t n_ctx) {
+  const int64_t dim = point.position_dim();
+  if (dim < 0 || (dim < activation.dim() && activation.size(dim) == n_ctx)) return "";
+  return fmt::format("activation at \"{}\" is [{}], and dimension {} of it is to run over {} positions",
+                     point.name(), fmt::join(activation.sizes(), ", "), dim, n_ctx);
+}
 
 void check_model(Model& model, const TaskSpec& spec, const Batch& batch) {
   if (model.weights().empty())
@@ -35,6 +59,7 @@ void check_model(Model& model, const TaskSpec& spec, const Batch& batch) {
   if (!logits.requires_grad())
     throw Error("its model's forward() gives logits that do not depend on the weights",
                 "compute with the tensors that add_weight() returned, without detach() or a NoGradGuard");
+  check_positions(model, tokens, spec.n_ctx);
   const torch::Tensor fast = read_out(model, {tokens, spec.read_out})->logits();
   check_logits("its model's fast_read_out()", fast, {n, n_read, spec.d_vocab_out},
                "[batch, n_read, d_vocab_out]");

@@ -23,8 +23,12 @@ void check_sample_shapes(const TaskSpec& spec, int64_t batch_size, const Batch& 
 void check_rows(const std::string& name, const torch::Tensor& rows, const Batch& grid);
 
 /// The same for a model that the task brings: it must have weights, its forward pass must give logits of the
-/// right shape that depend on them, and its fast_read_out() must give the same logits. Tries it on the first
-/// inputs of `batch`.
+/// right shape that depend on them, and its fast_read_out() must give the same logits, and its hook points
+/// must say rightly which dimension runs over positions. Tries it on the first inputs of `batch`.
 void check_model(Model& model, const TaskSpec& spec, const Batch& batch);
+
+/// What is wrong with the dimension that `point` says runs over positions, of an activation seen there; "" if
+/// nothing is, or it says that there is none.
+std::string position_fault(const HookPoint& point, const torch::Tensor& activation, int64_t n_ctx);
 
 }  // namespace orrery::engine

@@ -107,12 +107,21 @@ const Plugin& model_plugin(const Registry& registry, const std::string& name) {
 
 }  // namespace
 
+bool is_frameworks(const std::string& kind, const std::string& name) {
+  return (kind == "model" && is_kind_of_model(name)) || (kind == "loss" && is_frameworks_loss(name)) ||
+         (kind == "update" && is_frameworks_optimizer(name));
+}
+
 ParametersOf parameters_from(const Registry& registry) {
   return [&registry](const std::string& kind, const std::string& name) -> std::vector<Field> {
-    if (kind == "model")
-      return is_kind_of_model(name) ? model_parameters(name) : model_plugin(registry, name).parameters;
-    if (kind == "loss" && is_frameworks_loss(name)) return {};
-    if (kind == "update" && is_frameworks_optimizer(name)) return {};
+    if (is_frameworks(kind, name)) {
+      if (const Plugin* plugin = registry.find_or_null(kind_named(kind), name))
+        throw UsageError(fmt::format("the {} \"{}\" is the framework's, and {} has a plugin of that name",
+                                     kind, name, plugin->file.string()),
+                         "give the plugin another name");
+      return kind == "model" ? model_parameters(name) : std::vector<Field>();
+    }
+    if (kind == "model") return model_plugin(registry, name).parameters;
     return registry.find(kind_named(kind), name).parameters;
   };
 }

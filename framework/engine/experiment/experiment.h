@@ -20,6 +20,9 @@ namespace orrery::engine {
 /// Loads every plugin: built-in ones, those in ORRERY_PLUGIN_PATH, and `files`.
 std::unique_ptr<Registry> load_plugins(const std::vector<std::string>& files);
 
+/// Whether a part of the framework has this name: the loss "hinge", the update "adamw", the model "mlp".
+bool is_frameworks(const std::string& kind, const std::string& name);
+
 /// Looks up parameters of plugins in `registry`, and of the framework's own models.
 ParametersOf parameters_from(const Registry& registry);
 

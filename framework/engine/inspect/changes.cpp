@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -15,6 +16,18 @@ bool is_no_difference(const std::string& key) {
   return section_of(key) == "checkpoints" || known.contains(key);
 }
 
+// What a config says by leaving it out, where others may say something else.
+void add_left_out(ConfigKeys& keys) {
+  static const ConfigKeys left_out = {{"train.loss.name", "task"},    {"train.update", Json::array()},
+                                      {"train.group", Json::array()}, {"train.intervene", Json::array()},
+                                      {"init.draw", Json::array()},   {"init.transplant", Json::array()}};
+  for (const auto& [key, value] : left_out) {
+    const std::string& wanted = key;
+    if (std::none_of(keys.begin(), keys.end(), [&](const auto& entry) { return entry.first == wanted; }))
+      keys.emplace_back(key, value);
+  }
+}
+
 }  // namespace
 
 std::vector<std::vector<Difference>> differences(const std::vector<const Json*>& configs) {
@@ -23,6 +36,7 @@ std::vector<std::vector<Difference>> differences(const std::vector<const Json*>&
   std::vector<ConfigKeys> keys;
   for (const Json* config : configs) {
     keys.push_back(config_keys(*config));
+    add_left_out(keys.back());
     std::erase_if(keys.back(), [](const auto& entry) { return is_no_difference(entry.first); });
     for (const auto& [key, value] : keys.back()) ++counts[{key, choice_in(*config, key)}][value.dump()];
   }

@@ -86,6 +86,14 @@ UpdateChain::UpdateChain(Model& model, const TrainSettings& settings, std::vecto
       flat_(model, settings.dtype == TrainSettings::LossDtype::float64 ? torch::kFloat64 : torch::kFloat32),
       trained_(trained_weights(model, settings)) {
   for (size_t i = 0; i < updates.size(); ++i) add(std::move(updates[i]), seed + (i << 32));
+  for (const auto& link : links_)
+    if (!link->entry.update && ranges().empty())
+      refuse_at(
+          link->place(),
+          fmt::format("train.update: \"{}\" has no weight left: other optimisers have them all, or they are "
+                      "frozen",
+                      link->entry.choice.label),
+          "leave it out, or give the others fewer: weights = [\"GLOB\", ...]");
   std::erase_if(links_, [](const auto& link) { return !link->entry.update; });
   optimizer_ = std::make_unique<Optimizer>(flat_, settings_, ranges());
 }

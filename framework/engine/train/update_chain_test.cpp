@@ -174,6 +174,21 @@ TEST(UpdateChain, RefusesAWrongOrderWithTheReason) {
   EXPECT_CONTAINS(after, "cannot come after \"adamw\", which moves weights along their gradients");
 }
 
+TEST(UpdateChain, RefusesTheFrameworksOptimizerWhereOthersHaveAllWeights) {
+  const auto model = small_model();
+  const auto chain = [&](bool own_first) {
+    ChainedUpdate own{{"adamw", {"adamw", {}}, {"*"}, ""}, "", nullptr};
+    ChainedUpdate other = does("a", Stage::optimizer, nothing);
+    return refusal([&] {
+      UpdateChain(*model, {},
+                  own_first ? list(std::move(own), std::move(other)) : list(std::move(other), std::move(own)),
+                  0);
+    });
+  };
+  for (const bool own_first : {true, false})
+    EXPECT_CONTAINS(chain(own_first), "\"adamw\" has no weight left: other optimisers have them all");
+}
+
 TEST(UpdateChain, RefusesWhatItCannotGiveAWeight) {
   const auto model = small_model();
   const auto made = [&](ChainedUpdate update, TrainSettings settings = {}) {
