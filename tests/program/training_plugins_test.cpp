@@ -110,6 +110,27 @@ TEST_F(TrainingPlugins, ThatThereAreNotAreRefusedWithTheNearest) {
               "there is no model of kind \"bag_of_token\" (did you mean \"bag_of_tokens\"?)");
 }
 
+// What would be passed over is refused.
+TEST_F(TrainingPlugins, AreNotPassedOver) {
+  const std::string own = "train.update=[{name='adamw', weights=['embed.*']}]";
+  expect_said(train("own", {own}), "\"adamw\" moves all weights that no other optimiser has");
+  expect_said(train("two", {"train.update=[{name='adamw'}, {name='sgd'}]"}), "are both the framework's");
+  expect_said(train("left", {"train.update=[{name='sign_descent'}, {name='adamw'}]"}),
+              "\"adamw\" has no weight left");
+  expect_said(train("end", {"train.lr_schedule=constant", "train.lr_end=0.5"}),
+              "train.lr_end is for lr_schedule");
+  expect_said(train("never", {"train.intervene=[{at=['*'], from_step=20}]"}), "it would never act");
+  EXPECT_EQ(at.orrery({"new", "update", "adamw"}).code, 2);
+}
+
+TEST_F(TrainingPlugins, MakeRunsThatDifferInThem) {
+  ASSERT_EQ(train("runs/task", {"train.loss=task"}).code, 0);
+  ASSERT_EQ(train("runs/hard", {"train.loss=hard_examples"}).code, 0);
+  const Finished done = at.orrery({"runs", "runs", "--json"});
+  EXPECT_NE(done.out.find("\"train.loss.name\":\"task\""), std::string::npos) << done.out;
+  EXPECT_NE(done.out.find("\"train.loss.name\":\"hard_examples\""), std::string::npos) << done.out;
+}
+
 TEST_F(TrainingPlugins, CanBeSweptOver) {
   at.write("s.toml",
            "base = \"c.toml\"\nseeds = 1\n[set]\ntrain.steps = 5\n[grid]\n"
