@@ -43,6 +43,9 @@ bool matches_any(const std::vector<std::string>& globs, const std::string& name)
   throw UsageError(place.empty() ? what : place + ": " + what, hint);
 }
 
+// Another stream than those of the batches and of dropout, which use the same seed.
+torch::Generator own_stream(uint64_t seed) { return make_generator(seed ^ 0x7570646174650000); }
+
 bool all_finite(const torch::Tensor& tensor) {
   // A sum is quicker than a mask, and is finite where all are, but for an overflow.
   return std::isfinite(tensor.sum().item<double>()) || tensor.isfinite().all().item<bool>();
@@ -102,7 +105,7 @@ UpdateChain::~UpdateChain() = default;
 
 void UpdateChain::add(ChainedUpdate update, uint64_t seed) {
   auto link =
-      std::make_unique<Link>(Link{std::move(update), Stage::optimizer, false, {}, {}, make_generator(seed)});
+      std::make_unique<Link>(Link{std::move(update), Stage::optimizer, false, {}, {}, own_stream(seed)});
   if (const Update* plugin = link->entry.update.get()) {
     link->stage = plugin->stage();
     link->perturbs = link->stage == Stage::gradients && plugin->perturbs_weights();
