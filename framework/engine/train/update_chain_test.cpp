@@ -14,6 +14,7 @@
 namespace orrery::engine {
 namespace {
 
+using test::refusal;
 using Stage = Update::Stage;
 using Step = std::function<void(const UpdateStep&)>;
 
@@ -71,15 +72,6 @@ TrainSettings plain_descent(double lr = 0.1) {
   return settings;
 }
 
-std::string refusal(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return std::string(error.what()) + " | " + error.hint();
-  }
-  return "nothing was thrown";
-}
-
 void fill_gradients(UpdateChain& chain, double value) {
   const torch::NoGradGuard no_grad;
   chain.weights().gradients().fill_(value);
@@ -89,10 +81,6 @@ void nothing(const UpdateStep&) {}
 
 void double_gradients(const UpdateStep& step) {
   for (const UpdatedWeight& weight : step.weights) weight.gradient().mul_(2);
-}
-
-void descend(const UpdateStep& step) {
-  for (const UpdatedWeight& weight : step.weights) weight.value().sub_(weight.gradient() * weight.lr);
 }
 
 torch::Tensor weight_of(const Model& model, const std::string& name) {
