@@ -42,6 +42,15 @@ class GuardedTask final : public Task {
     auto model = guard(who_, "make_model", [&] { return task_->make_model(rng); });
     return model ? guarded_model(who_, std::move(model)) : nullptr;
   }
+  Batch corrupt(const Batch& clean, torch::Generator rng) const override {
+    return guard(who_, "corrupt", [&] {
+      const std::vector<int64_t> versions = versions_of(clean);
+      Batch corrupted = task_->corrupt(clean, rng);
+      if (versions_of(clean) != versions)
+        throw Error("it wrote into the examples it was given", "work on a copy: clean.tokens.clone()");
+      return corrupted;
+    });
+  }
   Structure structure() const override {
     return guard(who_, "structure", [&] { return task_->structure(); });
   }

@@ -77,6 +77,9 @@ void CheckpointSettings::fields(Fields<CheckpointSettings>& f) {
         "measured "
         "them; 0: all stay")
       .at_least(0);
+  f.add("keep_states", &CheckpointSettings::keep_states,
+        "whether every checkpoint keeps the state of its training, which is twice its size: for probes that "
+        "look into the training and are asked later");
 }
 
 void LogSettings::fields(Fields<LogSettings>& f) {

@@ -176,6 +176,7 @@ struct CheckpointSettings {
   int64_t every = 100;
   int64_t per_decade = 0;
   int64_t keep_last = 0;
+  bool keep_states = false;
   static void fields(Fields<CheckpointSettings>& f);
 };
 

@@ -235,6 +235,14 @@ void check_metrics(const TaskSpec& spec, const std::vector<double>& values) {
               "give one number for each name in TaskSpec::metrics, in their order");
 }
 
+void check_corrupted(const TaskSpec& spec, int64_t n, const Batch& batch) {
+  check_shapes(spec, {"corrupt()", ""}, batch);
+  if (batch.size() != n)
+    throw Error(fmt::format("the task's corrupt() gives {} examples for {}", batch.size(), n),
+                "give one for each example of `clean`, in its order, or an empty batch for the default");
+  check_ranges(spec, {"corrupt()", ""}, batch);
+}
+
 void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch) {
   check_sample_shapes(spec, batch_size, batch);
   check_ranges(spec, {"sample()", ""}, batch);

@@ -13,6 +13,8 @@ namespace orrery::engine {
 void check_split(const TaskSpec& spec, const Split& split);
 /// The same for one batch from sample(), which was asked for `batch_size` examples.
 void check_sample(const TaskSpec& spec, int64_t batch_size, const Batch& batch);
+/// The same for what corrupt() gave for `n` examples.
+void check_corrupted(const TaskSpec& spec, int64_t n, const Batch& batch);
 /// The same for what metrics() gave: a number for each name in the spec.
 void check_metrics(const TaskSpec& spec, const std::vector<double>& values);
 

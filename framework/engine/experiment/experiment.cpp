@@ -130,7 +130,14 @@ Experiment::Experiment(const Registry& registry, Settings settings, torch::Devic
     : registry_(registry), settings_(std::move(settings)) {
   settings_.places.in([&] { make_parts(device); });
   setting_ = hash_setting();
-  probe_host_.emplace(spec_, structure_, split_, *model_);
+  probe_host_.emplace(spec_, structure_, split_, *model_, ProbeHost::Writes::refused,
+                      ProbeServices{on_demand_for(*model_), [this] {
+                                      if (!training_)
+                                        throw Error("there is no state of the training here",
+                                                    "ask the probe while the run trains: [[probe]] in its "
+                                                    "config");
+                                      return training_state(*model_, training_());
+                                    }});
 }
 
 namespace {

@@ -12,7 +12,7 @@
 
 #include "engine/config/settings.h"
 #include "engine/experiment/probe_host.h"
-#include "engine/train/training_plugins.h"
+#include "engine/train/trainer.h"
 #include "loader/registry.h"
 
 namespace orrery::engine {
@@ -46,6 +46,12 @@ class Experiment {
   /// New instances of the plugins that a trainer of this run needs. Throws UsageError if they cannot be made
   /// or do not fit the task.
   TrainingPlugins training_plugins() const;
+  /// A trainer of `model`, which must outlive it and have the architecture of model(), by this config.
+  std::unique_ptr<Trainer> make_trainer(Model& model) const;
+
+  /// Says where the state of the training (Trainer::state) that belongs to the present weights of model() is
+  /// from, for probes that look into it; null: nowhere. It may throw Error, which is then the probe's.
+  void set_training(std::function<NamedTensors()> state) { training_ = std::move(state); }
 
   const Settings& settings() const { return settings_; }
   const Task& task() const { return *task_; }
@@ -69,7 +75,7 @@ class Experiment {
     return make_model_of(null_seed() - (draw << 31));
   }
   /// A host that shows `model`, which has the architecture of model() and its own weights, to probes.
-  ProbeHost probe_host_of(Model& model) const { return {spec_, structure_, split_, model}; }
+  ProbeHost probe_host_of(Model& model) const;
 
   const Plugin& task_plugin() const { return registry_.find(PluginKind::task, settings_.task.name); }
 
@@ -86,6 +92,11 @@ class Experiment {
   std::unique_ptr<Model> make_plugin_model(const torch::Generator& rng) const;
   ProbeInRun make_checked(const ProbeChoice& choice, Instance<Probe>& instance) const;
   std::string hash_setting() const;
+  OnDemand on_demand_for(Model& model) const;
+  std::unique_ptr<Model> copy_of(const Model& model) const;
+  Batch corrupted(const Batch& clean, const torch::Generator& rng) const;
+  torch::Tensor losses(const torch::Tensor& logits, const Batch& inputs) const;
+  TrainingState training_state(const Model& model, const NamedTensors& state) const;
 
   const Registry& registry_;
   Settings settings_;
@@ -96,6 +107,8 @@ class Experiment {
   Split split_;
   std::unique_ptr<Model> model_;
   std::string setting_;
+  std::function<NamedTensors()> training_;
+  mutable std::unique_ptr<LossFunction> loss_;  // of a plugin, made when a probe first asks
   std::optional<ProbeHost> probe_host_;
   std::vector<Instance<Probe>> instances_;
   std::vector<ProbeInRun> probes_;

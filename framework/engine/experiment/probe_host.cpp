@@ -11,6 +11,7 @@
 #include "engine/experiment/pristine.h"
 #include "engine/processes/crash.h"
 #include "engine/train/hardware.h"
+#include "sdk/kernels/positions.h"
 
 namespace orrery::engine {
 namespace {
@@ -57,8 +58,13 @@ std::string call_text(const ProbeInRun& probe, const std::string& call, const st
 }
 
 ProbeHost::ProbeHost(const TaskSpec& spec, const Structure& structure, const Split& split, Model& model,
-                     Writes writes)
-    : spec_(spec), structure_(structure), split_(split), model_(model), writes_(writes) {}
+                     Writes writes, ProbeServices services)
+    : spec_(spec),
+      structure_(structure),
+      split_(split),
+      model_(model),
+      writes_(writes),
+      services_(std::move(services)) {}
 
 void ProbeHost::check(const ProbeInRun& probe) const {
   for (const Capability capability : probe.needs.structure)
@@ -123,28 +129,29 @@ std::vector<std::string> ProbeHost::hook_points(const std::vector<std::string>& 
 }
 
 // Depends on the probe's own needs only, so that its numbers do not depend on other probes.
-ProbeHost::Pass ProbeHost::pass_of(const ProbeInRun& probe) const {
-  return model_.fast_read_out_keeps(hook_points(probe.needs.activations)) ? Pass::fast : Pass::plain;
+ProbeHost::Look ProbeHost::look_of(const ProbeInRun& probe) const {
+  const Needs& needs = probe.needs;
+  const bool fast =
+      needs.positions == Positions::read_out && model_.fast_read_out_keeps(hook_points(needs.activations));
+  return {needs.inputs, fast ? Pass::fast : Pass::plain, needs.positions};
 }
 
-// In pieces, to bound the memory of activations.
-ProbeHost::Seen ProbeHost::forward(const Batch& batch, Pass which,
-                                   const std::vector<std::string>& globs) const {
-  keep_freed_memory();
-  const std::vector<std::string> names = hook_points(globs);
-  std::vector<torch::Tensor> logits;
-  std::map<std::string, std::vector<torch::Tensor>> kept;
-  for (int64_t start = 0; start < batch.size(); start += piece_size) {
-    const torch::Tensor tokens =
-        batch.tokens.narrow(0, start, std::min(piece_size, batch.size() - start)).to(model_.device());
+ProbeHost::Seen ProbeHost::piece(const torch::Tensor& tokens, const Look& which,
+                                 const std::vector<std::string>& names) const {
+  if (which.positions == Positions::read_out) {
     const ReadOutRequest request{tokens, spec_.read_out, {}, /*observed=*/true, names};
-    const auto pass = which == Pass::plain ? plain_read_out(model_, request) : model_.fast_read_out(request);
-    logits.push_back(pass->logits().to(torch::kCPU));
-    for (const auto& [name, activation] : pass->activations())
-      kept[name].push_back(activation.to(torch::kCPU));
+    const auto pass =
+        which.pass == Pass::plain ? plain_read_out(model_, request) : model_.fast_read_out(request);
+    Seen seen{pass->logits(), {}};
+    for (const auto& [name, activation] : pass->activations()) seen.cache.put(name, activation);
+    return seen;
   }
-  Seen seen{torch::cat(logits), {}};
-  for (const auto& [name, pieces] : kept) seen.cache.put(name, torch::cat(pieces));
+  const CachedForward all = run_with_cache(model_, tokens, names);
+  Seen seen{all.logits.index_select(1, kernels::positions_on(tokens.device(), spec_.read_out)), {}};
+  for (const std::string& name : all.cache.names()) {
+    const bool whole_input = model_.find_hook_point(name)->position_dim() < 0;
+    seen.cache.put(name, whole_input ? all.cache[name].unsqueeze(1) : all.cache[name]);
+  }
   return seen;
 }
 
@@ -152,14 +159,30 @@ std::map<ProbeHost::Look, std::vector<std::string>> ProbeHost::wanted(
     const std::vector<const ProbeInRun*>& probes) const {
   std::map<Look, std::vector<std::string>> globs;
   for (const ProbeInRun* probe : probes) {
-    auto& wanted = globs[{probe->needs.inputs, pass_of(*probe)}];
+    auto& wanted = globs[look_of(*probe)];
     wanted.insert(wanted.end(), probe->needs.activations.begin(), probe->needs.activations.end());
   }
   return globs;
 }
 
+// In pieces, to bound the memory of activations.
 ProbeHost::Seen ProbeHost::look(const Look& which, const std::vector<std::string>& globs) const {
-  return which.first == Inputs::none ? Seen{} : forward(inputs(which.first), which.second, globs);
+  if (which.inputs == Inputs::none) return {};
+  keep_freed_memory();
+  const Batch& batch = inputs(which.inputs);
+  const std::vector<std::string> names = hook_points(globs);
+  std::vector<torch::Tensor> logits;
+  std::map<std::string, std::vector<torch::Tensor>> kept;
+  for (int64_t start = 0; start < batch.size(); start += piece_size) {
+    const Seen part =
+        piece(batch.tokens.narrow(0, start, std::min(piece_size, batch.size() - start)).to(model_.device()),
+              which, names);
+    logits.push_back(part.logits.to(torch::kCPU));
+    for (const std::string& name : part.cache.names()) kept[name].push_back(part.cache[name].to(torch::kCPU));
+  }
+  Seen seen{torch::cat(logits), {}};
+  for (const auto& [name, pieces] : kept) seen.cache.put(name, torch::cat(pieces));
+  return seen;
 }
 
 template <class Action>
@@ -171,17 +194,19 @@ std::vector<Outcome> ProbeHost::each(int64_t step, const std::vector<const Probe
   for (const auto& [which, names] : globs) seen[which] = look(which, names);
   std::optional<Pristine> pristine;
   if (writes_ == Writes::refused) pristine.emplace(model_, split_);
+  std::optional<TrainingState> training;  // made once, for the first that asks
   std::vector<Outcome> outcomes;
   for (const ProbeInRun* probe : probes) {
-    const Look which{probe->needs.inputs, pass_of(*probe)};
-    const Observation observation{step,
-                                  spec_,
-                                  structure_,
-                                  split_,
-                                  inputs(probe->needs.inputs),
-                                  model_,
-                                  seen[which].logits,
-                                  seen[which].cache};
+    const Look which = look_of(*probe);
+    Observation observation{step,
+                            spec_,
+                            structure_,
+                            split_,
+                            inputs(probe->needs.inputs),
+                            model_,
+                            seen[which].logits,
+                            seen[which].cache,
+                            &services_.on_demand};
     const WriteCounts counts(observation.logits, observation.cache);
     bool stale = false;  // the next probe is shown a new forward pass
     const auto restored = [&] {
@@ -193,6 +218,11 @@ std::vector<Outcome> ProbeHost::each(int64_t step, const std::vector<const Probe
     outcomes.push_back(ask(*probe, call, listener, [&] {
       Record record;
       try {
+        if (probe->needs.training) {
+          if (!services_.training) throw Error("it needs the state of the training, and there is none here");
+          if (!training) training = services_.training();
+          observation.training = &*training;
+        }
         record = action(*probe, observation);
       } catch (...) {
         restored();

@@ -60,6 +60,13 @@ struct ProbeListener {
 /// measures (a provisional answer, while training goes on).
 enum class Reference { fitted, this_checkpoint };
 
+/// What the host gives probes beyond what it shows them. Functions that are not set are left to the defaults
+/// of Observation; without `training`, probes that need the state of the training fail.
+struct ProbeServices {
+  OnDemand on_demand = {};
+  std::function<TrainingState()> training = {};
+};
+
 class ProbeHost {
  public:
   /// What becomes of changes that a probe makes to what it is shown: they are restored after its call and
@@ -68,7 +75,7 @@ class ProbeHost {
 
   /// All arguments must outlive the host.
   ProbeHost(const TaskSpec& spec, const Structure& structure, const Split& split, Model& model,
-            Writes writes = Writes::refused);
+            Writes writes = Writes::refused, ProbeServices services = {});
 
   /// Throws orrery::UsageError, saying what is missing, if this run cannot meet the probe's needs.
   void check(const ProbeInRun& probe) const;
@@ -87,14 +94,19 @@ class ProbeHost {
     ActivationCache cache;
   };
   enum class Pass { plain, fast };
-  using Look = std::pair<Inputs, Pass>;  // which inputs, by which pass
+  struct Look {  // which inputs, by which pass, and at which positions activations are kept
+    Inputs inputs = Inputs::none;
+    Pass pass = Pass::plain;
+    Positions positions = Positions::read_out;
+    auto operator<=>(const Look&) const = default;
+  };
 
   const Batch& inputs(Inputs which) const;
   std::map<Look, std::vector<std::string>> wanted(const std::vector<const ProbeInRun*>& probes) const;
   Seen look(const Look& which, const std::vector<std::string>& globs) const;
   std::vector<std::string> hook_points(const std::vector<std::string>& globs) const;
-  Pass pass_of(const ProbeInRun& probe) const;
-  Seen forward(const Batch& batch, Pass which, const std::vector<std::string>& globs) const;
+  Look look_of(const ProbeInRun& probe) const;
+  Seen piece(const torch::Tensor& tokens, const Look& which, const std::vector<std::string>& names) const;
   template <class Action>
   std::vector<Outcome> each(int64_t step, const std::vector<const ProbeInRun*>& probes, const char* call,
                             const ProbeListener& listener, Action&& action) const;
@@ -104,6 +116,7 @@ class ProbeHost {
   const Split& split_;
   Model& model_;
   Writes writes_;
+  ProbeServices services_;
 };
 
 /// What a probe concludes from. An orrery::Error from it is the failure of that probe.

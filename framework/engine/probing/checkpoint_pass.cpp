@@ -4,6 +4,7 @@
 #include <orrery/error.h>
 
 #include "engine/experiment/open_run.h"
+#include "sdk/files/tensors.h"
 
 namespace orrery::engine {
 
@@ -17,6 +18,17 @@ std::optional<CheckpointFile> reference_of(const ProbeInRun& probe, const RunDir
 CheckpointPass::CheckpointPass(Experiment& experiment, const RunDirectory& run, ProbeListener listener)
     : experiment_(experiment), run_(run), listener_(std::move(listener)) {}
 
+// The state of its training, if that is still there.
+void CheckpointPass::load(const CheckpointFile& checkpoint) {
+  load_checkpoint(experiment_, checkpoint);
+  experiment_.set_training([path = run_.state_path(checkpoint.step)] {
+    if (!std::filesystem::exists(path))
+      throw Error(fmt::format("{}: the state of the training at this checkpoint is gone", path.string()),
+                  "keep it with checkpoints.keep_states = true, or ask the probe while the run trains");
+    return read_tensors(path).tensors;
+  });
+}
+
 // Fits the probes that need it. Removes unusable ones from `probes` and returns their outcomes.
 std::vector<Outcome> CheckpointPass::fit(std::vector<const ProbeInRun*>& probes) {
   std::map<int64_t, std::vector<const ProbeInRun*>> by_reference;
@@ -26,7 +38,7 @@ std::vector<Outcome> CheckpointPass::fit(std::vector<const ProbeInRun*>& probes)
   for (const auto& [step, waiting] : by_reference) {
     std::vector<Outcome> outcomes;
     try {
-      load_checkpoint(experiment_, {step, run_.checkpoint_path(step)});
+      load({step, run_.checkpoint_path(step)});
       // Forwards only `begins`: a successful fit is not a result.
       outcomes = experiment_.probe_host().fit(step, waiting, {.begins = listener_.begins});
     } catch (const Error& error) {
@@ -59,7 +71,7 @@ std::vector<Outcome> CheckpointPass::measure(const CheckpointFile& checkpoint,
                                              std::vector<const ProbeInRun*> probes) {
   std::vector<Outcome> outcomes = fit(probes);
   if (probes.empty()) return outcomes;
-  load_checkpoint(experiment_, checkpoint);
+  load(checkpoint);
   for (Outcome& outcome :
        experiment_.probe_host().measure(checkpoint.step, probes, Reference::fitted, listener_))
     outcomes.push_back(std::move(outcome));

@@ -31,6 +31,7 @@ class CheckpointPass {
   std::vector<Outcome> conclude(std::vector<const ProbeInRun*> probes, const HistoryOf& history_of);
 
  private:
+  void load(const CheckpointFile& checkpoint);
   std::vector<Outcome> fit(std::vector<const ProbeInRun*>& probes);
 
   Experiment& experiment_;

@@ -152,7 +152,7 @@ std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run
         const std::string& build = found->second.provenance->build;
         if (!build.empty() && build != probe.build) row.of_other_build.push_back(&probe);
         row.known.emplace(&probe, std::move(found->second.record));
-      } else {
+      } else if (!probe.needs.training || std::filesystem::exists(run.state_path(checkpoint.step))) {
         row.due.push_back(&probe);
       }
     }

@@ -2,32 +2,10 @@
 
 #include <limits>
 
+#include "sdk/base/losses.h"
+
 namespace orrery::engine {
 namespace {
-
-// [batch, n_read]: minus the log-probability of each label, or of its smoothed target.
-torch::Tensor cross_entropies(const torch::Tensor& logits, const torch::Tensor& labels, double smoothing) {
-  const torch::Tensor log_p = torch::log_softmax(logits, -1);
-  const torch::Tensor of_labels = -log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1);
-  return smoothing == 0 ? of_labels : (1 - smoothing) * of_labels - smoothing * log_p.mean(-1);
-}
-
-// [batch, n_read]: the loss of each label, before the loss mask and the weights.
-torch::Tensor each_loss(const TaskSpec& spec, const torch::Tensor& logits, const Batch& batch,
-                        torch::Dtype dtype) {
-  const torch::Tensor precise = logits.to(dtype), &labels = batch.labels;
-  switch (spec.loss) {
-    case Loss::cross_entropy:
-      return cross_entropies(precise, labels, spec.label_smoothing);
-    case Loss::hinge:
-      return torch::relu(1 - (2 * labels - 1) * precise.squeeze(-1));
-    case Loss::logistic:
-      return -torch::log_sigmoid((2 * labels - 1) * precise.squeeze(-1));
-    case Loss::mse_one_hot:
-      return (precise - torch::zeros_like(precise).scatter_(-1, labels.unsqueeze(-1), 1)).square().mean(-1);
-  }
-  return {};
-}
 
 torch::Tensor answers(Loss loss, const torch::Tensor& logits) {
   return has_one_logit(loss) ? (logits.squeeze(-1) > 0).to(torch::kInt64) : logits.argmax(-1);
@@ -42,7 +20,7 @@ torch::Tensor weights_of(const Batch& batch, torch::Dtype dtype) {
 
 torch::Tensor mean_loss(const TaskSpec& spec, const torch::Tensor& logits, const Batch& batch,
                         torch::Dtype dtype) {
-  return mean_over_labels(each_loss(spec, logits, batch, dtype), batch);
+  return mean_over_labels(each_loss(spec, logits.to(dtype), batch), batch);
 }
 
 std::optional<Loss> loss_named(const std::string& name) {
@@ -57,7 +35,7 @@ void Score::add(const torch::Tensor& logits, const Batch& batch) {
                              : torch::ones(batch.labels.sizes(), logits.options().dtype(torch::kFloat64));
   const bool weighted = batch.weights.defined();
   const torch::Tensor weights = weighted ? counts * weights_of(batch, torch::kFloat64) : counts;
-  torch::Tensor each = each_loss(spec_, logits, batch, torch::kFloat64).masked_fill(counts == 0, 0);
+  torch::Tensor each = each_loss(spec_, logits.to(torch::kFloat64), batch).masked_fill(counts == 0, 0);
   if (loss_of_) {
     task_loss_ += (weighted ? each * weights : each).sum().item<double>();
     each = loss_of_->each(logits.to(torch::kFloat64), batch).masked_fill(counts == 0, 0);

@@ -211,6 +211,19 @@ double Trainer::step() {
   return value;
 }
 
+TrainingState Trainer::upcoming() {
+  const FlatWeights::Wide wide(chain_.weights());
+  TrainingState now;
+  now.loss = loss_and_gradients(Examples::next);
+  now.batch = (full_batch_ ? train_ : batch_).to(torch::kCPU);
+  for (auto& [name, gradient] : chain_.weights().unflatten(chain_.weights().gradients()))
+    now.gradients[name] = gradient.to(torch::kCPU, /*non_blocking=*/false, /*copy=*/true);
+  for (const auto& [name, tensor] : chain_.state())
+    if (name != "updates" && !name.starts_with("rng/") && !name.starts_with("float64/"))
+      now.moments[name] = tensor.to(torch::kCPU, /*non_blocking=*/false, /*copy=*/true);
+  return now;
+}
+
 bool Trainer::finite() const {
   torch::NoGradGuard no_grad;
   return std::all_of(model_.weights().begin(), model_.weights().end(),

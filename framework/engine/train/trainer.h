@@ -2,6 +2,7 @@
 #pragma once
 
 #include <orrery/model.h>
+#include <orrery/probe.h>
 #include <orrery/task.h>
 
 #include <functional>
@@ -63,6 +64,9 @@ class Trainer {
   /// Makes one update and returns the loss before it. If that is not finite, updates nothing and counts no
   /// step.
   double step();
+  /// What the next step() would start from. Uses up its examples, so call it on a trainer that is made for
+  /// this.
+  TrainingState upcoming();
   /// Whether no weight is NaN or infinite.
   bool finite() const;
   /// The metrics of the current weights: train/..., test/..., weights/norm. With train.intervene also

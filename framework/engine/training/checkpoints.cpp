@@ -32,7 +32,7 @@ namespace {
 
 }  // namespace
 
-void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trainer) {
+void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trainer, States kept) {
   const int64_t step = trainer.steps_done();
   // What a checkpoint was made after has to be on disk before it: a power cut takes the newest first.
   run.sync_logs();
@@ -43,7 +43,7 @@ void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trai
   about["step"] = std::to_string(step);
   write_tensors(run.state_path(step), trainer.state(), about_state);
   write_tensors(run.checkpoint_path(step), weights_of(model), about);
-  run.drop_states_but(step);
+  if (kept == States::newest) run.drop_states_but(step);
 }
 
 void load_resumable(const RunDirectory& run, Model& model, Trainer& trainer) {

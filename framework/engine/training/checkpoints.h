@@ -6,8 +6,11 @@
 
 namespace orrery::engine {
 
-/// Writes the weights of the trainer's step, and the state that resuming needs beside them.
-void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trainer);
+enum class States { newest, all };
+
+/// Writes the weights of the trainer's step, and the state that resuming needs beside them. With
+/// States::newest those of other checkpoints go.
+void write_checkpoint(RunDirectory& run, const Model& model, const Trainer& trainer, States kept);
 /// Loads the newest checkpoint that has a state. Changes nothing in the run. Throws orrery::Error if there is
 /// none, or if it, or the metrics up to it, are damaged.
 void load_resumable(const RunDirectory& run, Model& model, Trainer& trainer);

@@ -91,7 +91,12 @@ class Session {
         stop_when_(Condition::parse(experiment.settings().train.stop_when)),
         progress_(reporter.progress(experiment.settings().train.steps, "steps")),
         resumed_at_(beginning.resumed ? std::optional(trainer.steps_done()) : std::nullopt),
-        ended_(beginning.ended) {}
+        ended_(beginning.ended) {
+    experiment_.set_training([this] { return trainer_.state(); });
+  }
+  ~Session() { experiment_.set_training(nullptr); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   Ending run();
   const std::vector<ProbeTally>& tallies() const { return probes_.tallies(); }
@@ -180,7 +185,8 @@ void Session::show(int64_t step, bool always) {
 }
 
 void Session::checkpoint(int64_t step, std::optional<Ending> ending) {
-  write_checkpoint(run_, experiment_.model(), trainer_);
+  write_checkpoint(run_, experiment_.model(), trainer_,
+                   experiment_.settings().checkpoints.keep_states ? States::all : States::newest);
   // The checkpoint at which the run was interrupted is not part of its schedule.
   if (resumed_at_ && !schedule_.due(*resumed_at_))
     run_.drop_checkpoint(*std::exchange(resumed_at_, std::nullopt));
@@ -369,15 +375,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   experiment.add_probes(settings.probes);
   Metrics metrics;  // an example of them
   const auto trainer_of_settings = settings.places.in([&] {
-    auto trainer = std::make_unique<Trainer>(
-        experiment.model(), experiment.spec(), experiment.split(), settings.train, settings.seeds.batches,
-        [&](int64_t batch_size, int64_t step, torch::Generator rng) {
-          return experiment.sample(batch_size, step, rng);
-        },
-        [&](const torch::Tensor& logits, const Batch& examples) {
-          return experiment.task_metrics(logits, examples);
-        },
-        experiment.training_plugins());
+    auto trainer = experiment.make_trainer(experiment.model());
     metrics = trainer->evaluate();
     check_condition(Condition::parse(settings.train.stop_when), names_of(metrics));
     if (purpose == Purpose::verify) refuse_unanswerable(settings, names_of(metrics));
@@ -402,7 +400,7 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
       experiment.load_initial_weights();
     }
     if (!complete) trim(run, experiment, resumed ? trainer.steps_done() : -1, reporter);
-    if (resumed)
+    if (resumed && !settings.checkpoints.keep_states)
       run.drop_states_but(trainer.steps_done());  // a power cut may have brought back an earlier one
   }
 

@@ -13,6 +13,10 @@
 
 namespace orrery {
 
+/// The positions of the context at which activations are looked at or changed: the output positions
+/// (TaskSpec::read_out), or every one.
+enum class Positions { read_out, all };
+
 /// Activations by hook name, read-only.
 class ORRERY_API ActivationCache {
  public:

@@ -12,6 +12,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,8 +30,9 @@ struct Needs {
   Inputs inputs = Inputs::grid;
   std::vector<Capability> structure = {};      ///< capabilities that the task must declare
   std::vector<Capability> structure_any = {};  ///< at least one of these, unless empty
-  std::vector<std::string> activations = {};  ///< hook points, by glob; observed at the output positions only
-  std::vector<std::string> weights = {};      ///< weights, by glob
+  std::vector<std::string> activations = {};   ///< hook points, by glob, for Observation::cache
+  Positions positions = Positions::read_out;   ///< those at which `activations` are kept
+  std::vector<std::string> weights = {};       ///< weights, by glob
   /// Call `fit` with a reference checkpoint (the last, unless the config says otherwise) before the first
   /// `measure`.
   bool reference = false;
@@ -48,6 +51,9 @@ struct Needs {
   std::vector<std::string> findings = {};
   /// Labels that the task must have in Batch::auxiliary, by name.
   std::vector<std::string> auxiliary = {};
+  /// Set Observation::training. Such a probe is asked while the run trains, and afterwards only at a
+  /// checkpoint whose training state is still there: the last, or with checkpoints.keep_states any.
+  bool training = false;
   /// What the lists above cannot state about the network ("one layer", "no MLPs"): returns why this model
   /// cannot be measured, in a few words, or "". Looks at names and shapes, not at the values of weights.
   /// Unset: any model that has the activations and weights named above.
@@ -57,6 +63,28 @@ struct Needs {
 /// A Needs::refusal for probes that measure cross-entropies: refuses a task that is trained on another loss,
 /// or with label smoothing, and says which.
 ORRERY_API std::string refuse_other_losses(const Model& model, const TaskSpec& spec);
+
+/// The training at a checkpoint: what the next update starts from. Looking at it changes no bit of the
+/// training.
+struct TrainingState {
+  Batch batch = {};  ///< the examples of the next update, on the CPU; the whole training set if it takes all
+  double loss = 0;   ///< the training loss on `batch`, as train.loss has it
+  /// The gradient of that loss, and of what the model adds to it (Model::penalty), by weight: of the shape
+  /// and dtype of the weight, on the CPU, before any update changes it.
+  std::map<std::string, torch::Tensor> gradients = {};
+  /// What optimiser and updates keep, by the names in training_state.safetensors: "exp_avg/embed.W_E" of
+  /// Adam, ... On the CPU.
+  std::map<std::string, torch::Tensor> moments = {};
+};
+
+/// What the host does for an observation when asked; see the functions of Observation, which fall back on the
+/// defaults given there where one is not set, as in a test.
+struct OnDemand {
+  std::function<torch::Tensor(const torch::Tensor& logits, const Batch& inputs)> losses = {};
+  std::function<Batch(const Batch& clean, torch::Generator rng)> corrupted = {};
+  std::function<std::unique_ptr<Model>()> copy_of_model = {};
+  std::function<std::unique_ptr<Model>(int64_t draw)> random_model = {};
+};
 
 /// One checkpoint, observed on one set of inputs. Valid during the call only: copy what must outlive it.
 /// Everything in it is shared with the training and with other probes, so write to a copy (clone()). The host
@@ -75,17 +103,44 @@ struct Observation {
   /// The activations named by `Needs::activations`, float32 on the CPU, at the output positions: n_read in
   /// place of n_ctx (for a pattern [batch, n_heads, n_ctx, n_ctx], the query positions: [batch, n_heads,
   /// n_read, n_ctx]). An activation of the whole input, like all of an mlp's, has one position: [batch, 1,
-  /// ...].
+  /// ...]. With Positions::all in Needs::positions they have all n_ctx positions; one of the whole input
+  /// still has one.
   const ActivationCache& cache;
+  const OnDemand* on_demand = nullptr;      ///< for the functions below
+  const TrainingState* training = nullptr;  ///< null unless Needs::training
 
   /// A copy of a weight: float32, detached, on the CPU; yours to change. Throws orrery::Error, with the
   /// nearest name, if the model does not have it.
   ORRERY_API torch::Tensor weight(const std::string& name) const;
+
+  /// The loss of each label, [batch, n_read], before the loss mask and the weights; differentiable in
+  /// `logits` [batch, n_read, d_vocab_out], of any float dtype and kept in it (take float64).
+  /// mean_over_labels (orrery/loss.h) makes the reported loss of it. It is the loss of the run, train.loss;
+  /// where the host is not there, that of the task.
+  ORRERY_API torch::Tensor losses(const torch::Tensor& logits, const Batch& inputs) const;
+  /// A corrupted partner for each example of `clean`, by Task::corrupt; draws from `rng`, on the CPU.
+  /// Default: corrupted_by_default().
+  ORRERY_API Batch corrupted(const Batch& clean, torch::Generator rng) const;
+  /// A network of the same architecture with the same weights, on the same device, to be changed at will. Its
+  /// hook points have no hooks. Throws orrery::Error where the host is not there, unless the model is a
+  /// transformer of orrery/transformer.h.
+  ORRERY_API std::unique_ptr<Model> copy_of_model() const;
+  /// A network of the same architecture with random weights, drawn as those of the run but from a seed of
+  /// its own; each `draw` (0, 1, ...) gives another one. Throws like copy_of_model().
+  ORRERY_API std::unique_ptr<Model> random_model(int64_t draw = 0) const;
 };
 
+/// The default of Task::corrupt. For a task with a grid: another row of the grid that differs in the token of
+/// one position, drawn evenly among the relevant positions (Structure::relevant_positions, or all but those
+/// that hold the same token in every input) at which there is such a row; its label is the grid's. A row
+/// without such a neighbour gets one drawn from the whole grid. Other tasks: the next example of `clean` in a
+/// random order, whole. Draws from `rng`.
+ORRERY_API Batch corrupted_by_default(const Batch& clean, const Split& split, const Structure& structure,
+                                      torch::Generator rng);
+
 /// The interface of a probe plugin. The constructor takes the parameters and may throw orrery::UsageError
-/// about them. Gradients are off in fit() and measure(); a probe that needs them turns them on itself
-/// (at::AutoGradMode).
+/// about them. Gradients are off in fit() and measure(); orrery/gradients.h takes them, or a probe turns them
+/// on itself (at::AutoGradMode). Train or perturb a copy, Observation::copy_of_model(), never the model.
 /// Threads: the host calls an instance from one thread at a time. Checkpoints may be shared out among forked
 /// processes, each with its own copy of the instance. An exception is reported with the probe's name and the
 /// step, and costs that record only.

@@ -107,9 +107,6 @@ enum class Bias {
   logits  ///< the mean of each logit is put back to what it was (restricted loss, Nanda et al. 2023)
 };
 
-/// The positions of the context at which a hook point is cut.
-enum class Positions { read_out, all };
-
 /// A cut. Sites:
 ///   "logits"   the logits themselves
 ///   "neurons"  the post-activation neurons of a network with one layer of them, `*mlp.hook_post`, which must

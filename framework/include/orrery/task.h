@@ -137,6 +137,12 @@ class ORRERY_API Task {
   /// The structure that probes may rely on. Default: none.
   virtual Structure structure() const;
 
+  /// A corrupted partner for each example of `clean`, in its order: an input that differs from it in what the
+  /// task is about and has another answer where that can be, with its own labels. Interventions take
+  /// activations from it. On the CPU; draw from `rng` only. Default: an empty batch, which asks for
+  /// corrupted_by_default() of orrery/probe.h.
+  virtual Batch corrupt(const Batch& clean, torch::Generator rng) const;
+
   /// `tokens` ([n_ctx] int64, on the CPU) as a person would write them: "50 + 70 =". Default: the numbers,
   /// separated by spaces.
   virtual std::string show(const torch::Tensor& tokens) const;

@@ -32,6 +32,8 @@ std::vector<double> Task::metrics(const torch::Tensor&, const Batch&) const {
 
 std::unique_ptr<Model> Task::make_model(torch::Generator) const { return nullptr; }
 
+Batch Task::corrupt(const Batch&, torch::Generator) const { return {}; }
+
 Structure Task::structure() const { return {}; }
 
 std::string Task::show(const torch::Tensor& tokens) const {

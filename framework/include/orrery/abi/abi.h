@@ -7,7 +7,7 @@
 
 /* Decides whether a plugin fits. Raised whenever a plugin built before would break: when these declarations
  * or a public header that it may include change. The test Abi.* records the headers and says when. */
-#define ORRERY_ABI 10
+#define ORRERY_ABI 11
 
 #define ORRERY_KIND_TASK 1
 #define ORRERY_KIND_PROBE 2
