@@ -79,12 +79,23 @@ class DigitAddition final : public orrery::Task {
       digits.select(1, 0).copy_(leading.select(1, 0));
       digits.select(1, n).copy_(leading.select(1, 1));
     }
-    const auto tokens = torch::empty({batch_size, n_ctx}, torch::kInt64);
-    for (int64_t row = 0; row < batch_size; ++row)
-      write(digits.data_ptr<int64_t>() + row * 2 * n, tokens.data_ptr<int64_t>() + row * n_ctx);
-    return {.tokens = tokens,
-            .labels = tokens.narrow(1, start_of_sum(), n_sum()).clone(),
-            .groups = torch::arange(n_sum(), torch::kInt64).repeat({batch_size, 1})};
+    return sums_of(digits);
+  }
+
+  // One digit of one number is another one, and the sum is that of the new numbers.
+  orrery::Batch corrupt(const orrery::Batch& clean, torch::Generator rng) const override {
+    const int64_t n = params_.n_digits;
+    const auto digits = digits_of(clean.tokens);
+    const auto which = torch::randint(2 * n, {clean.size()}, rng, torch::kInt64);
+    const auto by = torch::rand({clean.size()}, rng);
+    for (int64_t row = 0; row < clean.size(); ++row) {
+      const int64_t at = which[row].item<int64_t>();
+      const int64_t below = at % n == 0 && params_.leading_below > 0 ? params_.leading_below : params_.base;
+      if (below < 2) continue;  // a leading digit that is always 0
+      const auto step = 1 + static_cast<int64_t>(by[row].item<float>() * static_cast<float>(below - 1));
+      digits[row][at] = (digits[row][at].item<int64_t>() + std::min(step, below - 1)) % below;
+    }
+    return sums_of(digits);
   }
 
   std::string show(const torch::Tensor& tokens) const override {
@@ -103,6 +114,27 @@ class DigitAddition final : public orrery::Task {
   int64_t equals() const { return params_.base + 1; }
   int64_t n_sum() const { return params_.n_digits + (params_.carry_digit ? 1 : 0); }  // digits of the sum
   int64_t start_of_sum() const { return 2 * params_.n_digits + 2; }
+
+  // digits: [batch, 2 n] int64, those of both numbers, most significant first.
+  orrery::Batch sums_of(const torch::Tensor& digits) const {
+    const int64_t batch_size = digits.size(0), n_ctx = start_of_sum() + n_sum();
+    const auto tokens = torch::empty({batch_size, n_ctx}, torch::kInt64);
+    for (int64_t row = 0; row < batch_size; ++row)
+      write(digits.data_ptr<int64_t>() + row * digits.size(1), tokens.data_ptr<int64_t>() + row * n_ctx);
+    return {.tokens = tokens,
+            .labels = tokens.narrow(1, start_of_sum(), n_sum()).clone(),
+            .groups = torch::arange(n_sum(), torch::kInt64).repeat({batch_size, 1})};
+  }
+
+  torch::Tensor digits_of(const torch::Tensor& tokens) const {
+    const int64_t n = params_.n_digits;
+    std::vector<int64_t> columns(2 * n);
+    for (int64_t place = 0; place < n; ++place) {
+      columns[n - 1 - place] = place_in_operand(place);
+      columns[2 * n - 1 - place] = n + 1 + place_in_operand(place);
+    }
+    return tokens.index_select(1, torch::tensor(columns, torch::kInt64)).contiguous();
+  }
 
   // The place value of digit `i` of a number as it is written, or the digit of a place value; 0 are the ones.
   int64_t place_in_sum(int64_t i) const { return params_.order == Order::normal ? n_sum() - 1 - i : i; }

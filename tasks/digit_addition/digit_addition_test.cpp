@@ -186,5 +186,24 @@ TEST(DigitAddition, RefusesWhatCannotBe) {
     EXPECT_THROW(make_task(json), Error) << json;
 }
 
+TEST(DigitAddition, CorruptsByOneDigit) {
+  for (const std::string json : {R"({"n_digits": 3})", R"({"n_digits": 3, "order": "reversed"})",
+                                 R"({"n_digits": 2, "order": "reversed_sum", "leading_below": 2})"}) {
+    const auto task = make_task(json);
+    const int64_t n_sum = static_cast<int64_t>(task->spec().read_out.size());
+    const Batch clean = task->sample(200, 0, make_generator(1));
+    const Batch partners = task->corrupt(clean, make_generator(2));
+    const int64_t n_given = clean.tokens.size(1) - n_sum;
+    EXPECT_TRUE((partners.tokens.narrow(1, 0, n_given) != clean.tokens.narrow(1, 0, n_given))
+                    .sum(1)
+                    .eq(1)
+                    .all()
+                    .item<bool>());
+    EXPECT_TRUE(partners.labels.equal(partners.tokens.narrow(1, n_given, n_sum)));
+    EXPECT_TRUE((partners.labels != clean.labels).any(1).all().item<bool>());
+    EXPECT_TRUE(task->corrupt(clean, make_generator(2)).tokens.equal(partners.tokens));
+  }
+}
+
 }  // namespace
 }  // namespace orrery::testing

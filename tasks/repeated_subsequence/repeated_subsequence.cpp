@@ -92,6 +92,23 @@ class RepeatedSubsequence final : public orrery::Task {
             .repeat_of = repeat_of};
   }
 
+  // One token of the stretch, not its first, is another one wherever it occurs: what is repeated changes, and
+  // where it is repeated does not.
+  orrery::Batch corrupt(const orrery::Batch& clean, torch::Generator rng) const override {
+    const auto offset = torch::randint(1, params_.subsequence, {clean.size()}, rng, torch::kInt64);
+    const auto by = torch::randint(1, params_.vocabulary, {clean.size()}, rng, torch::kInt64);
+    orrery::Batch corrupted = clean;
+    corrupted.tokens = clean.tokens.clone();
+    const auto repeat_of = clean.repeat_of.contiguous();
+    for (int64_t row = 0; row < clean.size(); ++row) {
+      int64_t* const tokens = row_of(corrupted.tokens, row);
+      for (const int64_t at : occurrences(row_of(repeat_of, row), offset[row].item<int64_t>()))
+        tokens[at] = (tokens[at] + by[row].item<int64_t>()) % params_.vocabulary;
+    }
+    corrupted.labels = corrupted.tokens.narrow(1, 1, n_labels()).clone();
+    return corrupted;
+  }
+
   orrery::Structure structure() const override {
     return {.repeats = orrery::RepeatStructure{.length = params_.subsequence, .times = params_.times}};
   }
@@ -123,6 +140,21 @@ class RepeatedSubsequence final : public orrery::Task {
     for (int64_t i = 1; i <= params_.times; ++i)
       count *= (free + static_cast<double>(i)) / static_cast<double>(i);
     return std::round(count);
+  }
+
+  // Where the token at this offset of the stretch stands, in each occurrence.
+  std::vector<int64_t> occurrences(const int64_t* repeat_of, int64_t offset) const {
+    std::vector<int64_t> found;
+    for (int64_t at = 0; at < params_.length; ++at) {
+      if (repeat_of[at] < 0) continue;
+      if (found.empty()) {  // the first token of the second occurrence
+        const int64_t first = repeat_of[at] + offset;
+        found = {first, at + offset};
+      } else if (repeat_of[at] == found.back()) {
+        found.push_back(at);
+      }
+    }
+    return found;
   }
 
   static int64_t* row_of(const torch::Tensor& x, int64_t row) {

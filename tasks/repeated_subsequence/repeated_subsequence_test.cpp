@@ -193,5 +193,23 @@ TEST(RepeatedSubsequence, RefusesWhatCannotBe) {
     EXPECT_THROW(make_task(json), Error) << json;
 }
 
+TEST(RepeatedSubsequence, CorruptsOneTokenWhereverItOccurs) {
+  for (const std::string marker : {"bos", "end"}) {
+    const auto task = make_task(
+        R"({"vocabulary": 20, "length": 18, "subsequence": 4, "times": 3, "marker": ")" + marker + "\"}");
+    const Batch clean = task->sample(100, 0, make_generator(1));
+    const Batch partners = task->corrupt(clean, make_generator(2));
+    const torch::Tensor changed = partners.tokens != clean.tokens;
+    EXPECT_TRUE(changed.sum(1).eq(3).all().item<bool>());
+    EXPECT_TRUE(partners.repeat_of.equal(clean.repeat_of));
+    EXPECT_TRUE(partners.labels.equal(partners.tokens.narrow(1, 1, clean.labels.size(1))));
+    EXPECT_TRUE(((partners.labels != clean.labels) & clean.scored).sum(1).eq(2).all().item<bool>());
+    for (int64_t row = 0; row < clean.size(); ++row)
+      for (int64_t at = 0; at < 18; ++at)
+        if (const int64_t earlier = clean.repeat_of[row][at].item<int64_t>(); earlier >= 0)
+          EXPECT_EQ(partners.tokens[row][at].item<int64_t>(), partners.tokens[row][earlier].item<int64_t>());
+  }
+}
+
 }  // namespace
 }  // namespace orrery::testing

@@ -101,6 +101,15 @@ class SparseParity final : public orrery::Task {
     return labelled(torch::randint(2, {batch_size, params_.n}, rng, torch::kInt64));
   }
 
+  // One relevant bit is flipped, which turns the answer.
+  orrery::Batch corrupt(const orrery::Batch& clean, torch::Generator rng) const override {
+    const auto relevant = torch::tensor(positions_, torch::kInt64);
+    const auto flipped =
+        relevant.index_select(0, torch::randint(params_.k, {clean.size()}, rng, torch::kInt64));
+    return labelled(
+        clean.tokens.scatter(1, flipped.unsqueeze(1), 1 - clean.tokens.gather(1, flipped.unsqueeze(1))));
+  }
+
   orrery::Structure structure() const override {
     orrery::Structure structure;
     structure.relevant_positions = orrery::RelevantPositions{positions_};

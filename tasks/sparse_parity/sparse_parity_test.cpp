@@ -197,5 +197,21 @@ TEST(SparseParity, RefusesWhatCannotBe) {
   EXPECT_THROW(make_task(R"({"read_out": "three"})"), Error);
 }
 
+TEST(SparseParity, CorruptsByOneRelevantBit) {
+  for (const std::string json : {R"({"n": 12, "positions": [1, 4, 7], "k": 3})",
+                                 R"({"n": 12, "positions": [2], "k": 1, "read_out": "single_logit"})"}) {
+    const auto task = make_task(json);
+    const Batch clean = task->split(make_generator(1)).train;
+    const Batch partners = task->corrupt(clean, make_generator(2));
+    EXPECT_TRUE((partners.tokens != clean.tokens).sum(1).eq(1).all().item<bool>());
+    EXPECT_TRUE(partners.labels.equal(1 - clean.labels));
+    std::set<int64_t> flipped;
+    for (int64_t row = 0; row < clean.size(); ++row)
+      flipped.insert((partners.tokens[row] != clean.tokens[row]).nonzero().item<int64_t>());
+    const auto positions = relevant(json);
+    EXPECT_EQ(flipped, std::set<int64_t>(positions.begin(), positions.end()));
+  }
+}
+
 }  // namespace
 }  // namespace orrery::testing

@@ -11,6 +11,7 @@
 #include "engine/check/small_models.h"
 #include "engine/check/task_checks.h"
 #include "engine/experiment/probe_host.h"
+#include "engine/train/trainer.h"
 #include "sdk/files/named_tensors.h"
 
 namespace orrery::engine::checks {
@@ -48,11 +49,18 @@ class Fixture {
   std::unique_ptr<Model> fresh() const { return small_.make(*task_.task, spec(), 0); }
   /// A new network with the weights of a checkpoint.
   std::unique_ptr<Model> at(const KeptWeights& checkpoint) const;
+  /// What shows `model`, which has the architecture of this fixture's, to probes, and keeps what they write.
+  /// All arguments must outlive it.
+  ProbeHost host_of(const Structure& structure, const Split& split, Model& model) const;
+  ProbeHost host_of(const Split& split, Model& model) const { return host_of(structure(), split, model); }
   /// A new network with other random weights, as for a probe's null.
   std::unique_ptr<Model> null() const { return small_.make(*task_.task, spec(), -1); }
 
  private:
   void train() const;
+  Trainer trainer_of(Model& model) const;
+  std::unique_ptr<Model> copy_of(const Model& model) const;
+  ProbeServices services_for(const Split& split, const Structure& structure, Model& model) const;
 
   const Variant& task_;
   std::string task_name_, name_;

@@ -47,7 +47,7 @@ std::optional<Error> failure(ProbeUnderCheck& under_check, const Fixture& fixtur
            rest.hidden_weights.end();
   });
   const Split split = copy(rest.split);
-  const ProbeHost host(fixture.spec(), rest.structure, split, *model, ProbeHost::Writes::left);
+  const ProbeHost host = fixture.host_of(rest.structure, split, *model);
   under_check.note(fixture.name() + rest.without);
   try {
     record_of(host.measure(0, {&in_run}, Reference::this_checkpoint)[0], *probe);

@@ -33,7 +33,7 @@ std::vector<Record> online(ProbeUnderCheck& under_check, const Fixture& fixture)
   together.insert(together.begin() + 1, &in_run);
   const auto model = fixture.fresh();
   const Split split = copy(fixture.split());
-  const ProbeHost host(fixture.spec(), fixture.structure(), split, *model, ProbeHost::Writes::left);
+  const ProbeHost host = fixture.host_of(split, *model);
   const auto pass = [&](Reference reference) {
     std::vector<Record> records;
     for (const KeptWeights& checkpoint : fixture.checkpoints()) {
@@ -59,7 +59,7 @@ std::string twice_fault(ProbeUnderCheck& under_check, const Fixture& fixture, co
   const auto measured = [&] {  // on a network that no earlier measurement has touched
     const auto model = fixture.at(checkpoint);
     const Split split = copy(fixture.split());
-    const ProbeHost host(fixture.spec(), fixture.structure(), split, *model, ProbeHost::Writes::left);
+    const ProbeHost host = fixture.host_of(split, *model);
     return record_of(host.measure(checkpoint.step, {&in_run}, Reference::this_checkpoint)[0], *probe);
   };
   const Record first = measured();

@@ -94,7 +94,7 @@ Traces traces(ProbeUnderCheck& under_check, const Fixture& fixture) {
     keep_first(found.shown, shown_fault(seen, observation));
   });
   const ProbeInRun first = under_check.in_run(before), last = under_check.in_run(after);
-  const ProbeHost host(fixture.spec(), fixture.structure(), split, *model, ProbeHost::Writes::left);
+  const ProbeHost host = fixture.host_of(split, *model);
   if (in_run.needs.reference) record_of(host.fit(checkpoint.step, {&first, &in_run, &last})[1], *probe);
   record_of(host.measure(checkpoint.step, {&first, &in_run, &last}, Reference::fitted)[1], *probe);
   if (found.model.empty()) found.model = computes_fault(fixture, checkpoint, *model);

@@ -119,7 +119,7 @@ void ProbeUnderCheck::try_fixture(const Variant& task, const std::string& task_n
   const ProbeInRun beside = this->in_run(decoy);
   const auto model = fixture.fresh();
   const Split split = copy(fixture.split());
-  const ProbeHost host(fixture.spec(), fixture.structure(), split, *model, ProbeHost::Writes::left);
+  const ProbeHost host = fixture.host_of(split, *model);
   const Outcome outcome = host.measure(0, {&beside, &in_run}, Reference::this_checkpoint)[1];
   const auto how = outcome.ok()       ? FixtureTrial::Outcome::measured
                    : probe->refused() ? FixtureTrial::Outcome::refused
@@ -177,11 +177,10 @@ Record ProbeUnderCheck::measure(const Fixture& fixture, Model& model, int64_t st
   if (in_run.waits()) {
     const KeptWeights& last = fixture.checkpoints().back();
     const auto reference = fixture.at(last);
-    const ProbeHost at_reference(fixture.spec(), fixture.structure(), split, *reference,
-                                 ProbeHost::Writes::left);
+    const ProbeHost at_reference = fixture.host_of(split, *reference);
     record_of(at_reference.fit(last.step, {&in_run})[0], *probe);
   }
-  const ProbeHost host(fixture.spec(), fixture.structure(), split, model, ProbeHost::Writes::left);
+  const ProbeHost host = fixture.host_of(split, model);
   return record_of(host.measure(step, {&in_run}, Reference::fitted)[0], *probe);
 }
 

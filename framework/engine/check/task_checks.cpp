@@ -94,6 +94,7 @@ std::vector<Check> task_checks(std::shared_ptr<TaskUnderCheck> task) {
        {made, shaped, tokens, labels},
        with(relevant_positions)},
       {"repeats are where it says", {made, shaped}, with(repeats)},
+      {"corrupted examples keep the contract", {made, shaped, tokens, labels, seeded}, with(corrupts)},
       {"the loss is finite at random weights", {made, shaped, tokens, labels}, with(finite_loss)},
       {"its own metrics keep the contract", {made, shaped, tokens, labels}, with(own_metrics)},
       {"its own model keeps the contract", {made, shaped, tokens, labels}, with(own_model)},

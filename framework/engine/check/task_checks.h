@@ -85,6 +85,9 @@ Result same_seed_same_data(TaskUnderCheck& task);
 Result other_seed_other_data(TaskUnderCheck& task);
 Result draws_from_its_generator(TaskUnderCheck& task);
 
+// task_corrupt.cpp
+Result corrupts(TaskUnderCheck& task);
+
 // task_structure.cpp
 Result cyclic_structure(TaskUnderCheck& task);
 Result cayley_table(TaskUnderCheck& task);
