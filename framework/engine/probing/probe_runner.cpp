@@ -136,6 +136,23 @@ void ProbeRunner::note_what_is_gone() const {
                     run_.root().string(), thousands(gone)));
 }
 
+// Probes that look into the training are asked only where its state is.
+void ProbeRunner::note_states_that_are_gone() const {
+  for (const ProbeInRun& probe : experiment_.probes()) {
+    if (!probe.needs.training) continue;
+    const auto there = std::count_if(rows_.begin(), rows_.end(), [&](const Row& row) {
+      return row.known.contains(&probe) || std::find(row.due.begin(), row.due.end(), &probe) != row.due.end();
+    });
+    const auto all =
+        std::count_if(asked_.begin(), asked_.end(), [&](int64_t step) { return probe.due(step); });
+    if (there < all)
+      reporter_.note(
+          fmt::format("probe {}: not asked at {} of {} checkpoints, which no longer have the state "
+                      "of the training that it looks into; checkpoints.keep_states = true keeps it",
+                      probe.label, thousands(all - there), thousands(all)));
+  }
+}
+
 void ProbeRunner::note_what_is_there() const {
   size_t there = 0, all = 0;
   for (const Row& row : rows_) {
@@ -334,6 +351,7 @@ Probed ProbeRunner::run(const std::vector<CheckpointFile>& checkpoints, const Au
   } else {
     note_what_is_there();
     note_what_is_gone();
+    note_states_that_are_gone();
     warn_of_other_plugins();
     if (rows_.empty()) {
       reporter_.warning(fmt::format("{}: no probe is due at any of these checkpoints", run_.root().string()),

@@ -88,6 +88,7 @@ class ProbeRunner {
   void count(const ProbeInRun& probe, std::optional<RunLevelResult> run_level, const std::string& error);
   void note_what_is_there() const;
   void note_what_is_gone() const;
+  void note_states_that_are_gone() const;
   void warn_of_other_plugins() const;
   bool lacks_points(const ProbeInRun& probe) const;
   bool is_asked(const std::string& label) const;
