@@ -74,6 +74,19 @@ TEST_F(TrainingPlugins, OfARunCannotBeExchanged) {
   }
 }
 
+TEST_F(TrainingPlugins, MayBeMissingWhereARunIsOnlyLookedAt) {
+  const std::string model = "model={kind='transformer', d_model=8, n_heads=2, d_head=4, d_mlp=8}";
+  ASSERT_EQ(train("run", {model}).code, 0);
+  TearDownTestSuite();
+  const Finished probed = at.orrery({"probe", "run", "--probe", "correct_logit", "--steps", "last"});
+  const Finished ablated = at.orrery({"ablate", "run"});
+  const Finished resumed = at.orrery({"train", "--resume", "run", "--set", "train.steps=30"});
+  SetUpTestSuite();
+  EXPECT_EQ(probed.code, 0) << probed.err;
+  EXPECT_EQ(ablated.code, 0) << ablated.err;
+  expect_said(resumed, "when the run was made, it was ");
+}
+
 TEST_F(TrainingPlugins, HaveKeysThatSetFinds) {
   const Finished done =
       train("run", {"train.update.sign_descent.beta=0.5", "train.loss.gamma=3", "model.d_mlp=32"});

@@ -67,7 +67,7 @@ int train(const TrainArguments& options) {
   const auto registry = load_plugins(options.files);
   if (!options.resume.empty()) {
     const RunDirectory run = RunDirectory::open(options.resume, RunDirectory::Access::read);
-    const Settings settings = read_settings(run, *registry, options.overrides);
+    const Settings settings = read_settings(run, *registry, OpenFor::training, options.overrides);
     return finish(options, train_run(*registry, settings, options.resume, Start::resume, terminal()),
                   options.resume);
   }

@@ -27,13 +27,54 @@ double test_accuracy(const MetricsRow& row) {
   return 0;
 }
 
+Value value_in(const Json& json) {
+  if (json.is_boolean()) return json.get<bool>();
+  if (json.is_number_integer()) return json.get<int64_t>();
+  if (json.is_number()) return json.get<double>();
+  if (!json.is_array()) return json.get<std::string>();
+  const auto all = [&](auto&& is) { return std::all_of(json.begin(), json.end(), is); };
+  if (all([](const Json& each) { return each.is_number_integer(); })) return json.get<std::vector<int64_t>>();
+  if (all([](const Json& each) { return each.is_number(); })) return json.get<std::vector<double>>();
+  return json.get<std::vector<std::string>>();
+}
+
+// `entry`, the parameters of a plugin as the run stored them, as if they had been declared so.
+void add_stored(const Json& entry, const std::string& prefix, std::vector<Field>& fields) {
+  for (const auto& [key, value] : entry.items())
+    if (value.is_object())
+      add_stored(value, prefix + key + ".", fields);
+    else
+      fields.push_back({prefix + key, value_in(value), "as the run stored it", {}, {}, {}});
+}
+
+// Those of a loss or an update that is not here.
+std::vector<Field> stored_parameters(const Json& config, const std::string& kind, const std::string& name) {
+  const Json train = config.value("train", Json::object());
+  Json entries = train.value(kind, Json::array());
+  if (entries.is_object()) entries = Json::array({entries});
+  std::vector<Field> fields;
+  for (Json entry : entries) {
+    if (!entry.is_object() || entry.value("name", "") != name) continue;
+    for (const char* reserved : {"name", "label", "weights", "enabled"}) entry.erase(reserved);
+    std::vector<Field> own;
+    add_stored(entry, "", own);
+    for (Field& field : own)
+      if (std::none_of(fields.begin(), fields.end(),
+                       [&](const Field& known) { return known.name == field.name; }))
+        fields.push_back(std::move(field));
+  }
+  return fields;
+}
+
 // The parameters of plugins as `registry` has them. For one that it lacks, the error says where the plugin
 // was when the run was made.
-ParametersOf parameters_for(const RunJson& info, const Registry& registry) {
-  return [&info, find = parameters_from(registry)](const std::string& kind, const std::string& name) {
+ParametersOf parameters_for(const RunJson& info, const Registry& registry, OpenFor what) {
+  return [&info, what, find = parameters_from(registry)](const std::string& kind, const std::string& name) {
     try {
       return find(kind, name);
     } catch (const UsageError& error) {
+      if (what == OpenFor::looking && (kind == "loss" || kind == "update"))
+        return stored_parameters(info.config, kind, name);
       for (const PluginInfo& plugin : info.plugins)
         if (plugin.kind == kind && plugin.name == name && !plugin.file.empty())
           throw UsageError(error.what(), fmt::format("when the run was made, it was {0} {1} in {2}: give "
@@ -59,12 +100,12 @@ Json with_keys_of(const std::vector<std::string>& overrides, Json config) {
 
 }  // namespace
 
-Settings read_settings(const RunDirectory& run, const Registry& registry,
+Settings read_settings(const RunDirectory& run, const Registry& registry, OpenFor what,
                        const std::vector<std::string>& overrides) {
   const RunJson info = read_run_json(run.root());
   Settings settings =
       resolve(Document::from_json(info.config.dump(), (run.root() / "run.json").string(), overrides),
-              parameters_for(info, registry));
+              parameters_for(info, registry, what));
   settings.stored = with_keys_of(overrides, info.config).dump();
   return settings;
 }

@@ -13,8 +13,12 @@
 
 namespace orrery::engine {
 
+/// What a stored run is opened for. Looking at it needs neither its loss nor its updates, so these plugins
+/// may be missing.
+enum class OpenFor { training, looking };
+
 /// The settings in a run's run.json, with `overrides` ("train.steps=4000") applied.
-Settings read_settings(const RunDirectory& run, const Registry& registry,
+Settings read_settings(const RunDirectory& run, const Registry& registry, OpenFor what = OpenFor::looking,
                        const std::vector<std::string>& overrides = {});
 
 /// The test accuracy from which on a run counts as grokked.
