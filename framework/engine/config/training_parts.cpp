@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "engine/config/probe_choice.h"
 #include "engine/config/reader.h"
@@ -34,7 +35,8 @@ PluginChoice read_loss(const Table& table, const ParametersOf& parameters_of) {
                    parameters_of);
 }
 
-UpdateChoice read_update(const Table& entry, const ParametersOf& parameters_of) {
+// Nothing for one that is not enabled; all that it says is checked nevertheless.
+std::optional<UpdateChoice> read_update(const Table& entry, const ParametersOf& parameters_of) {
   const std::string name = required_text(entry, "name", "[[train.update]]", "the update plugin",
                                          "`orrery plugins` lists the updates there are");
   std::vector<Field> fields = update_keys();
@@ -50,6 +52,7 @@ UpdateChoice read_update(const Table& entry, const ParametersOf& parameters_of) 
   choice.weights = std::get<std::vector<std::string>>(choice.plugin.parameters.extract("weights").mapped());
   choice.place = entry.place();
   check_folder_name(entry, "label", choice.label);
+  if (!std::get<bool>(choice.plugin.parameters.extract("enabled").mapped())) return std::nullopt;
   return choice;
 }
 
@@ -57,7 +60,9 @@ std::vector<UpdateChoice> read_updates(const Table& table, const ParametersOf& p
   std::vector<UpdateChoice> updates;
   std::map<std::string, std::string> places;
   for (const Table& entry : table.tables("update")) {
-    updates.push_back(read_update(entry, parameters_of));
+    auto update = read_update(entry, parameters_of);
+    if (!update) continue;
+    updates.push_back(std::move(*update));
     const auto [first, is_new] = places.emplace(updates.back().label, entry.place());
     if (!is_new)
       refuse(entry.place(),
@@ -168,6 +173,12 @@ std::vector<Field> update_keys() {
           {"weights",
            std::vector<std::string>{"*"},
            "the weights that it is given, by glob; frozen ones never are",
+           {},
+           {},
+           {}},
+          {"enabled",
+           true,
+           "whether it is there; a sweep sets train.update.LABEL.enabled to compare with and without",
            {},
            {},
            {}}};

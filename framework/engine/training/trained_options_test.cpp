@@ -10,6 +10,7 @@ namespace {
 using testing::built_in_plugins;
 using testing::bytes_of;
 using testing::CollectingReporter;
+using testing::error_of;
 using testing::small_settings;
 using testing::TestFolder;
 
@@ -82,6 +83,15 @@ TEST(TrainedOptions, PaddingTrains) {
   EXPECT_EQ(trainer.steps_done(), 60);
   EXPECT_TRUE(trainer.finite());
   EXPECT_LT(last, 0.5 * first);
+}
+
+TEST(TrainedOptions, AnUpdateThatIsNotEnabledIsNotThere) {
+  const std::string entry = "[[train.update]]\nname = \"grokfast_ema\"\n";
+  const std::string off = entry + "enabled = false\n";
+  EXPECT_EQ(small_settings(entry).train.updates.size(), 1u);
+  EXPECT_EQ(small_settings(entry + "enabled = true\n").train.updates, small_settings(entry).train.updates);
+  EXPECT_EQ(to_json(small_settings(off)), to_json(small_settings()));
+  EXPECT_NE(error_of([&] { small_settings(off + "lamda = 3.0\n"); }).find("lamda"), std::string::npos);
 }
 
 }  // namespace
