@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -21,7 +22,7 @@ namespace {
 struct RunsArguments {
   std::vector<std::string> folders, filters;
   std::string sort = "name";
-  bool json = false;
+  bool json = false, sweeps = false;
 };
 
 // The least width of a text column on a narrow terminal.
@@ -163,13 +164,35 @@ std::string table_text(const std::vector<RunSummary>& runs) {
   return out;
 }
 
-std::vector<RunSummary> runs_in(const std::vector<std::string>& folders) {
+// What is below the folders that were named: runs, and sweeps with the number of their runs.
+struct Found {
+  std::vector<RunSummary> runs;
+  std::map<std::filesystem::path, int64_t> sweeps;
+};
+
+// `one_by_one`: the runs of sweeps, too.
+Found runs_in(const std::vector<std::string>& folders, bool one_by_one) {
   std::set<std::filesystem::path> paths;  // each once, even if folders are nested
+  Found found;
   for (const std::string& folder : folders)
-    for (const auto& path : find_runs(folder)) paths.insert(path.lexically_normal());
-  std::vector<RunSummary> all;
-  for (const auto& path : paths) all.push_back(list_run(path));
-  return all;
+    for (const auto& path : find_runs(folder)) {
+      const auto sweep = one_by_one ? std::nullopt : sweep_below(folder, path);
+      if (sweep)
+        ++found.sweeps[sweep->lexically_normal()];
+      else
+        paths.insert(path.lexically_normal());
+    }
+  for (const auto& path : paths) found.runs.push_back(list_run(path));
+  return found;
+}
+
+// A sweep has a table of its own.
+std::string sweeps_text(const std::map<std::filesystem::path, int64_t>& sweeps) {
+  std::string text;
+  for (const auto& [folder, n_runs] : sweeps)
+    text += fmt::format("{}: a sweep of {} runs: orrery sweep status {}\n", folder.string(),
+                        thousands(n_runs), folder.string());
+  return text;
 }
 
 // Where nothing was said, and nothing has been trained yet.
@@ -186,17 +209,22 @@ int runs(const RunsArguments& options) {
   }
   const std::vector<std::string> folders =
       options.folders.empty() ? std::vector<std::string>{"runs"} : options.folders;
-  const std::vector<RunSummary> found = runs_in(folders);
+  const Found there = runs_in(folders, options.sweeps || options.json || !options.filters.empty());
+  const std::vector<RunSummary>& found = there.runs;
   std::vector<RunSummary> chosen = filtered(found, options.filters);
   sort_runs(chosen, options.sort);
   compare_configs(chosen);
+  if (chosen.empty() && !there.sweeps.empty()) {
+    std::cout << sweeps_text(there.sweeps) << std::flush;
+    return 0;
+  }
   if (chosen.empty()) {
     note(found.empty() ? "there are no runs here; those that --out put elsewhere: orrery runs DIR"
                        : fmt::format("none of the {} runs here matches the filters", found.size()));
     return 0;
   }
   if (!options.json) {
-    std::cout << table_text(chosen) << std::flush;
+    std::cout << table_text(chosen) << sweeps_text(there.sweeps) << std::flush;
     return 0;
   }
   for (const RunSummary& run : chosen) std::cout << listing_json(run) << "\n";
@@ -221,6 +249,7 @@ Command add_runs(CLI::App& program) {
       ->allow_extra_args(false);
   command->add_option("--sort", options->sort, "The order: name; time, newest first; or a metric, best first")
       ->type_name("KEY");
+  command->add_flag("--sweeps", options->sweeps, "List the runs of sweeps one by one, too");
   command->add_flag("--json", options->json, "Print a line of JSON per run");
   command->footer(
       R"(The column "differs" shows the keys of the config on which the listed runs disagree, if a run's value is not that
@@ -228,7 +257,8 @@ of most. Parameters of tasks and models are compared among runs of the same task
 evaluations, probes, expectations and logs are not compared. The column "kernels" shows on which implementations of
 its arithmetic a run computed, where the listed runs differ in them: the same seeds then end in other bits. Losses and
 accuracies are those of the last evaluation. A run that `train --out` put outside of runs is listed only if you name a
-folder above it, or the run itself.
+folder above it, or the run itself. A sweep below the folders takes one line; its runs are listed with --sweeps, --filter
+and --json, and where the folder named is the sweep's.
 Lines fit the width of the terminal (of COLUMNS, if it is set and stdout is not a terminal): cells are truncated, then
 the common folder of all runs stands above the table, then each run takes two lines.
 

@@ -127,6 +127,18 @@ std::vector<fs::path> find_runs(const fs::path& folder) {
   return found;
 }
 
+std::optional<fs::path> sweep_below(const fs::path& folder, const fs::path& path) {
+  const auto within = path.lexically_normal().lexically_relative((folder / "").lexically_normal());
+  if (within.empty() || *within.begin() == ".." || *within.begin() == ".") return std::nullopt;
+  fs::path sweep = folder;
+  std::error_code ignored;
+  for (const fs::path& part : within.parent_path()) {
+    sweep /= part;
+    if (fs::exists(sweep / "plan.json", ignored)) return sweep;
+  }
+  return std::nullopt;
+}
+
 RunSummary list_run(const fs::path& path) {
   RunSummary run;
   run.path = path;

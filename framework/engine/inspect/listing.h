@@ -34,6 +34,10 @@ struct RunSummary {
 /// that are not runs. Throws orrery::UsageError if there is no such folder.
 std::vector<std::filesystem::path> find_runs(const std::filesystem::path& folder);
 
+/// The folder of the sweep that the run at `path` is of, if that lies below `folder`; nothing for others.
+std::optional<std::filesystem::path> sweep_below(const std::filesystem::path& folder,
+                                                 const std::filesystem::path& path);
+
 /// Never throws orrery::Error: reports what is damaged in the summary.
 RunSummary list_run(const std::filesystem::path& path);
 

@@ -72,6 +72,10 @@ TEST_F(Runs, are_found_below_a_folder) {
   fs::create_directory_symlink(folder.path(), folder / "b/loop");
   EXPECT_EQ(names(all()), (Names{"a", "b/one", "b/two", "c"}));
   expect_holds(error_of([&] { find_runs(folder / "none"); }), "none: no such folder");
+  write_file(folder / "sweep/plan.json", "{}");
+  EXPECT_EQ(sweep_below(folder.path(), folder / "sweep/runs/one"), folder / "sweep");
+  EXPECT_EQ(sweep_below(folder / "sweep", folder / "sweep/runs/one"), std::nullopt);
+  EXPECT_EQ(sweep_below(folder.path(), folder / "b/one"), std::nullopt);
 }
 
 TEST_F(Runs, are_read_at_their_ends) {

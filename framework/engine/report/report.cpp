@@ -122,11 +122,18 @@ Json pack_probe(const Recorded& probe, const ReportChoices& choices, Numbers& nu
           {"concluding", Json::array()}};
 }
 
+// The name in its config, and the folder that it lies in where that has another name.
+std::string title_of(const RunDirectory& run) {
+  const std::string folder = std::filesystem::weakly_canonical(run.root()).filename().string();
+  const std::string name = read_run_json(run.root()).name();
+  return name.empty() || name == folder ? folder : fmt::format("{} ({})", name, folder);
+}
+
 }  // namespace
 
 Report make_report(const RunDirectory& run, const ReportChoices& choices) {
   Report report;
-  report.title = std::filesystem::weakly_canonical(run.root()).filename().string();
+  report.title = title_of(run);
   std::vector<Recorded> probes;
   for (const std::string& label : run.probe_labels()) {
     probes.push_back(read_recorded(run, label, choices.steps, most_checkpoints));
