@@ -5,6 +5,7 @@
 #include <orrery/error.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "loader/elf.h"
 #include "loader/library.h"
@@ -132,6 +133,25 @@ std::string Registry::how_to_load() const {
                      folders.empty() ? "which is not set" : fmt::format("now {}", fmt::join(folders, ":")));
 }
 
+namespace {
+
+// Somebody who names a file that is no library has asked for the wrong thing; a library that does not load is
+// a fault of its own.
+void load_named_file(Registry& registry, const fs::path& file) {
+  try {
+    registry.load_file(file);
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& error) {
+    char begins[4] = {};
+    std::ifstream(file, std::ios::binary).read(begins, sizeof begins);
+    if (std::string_view(begins, sizeof begins) == "\177ELF") throw;
+    throw UsageError(error.what(), error.hint());
+  }
+}
+
+}  // namespace
+
 void Registry::load_search_path(const fs::path& builtin, std::string_view plugin_path,
                                 const std::vector<fs::path>& files) {
   if (!builtin.empty()) load_folder(builtin, Trial::no);
@@ -140,7 +160,7 @@ void Registry::load_search_path(const fs::path& builtin, std::string_view plugin
     if (!folder.empty()) load_named_folder(folder);
     plugin_path.remove_prefix(std::min(plugin_path.size(), folder.size() + 1));
   }
-  for (const fs::path& file : files) load_file(file);
+  for (const fs::path& file : files) load_named_file(*this, file);
 }
 
 const Plugin* Registry::lookup(PluginKind kind, const std::string& name) const {

@@ -103,6 +103,21 @@ TEST(Registry, AnUnknownNamePointsAtTheBrokenFileThatMayBeMeant) {
   EXPECT_EQ(text.find("task_other"), std::string::npos) << text;
 }
 
+TEST(Registry, ANamedFileThatIsNoLibraryIsAWrongRequest) {
+  const TempFolder folder;
+  write(folder / "README.md", "# Words");
+  Registry registry;
+  EXPECT_THROW(registry.load_search_path("", "", {folder / "README.md"}), UsageError);
+  write(folder / "half.so", std::string("\x7f") + "ELF, and no more");
+  try {
+    registry.load_search_path("", "", {folder / "half.so"});
+    ADD_FAILURE() << "it was loaded";
+  } catch (const UsageError& error) {
+    ADD_FAILURE() << "a broken library is not a wrong request: " << error.what();
+  } catch (const Error&) {
+  }
+}
+
 TEST(Registry, AnUnknownNamePointsAtFoldersWithoutPlugins) {
   const TempFolder folder;
   const std::string empty = folder.path().string(), absent = empty + "/absent";

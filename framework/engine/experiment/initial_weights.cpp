@@ -9,16 +9,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/config/refuse_at.h"
 #include "sdk/files/named_tensors.h"
 
 namespace orrery::engine {
 namespace {
 
 using Distribution = InitialDraw::Distribution;
-
-[[noreturn]] void refuse_entry(const std::string& place, const std::string& what, const std::string& hint) {
-  throw UsageError(place.empty() ? what : place + ": " + what, hint);
-}
 
 std::string last_part(const std::string& name) { return name.substr(name.rfind('.') + 1); }
 
@@ -108,10 +105,10 @@ std::vector<NamedWeight> named_weights(const Model& model, const std::vector<std
   for (const std::string& glob : globs)
     if (std::none_of(model.weights().begin(), model.weights().end(),
                      [&](const NamedWeight& weight) { return matches(glob, weight.name); }))
-      refuse_entry(place,
-                   fmt::format("{}: no weight is called \"{}\"{}", table, glob,
-                               did_you_mean(glob, model.weight_names())),
-                   fmt::format("the weights are {}", fmt::join(model.weight_names(), ", ")));
+      refuse_at(place,
+                fmt::format("{}: no weight is called \"{}\"{}", table, glob,
+                            did_you_mean(glob, model.weight_names())),
+                fmt::format("the weights are {}", fmt::join(model.weight_names(), ", ")));
   std::vector<NamedWeight> named;
   for (const NamedWeight& weight : model.weights())
     if (std::any_of(globs.begin(), globs.end(), [&](const auto& glob) { return matches(glob, weight.name); }))
@@ -130,10 +127,10 @@ void redraw(Model& model, const std::vector<InitialDraw>& draws, int64_t seed) {
     for (NamedWeight& weight : named_weights(model, draw.weights, draw.place, "init.draw")) {
       const torch::Tensor value = drawn(model, weight, draw, rng);
       if (!value.defined())
-        refuse_entry(draw.place,
-                     fmt::format("init.draw: {} does not tell how to draw {}", name_of(draw.distribution),
-                                 weight.name),
-                     "give it an entry of its own, with distribution = \"normal\" and std");
+        refuse_at(draw.place,
+                  fmt::format("init.draw: {} does not tell how to draw {}", name_of(draw.distribution),
+                              weight.name),
+                  "give it an entry of its own, with distribution = \"normal\" and std");
       weight.value.detach().copy_(value * draw.scale);
     }
 }
@@ -147,8 +144,11 @@ void transplant(Model& model, const std::vector<Transplant>& transplants) {
     } catch (const UsageError&) {
       throw;
     } catch (const Error& error) {
-      refuse_entry(each.place, fmt::format("init.transplant: {}: {}", each.from, error.what()),
-                   error.hint().empty() ? "name another checkpoint, or other weights" : error.hint());
+      const std::string text = error.what();
+      refuse_at(
+          each.place,
+          fmt::format("init.transplant: {}{}", text.starts_with(each.from) ? "" : each.from + ": ", text),
+          error.hint().empty() ? "name another checkpoint, or other weights" : error.hint());
     }
 }
 

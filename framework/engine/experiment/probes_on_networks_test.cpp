@@ -74,6 +74,7 @@ std::unique_ptr<Experiment> network(const Kind& kind, const std::string& probe) 
   for (NamedWeight& weight : experiment->model().weights())
     if (weight.value.dim() == 1)
       weight.value.add_(torch::randn(weight.value.sizes(), make_generator(2)), 0.3);
+  experiment->set_training([] { return NamedTensors{}; });  // that before the first update
   return experiment;
 }
 

@@ -72,6 +72,7 @@ TEST_F(Runs, are_found_below_a_folder) {
   fs::create_directory_symlink(folder.path(), folder / "b/loop");
   EXPECT_EQ(names(all()), (Names{"a", "b/one", "b/two", "c"}));
   expect_holds(error_of([&] { find_runs(folder / "none"); }), "none: no such folder");
+  fs::create_directories(folder / "sweep");
   write_file(folder / "sweep/plan.json", "{}");
   EXPECT_EQ(sweep_below(folder.path(), folder / "sweep/runs/one"), folder / "sweep");
   EXPECT_EQ(sweep_below(folder / "sweep", folder / "sweep/runs/one"), std::nullopt);

@@ -7,16 +7,12 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/config/refuse_at.h"
+
 namespace orrery::engine {
 namespace {
 
 using Action = Intervention::Action;
-
-[[noreturn]] void refuse_intervention(const Intervention& entry, const std::string& what,
-                                      const std::string& hint) {
-  const std::string text = "train.intervene: " + what;
-  throw UsageError(entry.place.empty() ? text : entry.place + ": " + text, hint);
-}
 
 std::string last_part_of(const std::string& name) { return name.substr(name.rfind('.') + 1); }
 
@@ -39,16 +35,17 @@ int64_t heads_of(const Model& model, const std::string& hook) {
 
 void check_point(const Intervention& entry, const Model& model, const std::string& point) {
   if (entry.action == Action::pattern && last_part_of(point) != "hook_pattern")
-    refuse_intervention(entry, fmt::format("the action pattern is for hook_pattern, not for {}", point),
-                        "for example: at = [\"blocks.0.attn.hook_pattern\"]");
+    refuse_at(entry.place,
+              fmt::format("train.intervene: the action pattern is for hook_pattern, not for {}", point),
+              "for example: at = [\"blocks.0.attn.hook_pattern\"]");
   if (entry.heads.empty()) return;
   if (head_dim_of(point) < 0)
-    refuse_intervention(entry, fmt::format("{} has no heads", point),
-                        "leave heads out, or name hook_z or hook_pattern");
+    refuse_at(entry.place, fmt::format("train.intervene: {} has no heads", point),
+              "leave heads out, or name hook_z or hook_pattern");
   for (const int64_t head : entry.heads)
     if (head >= heads_of(model, point))
-      refuse_intervention(entry, fmt::format("there is no head {} at {}", head, point),
-                          fmt::format("it has the heads 0 to {}", heads_of(model, point) - 1));
+      refuse_at(entry.place, fmt::format("train.intervene: there is no head {} at {}", head, point),
+                fmt::format("it has the heads 0 to {}", heads_of(model, point) - 1));
 }
 
 // [n, n] of 0 and 1 (or shares): where each query attends.
@@ -111,7 +108,7 @@ std::vector<HookPoint*> points_of(const Intervention& entry, const Model& model,
   try {
     return find_hook_points(model, glob);
   } catch (const Error& error) {
-    refuse_intervention(entry, error.what(), error.hint());
+    refuse_at(entry.place, fmt::format("train.intervene: {}", error.what()), error.hint());
   }
 }
 

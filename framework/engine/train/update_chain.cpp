@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/config/refuse_at.h"
 #include "engine/train/learning_rate.h"
 
 namespace orrery::engine {
@@ -39,16 +40,19 @@ bool matches_any(const std::vector<std::string>& globs, const std::string& name)
                      [&](const std::string& glob) { return matches(glob, name); });
 }
 
-[[noreturn]] void refuse_at(const std::string& place, const std::string& what, const std::string& hint) {
-  throw UsageError(place.empty() ? what : place + ": " + what, hint);
-}
-
 // Another stream than those of the batches and of dropout, which use the same seed.
 torch::Generator own_stream(uint64_t seed) { return make_generator(seed ^ 0x7570646174650000); }
 
 bool all_finite(const torch::Tensor& tensor) {
   // A sum is quicker than a mask, and is finite where all are, but for an overflow.
   return std::isfinite(tensor.sum().item<double>()) || tensor.isfinite().all().item<bool>();
+}
+
+void refuse_all_frozen(const std::vector<WeightGroup>& groups) {
+  for (const WeightGroup& group : groups)
+    if (group.frozen)
+      refuse_at(group.place, "train.group: all weights are frozen, so that there is nothing to train",
+                "leave some out of weights = [\"GLOB\", ...]");
 }
 
 }  // namespace
@@ -73,7 +77,10 @@ std::vector<UpdateChain::Trained> UpdateChain::trained_weights(const Model& mode
     all.push_back(std::move(trained));
   }
   for (size_t g = 0; g < used.size(); ++g)
-    if (!used[g])
+    if (settings.groups[g].weights.empty())
+      refuse_at(settings.groups[g].place, "train.group: weights = [] names no weight",
+                "give globs: weights = [\"embed.*\"]");
+    else if (!used[g])
       refuse_at(settings.groups[g].place,
                 fmt::format("train.group: no weight belongs to the group \"{}\"",
                             fmt::join(settings.groups[g].weights, "\", \"")),
@@ -89,6 +96,8 @@ UpdateChain::UpdateChain(Model& model, const TrainSettings& settings, std::vecto
       flat_(model, settings.dtype == TrainSettings::LossDtype::float64 ? torch::kFloat64 : torch::kFloat32),
       trained_(trained_weights(model, settings)) {
   for (size_t i = 0; i < updates.size(); ++i) add(std::move(updates[i]), seed + (i << 32));
+  if (std::none_of(trained_.begin(), trained_.end(), [](const Trained& weight) { return !weight.frozen; }))
+    refuse_all_frozen(settings_.groups);
   for (const auto& link : links_)
     if (!link->entry.update && ranges().empty())
       refuse_at(

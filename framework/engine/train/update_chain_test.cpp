@@ -192,6 +192,10 @@ TEST(UpdateChain, RefusesWhatItCannotGiveAWeight) {
   frozen.groups = {{{"*"}, {}, {}, false, ""}, {{"embed.*"}, {}, {}, true, ""}};
   EXPECT_CONTAINS(made(does("a", Stage::gradients, nothing), frozen),
                   "no weight belongs to the group \"embed.*\"");
+  frozen.groups = {{{}, {}, {}, true, ""}};
+  EXPECT_CONTAINS(made(does("a", Stage::gradients, nothing), frozen), "names no weight");
+  frozen.groups = {{{"*"}, {}, {}, true, ""}};
+  EXPECT_CONTAINS(refusal([&] { UpdateChain(*model, frozen, {}, 0); }), "all weights are frozen");
   const std::string twice = refusal([&] {
     UpdateChain(*model, {}, list(does("a", Stage::optimizer, nothing), does("b", Stage::optimizer, nothing)),
                 0);
