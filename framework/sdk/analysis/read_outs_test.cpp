@@ -93,7 +93,8 @@ TEST(RidgeFit, SolvesTheNormalEquations) {
   for (const int64_t d : {1, 4, 20, 50})  // more features than rows, too
     for (const double penalty : {1e-3, 0.1, 10.0}) {
       const Tensor x = 5 * normal({20, d}, 1) + torch::arange(d, torch::kFloat64);
-      EXPECT_LT(distance(ridge_fit(x, y, penalty), by_normal_equations(x, y, penalty)), 1e-10)
+      // The loop does not centre its features: the condition of its equations reaches 1e7, of 1e-16.
+      EXPECT_LT(distance(ridge_fit(x, y, penalty), by_normal_equations(x, y, penalty)), 1e-8)
           << d << " " << penalty;
     }
   const Tensor x = normal({20, 4}, 1);
