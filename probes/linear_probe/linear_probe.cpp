@@ -118,7 +118,9 @@ class LinearProbe final : public orrery::Probe {
       read(observation, *point, values, together, readings);
     }
     if (readings.empty())
-      throw UsageError("hook = \"" + params_.hook + "\" leaves nothing to read out", "name another glob");
+      throw UsageError(
+          "\"" + params_.variable + "\" is the same for all inputs: there is nothing to read out",
+          "name another variable, or other inputs");
     record(readings, recorder);
   }
 
@@ -140,6 +142,7 @@ class LinearProbe final : public orrery::Probe {
       const Tensor rows = chosen(known);
       const Tensor x = activation.select(dim, i).flatten(1).index_select(0, rows);
       const Tensor target = values.at(values.all, position, observation.spec).index_select(0, rows);
+      if (rows.size(0) == 0 || (target == target[0]).all().item<bool>()) continue;  // as at "="
       orrery::ReadOutOptions options{.held_out = params_.held_out,
                                      .penalties = params_.penalties,
                                      .shuffles = params_.shuffles,

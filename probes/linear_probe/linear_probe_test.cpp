@@ -192,7 +192,8 @@ TEST(LinearProbe, LeavesOutLabelsOutsideOfTheLossMask) {
 TEST(LinearProbe, ReadsAuxiliaryLabels) {
   Toy toy = embedding();
   const auto twice = toy.measured(R"({"hook": "embed", "variable": "twice"})");
-  EXPECT_EQ(scalar(twice, "held_out/embed/at 1"), 1);  // of its own position
+  EXPECT_EQ(scalar(twice, "held_out/embed/at 1"), 1);      // of its own position
+  EXPECT_FALSE(has_scalar(twice, "held_out/embed/at 2"));  // that of "=" is always the same
   // 150 rows of chance 1/3: five deviations are 0.19.
   EXPECT_NEAR(scalar(toy.measured(R"({"hook": "embed", "variable": "noisy"})"), "held_out/embed/at 1"),
               1.0 / 3, 0.2);
@@ -235,7 +236,7 @@ TEST(LinearProbe, AsksForWhatItsVariableNeeds) {
 
 TEST(LinearProbe, RefusesWhatCannotBeReadOut) {
   for (const std::string json :
-       {R"({"variable": "wave x"})", R"({"variable": "wave 0"})", R"({"variable": "token at"})",
+       {R"({"variable": "wave x"})", R"({"variable": "wave 0"})", R"({"variable": "token at b"})",
         R"({"variable": ""})", R"({"variable": "wave 1", "fit": "logistic"})",
         R"({"variable": "sum", "hold_out": "sum"})", R"({"penalties": []})", R"({"shuffles": 1})"})
     EXPECT_THROW(make_probe(json), Error) << json;
