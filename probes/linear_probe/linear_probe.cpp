@@ -121,7 +121,7 @@ class LinearProbe final : public orrery::Probe {
       throw UsageError(
           "\"" + params_.variable + "\" is the same for all inputs: there is nothing to read out",
           "name another variable, or other inputs");
-    record(readings, recorder);
+    record(readings, observation.spec, recorder);
   }
 
  private:
@@ -172,16 +172,17 @@ class LinearProbe final : public orrery::Probe {
     }
   }
 
-  static bool several_positions(const std::vector<Reading>& readings) {
-    return std::any_of(readings.begin(), readings.end(), [&](const Reading& reading) {
-      return reading.position >= 0 && reading.position != readings.back().position &&
-             readings.back().position >= 0;
-    });
+  // Whether names have to tell positions apart.
+  bool several_positions(const std::vector<Reading>& readings, const orrery::TaskSpec& spec) const {
+    if (params_.positions == At::read_out && spec.read_out.size() == 1) return false;
+    return std::any_of(readings.begin(), readings.end(),
+                       [](const Reading& reading) { return reading.position >= 0; });
   }
 
-  void record(const std::vector<Reading>& readings, orrery::Recorder& recorder) const {
+  void record(const std::vector<Reading>& readings, const orrery::TaskSpec& spec,
+              orrery::Recorder& recorder) const {
     panels(recorder);
-    const bool several = several_positions(readings);
+    const bool several = several_positions(readings, spec);
     const Reading* best = &readings[0];
     for (const Reading& reading : readings) {
       if (reading.read_out.held_out > best->read_out.held_out) best = &reading;

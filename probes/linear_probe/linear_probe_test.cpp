@@ -246,10 +246,8 @@ TEST(LinearProbe, RefusesWhatCannotBeReadOut) {
     toy.measured(R"({"hook": "embed", "variable": "token at 2"})");  // always "="
     FAIL();
   } catch (const Error& error) {
-    EXPECT_EQ(
-        std::string(error.what()),
-        "\"token at 2\" at embed: all training rows of a read-out have the label 7: there is nothing to "
-        "read out");
+    EXPECT_EQ(std::string(error.what()),
+              "\"token at 2\" is the same for all inputs: there is nothing to read out");
   }
 }
 

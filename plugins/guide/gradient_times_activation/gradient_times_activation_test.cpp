@@ -8,10 +8,10 @@
 namespace orrery::testing {
 namespace {
 
-// Two layers of two heads, read out at the last two of four positions.
+// Two layers of two heads without a kink, as ReLU has them, read out at the last two of four positions.
 ModelOnBatch network() {
   const TaskSpec spec{.d_vocab = 6, .d_vocab_out = 6, .n_ctx = 4, .read_out = {2, 3}};
-  const TransformerConfig config{.n_layers = 2, .d_model = 8, .n_heads = 2, .d_head = 4, .d_mlp = 12};
+  const TransformerConfig config{.n_layers = 2, .d_model = 8, .n_heads = 2, .d_head = 4, .attn_only = true};
   auto rng = make_generator(1);
   auto model = make_transformer(config, spec, rng);
   Batch inputs{.tokens = torch::randint(6, {20, 4}, rng, torch::kInt64),
@@ -45,7 +45,7 @@ TEST(GradientTimesActivation, IsTheFiniteDifferenceOfAFactor) {
   const auto recorder = measured(net);
   const auto lost = tensor(recorder, "lost");
   ASSERT_EQ(lost.sizes(), (std::vector<int64_t>{2, 2, 4}));
-  const double step = 1e-2;  // the network is float32: 1e-7 over 0.02 is 5e-6, and the next term is step^2
+  const double step = 3e-3;  // the network is float32: 1e-7 over 0.006 is 2e-5, and the next term is step^2
   for (int64_t layer = 0; layer < 2; ++layer)
     for (int64_t head = 0; head < 2; ++head) {
       double sum = 0;
@@ -53,7 +53,7 @@ TEST(GradientTimesActivation, IsTheFiniteDifferenceOfAFactor) {
         const double slope = (loss_with(net, layer, head, position, 1 + step) -
                               loss_with(net, layer, head, position, 1 - step)) /
                              (2 * step);
-        EXPECT_NEAR(lost[layer][head][position].item<double>(), -slope, 5e-5);
+        EXPECT_NEAR(lost[layer][head][position].item<double>(), -slope, 1e-4);
         sum += lost[layer][head][position].item<double>();
       }
       EXPECT_NEAR(scalar(recorder, "head/" + std::to_string(layer) + "." + std::to_string(head)), sum, 1e-12);
