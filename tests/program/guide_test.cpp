@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 const std::string task_folder = "plugins/guide/signed_subtraction/",
                   probe_folder = "plugins/guide/attention_entropy/",
                   carry_task = "plugins/guide/carry_addition/carry_addition",
-                  carry_probe = "plugins/guide/carry_direction/carry_direction";
+                  carry_probe = "plugins/guide/carry_direction/carry_direction",
+                  gradient_probe = "plugins/guide/gradient_times_activation/gradient_times_activation";
 
 std::string guide() { return source_file("docs/authoring.md"); }
 
@@ -53,8 +54,8 @@ class Guide : public ::testing::Test {
 
 TEST_F(Guide, ItsCodeIsThatOfThePlugins) {
   std::vector<std::string> sources;
-  for (const std::string& file :
-       {task_folder + "signed_subtraction", probe_folder + "attention_entropy", carry_task, carry_probe})
+  for (const std::string& file : {task_folder + "signed_subtraction", probe_folder + "attention_entropy",
+                                  carry_task, carry_probe, gradient_probe})
     for (const char* ending : {".cpp", "_test.cpp"}) sources.push_back(source_file(file + ending));
   for (const auto& [kind, name] : written_by_new) sources.push_back(written_source(kind, name));
   for (const std::string& block : blocks_in(guide(), "cpp"))
@@ -102,8 +103,8 @@ TEST_F(Guide, ItsProbeIsThatOfTheTemplateAndMore) {
 
 TEST_F(Guide, TheReadmesOfItsPluginsHaveTheDeclaredParameters) {
   const Workplace at;
-  for (const std::string name :
-       {"signed_subtraction", "attention_entropy", "carry_addition", "carry_direction"}) {
+  for (const std::string name : {"signed_subtraction", "attention_entropy", "carry_addition",
+                                 "carry_direction", "gradient_times_activation"}) {
     const Finished table = at.orrery({"describe", name, "--markdown"});
     ASSERT_EQ(table.code, 0) << table.err;
     const std::string readme = source_file("plugins/guide/" + name + "/README.md");
@@ -127,7 +128,7 @@ std::vector<std::string> members(const std::string& header, const std::string& n
 TEST_F(Guide, ItsTablesAreComplete) {
   const std::string text = guide();
   const auto needs = members("probe.h", "struct Needs");
-  ASSERT_EQ(needs.size(), 11u);
+  ASSERT_EQ(needs.size(), 13u);
   for (const std::string& member : needs)
     EXPECT_NE(text.find("`" + member + "`"), std::string::npos) << "Needs::" << member;
   for (const char* call : {"scalar", "headline", "panel", "tensor", "figure", "finding"}) {

@@ -49,7 +49,7 @@ const Setting digits = {"name = 'digit_addition'\nn_digits = 2\nn_train = 50\nn_
 
 Setting setting_of(const std::string& probe) {
   if (probe == "induction_heads" || probe == "skip_trigrams") return repeats;
-  return probe == "digit_waves" ? digits : sums;
+  return probe == "digit_waves" || probe == "carry" ? digits : sums;
 }
 
 const Registry& registry() {
