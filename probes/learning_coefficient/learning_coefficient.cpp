@@ -1,0 +1,292 @@
+// The local learning coefficient (Lau et al. 2023, arXiv 2308.12108): how degenerate is the minimum that a
+// network lies in? Around weights w* the volume of {L < L(w*) + e} shrinks as e^lambda. A regular minimum of
+// d weights has lambda = d/2; every direction that costs nothing, and every one that costs less than a
+// square, lowers it: L = w1^2 + w2^2 has 1, L = w1^2 alone 1/2, L = w1^4 has 1/4. It is estimated from chains
+// of SGLD that start at w*: n beta (mean of L over the chain - L(w*)), with beta = 1/log n. If the estimate
+// is 90 for a network of 200,000 weights, the data hold 180 directions of them. A w* from which L falls is no
+// minimum, and then the number means nothing: the probe says so, and how the sampler fared.
+#include <orrery/fast_gradients.h>
+#include <orrery/plugin.h>
+#include <orrery/probe.h>
+#include <orrery/sgld.h>
+
+#include <cmath>
+#include <limits>
+
+namespace {
+
+using torch::Tensor;
+
+struct Params {
+  std::vector<std::string> weights = {"*"};
+  double epsilon = 1e-4, gamma = 100, nbeta = 0;
+  int64_t n_chains = 4, n_burn_in = 200, n_draws = 200, steps_between = 1;
+  int64_t batch_size = 0, descent_steps = 100, seed = 0;
+  std::vector<double> grid_epsilon, grid_nbeta;
+
+  static void fields(orrery::Fields<Params>& f) {
+    f.add("weights", &Params::weights, "weights that vary, by glob; the others stay as they are");
+    f.add("epsilon", &Params::epsilon, "step of SGLD").between(1e-15, 1e3);
+    f.add("gamma", &Params::gamma, "localisation: the force back to the checkpoint").at_least(0);
+    f.add("nbeta", &Params::nbeta, "inverse temperature; 0 is n / log n for n training examples").at_least(0);
+    f.add("n_chains", &Params::n_chains, "chains, each from the checkpoint").between(1, 10'000);
+    f.add("n_burn_in", &Params::n_burn_in, "steps of a chain before its first draw").between(0, 10'000'000);
+    f.add("n_draws", &Params::n_draws, "draws of a chain").between(2, 1'000'000);
+    f.add("steps_between", &Params::steps_between, "steps from one draw to the next").between(1, 100'000);
+    f.add("batch_size", &Params::batch_size, "examples of a step; 0 is the whole training set").at_least(0);
+    f.add("descent_steps", &Params::descent_steps,
+          "steps without noise that tell whether the checkpoint is a minimum; 0 leaves them out")
+        .between(0, 10'000'000);
+    f.add("grid_epsilon", &Params::grid_epsilon, "further steps, for a grid of estimates").at_least(1e-15);
+    f.add("grid_nbeta", &Params::grid_nbeta, "further inverse temperatures, likewise").at_least(1e-9);
+    f.add("seed", &Params::seed, "of noise and minibatches").at_least(0);
+  }
+};
+
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+// A minimum is out of reach if most draws lie below it, or if descent alone gains a tenth of the estimate.
+constexpr double most_draws = 0.5, large_descent = 0.1;
+
+// Minibatches without replacement: a new order of the training set when the last one is used up.
+class Minibatches {
+ public:
+  Minibatches(const orrery::Batch& all, int64_t size, torch::Generator rng)
+      : all_(all), size_(size), rng_(std::move(rng)) {}
+
+  orrery::Batch next() {
+    if (!order_.defined() || used_ + size_ > order_.size(0)) {
+      order_ = torch::randperm(all_.size(), rng_, torch::kInt64);
+      used_ = 0;
+    }
+    used_ += size_;
+    return all_.rows(order_.narrow(0, used_ - size_, size_));
+  }
+
+ private:
+  const orrery::Batch& all_;
+  int64_t size_;
+  torch::Generator rng_;
+  Tensor order_;
+  int64_t used_ = 0;
+};
+
+// The loss of the training set around one checkpoint, and chains there.
+class Landscape {
+ public:
+  Landscape(const orrery::Observation& seen, const Params& params)
+      : params_(params),
+        train_(seen.split.train),
+        copy_(seen.copy_of_model()),
+        loss_(seen, *copy_, params.weights),
+        start_(loss_.weights()) {
+    loss_.set_batch(train_);
+    const Tensor gradient = torch::zeros_like(start_);
+    start_loss = loss_.loss_and_gradient(gradient);
+    gradient_norm = std::isfinite(start_loss) ? gradient.to(torch::kFloat64).norm().item<double>() : unknown;
+    n = train_.size();
+  }
+
+  orrery::SgldSettings settings() const {
+    return {.epsilon = params_.epsilon,
+            .nbeta =
+                params_.nbeta > 0 ? params_.nbeta : static_cast<double>(n) / std::log(std::max<double>(2, n)),
+            .gamma = params_.gamma,
+            .n_chains = params_.n_chains,
+            .n_burn_in = params_.n_burn_in,
+            .n_draws = params_.n_draws,
+            .steps_between = params_.steps_between,
+            .seed = static_cast<uint64_t>(params_.seed)};
+  }
+
+  orrery::LearningCoefficient sample(const orrery::SgldSettings& settings) {
+    return orrery::sgld(
+        start_, start_loss, [this](torch::Generator rng) { return loss_of_chain(std::move(rng)); }, settings);
+  }
+
+  // By how much steps without noise lower n beta L, of the whole training set. NaN if they diverge.
+  double descent(orrery::SgldSettings settings) {
+    if (params_.descent_steps == 0) return unknown;
+    settings.noise_level = 0;
+    settings.n_burn_in = 0;
+    settings.n_draws = params_.descent_steps;
+    settings.steps_between = 1;
+    const auto rng = [&] { return orrery::make_generator(settings.seed); };
+    const orrery::SgldChain path =
+        orrery::sgld_chain(start_, start_loss, loss_of_chain(rng()), settings, rng());
+    if (path.diverged_at >= 0) return unknown;
+    loss_.set_batch(train_);
+    loss_.set_weights(path.end);
+    return settings.nbeta * (start_loss - loss_.loss());
+  }
+
+  int64_t n_weights() const { return start_.numel(); }
+
+  double start_loss = 0, gradient_norm = 0;
+  int64_t n = 0;
+
+ private:
+  orrery::LossAndGradient loss_of_chain(torch::Generator rng) {
+    if (params_.batch_size == 0 || params_.batch_size >= n) {
+      loss_.set_batch(train_);
+      return [this](const Tensor& w, const Tensor& gradient) {
+        loss_.set_weights(w);
+        return loss_.loss_and_gradient(gradient);
+      };
+    }
+    const auto batches = std::make_shared<Minibatches>(train_, params_.batch_size, std::move(rng));
+    return [this, batches](const Tensor& w, const Tensor& gradient) {
+      loss_.set_weights(w);
+      loss_.set_batch(batches->next());
+      return loss_.loss_and_gradient(gradient);
+    };
+  }
+
+  const Params& params_;
+  const orrery::Batch& train_;
+  std::unique_ptr<orrery::Model> copy_;
+  orrery::LossGradient loss_;
+  Tensor start_;
+};
+
+// What is to be said of the estimate in a word, the worst first.
+std::string verdict_on(const orrery::LearningCoefficient& found, double descent) {
+  if (found.diverged.size() == found.chains.size()) return "every chain diverged: take a smaller epsilon";
+  if (found.below > most_draws) return "not at a minimum: most draws lie below the checkpoint";
+  if (descent > large_descent * std::abs(found.estimate))
+    return "not at a minimum: descent without noise gains more than a tenth of the estimate";
+  if (found.negative > 0) return "some chains have a negative estimate";
+  if (!found.diverged.empty()) return "some chains diverged: take a smaller epsilon";
+  return "at a minimum, as far as the chains see";
+}
+
+class LearningCoefficientProbe final : public orrery::Probe {
+ public:
+  explicit LearningCoefficientProbe(Params params) : params_(std::move(params)) {
+    if (params_.weights.empty())
+      throw orrery::UsageError("weights is empty, so nothing varies", "leave it out for all weights");
+    if (params_.grid_epsilon.empty() != params_.grid_nbeta.empty())
+      throw orrery::UsageError("a grid needs grid_epsilon and grid_nbeta", "give both, or neither");
+  }
+
+  orrery::Needs needs() const override {
+    return {.inputs = orrery::Inputs::none, .weights = params_.weights};
+  }
+
+  void measure(const orrery::Observation& seen, orrery::Recorder& recorder) override {
+    panels(recorder);
+    Landscape landscape(seen, params_);
+    recorder.scalar("loss", landscape.start_loss);
+    recorder.scalar("gradient_norm", landscape.gradient_norm);
+    if (!std::isfinite(landscape.start_loss)) {
+      recorder.headline("llc", unknown);
+      recorder.finding({"learning_coefficient",
+                        "learning_coefficient",
+                        {{"verdict", std::string("the loss of the checkpoint is not finite")}}});
+      return;
+    }
+    const orrery::SgldSettings settings = landscape.settings();
+    const double descent = landscape.descent(settings);
+    const auto found = landscape.sample(settings);
+    record(found, descent, recorder);
+    finding(found, descent, settings, landscape, recorder);
+    traces(found, settings, recorder);
+    if (!params_.grid_epsilon.empty()) grid(landscape, settings, recorder);
+  }
+
+ private:
+  static void panels(orrery::Recorder& recorder) {
+    recorder.panel("llc", "Local learning coefficient", "lambda");
+    recorder.panel("standard_error", "Standard error of the local learning coefficient over chains",
+                   "lambda");
+    recorder.panel("descent", "What descent without noise gains from the checkpoint", "n beta L (nats)");
+    recorder.panel("drift", "Second half of the draws minus the first", "lambda");
+    recorder.panel("distance", "Distance of the chains from the checkpoint", "L2 norm");
+    recorder.panel("gradient_norm", "Gradient of the training loss", "L2 norm");
+    recorder.panel("loss", "Training loss", "loss (nats)");
+  }
+
+  static void record(const orrery::LearningCoefficient& found, double descent, orrery::Recorder& recorder) {
+    recorder.headline("llc", found.estimate);
+    recorder.scalar("standard_error", found.standard_error);
+    const bool out = found.below > most_draws || descent > large_descent * std::abs(found.estimate);
+    recorder.headline("at_minimum", out || std::isnan(found.estimate) ? 0 : 1);
+    recorder.scalar("descent", descent);
+    recorder.scalar("acceptance", found.acceptance);
+    recorder.scalar("share_below", found.below);
+    recorder.scalar("share_negative", found.negative);
+    recorder.scalar("share_diverged",
+                    static_cast<double>(found.diverged.size()) / static_cast<double>(found.chains.size()));
+    recorder.scalar("distance", found.distance);
+    recorder.scalar("drift", found.drift);
+  }
+
+  static void finding(const orrery::LearningCoefficient& found, double descent,
+                      const orrery::SgldSettings& settings, const Landscape& landscape,
+                      orrery::Recorder& recorder) {
+    recorder.finding({"learning_coefficient",
+                      "learning_coefficient",
+                      {{"verdict", verdict_on(found, descent)},
+                       {"llc", found.estimate},
+                       {"standard_error", found.standard_error},
+                       {"n_weights", landscape.n_weights()},
+                       {"n_examples", landscape.n},
+                       {"nbeta", settings.nbeta},
+                       {"gamma", settings.gamma},
+                       {"epsilon", settings.epsilon},
+                       {"diverged_chains", found.diverged}}});
+  }
+
+  // [n_chains, n_draws]; NaN from where a chain diverged.
+  static void traces(const orrery::LearningCoefficient& found, const orrery::SgldSettings& settings,
+                     orrery::Recorder& recorder) {
+    const Tensor losses = torch::full({settings.n_chains, settings.n_draws}, unknown, torch::kFloat64);
+    orrery::Series lines;
+    const Tensor steps =
+        settings.n_burn_in + (torch::arange(settings.n_draws, torch::kInt64) + 1) * settings.steps_between;
+    for (int64_t i = 0; i < settings.n_chains; ++i) {
+      const std::vector<double>& chain = found.chains[static_cast<size_t>(i)].losses;
+      for (size_t j = 0; j < chain.size(); ++j) losses[i][static_cast<int64_t>(j)] = chain[j];
+      lines.emplace_back("chain " + std::to_string(i), losses[i]);
+    }
+    lines.emplace_back("the checkpoint", torch::full({settings.n_draws}, found.start_loss, torch::kFloat64));
+    recorder.tensor("losses", losses);
+    recorder.figure(orrery::Figure::line("trace", "Loss along the chains", {"step of the chain", {}, steps},
+                                         "loss (nats)", lines));
+  }
+
+  void grid(Landscape& landscape, orrery::SgldSettings settings, orrery::Recorder& recorder) const {
+    const auto rows = static_cast<int64_t>(params_.grid_epsilon.size());
+    const auto columns = static_cast<int64_t>(params_.grid_nbeta.size());
+    const Tensor llc = torch::full({rows, columns}, unknown, torch::kFloat64);
+    const Tensor acceptance = llc.clone();
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j) {
+        settings.epsilon = params_.grid_epsilon[static_cast<size_t>(i)];
+        settings.nbeta = params_.grid_nbeta[static_cast<size_t>(j)];
+        const auto found = landscape.sample(settings);
+        llc[i][j] = found.estimate;
+        acceptance[i][j] = found.acceptance;
+      }
+    const auto heatmap = [&](const char* name, const char* title, const char* scale, const Tensor& z) {
+      recorder.tensor(name, z);
+      recorder.figure(orrery::Figure::heatmap(name, title, {"n beta", texts(params_.grid_nbeta)},
+                                              {"epsilon", texts(params_.grid_epsilon)}, scale, z));
+    };
+    heatmap("grid_llc", "Local learning coefficient by step and temperature", "lambda", llc);
+    heatmap("grid_acceptance", "Metropolis acceptance by step and temperature", "acceptance", acceptance);
+  }
+
+  static std::vector<std::string> texts(const std::vector<double>& values) {
+    std::vector<std::string> names;
+    for (const double value : values) names.push_back(orrery::to_string(orrery::Value(value)));
+    return names;
+  }
+
+  Params params_;
+};
+
+}  // namespace
+
+ORRERY_PROBE(
+    LearningCoefficientProbe, Params, "learning_coefficient", "1.0.0",
+    "How degenerate the minimum is: the local learning coefficient by SGLD, with the sampler's health.")
