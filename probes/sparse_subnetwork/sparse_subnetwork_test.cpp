@@ -4,6 +4,7 @@
 #include <orrery/transformer.h>
 #include <tests/support/plugin_under_test.h>
 
+#include <cmath>
 #include <memory>
 
 namespace orrery::testing {
@@ -85,6 +86,73 @@ TEST(SparseSubnetwork, RandomWeightsTakeMostNeurons) {
   EXPECT_LT(agreement(found - 1), 0.99);
   // A lower demand takes no more.
   EXPECT_LE(scalar(measured(network, R"({"agreement": 0.8})"), "neurons"), double(found));
+}
+
+// As Merrill et al. measure it (figure 3): the subnetwork speaks for the network, as many others do not.
+TEST(SparseSubnetwork, IsFaithfulWhereAsManyOthersAreNot) {
+  auto network = on_strings(30, 1);
+  plant_parity(network, {3, 8, 17, 29}, 0.05);
+  const auto recorder = measured(network);
+  for (const std::string set : {"train", "test"}) {
+    EXPECT_EQ(scalar(recorder, "faithfulness/" + set + "/subnetwork"), 1) << set;
+    EXPECT_LT(scalar(recorder, "faithfulness/" + set + "/rest"), 0.8) << set;
+    EXPECT_LT(scalar(recorder, "faithfulness/" + set + "/control"), 0.8) << set;
+    EXPECT_LT(scalar(recorder, "accuracy/" + set + "/control"), 0.8) << set;
+  }
+  EXPECT_LT(scalar(recorder, "size/control"), 0.5 * scalar(recorder, "size/subnetwork"));
+  EXPECT_EQ(std::get<0>(tensor(recorder, "neurons").sort()).to(torch::kInt64).sum().item<int64_t>(),
+            3 + 8 + 17 + 29);
+  EXPECT_FALSE(has_scalar(measured(network, R"({"controls": 0})"), "size/control"));
+}
+
+// Where it takes all neurons, a random set of as many is the network.
+TEST(SparseSubnetwork, AControlOfAllNeuronsIsTheNetwork) {
+  auto network = on_strings(4, 1);
+  plant_parity(network, {0, 1, 2, 3}, 1);
+  const auto recorder = measured(network);
+  EXPECT_EQ(scalar(recorder, "neurons"), 4);
+  EXPECT_EQ(scalar(recorder, "faithfulness/test/control"), 1);
+  EXPECT_EQ(scalar(recorder, "accuracy/test/control"), 1);
+  EXPECT_TRUE(std::isnan(scalar(recorder, "size/rest")));
+}
+
+// A neuron of large input and small output weights is large by its input alone.
+TEST(SparseSubnetwork, TheSizeMayBeThatOfTheInput) {
+  auto network = on_strings(30, 1);
+  plant_parity(network, {3, 8, 17, 29}, 0.05);
+  const torch::NoGradGuard no_grad;
+  network.model->weight("mlp.W_in").select(1, 5).mul_(1e4);
+  network.model->weight("mlp.W_out")[5] /= 1e6;
+  EXPECT_EQ(scalar(measured(network), "neurons"), 4);
+  const auto by_input = measured(network, R"({"size": "input"})");
+  EXPECT_EQ(scalar(by_input, "neurons"), 5);
+  EXPECT_EQ(tensor(by_input, "neurons")[0].item<int64_t>(), 5);
+  const Tensor norms = network.model->weight("mlp.W_in").to(torch::kFloat64).square().sum(0).sqrt();
+  EXPECT_NEAR(scalar(by_input, "size/subnetwork"),
+              norms.index_select(0, tensor(by_input, "neurons")).mean().item<double>(), 1e-9);
+}
+
+// The four neurons of the final network, followed back to where they are four of many.
+TEST(SparseSubnetwork, FollowsTheNeuronsOfTheLastCheckpoint) {
+  auto final_network = on_strings(30, 1), before = on_strings(30, 1);
+  plant_parity(final_network, {3, 8, 17, 29}, 0.05);
+  const torch::NoGradGuard no_grad;
+  const auto probe = make_probe(R"({"follow": true})");
+  EXPECT_TRUE(probe->needs().reference);
+  EXPECT_FALSE(make_probe()->needs().reference);
+  probe->fit(final_network.observe(100));
+  Recorder at_last, at_first;
+  probe->measure(final_network.observe(100), at_last);
+  probe->measure(before.observe(0), at_first);
+  for (const Recorder* recorder : {&at_last, &at_first}) {
+    EXPECT_EQ(scalar(*recorder, "neurons"), 4);
+    EXPECT_EQ(tensor(*recorder, "neurons").sum().item<int64_t>(), 3 + 8 + 17 + 29);
+    EXPECT_FALSE(has_scalar(*recorder, "neurons/random_order"));
+  }
+  EXPECT_EQ(scalar(at_last, "faithfulness/test/subnetwork"), 1);
+  EXPECT_LT(scalar(at_first, "faithfulness/test/subnetwork"), 0.9);
+  EXPECT_NEAR(scalar(at_first, "size/subnetwork"), scalar(at_first, "size/rest"),
+              0.5 * scalar(at_first, "size/rest"));
 }
 
 TEST(SparseSubnetwork, TheGateIsPartOfWhatANeuronReads) {
