@@ -115,7 +115,8 @@ Digits digits_of(const TaskSpec& spec, const Batch& batch) {
   throw UsageError(
       "the loss groups name digits, but the labels are no sums of two numbers written digit by "
       "digit",
-      "carries are those of the task digit_addition, or of one with its layout");
+      "carries are those of inputs X + Y = SUM with a token for each digit, in the normal or the reversed "
+      "order");
 }
 
 // The carry less its mean among the inputs with the same sum of digits: what the digits do not say.
