@@ -37,6 +37,7 @@ constexpr const char* examples = R"(Examples:
   orrery sweep run configs/sweeps/x.toml       a set of runs: a grid, seeds
   orrery verify --tier quick                   do published results reproduce?
   orrery ablate runs/quickstart-...            what each part does
+  orrery interchange runs/quickstart-...       where each variable is used
   orrery compare runs/one runs/another         what two networks have in common
   orrery import published.pth --config c.toml  a run from a published network
   orrery export runs/... --out network.pth     a checkpoint for PyTorch
@@ -95,10 +96,10 @@ int run(const std::vector<std::string>& arguments) {
   program.require_subcommand(1);
   program.option_defaults()->always_capture_default();
   std::vector<cli::Command> commands;
-  for (const auto add :
-       {cli::add_train, cli::add_probe, cli::add_show, cli::add_runs, cli::add_report, cli::add_compare,
-        cli::add_verify, cli::add_sweep, cli::add_ablate, cli::add_patch, cli::add_import, cli::add_export,
-        cli::add_prune, cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
+  for (const auto add : {cli::add_train, cli::add_probe, cli::add_show, cli::add_runs, cli::add_report,
+                         cli::add_compare, cli::add_verify, cli::add_sweep, cli::add_ablate, cli::add_patch,
+                         cli::add_interchange, cli::add_import, cli::add_export, cli::add_prune,
+                         cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
     commands.push_back(add(program));
   if (arguments.size() == 2 && arguments[0] == "--help-texts") {
     write_help_texts(program, arguments[1]);

@@ -1,4 +1,4 @@
-// orrery ablate and orrery patch over a trained run.
+// orrery ablate, orrery patch and orrery interchange over a trained run.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -110,6 +110,26 @@ TEST_F(Interventions, BetweenCheckpointsTheSameOneChangesNothing) {
   EXPECT_GT(effects.back()["change"]["loss"], 1);
 }
 
+TEST_F(Interventions, AnInterchangeOfTheLogitsIsTheSourcesAnswer) {
+  // Six neurons of mod 11: all waves but the constant are the whole of the centred logits.
+  std::vector<std::string> request{"interchange", "run", "--json", "--pairs", "300"};
+  for (const char* k : {"1", "2", "3", "4", "5"}) request.insert(request.end(), {"--frequency", k});
+  const auto tested = lines(request);
+  std::map<std::string, json> by_name;
+  for (const json& line : tested) by_name[line["hypothesis"]] = line;
+  const json& logits = by_name.at("result/logits");
+  EXPECT_EQ(logits["dimension"], 10);
+  EXPECT_TRUE(logits["other_functions"].is_null());  // there are no other frequencies
+  EXPECT_EQ(by_name.at("left/hook_embed")["step"], 600);
+  for (const auto& [name, line] : by_name) EXPECT_GE(line["accuracy"], 0.0) << name;
+  // What memorises holds its operands: exchanged where they are embedded, they change the answer.
+  EXPECT_LT(by_name.at("left/hook_embed")["kept"], 0.9);
+  const auto again = lines(request), one = lines({"interchange", "run", "--json", "--frequency", "2",
+                                                  "--step", "0", "--hypothesis", "result/*"});
+  EXPECT_EQ(again, tested);
+  for (const json& line : one) EXPECT_EQ(line["variable"], "result");
+}
+
 TEST_F(Interventions, WrongRequestsAreAnsweredKindly) {
   expect_refused({"ablate", "run", "--head", "0.7"}, "layer 0 has heads 0 to 1");
   expect_refused({"ablate", "run", "--head", "first"}, "expected LAYER.NUMBER");
@@ -122,6 +142,10 @@ TEST_F(Interventions, WrongRequestsAreAnsweredKindly) {
                  "--source: the network of step 600 says ");
   expect_refused({"patch", "run", "--input", "3 4 12", "--source", "8 4 11"}, "\"12\" is not a token");
   expect_refused({"patch", "run", "--input", "3 4", "--source", "8 4 11"}, "expected 3 tokens, got 2");
+  expect_refused({"interchange", "run", "--frequency", "2", "--hypothesis", "sum/*"},
+                 "no hypothesis is called");
+  expect_refused({"interchange", "run", "--frequency", "7"}, "7 does not exist");
+  expect_refused({"interchange", "run", "--directions", "d.safetensors"}, "--directions needs --site");
 }
 
 }  // namespace
