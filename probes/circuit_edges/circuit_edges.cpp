@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <map>
 
@@ -81,10 +82,6 @@ std::vector<std::string> heaviest(const std::vector<std::string>& names,
   for (const std::string& name : names)
     if (std::find(sorted.begin(), sorted.end(), name) != sorted.end()) kept.push_back(name);
   return kept;
-}
-
-void append_once(std::vector<std::string>& names, const std::string& name) {
-  if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
 }
 
 // Scores by sender and by what the receiver takes them for; no number where there is no edge.
@@ -224,6 +221,12 @@ orrery::Finding edge_scores(const CircuitGraph& graph, const FoundCircuit& found
 // The shares of one edge over the steps, of what the last network's metric falls by.
 using Shares = std::map<std::string, std::vector<double>>;
 
+// On disk round numbers look like integers.
+std::vector<double> reals(const orrery::Value& value) {
+  if (const auto* whole = std::get_if<std::vector<int64_t>>(&value)) return {whole->begin(), whole->end()};
+  return std::get<std::vector<double>>(value);
+}
+
 Shares shares_over(const orrery::FindingSeries& series) {
   const auto number = [](const orrery::Finding& finding, const char* field) {
     const orrery::Value& value = finding.fields.at(field);
@@ -236,9 +239,8 @@ Shares shares_over(const orrery::FindingSeries& series) {
   for (size_t i = 0; i < series.findings.size(); ++i) {
     const auto& fields = series.findings[i].fields;
     const auto names = std::get<std::vector<std::string>>(fields.at("edges"));
-    std::vector<double> scores;
-    if (const auto* reals = std::get_if<std::vector<double>>(&fields.at("scores"))) scores = *reals;
-    scores.resize(names.size());  // a list of whole numbers is one of zeros: nothing was corrupted
+    std::vector<double> scores = reals(fields.at("scores"));
+    scores.resize(names.size());
     for (size_t e = 0; e < names.size(); ++e) {
       shares[names[e]].resize(series.findings.size());
       shares[names[e]][i] = fall > 0 ? std::abs(scores[e]) / fall : 0;

@@ -19,7 +19,7 @@ std::string circuit_summary(const RunCircuit& circuit, const CircuitRequest& req
   const size_t n = found.circuit.edges.size();
   const bool acdc = request.search.method == CircuitSearch::Method::acdc;
   std::string text = wrapped(
-      fmt::format("{} of {} of {} edges: alone {:.1f}% of the metric (random sets of {}: {:.1f}%), the rest "
+      fmt::format("{}: {} of {} edges; alone {:.1f}% of the metric (random sets of {}: {:.1f}%), the rest "
                   "without it {:.1f}%",
                   acdc ? "ACDC's circuit" : "smallest circuit", n, circuit.edges.size(),
                   100 * found.circuit.faithfulness, n, 100 * found.random_faithfulness,

@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <set>
+#include <utility>
 
 namespace orrery::engine {
 namespace {

@@ -27,7 +27,7 @@ namespace orrery {
 /// Whether a layer of neurons is one node, or each neuron one. `automatic`: one of a transformer, each of an
 /// mlp, which has no other parts.
 enum class CircuitGrain { automatic, layers, neurons };
-Names<CircuitGrain> inline names_of(CircuitGrain) {
+inline Names<CircuitGrain> names_of(CircuitGrain) {
   return {{"automatic", CircuitGrain::automatic},
           {"layers", CircuitGrain::layers},
           {"neurons", CircuitGrain::neurons}};
@@ -130,7 +130,7 @@ class ORRERY_API CircuitPatching {
 /// partner's, over labels where the two differ. `correct_logit`: the logit of the label less the mean of the
 /// others. `loss`: minus the loss of the run. For a task with one logit z, the first two are y z.
 enum class CircuitMetric { logit_difference, correct_logit, loss };
-Names<CircuitMetric> inline names_of(CircuitMetric) {
+inline Names<CircuitMetric> names_of(CircuitMetric) {
   return {{"logit_difference", CircuitMetric::logit_difference},
           {"correct_logit", CircuitMetric::correct_logit},
           {"loss", CircuitMetric::loss}};
