@@ -1,6 +1,8 @@
 // orrery ablate, orrery patch and orrery interchange over a trained run.
+// orrery ablate, orrery patch and orrery circuit over a trained run.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -85,6 +87,7 @@ TEST_F(Interventions, NothingInTheRunChanges) {
   const auto before = at->tree("run");
   ASSERT_EQ(at->orrery({"ablate", "run"}).code, 0);
   ASSERT_EQ(at->orrery({"patch", "run", "--from-step", "0"}).code, 0);
+  ASSERT_EQ(at->orrery({"circuit", "run"}).code, 0);
   EXPECT_EQ(at->tree("run"), before);
 }
 
@@ -128,9 +131,37 @@ TEST_F(Interventions, AnInterchangeOfTheLogitsIsTheSourcesAnswer) {
                                                   "--step", "0", "--hypothesis", "result/*"});
   EXPECT_EQ(again, tested);
   for (const json& line : one) EXPECT_EQ(line["variable"], "result");
+TEST_F(Interventions, CircuitsOfTheTrainingSetAreFaithful) {
+  const std::vector<std::string> asked = {"circuit", "run",        "--json", "--inputs",
+                                          "train",   "--examples", "40"};
+  const auto edges = lines(asked);
+  ASSERT_EQ(edges.size(), 1u + 2 * 2 * 3 + 4 + 5);  // two heads with three inputs, the MLP, the logits
+  const json& found = edges[0];
+  EXPECT_TRUE(found["edge"].is_null());
+  EXPECT_EQ(found["examples"], 40);
+  EXPECT_GT(found["whole"], 1);
+  EXPECT_LT(found["empty"], -1);
+  EXPECT_GE(found["faithfulness"], 0.95);
+  int inside = 0;
+  for (size_t i = 1; i < edges.size(); ++i) {
+    inside += edges[i]["in_circuit"].get<bool>();
+    EXPECT_NEAR(
+        edges[i]["share"].get<double>() * (found["whole"].get<double>() - found["empty"].get<double>()),
+        edges[i]["score"].get<double>(), 1e-9);
+    if (i > 1)
+      EXPECT_LE(std::abs(edges[i]["score"].get<double>()), std::abs(edges[i - 1]["score"].get<double>()));
+  }
+  EXPECT_EQ(found["circuit"], inside);
+  EXPECT_EQ(lines(asked), edges);
+  EXPECT_NE(at->orrery({"circuit", "run", "--no-estimates"}).out.find("smallest circuit: "),
+            std::string::npos);
+  EXPECT_NE(at->orrery({"circuit", "run", "--method", "acdc"}).out.find("ACDC's circuit: "),
+            std::string::npos);
 }
 
 TEST_F(Interventions, WrongRequestsAreAnsweredKindly) {
+  expect_refused({"circuit", "run", "--metric", "accuracy"}, "accuracy");
+  expect_refused({"circuit", "run", "--step", "57"}, "there is no checkpoint of step 57");
   expect_refused({"ablate", "run", "--head", "0.7"}, "layer 0 has heads 0 to 1");
   expect_refused({"ablate", "run", "--head", "first"}, "expected LAYER.NUMBER");
   expect_refused({"ablate", "run", "--neuron", "0.9-3"}, "expected LAYER.NUMBER");

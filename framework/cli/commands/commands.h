@@ -29,6 +29,7 @@ Command add_sweep(CLI::App& program);
 Command add_ablate(CLI::App& program);
 Command add_patch(CLI::App& program);
 Command add_interchange(CLI::App& program);
+Command add_circuit(CLI::App& program);
 Command add_compare(CLI::App& program);
 Command add_import(CLI::App& program);
 Command add_export(CLI::App& program);

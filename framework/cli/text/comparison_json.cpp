@@ -109,6 +109,17 @@ Json pair_json(const ComparedPair& pair) {
                            {"common", each.common},
                            {"by_chance", json_real(each.by_chance)}});
   object["frequencies"] = frequencies;
+  Json circuits = Json::array();
+  for (const CircuitOverlap& each : pair.circuits)
+    circuits.push_back({{"probe", each.probe},
+                        {"a", each.edges.in_a},
+                        {"b", each.edges.in_b},
+                        {"common", each.edges.common},
+                        {"by_chance", json_real(each.edges.by_chance)},
+                        {"jaccard", json_real(each.edges.jaccard)},
+                        {"correlation", json_real(each.edges.correlation)},
+                        {"heads_renamed", each.edges.renamed}});
+  object["circuits"] = circuits;
   Json features = Json::array();
   for (const FeaturePair& each : pair.features.pairs) {
     const Feature& either = each.a ? *each.a : *each.b;

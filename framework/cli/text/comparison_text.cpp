@@ -182,6 +182,23 @@ std::string frequencies(const Comparison& comparison, size_t width) {
              : "";
 }
 
+std::string circuits(const Comparison& comparison, size_t width) {
+  Table table(
+      {{Align::left, 0, 12}, {Align::left, 0, 12}, {Align::left, 0, 10, true}, {Align::left, 0, 20, true}});
+  bool any = false;
+  for (const ComparedPair& pair : comparison.pairs)
+    for (const CircuitOverlap& each : pair.circuits) {
+      any = true;
+      const EdgeOverlap& edges = each.edges;
+      table.add(
+          {"  " + comparison.runs[pair.a]->name(), comparison.runs[pair.b]->name(), each.probe,
+           fmt::format("{} of {} and {}, by chance {:.2g}; Jaccard {:.2f}; scores correlate by {:.3f}{}",
+                       edges.common, edges.in_a, edges.in_b, edges.by_chance, edges.jaccard,
+                       edges.correlation, edges.renamed ? "; heads renamed to fit" : "")});
+    }
+  return any ? "\nedges of the circuits in common\n" + table.text(width) : "";
+}
+
 void branch(const Comparison& comparison, size_t cluster, const std::string& first, const std::string& rest,
             std::string& out) {
   const size_t n = comparison.runs.size();
@@ -269,7 +286,7 @@ std::string partly_concluded(const Comparison& comparison, size_t width) {
 
 std::string comparison_text(const Comparison& comparison, size_t width) {
   return side_by_side(comparison, width) + distances(comparison, width) + tree(comparison, width) +
-         frequencies(comparison, width) + activations(comparison, width) +
+         frequencies(comparison, width) + circuits(comparison, width) + activations(comparison, width) +
          partly_concluded(comparison, width) + missing(comparison, width);
 }
 

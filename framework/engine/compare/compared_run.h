@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/compare/edges.h"
 #include "engine/compare/evidence.h"
 #include "engine/experiment/open_run.h"
 #include "engine/run/run_directory.h"
@@ -47,6 +48,8 @@ class ComparedRun {
   const Signature& null() const { return null_; }
   /// By the identity (see probe_identity) of the probe that found them.
   const std::map<std::string, KeyFrequencySet>& key_frequencies() const { return keys_; }
+  /// Likewise the edges of circuits.
+  const std::map<std::string, EdgeSet>& edges() const { return edges_; }
   /// The probe_identity() of the results that `choice` would give.
   std::string identity_of_choice(const ProbeChoice& choice) const;
   /// Whether results of this identity are there for random weights too.
@@ -65,6 +68,7 @@ class ComparedRun {
   int64_t last_step_;
   Signature signature_, null_;
   std::map<std::string, KeyFrequencySet> keys_;
+  std::map<std::string, EdgeSet> edges_;
   std::map<std::string, SeenCheckpoints> partly_concluded_;
   std::set<std::string> with_null_;
 };

@@ -41,6 +41,16 @@ std::vector<FrequencyOverlap> overlaps(const ComparedRun& a, const ComparedRun& 
   return all;
 }
 
+std::vector<CircuitOverlap> circuits_in_both(const ComparedRun& a, const ComparedRun& b) {
+  std::vector<CircuitOverlap> all;
+  for (const auto& [question, x] : a.edges()) {
+    const auto found = b.edges().find(question);
+    if (found == b.edges().end()) continue;
+    if (const auto both = edge_overlap(x, found->second)) all.push_back({plugin_of(question), *both});
+  }
+  return all;
+}
+
 void sort_into_tree(Comparison& comparison) {
   const size_t n = comparison.runs.size();
   Distances distances(n, std::vector<double>(n, 0));
@@ -107,7 +117,12 @@ Comparison compare_runs(ComparedRuns runs, const std::optional<std::vector<std::
   for (size_t a = 0; a < n; ++a)
     for (size_t b = a + 1; b < n; ++b) {
       ComparedRun &x = *result.runs[a], &y = *result.runs[b];
-      ComparedPair pair{a, b, compare(x.signature(), y.signature()), distance_to_random(x, y), overlaps(x, y),
+      ComparedPair pair{a,
+                        b,
+                        compare(x.signature(), y.signature()),
+                        distance_to_random(x, y),
+                        overlaps(x, y),
+                        circuits_in_both(x, y),
                         {}};
       if (hooks) pair.activations = compare_activations(x.experiment(), y.experiment(), *hooks);
       result.pairs.push_back(std::move(pair));

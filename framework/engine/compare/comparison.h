@@ -21,6 +21,12 @@ struct FrequencyOverlap {
   double by_chance;  ///< the expected overlap of two random sets of these sizes
 };
 
+/// The edges of circuits that one probe, asked the same, found in both networks.
+struct CircuitOverlap {
+  std::string probe;
+  EdgeOverlap edges;
+};
+
 /// Two runs. `features` refers to their signatures.
 struct ComparedPair {
   size_t a, b;  ///< a < b
@@ -28,6 +34,7 @@ struct ComparedPair {
   /// The mean distance of each to the other's random weights: the baseline for the distance.
   std::optional<double> to_random;
   std::vector<FrequencyOverlap> overlaps;
+  std::vector<CircuitOverlap> circuits;
   std::optional<ActivationComparison> activations;
 };
 
