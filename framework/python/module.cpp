@@ -13,6 +13,7 @@
 #include "engine/config/sweep_file.h"
 #include "engine/experiment/builtin_plugins.h"
 #include "engine/experiment/open_run.h"
+#include "engine/export/export_network.h"
 #include "engine/import/import_run.h"
 #include "engine/probing/probe_runner.h"
 #include "engine/sweep/sweep_table.h"
@@ -192,19 +193,7 @@ py::tuple train(const std::string& config, bool is_json, const std::vector<std::
                         reporter.asked_to_stop());
 }
 
-// The entry as the config of `run` has it, under another label perhaps; else as asked.
-ProbeChoice choice_of(const Settings& settings, const std::string& entry) {
-  const Document document = Document::from_json(fmt::format("{{\"probe\": [{}]}}", entry), "run.probe()");
-  ProbeChoice asked = resolve_pipeline(document, parameters_from(plugins())).probes.at(0);
-  const bool labelled = nlohmann::json::parse(entry).contains("label");
-  for (const ProbeChoice& known : settings.probes)
-    if (!labelled && known.plugin == asked.plugin && known.parameters == asked.parameters &&
-        known.reference == asked.reference)
-      return known;
-  return asked;
-}
-
-// Only what was asked for: parameters that differ from their defaults, in a label of its own.
+// The name, and the parameters that differ from their defaults: "fourier_basis,rule=embedding".
 std::string label_of(const ProbeChoice& choice, const Settings& settings) {
   std::string label = choice.plugin;
   for (const Field& field : plugins().find(PluginKind::probe, choice.plugin).parameters)
@@ -221,6 +210,20 @@ std::string label_of(const ProbeChoice& choice, const Settings& settings) {
                                  choice.plugin, label.size()),
                      "give label=\"...\", which names their folder in the run");
   return label;
+}
+
+// The probe of the config with these parameters, if there is one; else a probe whose label tells them, unless
+// the entry has a label.
+ProbeChoice choice_of(const Settings& settings, const std::string& entry) {
+  const Document document = Document::from_json(fmt::format("{{\"probe\": [{}]}}", entry), "run.probe()");
+  ProbeChoice asked = resolve_pipeline(document, parameters_from(plugins())).probes.at(0);
+  if (nlohmann::json::parse(entry).contains("label")) return asked;
+  for (const ProbeChoice& known : settings.probes)
+    if (known.plugin == asked.plugin && known.parameters == asked.parameters &&
+        known.reference == asked.reference)
+      return known;
+  asked.label = label_of(asked, settings);
+  return asked;
 }
 
 StepChoice step_choice(const std::string& steps) {
@@ -272,11 +275,7 @@ py::tuple probe(const std::string& path, const std::string& entry, const std::st
         RunDirectory::open(path, store ? RunDirectory::Access::write : RunDirectory::Access::read);
     const std::vector<CheckpointFile> checkpoints = choose_checkpoints(run, steps);
     Settings settings = read_settings(run, plugins());
-    ProbeChoice choice = choice_of(settings, entry);
-    if (choice.label == choice.plugin &&
-        std::none_of(settings.probes.begin(), settings.probes.end(),
-                     [&](const ProbeChoice& known) { return known == choice; }))
-      choice.label = label_of(choice, settings);
+    const ProbeChoice choice = choice_of(settings, entry);
     label = choice.label;
     prepare_processor(settings.train, 1);  // as the command line does
     Experiment experiment(plugins(), std::move(settings), torch::kCPU);
@@ -329,6 +328,19 @@ py::tuple import_network(const std::vector<std::string>& files, const std::strin
   return py::make_tuple(path ? py::object(py::str(path->string())) : py::none(), reporter.asked_to_stop());
 }
 
+// A state dict of TransformerLens at `out`, and the arguments of its config beside it, OUT.json.
+void export_to_transformer_lens(const std::string& path, int64_t step, const std::string& out) {
+  const LongCall call;
+  Reporter silent;
+  const RunDirectory run = RunDirectory::open(path, RunDirectory::Access::read);
+  export_network(plugins(), run,
+                 {.checkpoint = {step, run.checkpoint_path(step)},
+                  .out = out,
+                  .format = NetworkFormat::pytorch,
+                  .names = WeightNames::transformer_lens},
+                 silent);
+}
+
 py::list list_plugins() {
   {
     const LongCall call;
@@ -379,6 +391,7 @@ PYBIND11_MODULE(_orrery, module) {
   module.def("plugins", list_plugins);
   module.def("train", train);
   module.def("probe", probe);
+  module.def("export_to_transformer_lens", export_to_transformer_lens);
   module.def("sweep_table", sweep_table);
   module.def("import_network", import_network);
 }

@@ -1,7 +1,9 @@
-"""The module over the engine: networks, hooks, probes. Every line of README's block is in test_readme_block."""
+"""The module over the engine: networks, hooks, probes."""
 
 import gc
 import json
+import os
+import re
 import threading
 import unittest
 from unittest import mock
@@ -11,7 +13,7 @@ import torch
 
 import orrery
 from orrery import reader
-from support import PLACE, copy_of_run, files_of, orrery_program, small_run
+from support import CONFIG_FILE, PLACE, ROOT, copy_of_run, files_of, orrery_program, small_run
 
 PATTERN = "blocks.0.attn.hook_pattern"
 
@@ -170,6 +172,18 @@ class Networks(unittest.TestCase):
         with self.assertRaisesRegex(orrery.UsageError, "validation"):
             self.net.data("validation")
 
+    def test_transformer_lens(self):
+        with mock.patch.dict("sys.modules", {"transformer_lens": None}):
+            with self.assertRaisesRegex(ImportError, "TransformerLens is not installed"):
+                self.net.to_transformer_lens()
+        theirs = mock.MagicMock()  # stands for the package: what it is given is looked at
+        with mock.patch.dict("sys.modules", {"transformer_lens": theirs}):
+            self.run_.network("first").to_transformer_lens()
+        arguments = theirs.HookedTransformerConfig.call_args.kwargs
+        self.assertEqual((arguments["d_model"], arguments["n_heads"], arguments["d_vocab"]), (16, 2, 8))
+        (state,) = theirs.HookedTransformer.return_value.load_state_dict.call_args.args
+        np.testing.assert_array_equal(state["embed.W_E"].numpy(), reader.weights(small_run(), "first")["embed.W_E"])
+
     def test_threads_share_a_network(self):
         expected = {factor: self.net.run_with_hooks(self.tokens, {"hook_embed": lambda x, f=factor: f * x})
                     for factor in range(1, 5)}
@@ -297,22 +311,23 @@ class Probes(unittest.TestCase):
             orrery.probe(lambda seen: "text")(run.path)
 
 
-class ReadmeBlock(unittest.TestCase):
-    def test_every_line(self):
-        run = orrery.open(copy_of_run("block"))
-        self.assertEqual(run.metrics.index.name, "step")
-        net = run.network(step=60)
-        tokens = net.data("test")["tokens"]
-        logits, cache = net.run_with_cache(tokens)
-        self.assertEqual(list(logits.shape), [len(tokens), 3, 7])
-        with net.hooks({PATTERN: lambda pattern: pattern.flip(1)}):
-            net(tokens)
-        run.probe("fourier_basis", rule="neurons")
-        self.assertTrue(run.figure("fourier_basis", "norms_w_e"))
-        self.assertTrue(run.figure("weight_structure", orrery.reader.figure_names(
-            run.probe("weight_structure").run, "weight_structure")[0]))
-        self.assertIn("orrery.Run", repr(run))
-        self.assertGreater(len(orrery.plugins()), 50)
+class Readme(unittest.TestCase):
+    def test_every_line_of_its_block(self):
+        (block,) = re.findall(r"^```py\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+        for theirs, ours in (("runs/quickstart-20260131-120000", str(copy_of_run("block"))),
+                             ("configs/quickstart.toml", str(CONFIG_FILE))):
+            self.assertIn(theirs, block)
+            block = block.replace(theirs, ours)
+        names, before = {}, os.getcwd()
+        os.chdir(PLACE)
+        self.addCleanup(os.chdir, before)
+        exec(compile(block, "README.md", "exec"), names)
+        self.assertEqual(list(names["logits"].shape), [len(names["tokens"]), 3, 7])
+
+    def test_plugins(self):
+        table = orrery.plugins()
+        self.assertEqual(set(table["kind"]), {"task", "probe", "loss", "update", "model"})
+        self.assertIn("fourier_basis", set(table["name"]))
 
 
 if __name__ == "__main__":

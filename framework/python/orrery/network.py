@@ -2,8 +2,11 @@
 
 import contextlib
 import inspect
+import json
+import tempfile
 import threading
 import types
+from pathlib import Path
 
 from . import reader
 from ._load import engine
@@ -164,6 +167,27 @@ class Network:
                 "findings": said.get("findings", {}),
                 "tensors": {key: arrays[place] for key, place in said.get("tensors", {}).items()},
                 "figures": {each["name"]: Figure(reader.with_data(each, arrays)) for each in said.get("figures", [])}}
+
+    def to_transformer_lens(self):
+        """A transformer_lens.HookedTransformer with the weights of the checkpoint, as stored.
+
+        Raises ImportError where TransformerLens is not installed, UsageError if it cannot compute this network.
+        """
+        try:
+            import transformer_lens
+        except ImportError:
+            raise ImportError("orrery: TransformerLens is not installed\n  pip install transformer_lens; net.run_with_cache() "
+                              "and net.hooks() have its names without it") from None
+        import torch
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "network.pth"
+            engine().export_to_transformer_lens(self.run, self.step, str(out))
+            state = torch.load(out)
+            (config,) = Path(folder).glob("*.json")
+            arguments = json.loads(config.read_text())
+        made = transformer_lens.HookedTransformer(transformer_lens.HookedTransformerConfig(**arguments))
+        made.load_state_dict(state)
+        return made
 
     def _hooks(self):
         if not hasattr(self._own, "hooks"):
