@@ -31,7 +31,9 @@ std::vector<std::string> command_in(const std::string& line) {
 }
 
 // What the launcher answers itself.
-bool is_of_the_launcher(const std::string& command) { return command == "test" || command == "build"; }
+bool is_of_the_launcher(const std::string& command) {
+  return command == "test" || command == "build" || command == "python";
+}
 
 void expect_exists(const Workplace& at, std::vector<std::string> command, const std::string& line) {
   command.emplace_back("--help");

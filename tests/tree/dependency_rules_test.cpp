@@ -1,8 +1,8 @@
 // The dependency rules of the tree, read off its #include lines:
 //   tasks and probes -> orrery/*.h only, their tests also orrery/testing and tests/support;
-//   sdk <- loader <- engine <- cli, and within sdk and engine no circle between rooms;
-//   the framework names no plugin; nothing but a test needs tests/; toml++, Boost and CLI11 each have one
-//   room; the engine prints nothing.
+//   sdk <- loader <- engine <- cli, and engine <- python beside it; within sdk and engine no circle between
+//   rooms; the framework names no plugin; nothing but a test needs tests/; toml++, Boost, CLI11 and Python
+//   each have one room; the engine prints nothing.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -67,7 +67,7 @@ bool public_interface(const Include& include) {
 }
 
 // The layers of framework/, lowest first: each includes itself and those before it.
-const std::vector<std::string> layers = {"sdk", "loader", "engine", "cli"};
+const std::vector<std::string> layers = {"sdk", "loader", "engine", "cli", "python"};
 
 // "engine" of "framework/engine/run/curves.h" and of "engine/run/curves.h"; "" of what lies in no layer.
 std::string layer_of(const std::string& path) {
@@ -99,6 +99,9 @@ std::string fault(const Source& from, const Include& include) {
   if (begins(to, "boost/") && layer_of(from.path) != "loader") return "only the loader knows Boost";
   if (begins(to, "boost/") && is_header(from)) return "Boost stays in .cpp files";
   if (begins(to, "CLI/") && !begins(from.path, "framework/cli/")) return "only the command line knows CLI11";
+  const bool of_python = begins(to, "pybind11/") || begins(to, "torch/csrc/") || to == "Python.h";
+  if (of_python && layer_of(from.path) != "python") return "only framework/python knows Python";
+  if (layer_of(from.path) == "python" && layer_of(to) == "cli") return "the module prints nothing either";
   if (to == "torch/torch.h" && (is_header(from) || in_plugin(from)))
     return "<torch/types.h> compiles in half the time";
   if (to.find("..") != std::string::npos) return "an include does not climb out of its folder";
@@ -310,6 +313,13 @@ const Sample samples[] = {
     {"framework/engine/run/run_test.cpp", "#include \"tests/support/source_text.h\"", true},
     {"framework/engine/run/run_test.cpp", "#include \"cli/text/terminal.h\"", true},
     {"framework/cli/main.cpp", "#include \"loader/registry.h\"", true},
+    {"framework/cli/main.cpp", "#include \"python/binding.h\"", false},
+    {"framework/cli/main.cpp", "#include <pybind11/pybind11.h>", false},
+    {"framework/engine/run/run.cpp", "#include \"python/binding.h\"", false},
+    {"framework/engine/run/run.cpp", "#include <torch/csrc/utils/pybind.h>", false},
+    {"framework/python/module.cpp", "#include <pybind11/pybind11.h>", true},
+    {"framework/python/module.cpp", "#include \"engine/run/run_json.h\"", true},
+    {"framework/python/module.cpp", "#include \"cli/text/terminal.h\"", false},
     {"framework/cli/commands/train.cpp", "#include <CLI/CLI.hpp>", true},
 };
 

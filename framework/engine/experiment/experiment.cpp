@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "engine/experiment/builtin_plugins.h"
 #include "engine/experiment/check_split.h"
 #include "engine/experiment/initial_weights.h"
 #include "engine/experiment/label_noise.h"
@@ -22,13 +23,24 @@
 namespace orrery::engine {
 namespace {
 
-// The built-in plugins: plugins/ lies beside bin/, both in a build tree and in lib/orrery.
+std::filesystem::path& other_builtin_plugins() {
+  static std::filesystem::path folder;
+  return folder;
+}
+
+}  // namespace
+
 std::filesystem::path builtin_plugins() {
   std::error_code failed;
+  if (!other_builtin_plugins().empty()) return other_builtin_plugins();
   const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
   const auto folder = program.parent_path().parent_path() / "plugins";
   return std::filesystem::is_directory(folder, failed) ? folder : std::filesystem::path();
 }
+
+void set_builtin_plugins(std::filesystem::path folder) { other_builtin_plugins() = std::move(folder); }
+
+namespace {
 
 // The data themselves, not the parameters that they come from: another version of the task may make other
 // data, and so may a file of examples that has changed.

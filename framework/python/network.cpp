@@ -1,0 +1,246 @@
+// A network of a run, as Python sees it: weights, hooks, forward passes, the data of its task.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <orrery/error.h>
+#include <orrery/hooks.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "engine/config/pipeline.h"
+#include "engine/experiment/open_run.h"
+#include "python/binding.h"
+
+namespace orrery::python {
+namespace {
+
+using namespace engine;
+
+// What a hook of Python threw, carried through the forward pass, which may know C++ exceptions only.
+struct Thrown {
+  std::optional<py::error_already_set> error;
+};
+
+class Network {
+ public:
+  Network(const std::string& run, const std::string& which) {
+    const LongCall call;
+    network_ = std::make_unique<NetworkAtStep>(plugins(), run, which, "step");
+    step_ = network_->step();
+    const std::string& kind = experiment().settings().model.name;
+    of_a_plugin_ = kind == "task" || !is_frameworks("model", kind);
+  }
+
+  ~Network() {
+    const py::gil_scoped_release released;
+    const EngineTurn turn;  // the destructors of plugins run
+    network_.reset();
+  }
+
+  int64_t step() const { return step_; }
+  std::string run() const { return network_->run().root().string(); }
+  std::string checkpoint() const { return network_->run().checkpoint_path(step_).string(); }
+
+  void load(const std::string& which) {
+    const LongCall call;
+    const std::lock_guard lock(mutex_);
+    const CheckpointFile checkpoint = choose_checkpoint(network_->run(), which, "step");
+    load_checkpoint(experiment(), checkpoint);
+    step_ = checkpoint.step;
+  }
+
+  py::list weights() {
+    py::list all;
+    for (const NamedWeight& weight : model().weights())
+      all.append(py::make_tuple(weight.name, to_python(weight.value)));
+    return all;
+  }
+  std::vector<std::string> hook_points() { return model().hook_point_names(); }
+
+  std::vector<std::string> matching(const std::string& glob) {
+    std::vector<std::string> names;
+    for (const HookPoint* point : find_hook_points(model(), glob)) names.push_back(point->name());
+    return names;
+  }
+
+  py::dict spec() {
+    const TaskSpec& spec = experiment().spec();
+    py::dict all;
+    all["d_vocab"] = spec.d_vocab;
+    all["d_vocab_out"] = spec.d_vocab_out;
+    all["n_ctx"] = spec.n_ctx;
+    all["read_out"] = spec.read_out;
+    all["groups"] = spec.groups;
+    all["loss"] = to_string(spec.loss);
+    all["endless"] = spec.endless;
+    return all;
+  }
+
+  py::dict data(const std::string& which) {
+    const Split& split = experiment().split();
+    if (which == "train") return to_python(split.train.tensors());
+    if (which == "test") return to_python(split.test.tensors());
+    if (which != "grid")
+      throw UsageError(fmt::format("data: there is no \"{}\"", which), "ask for train, test or grid");
+    if (split.grid) return to_python(split.grid->tensors());
+    throw UsageError("data: this task is too large to list every possible input, so it has no grid",
+                     "ask for train or test");
+  }
+
+  std::string show(const py::handle& tokens) {
+    const torch::Tensor given = checked(to_tensor(tokens, "tokens"));
+    if (given.size(0) != 1)
+      throw UsageError(fmt::format("tokens: expected one input, [n_ctx], got {} of them", given.size(0)));
+    const LongCall call;
+    return experiment().task().show(given[0].cpu());
+  }
+
+  // Logits, and the activations at `globs` if that is not None.
+  py::tuple forward(const py::handle& tokens, const py::list& hooks, const py::object& globs) {
+    const torch::Tensor given = checked(to_tensor(tokens, "tokens"));
+    const bool cached = !globs.is_none();
+    const auto wanted = cached ? globs.cast<std::vector<std::string>>() : std::vector<std::string>();
+    Thrown thrown;
+    const std::vector<Hook> all = with_names(hooks, thrown);
+    torch::Tensor logits;
+    std::vector<std::pair<std::string, torch::Tensor>> cache;
+    try {
+      const py::gil_scoped_release released;
+      // A hook may call the engine, which is always taken before a network.
+      const bool calls_others = of_a_plugin_ || !all.empty();
+      const auto turn = calls_others ? std::make_unique<EngineTurn>() : nullptr;
+      const std::lock_guard lock(mutex_);
+      const HookScope scope(model(), all);
+      if (cached) {
+        const CachedForward result = run_with_cache(model(), given, wanted);
+        logits = result.logits;
+        for (const auto& point : model().hook_points())  // in the order of the forward pass
+          if (result.cache.contains(point->name()))
+            cache.emplace_back(point->name(), result.cache[point->name()]);
+      } else {
+        logits = model().forward(given);
+      }
+    } catch (...) {
+      if (thrown.error) throw std::move(*thrown.error);
+      throw;
+    }
+    return py::make_tuple(to_python(logits), to_python(cache));
+  }
+
+  // What the probe records of the present weights: a line of results.jsonl and a safetensors file.
+  py::tuple probe(const std::string& entry) {
+    PackedResult packed;
+    {
+      const LongCall call;
+      const std::lock_guard lock(mutex_);
+      const ProbeInRun& probe = probe_of(entry);
+      std::vector<Outcome> outcomes =
+          experiment().probe_host().measure(step_, {&probe}, Reference::this_checkpoint);
+      const Outcome& outcome = outcomes.at(0);
+      if (!outcome.ok()) throw Error(outcome.error, outcome.hint);
+      packed = pack_result(result_line(step_, "", {{probe.label, &outcome.record}}), outcome.record);
+    }
+    return py::make_tuple(packed.line,
+                          py::bytes(reinterpret_cast<const char*>(packed.data.data()), packed.data.size()));
+  }
+
+  // Random weights, drawn as those of the run but from another seed.
+  void randomise(int64_t draw) {
+    const LongCall call;
+    const std::lock_guard lock(mutex_);
+    const std::unique_ptr<Model> random = experiment().null_model(draw);
+    const torch::NoGradGuard no_gradients;
+    for (size_t i = 0; i < model().weights().size(); ++i)
+      model().weights()[i].value.copy_(random->weights().at(i).value);
+    step_ = 0;
+  }
+
+ private:
+  Experiment& experiment() { return network_->experiment(); }
+  Model& model() { return experiment().model(); }
+
+  torch::Tensor checked(const torch::Tensor& tokens) {
+    const TaskSpec& spec = experiment().spec();
+    const torch::Tensor given = tokens.dim() == 1 ? tokens.unsqueeze(0) : tokens;
+    if (given.scalar_type() != torch::kInt64 || given.dim() != 2 || given.size(1) != spec.n_ctx)
+      throw UsageError(fmt::format("tokens: expected int64 [batch, {}], got {} [{}]", spec.n_ctx,
+                                   torch::toString(tokens.scalar_type()), fmt::join(tokens.sizes(), ", ")),
+                       "net.data(\"test\")[\"tokens\"] has inputs of the task");
+    if (given.numel() > 0 && (given.min().item<int64_t>() < 0 || given.max().item<int64_t>() >= spec.d_vocab))
+      throw UsageError(fmt::format("tokens: expected 0 to {}, got {} to {}", spec.d_vocab - 1,
+                                   given.min().item<int64_t>(), given.max().item<int64_t>()));
+    return given.to(model().device());
+  }
+
+  // (glob, f) with f(activation, name): f returns a tensor, or None to change nothing.
+  std::vector<Hook> with_names(const py::list& hooks, Thrown& thrown) {
+    std::vector<Hook> all;
+    for (const py::handle& each : hooks) {
+      const auto pair = each.cast<py::tuple>();
+      const py::handle function = pair[1];  // the list keeps it, and outlives the pass
+      for (const HookPoint* point : find_hook_points(model(), pair[0].cast<std::string>()))
+        all.emplace_back(point->name(),
+                         [function, name = point->name(), &thrown](const torch::Tensor& activation) {
+                           return call(function, activation, name, thrown);
+                         });
+    }
+    return all;
+  }
+
+  static torch::Tensor call(const py::handle& function, const torch::Tensor& activation,
+                            const std::string& name, Thrown& thrown) {
+    const py::gil_scoped_acquire acquired;
+    try {
+      const py::object answer = function(to_python(activation), name);
+      return answer.is_none() ? activation
+                              : to_tensor(answer, fmt::format("what the hook on \"{}\" returned", name));
+    } catch (py::error_already_set& error) {
+      thrown.error = std::move(error);
+    }
+    throw Error(fmt::format("the hook on \"{}\" failed", name));
+  }
+
+  // Each made once, however often it is asked.
+  const ProbeInRun& probe_of(const std::string& entry) {
+    const auto [known, is_new] = probes_.emplace(entry, experiment().probes().size());
+    if (is_new) try {
+        const Document document =
+            Document::from_json(fmt::format("{{\"probe\": [{}]}}", entry), "net.probe()");
+        experiment().add_probes(resolve_pipeline(document, parameters_from(plugins())).probes);
+      } catch (...) {
+        probes_.erase(known);
+        throw;
+      }
+    return experiment().probes().at(known->second);
+  }
+
+  std::unique_ptr<NetworkAtStep> network_;
+  int64_t step_ = 0;
+  bool of_a_plugin_ = false;
+  std::recursive_mutex mutex_;  // hooks may run the network again
+  std::map<std::string, size_t> probes_;
+};
+
+}  // namespace
+
+void add_network(py::module_& module) {
+  py::class_<Network>(module, "Network")
+      .def(py::init<const std::string&, const std::string&>())
+      .def_property_readonly("step", &Network::step)
+      .def_property_readonly("run", &Network::run)
+      .def_property_readonly("checkpoint", &Network::checkpoint)
+      .def("load", &Network::load)
+      .def("weights", &Network::weights)
+      .def("hook_points", &Network::hook_points)
+      .def("matching", &Network::matching)
+      .def("spec", &Network::spec)
+      .def("data", &Network::data)
+      .def("show", &Network::show)
+      .def("forward", &Network::forward)
+      .def("probe", &Network::probe)
+      .def("randomise", &Network::randomise);
+}
+
+}  // namespace orrery::python

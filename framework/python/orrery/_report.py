@@ -1,0 +1,118 @@
+"""What long calls say: a progress line in terminals and notebooks, warnings as Python's."""
+
+import json
+import sys
+import time
+import warnings
+
+from .errors import Error, OrreryWarning, UsageError
+
+
+def wants_progress():
+    """Whether somebody watches: a terminal, or a notebook."""
+    return "ipykernel" in sys.modules or sys.stderr.isatty()
+
+
+def _left(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes}:{seconds:02}"
+
+
+class Report:
+    """Receives the engine's messages; `progress` None: where somebody watches."""
+
+    def __init__(self, progress=None, stream=None):
+        self.shown = wants_progress() if progress is None else bool(progress)
+        self.stream = stream or sys.stderr
+        self._width = 0
+        self._begin = None
+
+    def note(self, text):
+        if self.shown:
+            self._end_line()
+            print(text, file=self.stream, flush=True)
+
+    def warning(self, what, hint):
+        self._end_line()
+        warnings.warn(f"{what}\n  {hint}" if hint else what, OrreryWarning, stacklevel=3)
+
+    def show(self, done, total, unit, text):
+        if not self.shown:
+            return
+        now = time.monotonic()
+        if self._begin is None or done < self._begin[1]:
+            self._begin = (now, done)
+        rate = (done - self._begin[1]) / max(now - self._begin[0], 1e-9)
+        share = done / total if total else 1
+        bar = "#" * round(20 * share)
+        left = f"  {_left((total - done) / rate)} left" if rate > 0 and done < total else ""
+        line = f"[{bar:.<20}] {done:,}/{total:,} {unit}{left}  {text.strip()}"[:110]
+        self.stream.write("\r" + line.ljust(self._width))
+        self.stream.flush()
+        self._width = len(line)
+
+    def _end_line(self):
+        if self._width:
+            self.stream.write("\n")
+        self._width = 0
+        self._begin = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._end_line()
+
+
+def toml(value, key):
+    """A value as it is written after --set KEY=."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml(each, key) for each in value) + "]"
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    raise UsageError(f"{key}: expected a number, a text, True or False, or a list of these, "
+                     f"got {type(value).__name__}")
+
+
+def overrides_of(overrides):
+    """{"seeds.init": 1} as ["seeds.init=1"]."""
+    return [f"{key}={toml(value, key)}" for key, value in (overrides or {}).items()]
+
+
+def nested(parameters):
+    """{"split.rule": 1} as {"split": {"rule": 1}}, and NumPy's numbers as Python's."""
+    result = {}
+    for key, value in parameters.items():
+        *tables, last = key.split(".")
+        place = result
+        for table in tables:
+            place = place.setdefault(table, {})
+        place[last] = value.tolist() if hasattr(value, "tolist") else value
+    return result
+
+
+def entry_of(name, parameters):
+    """A [[probe]] entry as JSON."""
+    try:
+        return json.dumps({"name": name, **nested(parameters)})
+    except TypeError as error:
+        raise UsageError(f"probe \"{name}\": a parameter is no number, text or list: {error}") from None
+
+
+def raise_if_stopped(stop, text, run=None):
+    """What a callback or an interrupt raised, once the engine has stopped in an orderly way."""
+    from .errors import Interrupted
+    if stop is None:
+        return
+    if isinstance(stop, KeyboardInterrupt):
+        raise Interrupted(text, run) from stop
+    raise stop
+
+
+__all__ = ["Error", "Report", "UsageError"]

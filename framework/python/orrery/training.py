@@ -1,0 +1,104 @@
+"""Training, sweeps and imports."""
+
+import json
+from pathlib import Path
+
+from ._load import engine
+from ._report import Report, overrides_of, raise_if_stopped
+from .errors import Error
+from .run import Run
+
+
+def _finished(result):
+    path, ending, step, probed, stop = result
+    raise_if_stopped(stop, f"stopped at step {step:,}; go on with orrery.resume({path!r})", path)
+    if ending == "diverged":
+        raise Error(f"{path}: the loss became NaN or infinite after step {step}",
+                    "try a smaller train.lr, or train.loss_dtype = \"float64\"")
+    return Run(path)
+
+
+def train(config, overrides=None, *, out=None, progress=None):
+    """Trains a network and returns its Run, as `orrery train` does.
+
+    config: a TOML file, or a dict like run.config. overrides: {"seeds.init": 1, "train.steps": 2000}. out: the run's
+    directory, by default runs/NAME-TIME. progress: True or False; None shows it in terminals and notebooks. The
+    interpreter lock is released. An interrupt stops after the current step, with a checkpoint, and raises
+    orrery.Interrupted (a KeyboardInterrupt): orrery.resume() goes on.
+    """
+    is_dict = isinstance(config, dict)
+    text = json.dumps(config) if is_dict else str(config)
+    with Report(progress) as report:
+        return _finished(engine().train(text, is_dict, overrides_of(overrides), str(out or ""), "", report))
+
+
+def resume(run, overrides=None, *, progress=None):
+    """Goes on with a run from its newest checkpoint and returns it: the bytes that it would have had uninterrupted."""
+    path = run.path if isinstance(run, Run) else run
+    with Report(progress) as report:
+        return _finished(engine().train("", False, overrides_of(overrides), "", str(path), report))
+
+
+def import_network(file, config, *, out=None, overrides=None, key="", steps_key="", layout="", map="", step=None,
+                   progress=None):
+    """Makes a Run of a published network, as `orrery import` does. Nothing in the file is executed.
+
+    file: of torch.save, safetensors or .npz, or a list or folder of them, each a checkpoint. config: the TOML file with
+    the network's [task]. The options are those of `orrery import`: key, steps_key, layout, map, step.
+    """
+    files = [str(each) for each in file] if isinstance(file, (list, tuple)) else [str(file)]
+    options = {"key": key, "steps_key": steps_key, "layout": layout, "map": str(map)}
+    with Report(progress) as report:
+        path, stop = engine().import_network(files, str(config), str(out or ""), options, overrides_of(overrides),
+                                             -1 if step is None else step, report)
+    raise_if_stopped(stop, "stopped; nothing was imported")
+    return Run(path)
+
+
+class Sweep:
+    """A set of runs: its file, or its folder in runs/sweeps. `orrery sweep run FILE` trains it."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def _rows(self):
+        return [json.loads(line) for line in engine().sweep_table(str(self.path)).splitlines()]
+
+    def table(self):
+        """pandas.DataFrame, tidy: a row for each run, with its keys, seed, status, class and readings.
+
+        A reading that had not come by the end of the run is NaN, and NAME_censored_at has the last step.
+        """
+        import pandas
+        rows = []
+        for row in self._rows():
+            flat = {"index": row["index"], "run": row["run"], **row["keys"], "seed": row["seed"],
+                    "status": row["status"], "class": row.get("class")}
+            for name, reading in (row.get("readings") or {}).items():
+                value = reading["value"]
+                flat[name] = float("nan") if value is None else float(value)
+                if reading.get("censored_at") is not None:
+                    flat[f"{name}_censored_at"] = reading["censored_at"]
+            rows.append(flat)
+        frame = pandas.DataFrame(rows)
+        return frame.set_index("index") if len(frame) else frame
+
+    @property
+    def runs(self):
+        """{index: Run} of the runs that are there."""
+        there = {row["index"]: Path(row["folder"]) for row in self._rows()}
+        return {index: Run(folder) for index, folder in there.items() if (folder / "run.json").exists()}
+
+    def __repr__(self):
+        return f"<orrery.Sweep {self.path}>"
+
+
+def sweep(path):
+    """A sweep, by its TOML file or its folder."""
+    return Sweep(path)
+
+
+def plugins():
+    """pandas.DataFrame of the plugins: kind, name, version, summary. ORRERY_PLUGIN_PATH names folders of more."""
+    import pandas
+    return pandas.DataFrame(engine().plugins(), columns=["kind", "name", "version", "summary"])

@@ -1,0 +1,154 @@
+"""Training, sweeps and imports from Python: the bytes of the command line, interrupts, threads."""
+
+import contextlib
+import io
+import os
+import signal
+import threading
+import unittest
+import warnings
+
+import torch
+
+import orrery
+from support import CONFIG_FILE, PLACE, files_of, orrery_program, small_run
+
+SWEEP = """
+base = "small.toml"
+seeds = 2
+[grid]
+train.weight_decay = [0.1, 1]
+[[reading]]
+name = "loss"
+metric = "train/loss"
+[[reading]]
+name = "never"
+metric = "test/accuracy"
+of = "first step >= 2"
+"""
+
+
+def kept(folder):
+    """What does not depend on when a run was made: everything but run.json."""
+    return {name: data for name, data in files_of(folder).items() if name != "run.json"}
+
+
+class Training(unittest.TestCase):
+    def test_the_bytes_of_the_command_line(self):
+        run = orrery.train(CONFIG_FILE, out=PLACE / "trained", progress=False)
+        self.assertEqual(kept(run.path), kept(small_run()))
+        config = {**run.config, "name": "small"}
+        again = orrery.train(config, out=PLACE / "from_dict", progress=False)
+        self.assertEqual(kept(again.path).keys(), kept(small_run()).keys())
+        self.assertEqual(again.metrics.to_dict(), run.metrics.to_dict())
+
+    def test_overrides(self):
+        run = orrery.train(CONFIG_FILE, {"seeds.init": 1, "train.steps": 20, "task.operation": "subtract"},
+                           out=PLACE / "overridden", progress=False)
+        self.assertEqual((run.config["seeds"]["init"], run.steps, run.config["task"]["operation"]),
+                         (1, [0, 20], "subtract"))
+
+    def test_errors(self):
+        for wrong in (lambda: orrery.train(PLACE / "absent.toml"), lambda: orrery.train(CONFIG_FILE, {"train.stepz": 3}),
+                      lambda: orrery.train(CONFIG_FILE, out=small_run()), lambda: orrery.train({"task": {}}),
+                      lambda: orrery.train(CONFIG_FILE, {"train.lr": object()})):
+            with self.assertRaises(orrery.UsageError):
+                wrong()
+        with self.assertRaises(orrery.reader.ReadError):
+            orrery.open(PLACE / "absent")
+
+    def test_threads_and_gradients_stay_as_they_were(self):
+        torch.set_num_threads(2)
+        self.addCleanup(torch.set_num_threads, 1)
+        orrery.train(CONFIG_FILE, {"train.steps": 20}, out=PLACE / "threads", progress=False)
+        self.assertEqual(torch.get_num_threads(), 2)
+        self.assertTrue(torch.is_grad_enabled())
+
+    def test_an_interrupt_leaves_a_run_that_goes_on_to_the_same_bytes(self):
+        out = PLACE / "interrupted"
+
+        def interrupt():
+            while not (out / "metrics.jsonl").exists():
+                threading.Event().wait(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        whole = orrery.train(CONFIG_FILE, {"train.steps": 3000, "checkpoints.every": 1000}, out=PLACE / "whole",
+                             progress=False)
+        threading.Thread(target=interrupt).start()
+        with self.assertRaises(KeyboardInterrupt) as raised:
+            orrery.train(CONFIG_FILE, {"train.steps": 3000, "checkpoints.every": 1000}, out=out, progress=False)
+        self.assertIsInstance(raised.exception, orrery.Interrupted)
+        self.assertIn("orrery.resume", str(raised.exception))
+        run = orrery.open(raised.exception.run)
+        self.assertLess(run.steps[-1], 3000)
+        run = orrery.resume(run, progress=False)
+        self.assertEqual(run.steps[-1], 3000)
+        self.assertEqual(run.metrics.to_dict(), whole.metrics.to_dict())
+
+    def test_other_threads_go_on_meanwhile(self):
+        steps = []
+        done = threading.Event()
+
+        def train():
+            orrery.train(CONFIG_FILE, {"train.steps": 2000, "checkpoints.every": 2000}, out=PLACE / "beside",
+                         progress=False)
+            done.set()
+
+        threading.Thread(target=train).start()
+        tokens = orrery.open(small_run()).data("test")["tokens"]
+        while not done.is_set():
+            net = orrery.open(small_run()).network("last")
+            steps.append(net(tokens).shape)
+            if len(steps) == 5:
+                self.assertFalse(done.is_set(), "the training was to go on")
+            done.wait(0.01)
+        self.assertGreater(len(steps), 5)
+
+    def test_progress(self):
+        text = io.StringIO()
+        with contextlib.redirect_stderr(text):
+            orrery.train(CONFIG_FILE, {"train.steps": 20}, out=PLACE / "shown", progress=True)
+        self.assertIn("20/20 steps", text.getvalue())
+        text = io.StringIO()
+        with contextlib.redirect_stderr(text):
+            orrery.train(CONFIG_FILE, {"train.steps": 20}, out=PLACE / "silent")
+        self.assertEqual(text.getvalue(), "")
+
+    def test_what_a_callback_throws_stops_the_training(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", orrery.OrreryWarning)
+            broken = {"train.steps": 40, "probe.trig_loss.reference": "step:33"}
+            with self.assertRaises((orrery.OrreryWarning, orrery.Error)):
+                orrery.train(CONFIG_FILE, broken, out=PLACE / "warned", progress=False)
+
+
+class Sweeps(unittest.TestCase):
+    def test_the_table_of_the_command_line(self):
+        (PLACE / "sweep.toml").write_text(SWEEP)
+        orrery_program("sweep", "run", "sweep.toml")
+        folder = PLACE / "runs/sweeps/sweep"
+        table = orrery.sweep(folder).table()
+        self.assertEqual(len(table), 4)
+        self.assertEqual(list(table["train.weight_decay"]), [0.1, 0.1, 1.0, 1.0])
+        self.assertEqual(set(table["status"]), {"done"})
+        self.assertTrue(table["never"].isna().all() and (table["never_censored_at"] == 60).all())
+        for index, run in orrery.sweep(folder).runs.items():
+            self.assertEqual(run.metrics["train/loss"].iloc[-1], table.loc[index, "loss"])
+        with self.assertRaises(orrery.UsageError):
+            orrery.sweep(PLACE / "absent").table()
+
+
+class Imports(unittest.TestCase):
+    def test_a_network_that_was_exported(self):
+        orrery_program("export", small_run(), "--out", PLACE / "theirs.pth")
+        run = orrery.import_network(PLACE / "theirs.pth", config=CONFIG_FILE, out=PLACE / "imported", step=60,
+                                    progress=False)
+        self.assertEqual(run.steps, [60])
+        tokens = run.data("test")["tokens"]
+        self.assertTrue(torch.equal(run.network()(tokens), orrery.open(small_run()).network()(tokens)))
+        with self.assertRaises(orrery.UsageError):
+            orrery.import_network(PLACE / "absent.pth", config=CONFIG_FILE)
+
+
+if __name__ == "__main__":
+    unittest.main()
