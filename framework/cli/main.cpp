@@ -98,12 +98,8 @@ int run(const std::vector<std::string>& arguments) {
   std::vector<cli::Command> commands;
   for (const auto add : {cli::add_train, cli::add_probe, cli::add_show, cli::add_runs, cli::add_report,
                          cli::add_compare, cli::add_verify, cli::add_sweep, cli::add_ablate, cli::add_patch,
-                         cli::add_interchange, cli::add_import, cli::add_export, cli::add_prune,
-                         cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
-  for (const auto add :
-       {cli::add_train, cli::add_probe, cli::add_show, cli::add_runs, cli::add_report, cli::add_compare,
-        cli::add_verify, cli::add_sweep, cli::add_ablate, cli::add_patch, cli::add_circuit, cli::add_import,
-        cli::add_export, cli::add_prune, cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
+                         cli::add_circuit, cli::add_interchange, cli::add_import, cli::add_export,
+                         cli::add_prune, cli::add_plugins, cli::add_describe, cli::add_new, cli::add_check})
     commands.push_back(add(program));
   if (arguments.size() == 2 && arguments[0] == "--help-texts") {
     write_help_texts(program, arguments[1]);

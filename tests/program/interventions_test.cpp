@@ -1,5 +1,4 @@
-// orrery ablate, orrery patch and orrery interchange over a trained run.
-// orrery ablate, orrery patch and orrery circuit over a trained run.
+// orrery ablate, patch, circuit and interchange over a trained run.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -131,6 +130,8 @@ TEST_F(Interventions, AnInterchangeOfTheLogitsIsTheSourcesAnswer) {
                                                   "--step", "0", "--hypothesis", "result/*"});
   EXPECT_EQ(again, tested);
   for (const json& line : one) EXPECT_EQ(line["variable"], "result");
+}
+
 TEST_F(Interventions, CircuitsOfTheTrainingSetAreFaithful) {
   const std::vector<std::string> asked = {"circuit", "run",        "--json", "--inputs",
                                           "train",   "--examples", "40"};
