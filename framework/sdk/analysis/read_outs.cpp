@@ -14,7 +14,7 @@
 namespace orrery {
 namespace {
 
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_score = std::numeric_limits<double>::quiet_NaN();
 
 torch::Tensor matrix_of_targets(const torch::Tensor& y, int64_t n) {
   const torch::Tensor matrix =
@@ -70,15 +70,15 @@ torch::Tensor groups_at(const torch::Tensor& groups, const torch::Tensor& rows) 
 }
 
 // What a kind of read-out does with rows of its own features and targets.
-class Kind {
+class ReadOutKind {
  public:
-  virtual ~Kind() = default;
+  virtual ~ReadOutKind() = default;
   virtual void features(const torch::Tensor& rows) = 0;
   virtual void fit(const torch::Tensor& targets, double penalty) = 0;
   virtual double score(const torch::Tensor& rows, const torch::Tensor& targets) const = 0;
 };
 
-class Ridge final : public Kind {
+class Ridge final : public ReadOutKind {
  public:
   explicit Ridge(const torch::Tensor& x) : x_(x) {}
   void features(const torch::Tensor& rows) override {
@@ -95,7 +95,7 @@ class Ridge final : public Kind {
   std::unique_ptr<RidgeProblem> problem_;
 };
 
-class Logistic final : public Kind {
+class Logistic final : public ReadOutKind {
  public:
   Logistic(const torch::Tensor& x, const LogisticLimits& limits) : x_(x), limits_(limits) {}
   void features(const torch::Tensor& rows) override { of_rows_ = x_.index_select(0, rows); }
@@ -112,7 +112,7 @@ class Logistic final : public Kind {
   LogisticLimits limits_;
 };
 
-double chosen_penalty(Kind& kind, const torch::Tensor& targets, const torch::Tensor& training,
+double chosen_penalty(ReadOutKind& kind, const torch::Tensor& targets, const torch::Tensor& training,
                       const ReadOutOptions& options, const torch::Generator& rng) {
   if (options.penalties.size() == 1) return options.penalties[0];
   const HeldOut inner =
@@ -129,7 +129,7 @@ double chosen_penalty(Kind& kind, const torch::Tensor& targets, const torch::Ten
   return best;
 }
 
-void add_null(Kind& kind, const torch::Tensor& targets, const ReadOutOptions& options,
+void add_null(ReadOutKind& kind, const torch::Tensor& targets, const ReadOutOptions& options,
               const torch::Generator& rng, ReadOut& result) {
   for (int64_t i = 0; i < options.shuffles; ++i) {
     const torch::Tensor mixed = targets.index_select(0, torch::randperm(targets.size(0), rng, torch::kInt64));
@@ -137,12 +137,12 @@ void add_null(Kind& kind, const torch::Tensor& targets, const ReadOutOptions& op
     result.shuffled.push_back(kind.score(result.rows.held_out, mixed.index_select(0, result.rows.held_out)));
   }
   const torch::Tensor all = torch::tensor(result.shuffled, torch::kFloat64);
-  result.null_mean = options.shuffles > 0 ? all.mean().item<double>() : not_a_number;
-  result.null_sd = options.shuffles > 1 ? all.std().item<double>() : not_a_number;
+  result.null_mean = options.shuffles > 0 ? all.mean().item<double>() : no_score;
+  result.null_sd = options.shuffles > 1 ? all.std().item<double>() : no_score;
 }
 
 // Fits, scores, and adds the null. `keep` takes what was fitted before the shuffles replace it.
-ReadOut scored(Kind& kind, const torch::Tensor& targets, const ReadOutOptions& options,
+ReadOut scored(ReadOutKind& kind, const torch::Tensor& targets, const ReadOutOptions& options,
                const std::function<void(ReadOut&)>& keep) {
   const torch::Generator rng = make_generator(options.seed);
   ReadOut result;
@@ -223,7 +223,7 @@ double r_squared(const torch::Tensor& predicted, const torch::Tensor& y) {
   const torch::Tensor exact = y.to(torch::kFloat64);
   const double total = (exact - exact.mean(0)).square().sum().item<double>();
   const double left = (exact - predicted.to(torch::kFloat64).view_as(exact)).square().sum().item<double>();
-  return total > 0 ? 1 - left / total : not_a_number;
+  return total > 0 ? 1 - left / total : no_score;
 }
 
 LinearMap ridge_fit(const torch::Tensor& x, const torch::Tensor& y, double penalty) {
