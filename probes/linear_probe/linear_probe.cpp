@@ -21,8 +21,8 @@ using orrery::Observation;
 using orrery::UsageError;
 using torch::Tensor;
 
-enum class At { read_out, all };
-orrery::Names<At> names_of(At) { return {{"read_out", At::read_out}, {"all", At::all}}; }
+enum class At { last, read_out, all };
+orrery::Names<At> names_of(At) { return {{"last", At::last}, {"read_out", At::read_out}, {"all", At::all}}; }
 
 enum class Fit { automatic, logistic, ridge };
 orrery::Names<Fit> names_of(Fit) {
@@ -35,7 +35,7 @@ orrery::Names<Set> names_of(Set) { return {{"test", Set::test}, {"train", Set::t
 struct Params {
   std::string hook = "*hook_resid*";
   std::string variable = "label";
-  At positions = At::read_out;
+  At positions = At::last;
   Set inputs = Set::test;
   Fit fit = Fit::automatic;
   double held_out = 0.25;
@@ -50,7 +50,8 @@ struct Params {
     f.add("hook", &Params::hook, "hook points, by glob; \"*\" are all but the attention scores");
     f.add("variable", &Params::variable,
           "label, operand_a, operand_b, sum, \"wave K\", \"token at POSITION\", or an auxiliary label");
-    f.add("positions", &Params::positions, "read out at the output positions, or at all of the context");
+    f.add("positions", &Params::positions,
+          "read out at the last output position, at each of them, or at all of the context");
     f.add("inputs", &Params::inputs, "the inputs, of which some are fitted and some held out");
     f.add("fit", &Params::fit, "auto: ridge for waves, logistic for the rest");
     f.add("held_out", &Params::held_out, "share that is held out").between(0.01, 0.99);
@@ -135,7 +136,8 @@ class LinearProbe final : public orrery::Probe {
     const Tensor& activation = observation.cache[point.name()];
     const bool whole = point.position_dim() < 0;
     const int64_t dim = whole ? 1 : point.position_dim();
-    for (int64_t i = 0; i < activation.size(dim); ++i) {
+    for (int64_t i = params_.positions == At::last ? activation.size(dim) - 1 : 0; i < activation.size(dim);
+         ++i) {
       const int64_t position = whole ? -1 : params_.positions == At::all ? i : observation.spec.read_out[i];
       Tensor known = values.at(values.known, position, observation.spec);
       if (together) known = known.logical_and(together->at(together->known, position, observation.spec));
@@ -174,6 +176,7 @@ class LinearProbe final : public orrery::Probe {
 
   // Whether names have to tell positions apart.
   bool several_positions(const std::vector<Reading>& readings, const orrery::TaskSpec& spec) const {
+    if (params_.positions == At::last) return false;
     if (params_.positions == At::read_out && spec.read_out.size() == 1) return false;
     return std::any_of(readings.begin(), readings.end(),
                        [](const Reading& reading) { return reading.position >= 0; });

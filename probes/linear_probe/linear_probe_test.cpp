@@ -55,7 +55,9 @@ struct Toy {
     structure.cyclic = cyclic;
   }
 
-  Recorder measured(const std::string& json) {
+  // At each output position, unless `json` says otherwise.
+  Recorder measured(std::string json) {
+    if (json.find("positions") == std::string::npos) json.replace(0, 1, R"({"positions": "read_out", )");
     const torch::NoGradGuard no_grad;
     const auto probe = make_probe(json);
     const Needs needs = probe->needs();
@@ -211,6 +213,17 @@ TEST(LinearProbe, OfTheWholeInputHasOneReading) {
   EXPECT_EQ(recorder.record().figures.at(0).kind, Figure::Kind::bar);
   // Of the labels it is the last one that goes with the whole input.
   EXPECT_EQ(scalar(toy.measured(R"({"hook": "whole"})"), "held_out/whole"), 1);
+}
+
+TEST(LinearProbe, ByDefaultReadsTheLastOutputPosition) {
+  Toy toy = holding_the_sum();
+  const auto last = toy.measured(R"({"hook": "*", "positions": "last"})"),
+             each = toy.measured(R"({"hook": "*"})");
+  for (const std::string hook : {"sum", "nothing"})
+    EXPECT_EQ(scalar(last, "held_out/" + hook), scalar(each, "held_out/" + hook + "/at 2"));
+  EXPECT_EQ(std::get<int64_t>(finding(last, "sum").fields.at("position")), 2);
+  EXPECT_EQ(last.record().figures.at(0).kind, Figure::Kind::bar);
+  EXPECT_EQ(make_probe()->needs().positions, Positions::read_out);
 }
 
 TEST(LinearProbe, IsTheSameBitsAgain) {

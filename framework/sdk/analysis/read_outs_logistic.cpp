@@ -57,16 +57,17 @@ class InverseHessian {
   bool empty() const { return pairs_.empty(); }
 
   // The two loops of Liu and Nocedal's algorithm.
-  torch::Tensor times(torch::Tensor x) const {
+  torch::Tensor times(const torch::Tensor& gradient) const {
+    const torch::Tensor x = gradient.clone();
     std::vector<double> along(pairs_.size());
     for (size_t i = pairs_.size(); i-- > 0;) {
       along[i] = pairs_[i].step.dot(x).item<double>() / pairs_[i].product;
-      x = x - along[i] * pairs_[i].change;
+      x.add_(pairs_[i].change, -along[i]);
     }
-    if (!pairs_.empty()) x = x * (pairs_.back().product / pairs_.back().change.square().sum().item<double>());
+    if (!pairs_.empty()) x.mul_(pairs_.back().product / pairs_.back().change.dot(pairs_.back().change));
     for (size_t i = 0; i < pairs_.size(); ++i) {
       const double against = pairs_[i].change.dot(x).item<double>() / pairs_[i].product;
-      x = x + (along[i] - against) * pairs_[i].step;
+      x.add_(pairs_[i].step, along[i] - against);
     }
     return x;
   }
