@@ -155,10 +155,16 @@ class Sparsity final : public orrery::Probe {
                    "effective rank (directions)");
     if (const auto functions = neuron_functions(observation)) waves(*functions, recorder);
     weights(observation, recorder);
-    for (const std::string& name : observation.cache.names()) activations(name, observation, recorder);
+    for (const std::string& name : observation.cache.names())  // other probes' activations among them
+      if (asked_for(name)) activations(name, observation, recorder);
   }
 
  private:
+  bool asked_for(const std::string& name) const {
+    return std::any_of(params_.activations.begin(), params_.activations.end(),
+                       [&](const std::string& glob) { return orrery::matches(glob, name); });
+  }
+
   static void waves(const NeuronFunctions& functions, orrery::Recorder& recorder) {
     const Tensor left = energies_of(functions.left), right = energies_of(functions.right),
                  output = energies_of(functions.output);

@@ -16,7 +16,7 @@ using torch::Tensor;
 Recorder measured(ModelOnBatch& network, const std::string& parameters = "{}") {
   const torch::NoGradGuard no_grad;
   Recorder recorder;
-  make_probe(parameters)->measure(network.observe(0, {"*mlp.hook_post*"}), recorder);
+  make_probe(parameters)->measure(network.observe(), recorder);
   return recorder;
 }
 

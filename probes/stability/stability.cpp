@@ -169,11 +169,13 @@ class Stability final : public orrery::Probe {
     if (observation.spec.d_vocab_out == 1) return;  // no sum of exponentials
     const Tensor logits = counted(observation.logits, batch).to(torch::kFloat64);
     const auto [largest, at] = logits.max(-1, /*keepdim=*/true);
-    const Tensor others = (logits - largest).exp().scatter(-1, at, 0.0).sum(-1);
-    const Tensor collapsed = others <= absorbed(params_.precision);
+    const Tensor others = (logits - largest).exp().scatter(-1, at, 0.0);
+    const double most = absorbed(params_.precision);
+    const Tensor collapsed = others.sum(-1) <= most;
     const Tensor right = at.squeeze(-1) == counted(batch.labels, batch);
     recorder.headline("softmax_collapse", share(collapsed));
     recorder.scalar("softmax_collapse/right", share(collapsed.logical_and(right)));
+    recorder.scalar("softmax_collapse/one_by_one", share(std::get<0>(others.max(-1)) <= most));
   }
 
   static void alignment(const Observation& observation, orrery::Recorder& recorder) {

@@ -59,15 +59,21 @@ TEST(Stability, CollapseIsThatOfTheRoundedSum) {
   auto network = says(table, labels);
   for (const auto& [precision, bits] :
        std::vector<std::pair<std::string, int>>{{"float16", 11}, {"bfloat16", 8}, {"float32", 24}}) {
-    double collapsed = 0, right = 0;
+    double collapsed = 0, right = 0, one_by_one = 0;
     for (int64_t row = 0; row < n; ++row) {
       int64_t best = 0;
       for (int64_t c = 0; c < classes; ++c)
         if (table[row][c].item<float>() > table[row][best].item<float>()) best = c;
       double others = 0;
-      for (int64_t c = 0; c < classes; ++c)
-        if (c != best)
-          others += std::exp(double(table[row][c].item<float>()) - double(table[row][best].item<float>()));
+      bool each = true;
+      for (int64_t c = 0; c < classes; ++c) {
+        if (c == best) continue;
+        const double other =
+            std::exp(double(table[row][c].item<float>()) - double(table[row][best].item<float>()));
+        others += other;
+        each = each && is_one(other, bits);
+      }
+      one_by_one += each;
       if (!is_one(others, bits)) continue;
       collapsed += 1;
       right += best == labels[row];
@@ -75,6 +81,8 @@ TEST(Stability, CollapseIsThatOfTheRoundedSum) {
     const auto recorder = measured(network, "{\"precision\": \"" + precision + "\"}");
     EXPECT_EQ(scalar(recorder, "softmax_collapse"), collapsed / double(n)) << precision;
     EXPECT_EQ(scalar(recorder, "softmax_collapse/right"), right / double(n)) << precision;
+    EXPECT_EQ(scalar(recorder, "softmax_collapse/one_by_one"), one_by_one / double(n)) << precision;
+    EXPECT_GT(one_by_one, collapsed) << precision;
     EXPECT_GT(collapsed, n / 10) << precision;
     EXPECT_LT(collapsed, n - n / 10) << precision;
     EXPECT_LT(right, collapsed);
