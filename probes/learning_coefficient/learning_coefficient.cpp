@@ -148,11 +148,18 @@ class Landscape {
   Tensor start_;
 };
 
-// What is to be said of the estimate in a word, the worst first.
+bool descends(const orrery::LearningCoefficient& found, double descent) {
+  return descent > large_descent * std::abs(found.estimate);
+}
+bool at_minimum(const orrery::LearningCoefficient& found, double descent) {
+  return std::isfinite(found.estimate) && found.below <= most_draws && !descends(found, descent);
+}
+
+// What is to be said of the estimate, the worst first.
 std::string verdict_on(const orrery::LearningCoefficient& found, double descent) {
   if (found.diverged.size() == found.chains.size()) return "every chain diverged: take a smaller epsilon";
   if (found.below > most_draws) return "not at a minimum: most draws lie below the checkpoint";
-  if (descent > large_descent * std::abs(found.estimate))
+  if (descends(found, descent))
     return "not at a minimum: descent without noise gains more than a tenth of the estimate";
   if (found.negative > 0) return "some chains have a negative estimate";
   if (!found.diverged.empty()) return "some chains diverged: take a smaller epsilon";
@@ -208,8 +215,7 @@ class LearningCoefficientProbe final : public orrery::Probe {
   static void record(const orrery::LearningCoefficient& found, double descent, orrery::Recorder& recorder) {
     recorder.headline("llc", found.estimate);
     recorder.scalar("standard_error", found.standard_error);
-    const bool out = found.below > most_draws || descent > large_descent * std::abs(found.estimate);
-    recorder.headline("at_minimum", out || std::isnan(found.estimate) ? 0 : 1);
+    recorder.headline("at_minimum", at_minimum(found, descent) ? 1 : 0);
     recorder.scalar("descent", descent);
     recorder.scalar("acceptance", found.acceptance);
     recorder.scalar("share_below", found.below);
