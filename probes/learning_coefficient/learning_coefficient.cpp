@@ -21,7 +21,8 @@ struct Params {
   std::vector<std::string> weights = {"*"};
   double epsilon = 1e-4, gamma = 100, nbeta = 0;
   int64_t n_chains = 4, n_burn_in = 200, n_draws = 200, steps_between = 1;
-  int64_t batch_size = 0, descent_steps = 100, seed = 0;
+  int64_t batch_size = 0, seed = 0;
+  bool descent = true;
   std::vector<double> grid_epsilon, grid_nbeta;
 
   static void fields(orrery::Fields<Params>& f) {
@@ -34,9 +35,8 @@ struct Params {
     f.add("n_draws", &Params::n_draws, "draws of a chain").between(2, 1'000'000);
     f.add("steps_between", &Params::steps_between, "steps from one draw to the next").between(1, 100'000);
     f.add("batch_size", &Params::batch_size, "examples of a step; 0 is the whole training set").at_least(0);
-    f.add("descent_steps", &Params::descent_steps,
-          "steps without noise that tell whether the checkpoint is a minimum; 0 leaves them out")
-        .between(0, 10'000'000);
+    f.add("descent", &Params::descent,
+          "take a chain without noise, which tells whether the checkpoint is a minimum");
     f.add("grid_epsilon", &Params::grid_epsilon, "further steps, for a grid of estimates").at_least(1e-15);
     f.add("grid_nbeta", &Params::grid_nbeta, "further inverse temperatures, likewise").at_least(1e-9);
     f.add("seed", &Params::seed, "of noise and minibatches").at_least(0);
@@ -103,13 +103,11 @@ class Landscape {
         start_, start_loss, [this](torch::Generator rng) { return loss_of_chain(std::move(rng)); }, settings);
   }
 
-  // By how much steps without noise lower n beta L, of the whole training set. NaN if they diverge.
+  // By how much a chain without noise lowers n beta L, of the whole training set. NaN if it diverges. As long
+  // as the others: what it gains is what pulls them below the checkpoint.
   double descent(orrery::SgldSettings settings) {
-    if (params_.descent_steps == 0) return unknown;
+    if (!params_.descent) return unknown;
     settings.noise_level = 0;
-    settings.n_burn_in = 0;
-    settings.n_draws = params_.descent_steps;
-    settings.steps_between = 1;
     const auto rng = [&] { return orrery::make_generator(settings.seed); };
     const orrery::SgldChain path =
         orrery::sgld_chain(start_, start_loss, loss_of_chain(rng()), settings, rng());
@@ -148,11 +146,18 @@ class Landscape {
   Tensor start_;
 };
 
-// What is to be said of the estimate in a word, the worst first.
+bool descends(const orrery::LearningCoefficient& found, double descent) {
+  return descent > large_descent * std::abs(found.estimate);
+}
+bool at_minimum(const orrery::LearningCoefficient& found, double descent) {
+  return std::isfinite(found.estimate) && found.below <= most_draws && !descends(found, descent);
+}
+
+// What is to be said of the estimate, the worst first.
 std::string verdict_on(const orrery::LearningCoefficient& found, double descent) {
   if (found.diverged.size() == found.chains.size()) return "every chain diverged: take a smaller epsilon";
   if (found.below > most_draws) return "not at a minimum: most draws lie below the checkpoint";
-  if (descent > large_descent * std::abs(found.estimate))
+  if (descends(found, descent))
     return "not at a minimum: descent without noise gains more than a tenth of the estimate";
   if (found.negative > 0) return "some chains have a negative estimate";
   if (!found.diverged.empty()) return "some chains diverged: take a smaller epsilon";
@@ -208,8 +213,7 @@ class LearningCoefficientProbe final : public orrery::Probe {
   static void record(const orrery::LearningCoefficient& found, double descent, orrery::Recorder& recorder) {
     recorder.headline("llc", found.estimate);
     recorder.scalar("standard_error", found.standard_error);
-    const bool out = found.below > most_draws || descent > large_descent * std::abs(found.estimate);
-    recorder.headline("at_minimum", out || std::isnan(found.estimate) ? 0 : 1);
+    recorder.headline("at_minimum", at_minimum(found, descent) ? 1 : 0);
     recorder.scalar("descent", descent);
     recorder.scalar("acceptance", found.acceptance);
     recorder.scalar("share_below", found.below);

@@ -55,7 +55,7 @@ struct Quadratic {
 };
 
 const std::string sampler =
-    R"("epsilon": 1e-4, "gamma": 30, "nbeta": 1000, "n_chains": 100, "n_burn_in": 300, "n_draws": 400)";
+    R"("epsilon": 1e-4, "gamma": 30, "nbeta": 1000, "n_chains": 20, "n_burn_in": 200, "n_draws": 100)";
 std::string with(const std::string& more) { return "{" + sampler + more + "}"; }
 
 // Of one weight in the stationary autoregression that SGLD is: n beta h / 2 times its variance.
@@ -81,8 +81,9 @@ TEST(LearningCoefficient, OfARegularMinimumIsHalfItsDimension) {
   double expected = 0;
   for (const double h : curvatures) expected += stationary(h);
   EXPECT_NEAR(expected, 2.5, 0.3);  // what the step and the force back to w* leave of 5/2
-  EXPECT_LT(scalar(all, "standard_error"), 0.03);
-  // The slowest weight, with a = 330, forgets its start by exp(-0.0165 * 300 * 2): nothing is left of it.
+  EXPECT_LT(scalar(all, "standard_error"), 0.15);
+  // The slowest weight, with a = 330, forgets its start by exp(-0.0165 * 200 * 2): a thousandth is left of
+  // it.
   EXPECT_NEAR(scalar(all, "llc"), expected, 4 * scalar(all, "standard_error"));
   EXPECT_EQ(scalar(all, "at_minimum"), 1);
   EXPECT_EQ(scalar(all, "descent"), 0);
@@ -122,13 +123,13 @@ TEST(LearningCoefficient, AwayFromTheMinimumItSaysSo) {
   // it.
   EXPECT_NEAR(scalar(away, "descent"), 1000 * 16.3 / 8, 200);
   // A little off: the chains lie above the checkpoint, and descent tells.
-  Quadratic near(0.02);
+  Quadratic near(0.01);
   const auto close = measured(near.observe(), with(""));
   EXPECT_GT(scalar(close, "llc"), 0);
   EXPECT_LT(scalar(close, "share_below"), 0.5);
   EXPECT_EQ(scalar(close, "at_minimum"), 0);
   EXPECT_NE(verdict(close).find("descent without noise gains"), std::string::npos);
-  EXPECT_EQ(scalar(measured(near.observe(), with(R"(, "descent_steps": 0)")), "at_minimum"), 1);
+  EXPECT_EQ(scalar(measured(near.observe(), with(R"(, "descent": false)")), "at_minimum"), 1);
 }
 
 TEST(LearningCoefficient, OfRandomWeightsIsNotAtAMinimum) {
@@ -151,7 +152,7 @@ TEST(LearningCoefficient, DivergedChainsAreNamed) {
       std::get<std::vector<int64_t>>(finding(found, "learning_coefficient").fields.at("diverged_chains")),
       (std::vector<int64_t>{0, 1, 2}));
   const torch::Tensor losses = tensor(found, "losses");
-  EXPECT_TRUE(torch::isnan(losses.select(1, 399)).all().item<bool>());
+  EXPECT_TRUE(torch::isnan(losses.select(1, 99)).all().item<bool>());
 }
 
 TEST(LearningCoefficient, ACheckpointThatIsNotFiniteHasNone) {

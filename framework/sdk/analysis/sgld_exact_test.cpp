@@ -30,8 +30,6 @@ void expect_estimate(const LearningCoefficient& found, double expected, double p
   EXPECT_TRUE(found.diverged.empty());
   EXPECT_LT(found.standard_error, precision * expected);
   EXPECT_NEAR(found.estimate, expected, 4 * found.standard_error);
-  if (std::getenv("ORRERY_SHOW"))
-    printf("  %.4f +- %.4f, expected %.4f\n", found.estimate, found.standard_error, expected);
 }
 
 // --- a regular quadratic, 1/2 sum h_i w_i^2 ---
@@ -165,17 +163,18 @@ TEST(SgldExact, OfPowersTheEstimateIsThatOfQuadrature) {
   struct Case {
     std::vector<int> k;
     double epsilon;
-    int64_t n_steps;
+    int64_t n_draws;
   };
-  // Steps so small that even four deviations of the prior away the curvature leaves a stable chain.
-  for (const Case& c : {Case{{1}, 1e-4, 100'000}, Case{{2}, 4e-4, 200'000}, Case{{3}, 2e-4, 300'000},
-                        Case{{1, 1}, 1e-4, 600'000}, Case{{1, 2}, 4e-5, 800'000}}) {
+  // Steps so small that even four deviations of the prior away the curvature leaves a stable chain. It
+  // forgets its start at epsilon gamma / 2 a step; the burn-in takes three times that.
+  for (const Case& c : {Case{{1}, 1e-4, 40'000}, Case{{2}, 4e-4, 70'000}, Case{{3}, 2e-4, 100'000},
+                        Case{{1, 1}, 1e-4, 200'000}, Case{{1, 2}, 4e-5, 270'000}}) {
     const SgldSettings s{.epsilon = c.epsilon,
                          .nbeta = 100,
                          .gamma = 1,
-                         .n_chains = 8,
-                         .n_burn_in = c.n_steps / 10,
-                         .n_draws = c.n_steps,
+                         .n_chains = 16,
+                         .n_burn_in = static_cast<int64_t>(6 / c.epsilon),
+                         .n_draws = c.n_draws,
                          .seed = 2};
     expect_estimate(sampled(std::vector<double>(c.k.size()), product_of_powers(c.k), s), quadrature(c.k, 100),
                     0.08);
@@ -350,7 +349,6 @@ Measured by_gibbs(const ReducedRank& model, double R, int n) {
     all.mean += (means[i] = Gibbs(model, R, 10 + i).mean_energy(n)) / n_chains;
   for (const double mean : means) all.error += std::pow(mean - all.mean, 2);
   all.error = std::sqrt(all.error / (n_chains - 1) / n_chains);
-  if (std::getenv("ORRERY_SHOW")) printf("  gibbs at R = %g: %.4f +- %.4f\n", R, all.mean, all.error);
   return all;
 }
 
@@ -362,16 +360,15 @@ TEST(SgldExact, OfReducedRankRegressionTheEstimateIsThatOfGibbsSampling) {
     const SgldSettings s{.epsilon = 1e-4,
                          .nbeta = 100,
                          .gamma = 1,
-                         .n_chains = 8,
-                         .n_burn_in = 20'000,
-                         .n_draws = 200'000,
+                         .n_chains = 16,
+                         .n_burn_in = 60'000,
+                         .n_draws = 100'000,
                          .seed = 3};
     const auto found = sampled(model.start(), model, s);
     const Measured expected = by_gibbs(model, 100, 20'000);
     EXPECT_LT(expected.error, found.standard_error);
     EXPECT_LT(found.standard_error, 0.05 * expected.mean);
     EXPECT_NEAR(found.estimate, expected.mean, 4 * std::hypot(found.standard_error, expected.error));
-    if (std::getenv("ORRERY_SHOW")) printf("  sgld %.4f +- %.4f\n", found.estimate, found.standard_error);
     // Told from a regular network of as many weights, half the dimension.
     EXPECT_LT(found.estimate + 4 * found.standard_error, model.size() / 2.0);
   }
