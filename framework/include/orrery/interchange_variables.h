@@ -1,6 +1,7 @@
 // Variables for interchange interventions (orrery/interchange.h) that come ready for what a task declares:
-//   operands    left, right and result of a op b = c (cyclic or group structure): waves of a, of b and of
-//               a + b at key frequencies, or the entries of representations of x, of y and of x y
+//   operands    left, right, operands (both of them) and result of a op b = c (cyclic or group structure):
+//               waves of a, of b, of either and of a + b at key frequencies, or the entries of
+//               representations of x, of y, of either and of x y
 //   repeats     position: the earlier position of a repeat, in attention patterns; value: the token that
 //               followed there, in what heads write
 //   carries     carry_1, carry_2, ...: the carry into each digit but the ones, of a task that adds digit by

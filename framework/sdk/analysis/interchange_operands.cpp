@@ -150,26 +150,38 @@ std::vector<InterchangeSite> embedding_of(const Model& model, int64_t position) 
   return {site};
 }
 
-}  // namespace
+// Of one operand: also where it is embedded, unless other sites are asked for.
+std::vector<InterchangeSite> sites_of_operand(const Model& model, int64_t position,
+                                              const std::vector<std::string>& asked) {
+  if (asked.empty()) {
+    std::vector<InterchangeSite> all = embedding_of(model, position);
+    const auto behind = interchanging::sites_matching(model, interchanging::usual_sites(model));
+    all.insert(all.end(), behind.begin(), behind.end());
+    return all;
+  }
+  std::vector<InterchangeSite> all = interchanging::sites_matching(model, asked);
+  for (InterchangeSite& site : all)
+    if (site.hook == "hook_embed") site = embedding_of(model, position).front();
+  return all;
+}
 
-namespace interchanging {
+// Of what depends on both operands, behind their embedding.
+std::vector<InterchangeSite> sites_of_both(const Model& model, const std::vector<std::string>& asked) {
+  auto all = interchanging::sites_matching(model, asked.empty() ? interchanging::usual_sites(model) : asked);
+  std::erase_if(all, [](const InterchangeSite& site) { return site.hook == "hook_embed"; });
+  return all;
+}
 
-VariableSet operand_variables(const Observation& observation, const VariableOptions& options) {
-  const Structure& structure = observation.structure;
-  if (!options.keys) throw Error("variables of operands need key functions", "see find_key_functions()");
-  if (!observation.split.grid || observation.spec.read_out.size() != 1)
-    throw UsageError(
-        "hypotheses about operands need a task that lists its grid of inputs and has one output "
-        "position");
-  const OperandIndices indices = indices_in(structure);
-  const int64_t n = indices.order();
-  const Tensor pairs = indices.pairs(observation.split.grid->tokens);
-  VariableSet set;
-  set.inputs = observation.split.grid->rows((pairs >= 0).nonzero().flatten());
-  set.fit_inputs = set.inputs;
-  const Tensor pair = indices.pairs(set.inputs.tokens);
-  const Operands of{pair.div(n, "floor"), pair.remainder(n), products_in(structure, n),
-                    indices.classes(torch::arange(indices.n_classes(), torch::kInt64))};
+// [m, n] functions on the group, of the element of each input; undefined where they are.
+Tensor at_elements(const Tensor& functions, const Tensor& elements) {
+  return functions.defined() ? functions.index_select(1, elements) : functions;
+}
+Tensor of_both(const Tensor& functions, const Operands& of) {
+  if (!functions.defined()) return functions;
+  return torch::cat({at_elements(functions, of.left), at_elements(functions, of.right)});
+}
+
+std::vector<CausalVariable> variables_of(const Operands& of, const KeyFunctions& keys) {
   const CounterfactualLabels left = [of](const Tensor& base, const Tensor& source) {
     return of.label(source, base);
   };
@@ -179,28 +191,48 @@ VariableSet operand_variables(const Observation& observation, const VariableOpti
   const CounterfactualLabels result = [of](const Tensor&, const Tensor& source) {
     return of.label(source, source);
   };
+  const auto variable = [&](const char* name, const char* says, const CounterfactualLabels& labels,
+                            std::vector<CounterfactualLabels> others, const Tensor& elements) {
+    return CausalVariable{name,
+                          says,
+                          labels,
+                          std::move(others),
+                          at_elements(keys.keys, elements),
+                          at_elements(keys.others, elements),
+                          {}};
+  };
+  const Tensor product = of.products.index({of.left, of.right});
+  return {
+      variable("left", "a", left, {right, result}, of.left),
+      variable("right", "b", right, {left, result}, of.right),
+      {"operands", "a and b", result, {left, right}, of_both(keys.keys, of), of_both(keys.others, of), {}},
+      variable("result", "a op b", result, {left, right}, product)};
+}
+
+}  // namespace
+
+namespace interchanging {
+
+VariableSet operand_variables(const Observation& observation, const VariableOptions& options) {
+  if (!options.keys) throw Error("variables of operands need key functions", "see find_key_functions()");
+  if (!observation.split.grid || observation.spec.read_out.size() != 1)
+    throw UsageError(
+        "hypotheses about operands need a task that lists its grid of inputs and has one output position",
+        "test a hypothesis of your own with orrery/interchange.h");
+  const OperandIndices indices = indices_in(observation.structure);
+  const int64_t n = indices.order();
+  const Tensor has_pair = indices.pairs(observation.split.grid->tokens) >= 0;
+  VariableSet set;
+  set.inputs = observation.split.grid->rows(has_pair.nonzero().flatten());
+  set.fit_inputs = set.inputs;
+  const Tensor pair = indices.pairs(set.inputs.tokens);
+  const Operands of{pair.div(n, "floor"), pair.remainder(n), products_in(observation.structure, n),
+                    indices.classes(torch::arange(indices.n_classes(), torch::kInt64))};
+  set.variables = variables_of(of, *options.keys);
   const Model& model = observation.model;
-  const bool usual = options.sites.empty();
-  const auto sites = sites_matching(model, usual ? usual_sites(model) : options.sites);
-  const auto with_embedding = [&](int64_t position) {
-    std::vector<InterchangeSite> all = usual ? embedding_of(model, position) : std::vector<InterchangeSite>();
-    all.insert(all.end(), sites.begin(), sites.end());
-    for (InterchangeSite& site : all)
-      if (!usual && site.hook == "hook_embed") site = embedding_of(model, position).front();
-    return all;
-  };
-  const auto functions_of = [&](const Tensor& functions, const Tensor& index) {
-    return functions.defined() ? functions.index_select(1, index) : functions;
-  };
-  const auto add = [&](const char* name, const char* says, const CounterfactualLabels& labels,
-                       std::vector<CounterfactualLabels> others, const Tensor& index,
-                       std::vector<InterchangeSite> at) {
-    set.variables.push_back({name, says, labels, std::move(others), functions_of(options.keys->keys, index),
-                             functions_of(options.keys->others, index), std::move(at)});
-  };
-  add("left", "a", left, {right, result}, of.left, with_embedding(indices.left_position()));
-  add("right", "b", right, {left, result}, of.right, with_embedding(indices.right_position()));
-  add("result", "a op b", result, {left, right}, of.products.view({-1}).index_select(0, pair), sites);
+  set.variables[0].sites = sites_of_operand(model, indices.left_position(), options.sites);
+  set.variables[1].sites = sites_of_operand(model, indices.right_position(), options.sites);
+  set.variables[2].sites = set.variables[3].sites = sites_of_both(model, options.sites);
   return set;
 }
 

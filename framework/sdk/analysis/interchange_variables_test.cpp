@@ -65,11 +65,15 @@ TEST(ReadyVariables, TheConstructedSolutionCarriesTheOperandsAndThenTheirSum) {
     ASSERT_EQ(tested.count(name), 1u) << name;
     EXPECT_EQ(tested.at(name).score.accuracy, 1) << name;
     EXPECT_EQ(tested.at(name).directions.size(0), 4) << name;
-    EXPECT_LT(tested.at(name).wrong->accuracy, 0.2) << name;
+    EXPECT_EQ(tested.at(name).wrong->accuracy, 0) << name;  // other frequencies are not there
     EXPECT_LT(tested.at(name).random->accuracy, 0.9) << name;
     EXPECT_LT(tested.at(name).score.other_accuracy, 0.2) << name;  // by chance 1/13
   }
-  // Before the square the sum is nowhere, after it no operand is alone.
+  // Before the square both operands stand in the same directions, so that neither can be exchanged alone.
+  EXPECT_EQ(tested.at("operands/mlp.hook_pre").score.accuracy, 1);
+  EXPECT_EQ(tested.at("left/mlp.hook_pre").score.other_accuracy, 1);
+  EXPECT_LT(tested.at("left/mlp.hook_pre").score.accuracy, 0.2);
+  // There the sum is nowhere, and behind it no operand is alone.
   EXPECT_LT(tested.at("result/mlp.hook_pre").score.accuracy, 0.2);
   EXPECT_LT(tested.at("left/mlp.hook_post").score.accuracy, 0.2);
 }
@@ -105,7 +109,7 @@ TEST(ReadyVariables, OfSubtractionAndProductsCountInTheGroup) {
     const auto set = ready_variables(observation, {.keys = find_key_functions(given({1}), observation, 0)});
     const int64_t n = task.structure.cyclic->order;
     ASSERT_EQ(set.inputs.size(), n * n);  // without those that contain 0 in multiplication
-    ASSERT_EQ(set.variables.size(), 3u);
+    ASSERT_EQ(set.variables.size(), 4u);
     // The task's own labels say what the label of (a of one input, b of another) is.
     std::map<std::pair<int64_t, int64_t>, int64_t> table;
     const auto token = [&](int64_t row, int64_t at) { return set.inputs.tokens[row][at].item<int64_t>(); };
@@ -120,6 +124,7 @@ TEST(ReadyVariables, OfSubtractionAndProductsCountInTheGroup) {
       EXPECT_EQ(label(0), table.at({token(source, 0), token(base, 1)}));
       EXPECT_EQ(label(1), table.at({token(base, 0), token(source, 1)}));
       EXPECT_EQ(label(2), set.inputs.labels[source][0].item<int64_t>());
+      EXPECT_EQ(label(3), label(2));
     }
   }
 }
@@ -314,9 +319,10 @@ TEST(ReadyVariables, DirectionsAndSitesMayBeGiven) {
   const auto observation = network.observe();
   const auto keys = find_key_functions(given({1, 3}), observation, 0);
   const auto set = ready_variables(observation, {.keys = keys, .sites = {"mlp.hook_post", "hook_embed"}});
-  EXPECT_EQ(hypothesis_names(set),
-            (std::vector<std::string>{"left/hook_embed", "left/mlp.hook_post", "right/hook_embed",
-                                      "right/mlp.hook_post", "result/hook_embed", "result/mlp.hook_post"}));
+  EXPECT_EQ(
+      hypothesis_names(set),
+      (std::vector<std::string>{"left/hook_embed", "left/mlp.hook_post", "right/hook_embed",
+                                "right/mlp.hook_post", "operands/mlp.hook_post", "result/mlp.hook_post"}));
   const TestOptions options{.hypotheses = {"result/mlp.*"}, .pairs = 500};
   const auto own = test_variables(*network.model, network.task.spec, set, options).hypotheses.front();
   EXPECT_EQ(own.score.accuracy, 1);
