@@ -149,8 +149,9 @@ TEST_F(Interventions, CircuitsOfTheTrainingSetAreFaithful) {
     EXPECT_NEAR(
         edges[i]["share"].get<double>() * (found["whole"].get<double>() - found["empty"].get<double>()),
         edges[i]["score"].get<double>(), 1e-9);
-    if (i > 1)
+    if (i > 1) {
       EXPECT_LE(std::abs(edges[i]["score"].get<double>()), std::abs(edges[i - 1]["score"].get<double>()));
+    }
   }
   EXPECT_EQ(found["circuit"], inside);
   EXPECT_EQ(lines(asked), edges);

@@ -173,8 +173,9 @@ TEST(FoundCircuits, AreTheEdgesThatWereBuiltAndNoOthers) {
     const Tensor exact = exact_edge_scores(patching, known.metric);
     EXPECT_EQ(roc_auc(known.graph(), exact, known.known), 1);
     for (int64_t e = 0; e < exact.size(0); ++e)
-      if (!known.known.count(known.graph().edges()[e].name))
+      if (!known.known.count(known.graph().edges()[e].name)) {
         EXPECT_LT(std::abs(exact[e].item<double>()), 1e-9) << known.graph().edges()[e].name;
+      }
     const auto order = by_importance(exact);
     const auto sizes = circuit_sizes(known.graph().n_edges());
     const auto built = static_cast<int64_t>(known.known.size());
@@ -186,7 +187,9 @@ TEST(FoundCircuits, AreTheEdgesThatWereBuiltAndNoOthers) {
     // All of the curve is in the built edges.
     const CircuitCurve curve = circuit_curve(patching, known.metric, order, sizes);
     for (size_t i = 0; i < sizes.size(); ++i)
-      if (sizes[i] >= built) EXPECT_NEAR(curve.faithfulness[i], 1, 1e-9);
+      if (sizes[i] >= built) {
+        EXPECT_NEAR(curve.faithfulness[i], 1, 1e-9);
+      }
     const Tensor random = random_faithfulness(patching, known.metric, {built}, 20, make_generator(9));
     EXPECT_LT(random.mean().item<double>(), 0.4);
   }
