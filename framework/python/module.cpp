@@ -342,12 +342,13 @@ void export_to_transformer_lens(const std::string& path, int64_t step, const std
 }
 
 py::list list_plugins() {
+  const Registry* registry = nullptr;
   {
     const LongCall call;
-    plugins();
+    registry = &plugins();
   }
   py::list all;
-  for (const auto& plugin : plugins().plugins()) {
+  for (const auto& plugin : registry->plugins()) {
     py::dict each;
     each["kind"] = orrery::to_string(plugin->kind);
     each["name"] = plugin->name;

@@ -22,7 +22,8 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/framework/sd
 set(CPACK_DEBIAN_PACKAGE_DEPENDS libopenblas0-pthread)
 # Needed only for writing plugins.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libtorch-dev, g++, cmake, ninja-build, libgtest-dev")
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "gdb")
+# python3-torch and python3-pandas for the Python package, in /usr/lib/orrery/python.
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "gdb, python3-torch, python3-pandas")
 # Runs ldconfig for the shared library.
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY =)

@@ -91,4 +91,16 @@ launch plugins
 asked "--build" "an edit during the build was missed"
 launch plugins
 [ ! -s "$ASKED" ] || fail "it is built, and nothing was edited"
+
+# Python with the package, by the interpreter that it was built for, in the environment of the program.
+anew
+if launch python -c 1; then fail "a build without the package was taken for one with it"; fi
+grep -q "has no Python package" "$place/said" || fail "nothing said that the package is missing"
+mkdir -p build/release/python/orrery
+printf '#!/bin/bash\necho "$PYTHONPATH|$TUNED|$*"\n' >"$place/bin/its-python"
+chmod +x "$place/bin/its-python"
+printf 'EXECUTABLE = "%s"\n' "$place/bin/its-python" >build/release/python/orrery/_build.py
+printf '#!/bin/bash\n[ "$1" = --environment ] && echo TUNED=yes\n' >build/release/bin/orrery
+PYTHONPATH=/mine launch python -m jupyterlab "a b"
+[ "$out" = "$place/tree/build/release/python:/mine|yes|-m jupyterlab a b" ] || fail "Python was not started with the package: $out"
 echo "the launcher builds what is needed, once"
