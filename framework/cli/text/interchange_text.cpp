@@ -20,7 +20,9 @@ double accuracy_of_null(const std::optional<InterchangeScore>& score) {
   return score ? score->accuracy : std::numeric_limits<double>::quiet_NaN();
 }
 
-std::string percent_text(double share) { return std::isnan(share) ? "-" : fmt::format("{:.2f}%", 100 * share); }
+std::string percent_text(double share) {
+  return std::isnan(share) ? "-" : fmt::format("{:.2f}%", 100 * share);
+}
 
 std::string size_of(const torch::Tensor& directions) {
   if (!directions.defined()) return "all";
