@@ -178,7 +178,8 @@ py::tuple train(const std::string& config, bool is_json, const std::vector<std::
     const Registry& registry = plugins();
     if (!resume.empty()) {
       const RunDirectory run = RunDirectory::open(resume, RunDirectory::Access::read);
-      trained = train_run(registry, read_settings(run, registry, overrides), path, Start::resume, reporter);
+      const Settings settings = read_settings(run, registry, OpenFor::training, overrides);
+      trained = train_run(registry, settings, path, Start::resume, reporter);
     } else {
       const Document document = read_config(config, is_json, overrides);
       if (is_sweep(document))
