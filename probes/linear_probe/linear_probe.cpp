@@ -42,7 +42,7 @@ struct Params {
   std::string hold_out = "";
   std::vector<double> penalties = {1e-3, 1e-1};
   int64_t shuffles = 3;
-  int64_t max_inputs = 2000;
+  int64_t max_inputs = 1000;
   int64_t seed = 0;
   bool keep_weights = false;
 
@@ -65,6 +65,9 @@ struct Params {
     f.add("keep_weights", &Params::keep_weights, "whether to record the directions that are read out");
   }
 };
+
+// Where a logistic fit stops; the finding says whether it came so far.
+constexpr orrery::LogisticLimits kLimits{.tolerance = 1e-4, .iterations = 200};
 
 // Activations at one hook point and position, with their read-out.
 struct Reading {
@@ -114,7 +117,7 @@ class LinearProbe final : public orrery::Probe {
     if (held_together_) together = held_together_->values(observation);
     std::vector<Reading> readings;
     for (const auto& point : observation.model.hook_points()) {
-      if (!observation.cache.contains(point->name())) continue;
+      if (!orrery::matches(params_.hook, point->name())) continue;  // the cache may hold others' too
       if (masked_scores(point->name()) && params_.hook != point->name()) continue;
       read(observation, *point, values, together, readings);
     }
@@ -148,7 +151,8 @@ class LinearProbe final : public orrery::Probe {
       orrery::ReadOutOptions options{.held_out = params_.held_out,
                                      .penalties = params_.penalties,
                                      .shuffles = params_.shuffles,
-                                     .seed = static_cast<uint64_t>(params_.seed)};
+                                     .seed = static_cast<uint64_t>(params_.seed),
+                                     .limits = kLimits};
       if (together)
         options.groups = together->at(together->all, position, observation.spec).index_select(0, rows);
       readings.push_back({point.name(), position, fitted(x, target, options, point.name())});
