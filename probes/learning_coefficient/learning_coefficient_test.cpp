@@ -212,7 +212,7 @@ TEST(LearningCoefficient, IsWhatThePlainPassGives) {
 }
 
 TEST(LearningCoefficient, TheSameSeedGivesTheSameBitsAndLeavesTheNetwork) {
-  ModelOnGrid network = random_mlp({.d_embed = 6, .d_mlp = 10}, 7);
+  ModelOnGrid network = random_transformer({.d_model = 8, .n_heads = 2, .d_head = 4, .d_mlp = 12}, 7);
   std::vector<torch::Tensor> before;
   for (const NamedWeight& weight : network.model->weights()) before.push_back(weight.value.detach().clone());
   const auto losses = [&](const std::string& json) {
@@ -227,13 +227,14 @@ TEST(LearningCoefficient, TheSameSeedGivesTheSameBitsAndLeavesTheNetwork) {
     EXPECT_TRUE(network.model->weights()[i].value.detach().equal(before[i]));
 }
 
-// Where all examples have the same loss, minibatches change nothing: they have a stream of their own.
+// Where all examples have the same loss, minibatches change nothing but how float32 gradients round: they
+// have a stream of their own.
 TEST(LearningCoefficient, MinibatchesDrawNothingFromTheNoise) {
   Quadratic network;
   const auto losses = [&](const std::string& more) {
     return tensor(measured(network.observe(), with(R"(, "n_chains": 2)" + more)), "losses");
   };
-  EXPECT_TRUE(torch::allclose(losses(R"(, "batch_size": 7)"), losses(""), 1e-12, 0));
+  EXPECT_TRUE(torch::allclose(losses(R"(, "batch_size": 7)"), losses(""), 1e-4, 0));
   EXPECT_TRUE(losses(R"(, "batch_size": 50)").equal(losses("")));
 }
 

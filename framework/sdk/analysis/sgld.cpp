@@ -68,11 +68,10 @@ class Walk {
   double distance() const { return (w_ - start_).to(torch::kFloat64).norm().item<double>(); }
   bool finite() const { return torch::isfinite(w_).all().item<bool>(); }
 
-  // The loss here; afterwards step() may be called. Sets accepted(), of the step that led here.
+  // The loss here. Then step() or stay().
   double arrive(const LossAndGradient& loss) {
-    const double value = loss(w_, gradient_);
-    loss_ = value;
-    return value;
+    loss_ = loss(w_, gradient_);
+    return loss_;
   }
 
   // Leaves the point at which arrive() was. Also completes the probability with which the step before would
@@ -97,10 +96,12 @@ class Walk {
 
   void sweep(bool move) {
     const Scalar* const noise = move && settings_.noise_level > 0 ? next_noise() : nullptr;
+    const Pointers at{w_.template data_ptr<Scalar>(), move_.template data_ptr<Scalar>(),
+                      start_.template data_ptr<Scalar>(), gradient_.template data_ptr<Scalar>(), noise};
     Sums sums;
     int64_t i = 0;
-    for (; i + Sums::lanes <= size_; i += Sums::lanes) lanes<Sums::lanes>(i, noise, move, sums);
-    for (; i < size_; ++i) lanes<1>(i, noise, move, sums);
+    for (; i + Sums::lanes <= size_; i += Sums::lanes) lanes<Sums::lanes>(at, i, move, sums);
+    for (; i < size_; ++i) lanes<1>(at, i, move, sums);
     const double energy = settings_.nbeta * loss_ + 0.5 * settings_.gamma * Sums::total(sums.offset);
     // log q(there | here), the noise that would lead back, minus log q(here | there), the noise that led
     // here.
@@ -110,26 +111,28 @@ class Walk {
     forward_ = Sums::total(sums.noise);
   }
 
+  struct Pointers {
+    Scalar *w, *move;
+    const Scalar *start, *gradient, *noise;  // noise may be null
+  };
+
   template <int64_t n>
-  void lanes(int64_t at, const Scalar* noise, bool move, Sums& sums) {
-    Scalar* const w = w_.template data_ptr<Scalar>() + at;
-    Scalar* const last = move_.template data_ptr<Scalar>() + at;
-    const Scalar* const origin = start_.template data_ptr<Scalar>() + at;
-    const Scalar* const gradient = gradient_.template data_ptr<Scalar>() + at;
+  void lanes(const Pointers& at, int64_t from, bool move, Sums& sums) const {
     const auto nbeta = static_cast<Scalar>(settings_.nbeta), gamma = static_cast<Scalar>(settings_.gamma);
     const auto half = static_cast<Scalar>(0.5 * settings_.epsilon);
     const auto scale = static_cast<Scalar>(settings_.noise_level * std::sqrt(settings_.epsilon));
     for (int64_t j = 0; j < n; ++j) {
-      const Scalar offset = w[j] - origin[j];
-      const Scalar drift = half * (nbeta * gradient[j] + gamma * offset);
-      const Scalar backward = drift - last[j];
+      const int64_t i = from + j;
+      const Scalar offset = at.w[i] - at.start[i];
+      const Scalar drift = half * (nbeta * at.gradient[i] + gamma * offset);
+      const Scalar backward = drift - at.move[i];
       sums.offset[j] += static_cast<double>(offset) * offset;
       sums.backward[j] += static_cast<double>(backward) * backward;
       if (!move) continue;
-      const Scalar z = noise ? noise[at + j] : Scalar(0);
+      const Scalar z = at.noise ? at.noise[i] : Scalar(0);
       sums.noise[j] += static_cast<double>(z) * z;
-      last[j] = scale * z - drift;
-      w[j] += last[j];
+      at.move[i] = scale * z - drift;
+      at.w[i] += at.move[i];
     }
   }
 
