@@ -29,7 +29,7 @@ struct Params : orrery::KeyFrequencyParams {
   int64_t pairs = 2000;
   bool all_pairs = false;
   int64_t seed = 0;
-  double carried_from = 0.9;
+  double carried_at = 0.9;
   int64_t das_dimension = 0;
   std::vector<std::string> progress;
 
@@ -43,7 +43,7 @@ struct Params : orrery::KeyFrequencyParams {
     f.add("pairs", &Params::pairs, "pairs of inputs, drawn at random").between(1, 1 << 24);
     f.add("all_pairs", &Params::all_pairs, "all pairs of different inputs instead");
     f.add("seed", &Params::seed, "of the pairs, the random subspaces and the other functions").at_least(0);
-    f.add("carried_from", &Params::carried_from, "interchange accuracy from which a variable is carried")
+    f.add("carried_at", &Params::carried_at, "interchange accuracy from which a variable is carried")
         .between(0, 1);
     f.add("das_dimension", &Params::das_dimension,
           "dimensions of a subspace that is searched by gradient beside the given one; 0: none is")
@@ -131,7 +131,7 @@ class Interchange final : public orrery::Probe {
     recorder.panel("halfway", "Step from which a loss is more than halfway down, in its logarithm", "step");
     for (size_t i = 0; i < names.size(); ++i) {
       recorder.scalar("used_from/" + names[i], from_step(series.steps, values[i], [&](double accuracy) {
-                        return accuracy >= params_.carried_from;
+                        return accuracy >= params_.carried_at;
                       }));
       figure.traces.push_back(trace(names[i], series.steps, values[i]));
     }
@@ -163,8 +163,8 @@ class Interchange final : public orrery::Probe {
   // The directions of other functions may be the same ones: where few directions are in use at all, whatever
   // a regression looks for is found along these.
   bool carried(const TestedHypothesis& one) const {
-    const auto below = [&](double accuracy) { return !(accuracy >= params_.carried_from); };
-    return one.score.accuracy >= params_.carried_from && below(accuracy_of(one.random)) &&
+    const auto below = [&](double accuracy) { return !(accuracy >= params_.carried_at); };
+    return one.score.accuracy >= params_.carried_at && below(accuracy_of(one.random)) &&
            below(one.score.other_accuracy);
   }
 

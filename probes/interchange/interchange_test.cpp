@@ -118,7 +118,7 @@ TEST(Interchange, SearchesASubspaceBesideTheGivenOne) {
 }
 
 TEST(Interchange, ConcludesFromWhichStepOnAVariableIsUsed) {
-  const auto probe = make_probe(R"({"carried_from": 0.8, "progress": ["probe/trig_loss/loss/test"]})");
+  const auto probe = make_probe(R"({"carried_at": 0.8, "progress": ["probe/trig_loss/loss/test"]})");
   EXPECT_EQ(probe->needs().curves, std::vector<std::string>{"probe/trig_loss/loss/test"});
   const std::vector<int64_t> steps{0, 10, 20, 30};
   const std::vector<std::vector<double>> accuracy{{0, 0.9, 0.5, 1}, {0.8, 0.8, 0.9, 1}, {1, 1, 1, 0.7}};

@@ -20,9 +20,7 @@ double accuracy_of_null(const std::optional<InterchangeScore>& score) {
   return score ? score->accuracy : std::numeric_limits<double>::quiet_NaN();
 }
 
-std::string percent_text(double share) {
-  return std::isnan(share) ? "-" : fmt::format("{:.2f}%", 100 * share);
-}
+std::string as_percent(double share) { return std::isnan(share) ? "-" : fmt::format("{:.2f}%", 100 * share); }
 
 std::string size_of(const torch::Tensor& directions) {
   if (!directions.defined()) return "all";
@@ -39,8 +37,8 @@ std::string interchange_text(const TestedSet& tested, size_t width) {
              "logit diff"});
   for (const TestedHypothesis& one : tested.hypotheses)
     table.add({one.name, size_of(one.directions), engine::thousands(one.score.counted),
-               percent_text(one.score.accuracy), percent_text(accuracy_of_null(one.random)),
-               percent_text(accuracy_of_null(one.wrong)), percent_text(one.score.other_accuracy),
+               as_percent(one.score.accuracy), as_percent(accuracy_of_null(one.random)),
+               as_percent(accuracy_of_null(one.wrong)), as_percent(one.score.other_accuracy),
                engine::compact(one.score.logit_difference)});
   return table.text(width);
 }

@@ -127,7 +127,7 @@ struct Operands {
   }
 };
 
-OperandIndices indices_in(const Structure& structure) {
+OperandIndices operand_indices(const Structure& structure) {
   if (structure.cyclic) return OperandIndices(*structure.cyclic);
   return OperandIndices(*structure.group);
 }
@@ -219,7 +219,7 @@ VariableSet operand_variables(const Observation& observation, const VariableOpti
     throw UsageError(
         "hypotheses about operands need a task that lists its grid of inputs and has one output position",
         "test a hypothesis of your own with orrery/interchange.h");
-  const OperandIndices indices = indices_in(observation.structure);
+  const OperandIndices indices = operand_indices(observation.structure);
   const int64_t n = indices.order();
   const Tensor has_pair = indices.pairs(observation.split.grid->tokens) >= 0;
   VariableSet set;

@@ -23,7 +23,7 @@ struct Chosen {
   std::string name;
 };
 
-std::vector<Chosen> all_of(const VariableSet& set) {
+std::vector<Chosen> every_hypothesis(const VariableSet& set) {
   std::vector<Chosen> all;
   for (const CausalVariable& variable : set.variables)
     for (const InterchangeSite& site : variable.sites)
@@ -32,7 +32,7 @@ std::vector<Chosen> all_of(const VariableSet& set) {
 }
 
 std::vector<Chosen> chosen_of(const VariableSet& set, const std::vector<std::string>& globs) {
-  std::vector<Chosen> all = all_of(set);
+  std::vector<Chosen> all = every_hypothesis(set);
   std::vector<std::string> names;
   for (const Chosen& one : all) names.push_back(one.name);
   for (const std::string& glob : globs)
@@ -130,7 +130,7 @@ VariableSet ready_variables(const Observation& observation, const VariableOption
 
 std::vector<std::string> hypothesis_names(const VariableSet& set) {
   std::vector<std::string> names;
-  for (const Chosen& one : all_of(set)) names.push_back(one.name);
+  for (const Chosen& one : every_hypothesis(set)) names.push_back(one.name);
   return names;
 }
 
