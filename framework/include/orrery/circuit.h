@@ -181,7 +181,7 @@ ORRERY_API CircuitAgreement agreement(const torch::Tensor& scores, const torch::
 struct CircuitBounds {
   double whole = 0, empty = 0;
   /// (m - empty) / (whole - empty): 0 for nothing, 1 for the whole. NaN where the two are equal.
-  double share(double m) const;
+  ORRERY_API double share(double m) const;
 };
 ORRERY_API CircuitBounds circuit_bounds(const CircuitPatching& patching, const Objective& metric);
 
