@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <orrery/circuit.h>
 #include <orrery/error.h>
+#include <orrery/mlp.h>
 #include <tests/support/hand_built.h>
 #include <tests/support/induction_circuit.h>
 
@@ -51,8 +52,8 @@ struct Known {
   const CircuitGraph& graph() const { return patching->graph(); }
 };
 
-// BOS, 15 different tokens, and the same again: at the second occurrence of a token the one behind its first
-// is to be said. Partners are other sequences.
+// BOS, eight different tokens, and the same again: the last but one is to be followed by what followed it. In
+// partners the second stretch is turned by some places, so that heads have to look elsewhere.
 Known induction_pair() {
   const testing::InductionCircuit circuit{.vocabulary = 16, .n_ctx = 17};
   Known known{.spec = circuit.spec(),
@@ -64,17 +65,18 @@ Known induction_pair() {
               .metric = {}};
   known.spec.read_out = {15};
   auto rng = make_generator(7);
-  const auto batch = [&](int64_t n) {
+  const auto batch = [&](bool turned) {
     std::vector<Tensor> rows, labels;
-    for (int64_t i = 0; i < n; ++i) {
+    for (int64_t i = 0; i < 40; ++i) {
+      const int64_t turn = turned ? 1 + i % 6 : 0;
       const Tensor tokens = torch::randperm(16, rng, torch::kInt64).narrow(0, 0, 8);
-      rows.push_back(torch::cat({torch::tensor({16}), tokens, tokens}));
-      labels.push_back(tokens.narrow(0, 7, 1));  // position 15 repeats the seventh token
+      rows.push_back(torch::cat({torch::tensor({16}), tokens, tokens.roll(turn)}));
+      labels.push_back(tokens.narrow(0, 7 - turn, 1));  // position 15 has tokens[6 - turn]
     }
     return Batch{.tokens = torch::stack(rows), .labels = torch::stack(labels)};
   };
-  known.clean = batch(40);
-  known.corrupted = batch(40);
+  known.clean = batch(false);
+  known.corrupted = batch(true);
   // What the corrupted input changes: positions are the same, so edges of pos_embed carry nothing.
   known.known = {"embed -> head 0.0 v", "head 0.0 -> head 1.0 k", "embed -> head 1.0 q",
                  "embed -> head 1.0 v", "head 1.0 -> logits"};
