@@ -77,8 +77,11 @@ EngineTurn::EngineTurn() { turns().take(); }
 EngineTurn::~EngineTurn() { turns().give(); }
 void EngineTurn::offer() {
   if (!turns().anyone_waits()) return;
+  const ComputingState ours;  // BLAS has one number of threads, whoever works
   turns().give();
   turns().take();
+  Changes changes;
+  ours.undo(changes);
 }
 
 struct LongCall::State {
