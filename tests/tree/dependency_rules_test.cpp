@@ -99,7 +99,9 @@ std::string fault(const Source& from, const Include& include) {
   if (begins(to, "boost/") && layer_of(from.path) != "loader") return "only the loader knows Boost";
   if (begins(to, "boost/") && is_header(from)) return "Boost stays in .cpp files";
   if (begins(to, "CLI/") && !begins(from.path, "framework/cli/")) return "only the command line knows CLI11";
-  const bool of_python = begins(to, "pybind11/") || begins(to, "torch/csrc/") || to == "Python.h";
+  const bool of_python = begins(to, "pybind11/") || begins(to, "torch/csrc/utils/") ||
+                         begins(to, "torch/csrc/autograd/python") || begins(to, "torch/extension") ||
+                         to == "Python.h";
   if (of_python && layer_of(from.path) != "python") return "only framework/python knows Python";
   if (layer_of(from.path) == "python" && layer_of(to) == "cli") return "the module prints nothing either";
   if (to == "torch/torch.h" && (is_header(from) || in_plugin(from)))

@@ -73,6 +73,7 @@ std::unique_ptr<Experiment> network(const Kind& kind, const std::string& probe) 
       "[task]\n" + std::string(setting.task) + "[model]\nd_model = 16\nn_heads = 2\nd_head = 8\n";
   config += std::string(setting.model) + kind.model + "[[probe]]\nname = '" + probe + "'\n";
   if (probe == "weight_trajectories") config += "weight = 'embed.W_E'\n";
+  if (probe == "interchange") config += "rule = 'given'\nfrequencies = [1]\n";  // random weights have none
   auto experiment = std::make_unique<Experiment>(
       registry(), resolve(Document::from_toml(config, "c.toml"), parameters_from(registry())), torch::kCPU);
   const torch::NoGradGuard no_grad;
