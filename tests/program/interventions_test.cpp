@@ -112,8 +112,8 @@ TEST_F(Interventions, BetweenCheckpointsTheSameOneChangesNothing) {
   EXPECT_GT(effects.back()["change"]["loss"], 1);
 }
 
-TEST_F(Interventions, AnInterchangeOfTheLogitsIsTheSourcesAnswer) {
-  // Six neurons of mod 11: all waves but the constant are the whole of the centred logits.
+TEST_F(Interventions, InterchangesSayWhereVariablesAre) {
+  // All waves of mod 11.
   std::vector<std::string> request{"interchange", "run", "--json", "--pairs", "300"};
   for (const char* k : {"1", "2", "3", "4", "5"}) request.insert(request.end(), {"--frequency", k});
   const auto tested = lines(request);
@@ -124,7 +124,7 @@ TEST_F(Interventions, AnInterchangeOfTheLogitsIsTheSourcesAnswer) {
   EXPECT_TRUE(logits["other_functions"].is_null());  // there are no other frequencies
   EXPECT_EQ(by_name.at("left/hook_embed")["step"], 600);
   for (const auto& [name, line] : by_name) EXPECT_GE(line["accuracy"], 0.0) << name;
-  // What memorises holds its operands: exchanged where they are embedded, they change the answer.
+  // Where a is embedded its waves are all that tells one a from another: the network sees another input.
   EXPECT_LT(by_name.at("left/hook_embed")["kept"], 0.9);
   const auto again = lines(request), one = lines({"interchange", "run", "--json", "--frequency", "2",
                                                   "--step", "0", "--hypothesis", "result/*"});
