@@ -64,7 +64,7 @@ TEST(CircuitEdges, RecordsWhatTheHeaderMeasures) {
   ModelOnGrid seen =
       random_transformer({.n_layers = 1, .d_model = 12, .n_heads = 2, .d_head = 6, .d_mlp = 8}, 7);
   const Observation observation = seen.observe();
-  for (const std::string metric : {"logit_difference", "correct_logit", "loss"}) {
+  for (const std::string metric : {"logit_difference", "logit_above_mean", "loss"}) {
     const Recorder recorder =
         measured(seen, R"({"inputs": "grid", "examples": 20, "seed": 3, "metric": ")" + metric + "\"}");
     auto rng = make_generator(3);
@@ -73,7 +73,7 @@ TEST(CircuitEdges, RecordsWhatTheHeaderMeasures) {
     const CircuitPatching patching(CircuitGraph(*seen.model, seen.task.spec, clean.tokens), clean.tokens,
                                    corrupted.tokens);
     const auto kind = metric == "loss"            ? CircuitMetric::loss
-                      : metric == "correct_logit" ? CircuitMetric::correct_logit
+                      : metric == "logit_above_mean" ? CircuitMetric::logit_above_mean
                                                   : CircuitMetric::logit_difference;
     const Objective objective = circuit_metric(kind, seen.task.spec, clean, corrupted);
     const torch::Tensor exact = exact_edge_scores(patching, objective);

@@ -63,7 +63,7 @@ Command add_circuit(CLI::App& program) {
           "--metric", options->metric,
           "What is to be kept: the logit of the label less that of the corrupted input's, or less the "
           "mean of all others, or minus the loss")
-      ->check(CLI::IsMember({"logit_difference", "correct_logit", "loss"}));
+      ->check(CLI::IsMember({"logit_difference", "logit_above_mean", "loss"}));
   command
       ->add_option(
           "--method", options->method,

@@ -39,7 +39,7 @@ Tensor counted(CircuitMetric metric, const Batch& clean, const Batch& corrupted)
     throw UsageError(
         fmt::format("none of {} corrupted inputs has another label, so there is no logit difference",
                     clean.size()),
-        "choose metric = \"correct_logit\" or \"loss\", or more examples");
+        "choose metric = \"logit_above_mean\" or \"loss\", or more examples");
   throw UsageError("no label of the examples counts in the loss mask", "choose more examples");
 }
 

@@ -254,7 +254,7 @@ TEST(CircuitMetrics, AreMeansOverLabelsThatCount) {
   const auto right = [&](int64_t i, int64_t at, int64_t label) {
     return 1.5 * x.z(i, at, label) - (x.z(i, at, 0) + x.z(i, at, 1) + x.z(i, at, 2)) / 2;
   };
-  EXPECT_NEAR(x.of(CircuitMetric::correct_logit), (right(0, 0, 0) + right(0, 1, 1) + right(1, 0, 2)) / 3,
+  EXPECT_NEAR(x.of(CircuitMetric::logit_above_mean), (right(0, 0, 0) + right(0, 1, 1) + right(1, 0, 2)) / 3,
               1e-12);
   const auto loss = [&](int64_t i, int64_t at, int64_t label) {
     return std::log(std::exp(x.z(i, at, 0)) + std::exp(x.z(i, at, 1)) + std::exp(x.z(i, at, 2))) -
@@ -270,14 +270,14 @@ TEST(CircuitMetrics, OfOneLogitAreItsMargin) {
   x.clean.labels = torch::tensor({0, 1, 1, 1}).view({2, 2});
   x.corrupted.labels = torch::tensor({1, 1, 0, 0}).view({2, 2});
   x.logits = x.logits.narrow(2, 0, 1);
-  EXPECT_NEAR(x.of(CircuitMetric::correct_logit), (-x.z(0, 0, 0) + x.z(0, 1, 0) + x.z(1, 0, 0)) / 3, 1e-12);
+  EXPECT_NEAR(x.of(CircuitMetric::logit_above_mean), (-x.z(0, 0, 0) + x.z(0, 1, 0) + x.z(1, 0, 0)) / 3, 1e-12);
   EXPECT_NEAR(x.of(CircuitMetric::logit_difference), (-x.z(0, 0, 0) + x.z(1, 0, 0)) / 2, 1e-12);
 }
 
 TEST(CircuitMetrics, SayWhyTheyCannotBeTaken) {
   Labelled x;
   x.corrupted.labels = x.clean.labels;
-  EXPECT_NO_THROW(x.of(CircuitMetric::correct_logit));
+  EXPECT_NO_THROW(x.of(CircuitMetric::logit_above_mean));
   try {
     x.of(CircuitMetric::logit_difference);
     FAIL();

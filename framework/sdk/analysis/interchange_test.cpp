@@ -113,8 +113,8 @@ TEST(Interchange, OtherDirectionsDoNot) {
 // With a random subspace, so that nothing is all or none.
 TEST(Interchange, AgreesWithALoopInDoublePrecision) {
   Case of(5);
-  const Tensor mixed = random_directions(3, 8, make_generator(11));
-  const auto score = of.score({"mixed", {"hook_resid"}, mixed, of.left()});
+  const Tensor mixed = random_directions(6, 8, make_generator(11));
+  const auto score = of.score({"mixed", {"hook_resid"}, mixed, of.sum()});
   const auto state = [&](int64_t row) {
     const auto a = of.operand(0)[row].item<int64_t>(), b = of.operand(1)[row].item<int64_t>();
     std::vector<double> x(8, 0);
@@ -129,10 +129,10 @@ TEST(Interchange, AgreesWithALoopInDoublePrecision) {
   for (int64_t base = 0; base < 25; ++base)
     for (int64_t source = 0; source < 25; ++source) {
       const auto own = (of.operand(0)[base] + of.operand(1)[base]).item<int64_t>() % 5;
-      const auto wanted = (of.operand(0)[source] + of.operand(1)[base]).item<int64_t>() % 5;
+      const auto wanted = (of.operand(0)[source] + of.operand(1)[source]).item<int64_t>() % 5;
       if (base == source || own == wanted) continue;
       std::vector<double> x = state(base), y = state(source), z = x;
-      for (int64_t m = 0; m < 3; ++m) {
+      for (int64_t m = 0; m < 6; ++m) {
         double along = 0;
         for (int64_t d = 0; d < 8; ++d) along += (y[size_t(d)] - x[size_t(d)]) * mixed[m][d].item<double>();
         for (int64_t d = 0; d < 8; ++d) z[size_t(d)] += along * mixed[m][d].item<double>();
