@@ -204,8 +204,9 @@ std::string label_of(const ProbeChoice& choice, const Settings& settings) {
     if (const Value& value = choice.parameters.at(field.name); value != field.fallback)
       label += fmt::format(",{}={}", field.name, orrery::to_string(value));
   if (choice.reference != "last") label += ",reference=" + choice.reference;
+  std::erase(label, '"');
   for (char& c : label)
-    if (c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20 || c == '"' || c == ' ') c = '_';
+    if (c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20 || c == ' ') c = '_';
   for (const ProbeChoice& known : settings.probes)
     if (known.label == label) label += ",defaults";
   if (label.size() > 100)

@@ -48,7 +48,7 @@ class Pages(unittest.TestCase):
 
     def test_the_page(self):
         blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/notebook.md").read_text(), re.M | re.S)
-        self.assertGreater(len(blocks), 4)
+        self.assertEqual(len(blocks), 4)
         self.run_all(blocks, "page")
 
     def test_the_notebook(self):

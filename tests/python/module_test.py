@@ -266,11 +266,13 @@ class Probes(unittest.TestCase):
     def test_errors_have_what_and_hint(self):
         run = orrery.open(small_run())
         for wrong in (lambda: run.probe("fourier_bases"), lambda: run.probe("fourier_basis", rulle="x"),
-                      lambda: run.probe("fourier_basis", rule="nothing"), lambda: run.probe("fourier_basis", steps=[21]),
+                      lambda: run.probe("fourier_basis", steps=[21]),
                       lambda: run.network("last").probe("induction_heads")):
             with self.assertRaises(orrery.UsageError) as raised:
                 wrong()
             self.assertTrue(raised.exception.what and raised.exception.hint, raised.exception)
+        with self.assertRaisesRegex(orrery.UsageError, "expected one of neurons"):  # it says all itself
+            run.probe("fourier_basis", rule="nothing")
 
     def test_figures_in_plotly_s_form(self):
         run = orrery.open(small_run())
