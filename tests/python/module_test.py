@@ -268,7 +268,7 @@ class Probes(unittest.TestCase):
         for wrong in (lambda: run.probe("fourier_bases"), lambda: run.probe("fourier_basis", rulle="x"),
                       lambda: run.probe("fourier_basis", steps=[21]),
                       lambda: run.network("last").probe("induction_heads")):
-            with self.assertRaises(orrery.UsageError) as raised:
+            with self.assertRaises(orrery.Error) as raised:
                 wrong()
             self.assertTrue(raised.exception.what and raised.exception.hint, raised.exception)
         with self.assertRaisesRegex(orrery.UsageError, "expected one of neurons"):  # it says all itself
