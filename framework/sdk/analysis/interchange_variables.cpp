@@ -57,7 +57,7 @@ std::vector<Directions> directions_for(Model& model, const TaskSpec& spec, const
   std::vector<Regression> regressions;
   std::vector<Tensor*> into;
   const auto seek = [&](const Chosen& one, const Tensor& functions, Tensor& where) {
-    if (!functions.defined()) return;
+    if (!functions.defined() || functions.size(0) == 0) return;  // there may be no others
     regressions.push_back({one.site, functions});
     into.push_back(&where);
   };
