@@ -198,8 +198,9 @@ TEST(SparseParity, RefusesWhatCannotBe) {
 }
 
 TEST(SparseParity, CorruptsByOneRelevantBit) {
-  for (const std::string json : {R"({"n": 12, "positions": [1, 4, 7], "k": 3})",
-                                 R"({"n": 12, "positions": [2], "k": 1, "read_out": "single_logit"})"}) {
+  for (const std::string json :
+       {R"({"n": 12, "positions": [1, 4, 7], "k": 3, "n_train": 300, "n_test": 20})",
+        R"({"n": 12, "positions": [2], "k": 1, "n_train": 300, "n_test": 20, "read_out": "single_logit"})"}) {
     const auto task = make_task(json);
     const Batch clean = task->split(make_generator(1)).train;
     const Batch partners = task->corrupt(clean, make_generator(2));
