@@ -72,9 +72,9 @@ TEST(CircuitEdges, RecordsWhatTheHeaderMeasures) {
     EXPECT_EQ(clean.size(), 20);
     const CircuitPatching patching(CircuitGraph(*seen.model, seen.task.spec, clean.tokens), clean.tokens,
                                    corrupted.tokens);
-    const auto kind = metric == "loss"            ? CircuitMetric::loss
+    const auto kind = metric == "loss"               ? CircuitMetric::loss
                       : metric == "logit_above_mean" ? CircuitMetric::logit_above_mean
-                                                  : CircuitMetric::logit_difference;
+                                                     : CircuitMetric::logit_difference;
     const Objective objective = circuit_metric(kind, seen.task.spec, clean, corrupted);
     const torch::Tensor exact = exact_edge_scores(patching, objective);
     EXPECT_TRUE(tensor(recorder, "scores").equal(exact));

@@ -127,8 +127,8 @@ class ORRERY_API CircuitPatching {
 };
 
 /// What a circuit is asked to keep. `logit_difference`: the logit of the label less that of the corrupted
-/// partner's, over labels where the two differ. `logit_above_mean`: the logit of the label less the mean of the
-/// others. `loss`: minus the loss of the run. For a task with one logit z, the first two are y z.
+/// partner's, over labels where the two differ. `logit_above_mean`: the logit of the label less the mean of
+/// the others. `loss`: minus the loss of the run. For a task with one logit z, the first two are y z.
 enum class CircuitMetric { logit_difference, logit_above_mean, loss };
 inline Names<CircuitMetric> names_of(CircuitMetric) {
   return {{"logit_difference", CircuitMetric::logit_difference},

@@ -270,7 +270,8 @@ TEST(CircuitMetrics, OfOneLogitAreItsMargin) {
   x.clean.labels = torch::tensor({0, 1, 1, 1}).view({2, 2});
   x.corrupted.labels = torch::tensor({1, 1, 0, 0}).view({2, 2});
   x.logits = x.logits.narrow(2, 0, 1);
-  EXPECT_NEAR(x.of(CircuitMetric::logit_above_mean), (-x.z(0, 0, 0) + x.z(0, 1, 0) + x.z(1, 0, 0)) / 3, 1e-12);
+  EXPECT_NEAR(x.of(CircuitMetric::logit_above_mean), (-x.z(0, 0, 0) + x.z(0, 1, 0) + x.z(1, 0, 0)) / 3,
+              1e-12);
   EXPECT_NEAR(x.of(CircuitMetric::logit_difference), (-x.z(0, 0, 0) + x.z(1, 0, 0)) / 2, 1e-12);
 }
 
