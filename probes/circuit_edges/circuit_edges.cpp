@@ -255,6 +255,7 @@ class CircuitEdges final : public orrery::Probe {
 
   orrery::Needs needs() const override {
     orrery::Needs needs;
+    needs.weights = {"*"};
     needs.inputs = params_.inputs == "test"    ? orrery::Inputs::test
                    : params_.inputs == "train" ? orrery::Inputs::train
                                                : orrery::Inputs::grid;

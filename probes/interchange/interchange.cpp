@@ -26,7 +26,7 @@ struct Params : orrery::KeyFrequencyParams {
   std::vector<std::string> hypotheses = {"*"};
   std::vector<std::string> sites;
   std::string directions, tensor;
-  int64_t pairs = 2000;
+  int64_t pairs = 300;
   bool all_pairs = false;
   int64_t seed = 0;
   double carried_at = 0.9;

@@ -20,7 +20,7 @@ using torch::Tensor;
 struct Params {
   std::vector<std::string> weights = {"*"};
   double epsilon = 1e-5, gamma = 1000, nbeta = 0;
-  int64_t n_chains = 2, n_burn_in = 50, n_draws = 50, steps_between = 1;
+  int64_t n_chains = 2, n_burn_in = 30, n_draws = 30, steps_between = 1;
   int64_t batch_size = 0, seed = 0;
   bool descent = true;
   std::vector<double> grid_epsilon, grid_nbeta;
