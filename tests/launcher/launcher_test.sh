@@ -23,7 +23,7 @@ esac
 STUB
 chmod +x "$place"/bin/*
 export PATH=$place/bin:$PATH ASKED=$place/asked
-unset ORRERY_CALLED_AS ORRERY_BUILD ORRERY_TORCH
+unset ORRERY_CALLED_AS ORRERY_BUILD ORRERY_TORCH OMP_NUM_THREADS
 cd "$place/tree"
 printf '[task]\nname = "parity"\n[[probe]]\nname = "norms"\n' >c.toml
 
@@ -103,4 +103,14 @@ printf 'EXECUTABLE = "%s"\n' "$place/bin/its-python" >build/release/python/orrer
 printf '#!/bin/bash\n[ "$1" = --environment ] && echo TUNED=yes\n' >build/release/bin/orrery
 PYTHONPATH=/mine launch python -m jupyterlab "a b"
 [ "$out" = "$place/tree/build/release/python:/mine|yes|-m jupyterlab a b" ] || fail "Python was not started with the package: $out"
+
+# Tests run on all cores, in the environment of the program, whose one thread each is not to be taken for one core.
+printf '#!/bin/bash\necho "${OMP_NUM_THREADS:-3}"\n' >"$place/bin/nproc"
+printf '#!/bin/bash\necho "ctest with $OMP_NUM_THREADS thread: $*" >>"$ASKED"\n' >"$place/bin/ctest"
+chmod +x "$place"/bin/{nproc,ctest}
+printf '#!/bin/bash\n[ "$1" = --environment ] && echo OMP_NUM_THREADS=1\n' >build/release/bin/orrery
+touch build/release/.built-tests
+launch test -R Import
+asked "ctest with 1 thread: --test-dir $place/tree/build/release --no-tests=error --output-on-failure -j 3 -R Import" \
+  "the tests were to run on three cores"
 echo "the launcher builds what is needed, once"
