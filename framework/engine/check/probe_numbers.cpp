@@ -92,11 +92,11 @@ std::vector<std::string> stable_names(const Record& record) {
 Result same_numbers_twice(ProbeUnderCheck& probe) {
   for (const Fixture* fixture : probe.fixtures()) {
     probe.note(fixture->name());
-    for (const KeptWeights& checkpoint : fixture->checkpoints())
-      if (const std::string found = twice_fault(probe, *fixture, checkpoint); !found.empty())
-        return differ(
-            *fixture, checkpoint, "measured twice", found,
-            "keep nothing from one measurement to the next, and draw from a new generator each time");
+    // Of the other checkpoints, online_and_offline compares two measurements.
+    const KeptWeights& checkpoint = fixture->checkpoints().back();
+    if (const std::string found = twice_fault(probe, *fixture, checkpoint); !found.empty())
+      return differ(*fixture, checkpoint, "measured twice", found,
+                    "keep nothing from one measurement to the next, and draw from a new generator each time");
   }
   return ok();
 }
@@ -106,11 +106,11 @@ Result online_and_offline(ProbeUnderCheck& probe) {
     probe.note(fixture->name() + ", online");
     const std::vector<Record> records = online(probe, *fixture);
     probe.note(fixture->name() + ", offline");
+    const std::vector<Record>& alone = probe.records(*fixture);
     for (size_t i = 0; i < records.size(); ++i) {
-      const KeptWeights& checkpoint = fixture->checkpoints()[i];
-      const Record alone = probe.measure(*fixture, *fixture->at(checkpoint), checkpoint.step);
-      if (const std::string found = difference(records[i], alone); !found.empty())
-        return differ(*fixture, checkpoint, "measured in a run beside other probes, and then alone", found,
+      if (const std::string found = difference(records[i], alone[i]); !found.empty())
+        return differ(*fixture, fixture->checkpoints()[i],
+                      "measured in a run beside other probes, and then alone", found,
                       "read from the cache only what needs() names, and keep nothing between checkpoints "
                       "except what fit() saw");
     }
@@ -122,19 +122,18 @@ Result names_stable(ProbeUnderCheck& probe) {
   int64_t count = 0;
   for (const Fixture* fixture : probe.fixtures()) {
     probe.note(fixture->name());
-    std::vector<std::string> names;
-    for (const KeptWeights& checkpoint : fixture->checkpoints()) {
-      const std::vector<std::string> now =
-          stable_names(probe.measure(*fixture, *fixture->at(checkpoint), checkpoint.step));
-      if (&checkpoint == &fixture->checkpoints().front()) names = now;
+    const std::vector<Record>& records = probe.records(*fixture);
+    const std::vector<std::string> names = stable_names(records.front());
+    for (size_t i = 0; i < records.size(); ++i) {
+      const std::vector<std::string> now = stable_names(records[i]);
       const std::string gone = missing(names, now), come = missing(now, names);
+      const int64_t first = fixture->checkpoints().front().step, step = fixture->checkpoints()[i].step;
       if (!gone.empty() || !come.empty())
-        return failed(fmt::format("{}: {} is recorded at step {}, but not at step {}", fixture->name(),
-                                  gone.empty() ? come : gone,
-                                  gone.empty() ? checkpoint.step : fixture->checkpoints().front().step,
-                                  gone.empty() ? fixture->checkpoints().front().step : checkpoint.step),
-                      "record the same names at every checkpoint, with NaN for a missing value; put a part "
-                      "KEY=VALUE into the names of things found, as in \"neurons/k=14\"");
+        return failed(
+            fmt::format("{}: {} is recorded at step {}, but not at step {}", fixture->name(),
+                        gone.empty() ? come : gone, gone.empty() ? step : first, gone.empty() ? first : step),
+            "record the same names at every checkpoint, with NaN for a missing value; put a part "
+            "KEY=VALUE into the names of things found, as in \"neurons/k=14\"");
       count = static_cast<int64_t>(now.size());
     }
   }

@@ -35,11 +35,13 @@ template <class See>
 Result each_record(ProbeUnderCheck& probe, See&& see) {
   for (const Fixture* fixture : probe.fixtures()) {
     probe.note(fixture->name());
-    for (const KeptWeights& checkpoint : fixture->checkpoints()) {
-      const Result result = see(probe.measure(*fixture, *fixture->at(checkpoint), checkpoint.step));
+    const std::vector<Record>& records = probe.records(*fixture);
+    for (size_t i = 0; i < records.size(); ++i) {
+      const Result result = see(records[i]);
       if (result.verdict == Verdict::failed)
-        return failed(fmt::format("{}, step {}: {}", fixture->name(), checkpoint.step, result.seen),
-                      result.advice);
+        return failed(
+            fmt::format("{}, step {}: {}", fixture->name(), fixture->checkpoints()[i].step, result.seen),
+            result.advice);
     }
   }
   return ok();

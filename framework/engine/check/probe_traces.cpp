@@ -57,10 +57,6 @@ std::string shown_fault(const Seen& before, const Observation& now) {
   return found.empty() ? "" : fmt::format("{} was changed", found);
 }
 
-struct Traces {
-  std::string model, shown, torch;
-};
-
 // A hook that was left behind, or a change that shows in no weight: the model computes something else.
 std::string computes_fault(const Fixture& fixture, const KeptWeights& checkpoint, Model& model) {
   torch::NoGradGuard no_grad;
@@ -71,7 +67,7 @@ std::string computes_fault(const Fixture& fixture, const KeptWeights& checkpoint
              : "it computes other logits afterwards, though no weight was changed: was a hook left on it?";
 }
 
-Traces traces(ProbeUnderCheck& under_check, const Fixture& fixture) {
+Traces traces_of(const ProbeUnderCheck& under_check, const Fixture& fixture) {
   const KeptWeights& checkpoint = fixture.checkpoints().back();
   under_check.note(fixture.name());
   const auto probe = under_check.make();
@@ -103,12 +99,17 @@ Traces traces(ProbeUnderCheck& under_check, const Fixture& fixture) {
 
 Result leaves(ProbeUnderCheck& probe, std::string Traces::*what, const std::string& advice) {
   for (const Fixture* fixture : probe.fixtures())
-    if (const std::string fault = traces(probe, *fixture).*what; !fault.empty())
+    if (const std::string fault = probe.traces(*fixture).*what; !fault.empty())
       return failed(fmt::format("{}: {}", fixture->name(), fault), advice);
   return ok();
 }
 
 }  // namespace
+
+const Traces& ProbeUnderCheck::traces(const Fixture& fixture) {
+  if (const auto found = traces_.find(&fixture); found != traces_.end()) return found->second;
+  return traces_.emplace(&fixture, traces_of(*this, fixture)).first->second;
+}
 
 Result leaves_the_model(ProbeUnderCheck& probe) {
   return leaves(

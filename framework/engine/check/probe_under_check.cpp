@@ -184,4 +184,12 @@ Record ProbeUnderCheck::measure(const Fixture& fixture, Model& model, int64_t st
   return record_of(host.measure(step, {&in_run}, Reference::fitted)[0], *probe);
 }
 
+const std::vector<Record>& ProbeUnderCheck::records(const Fixture& fixture) {
+  if (const auto found = records_.find(&fixture); found != records_.end()) return found->second;
+  std::vector<Record> records;
+  for (const KeptWeights& checkpoint : fixture.checkpoints())
+    records.push_back(measure(fixture, *fixture.at(checkpoint), checkpoint.step));
+  return records_.emplace(&fixture, std::move(records)).first->second;
+}
+
 }  // namespace orrery::engine::checks

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,11 @@ struct FixtureTrial {
   std::string message = {}, hint = {};
 };
 
+/// What a measurement left behind, in words; "" where it left nothing.
+struct Traces {
+  std::string model, shown, torch;
+};
+
 class ProbeUnderCheck {
  public:
   ProbeUnderCheck(ProbeSource source, ProbeFixtures candidates, Note note);
@@ -76,6 +82,11 @@ class ProbeUnderCheck {
   /// Measures `model` as step `step` of a run, without other probes. A probe that needs a reference is fitted
   /// to the last checkpoint of the fixture. Throws what the probe throws.
   Record measure(const Fixture& fixture, Model& model, int64_t step) const;
+  /// What it records at each checkpoint of the fixture, measured as above on first use: many checks look at
+  /// the same records, and some probes take their time.
+  const std::vector<Record>& records(const Fixture& fixture);
+  /// What measuring the last checkpoint leaves behind, on first use (probe_traces.cpp).
+  const Traces& traces(const Fixture& fixture);
 
   void note(const std::string& what) const { note_(what); }
 
@@ -89,6 +100,8 @@ class ProbeUnderCheck {
   std::list<std::pair<std::string, Variant>> tasks_;
   std::list<Fixture> kept_;
   std::vector<FixtureTrial> trials_;
+  std::map<const Fixture*, std::vector<Record>> records_;
+  std::map<const Fixture*, Traces> traces_;
   bool tried_ = false;
 };
 
