@@ -14,7 +14,7 @@ namespace {
 using Json = nlohmann::json;
 
 // Without carries up to step 30.
-constexpr const char* config = R"(
+constexpr const char* contract_config = R"(
 [task]
 name = "carry_addition"
 n_digits = 2
@@ -43,7 +43,7 @@ class Contract : public ::testing::Test {
 
   Finished train(const std::string& out, const std::string& more = "",
                  std::vector<std::string> arguments = {}) {
-    at.write("c.toml", config + more);
+    at.write("c.toml", contract_config + more);
     arguments.insert(arguments.begin(), {"train", "c.toml", "--out", out});
     return at.orrery(arguments);
   }
@@ -93,7 +93,7 @@ TEST_F(Contract, ATasksMetricsEndATrainingAndAreExpected) {
   EXPECT_NE(wrong.err.find("there is no metric \"test/whole_some\" (did you mean \"test/whole_sum\"?)"),
             std::string::npos)
       << wrong.err;
-  at.write("e.toml", std::string(config) +
+  at.write("e.toml", std::string(contract_config) +
                          "[[expect]]\nmetric = \"test/after_carry\"\nwhen = \"step 0\"\nbound = \"< 0.6\"\n"
                          "source = \"guessing\"\n");
   const Finished verified = at.orrery({"verify", "e.toml"});

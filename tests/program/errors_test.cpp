@@ -138,7 +138,7 @@ const Mistake mistakes[] = {
     {"report_nothing", {"report", "absent"}, {"absent"}},
     {"import_nothing", {"import", "absent.pth", "--config", "good.toml"}, {"absent.pth"}},
     {"absent_plugin", {"plugins", "--plugin", "absent.so"}, {"absent.so"}},
-    {"plugin_is_text", {"plugins", "--plugin", "good.toml"}, {"good.toml", "shared library"}, 1},
+    {"plugin_is_text", {"plugins", "--plugin", "good.toml"}, {"good.toml", "shared library"}, 2},
 };
 
 class Mistakes : public ::testing::TestWithParam<Mistake> {};

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-const std::string fixtures = ORRERY_SOURCE_DIR "/tests/fixtures/";
+const std::string fixture_folder = ORRERY_SOURCE_DIR "/tests/fixtures/";
 
 // [model] leaves out what the shapes of the networks say.
 constexpr const char* config = R"(
@@ -58,7 +58,7 @@ class Import : public ::testing::Test {
 };
 
 TEST_F(Import, APublishedNetworkIsARunLikeAnyOther) {
-  const Finished done = import(fixtures + "progress_measures.pth");
+  const Finished done = import(fixture_folder + "progress_measures.pth");
   ASSERT_EQ(done.code, 0) << done.err;
   for (const char* said :
        {"model, layout progress_measures", "the output of token 5 is set aside", "orrery probe run"})
@@ -81,7 +81,7 @@ TEST_F(Import, APublishedNetworkIsARunLikeAnyOther) {
 
 // It has weights and no state of an optimiser; what --resume cannot do, [init] can.
 TEST_F(Import, ItsTrainingCannotGoOnButAnotherCanBegin) {
-  ASSERT_EQ(import(fixtures + "progress_measures.pth").code, 0);
+  ASSERT_EQ(import(fixture_folder + "progress_measures.pth").code, 0);
   const auto before = at.tree("run");
   const Finished refused = at.orrery({"train", "--resume", "run", "--set", "train.steps=100"});
   EXPECT_EQ(refused.code, 2) << refused.err;
@@ -93,7 +93,7 @@ TEST_F(Import, ItsTrainingCannotGoOnButAnotherCanBegin) {
 }
 
 TEST_F(Import, AListOfNetworksIsATraining) {
-  const Finished done = import(fixtures + "checkpoints.pth");
+  const Finished done = import(fixture_folder + "checkpoints.pth");
   ASSERT_EQ(done.code, 0) << done.err;
   EXPECT_NE(done.err.find("not taken: model"), std::string::npos) << done.err;
   EXPECT_EQ(at.lines("run/metrics.jsonl").size(), 3u);
@@ -101,7 +101,7 @@ TEST_F(Import, AListOfNetworksIsATraining) {
     EXPECT_TRUE(
         std::filesystem::exists(at.path(std::string("run/checkpoints/step_00000") + step + ".safetensors")));
   // "model" is the last of the list.
-  ASSERT_EQ(at.orrery({"import", fixtures + "checkpoints.pth", "--config", "sums.toml", "--out", "one",
+  ASSERT_EQ(at.orrery({"import", fixture_folder + "checkpoints.pth", "--config", "sums.toml", "--out", "one",
                        "--key", "model", "--step", "250"})
                 .code,
             0);
@@ -110,7 +110,7 @@ TEST_F(Import, AListOfNetworksIsATraining) {
 }
 
 TEST_F(Import, ExportAndImportGiveTheSameNetwork) {
-  ASSERT_EQ(import(fixtures + "progress_measures.pth").code, 0);
+  ASSERT_EQ(import(fixture_folder + "progress_measures.pth").code, 0);
   for (const std::string ending : {"pth", "safetensors"}) {
     const Finished exported = at.orrery({"export", "run", "--out", "network." + ending});
     ASSERT_EQ(exported.code, 0) << exported.err;
@@ -133,14 +133,14 @@ TEST_F(Import, ExportAndImportGiveTheSameNetwork) {
 TEST_F(Import, PythonReadsWhatIsExported) {
   if (python_with_torch().empty())
     GTEST_SKIP() << "no python3 with torch; on Debian: apt-get install python3-torch";
-  ASSERT_EQ(import(fixtures + "progress_measures.pth").code, 0);
+  ASSERT_EQ(import(fixture_folder + "progress_measures.pth").code, 0);
   ASSERT_EQ(at.orrery({"export", "run", "--out", "all.pth", "--all-outputs"}).code, 0);
   run_python(R"(
 import collections, torch
 knows = "weights_only" in torch.load.__code__.co_varnames
 trusted = {"weights_only": False} if knows else {}  # a fixture of ours, with more than tensors
 there = torch.load(")" +
-             fixtures + R"(progress_measures.pth", map_location="cpu", **trusted)["model"]
+             fixture_folder + R"(progress_measures.pth", map_location="cpu", **trusted)["model"]
 here = torch.load("all.pth")
 assert type(here) is collections.OrderedDict
 if knows:
@@ -160,7 +160,7 @@ TEST_F(Import, WhatPythonSavesIsImported) {
     GTEST_SKIP() << "no python3 with torch; on Debian: apt-get install python3-torch";
   run_python("import sys; sys.argv = ['', '.']\n" + [] {
     std::ostringstream text;
-    text << std::ifstream(fixtures + "make_networks.py").rdbuf();
+    text << std::ifstream(fixture_folder + "make_networks.py").rdbuf();
     return text.str();
   }());
   const Finished done = import("transformer_lens.pt");
@@ -175,7 +175,7 @@ TEST_F(Import, ASeriesIsOneNetworkThoughItsFirstBiasesAreZero) {
 import os, torch
 os.mkdir("many")
 network = torch.load(")" +
-             fixtures + R"(transformer_lens.pt", map_location="cpu")
+             fixture_folder + R"(transformer_lens.pt", map_location="cpu")
 for step in (0, 10, 20):
     for name in network:
         if ".b_" in name or name.endswith("b_U"):
@@ -200,7 +200,7 @@ for step in (0, 10, 20):
 TEST_F(Import, ARunMayLieInTheFolderItCameFrom) {
   std::filesystem::create_directories(at.path("many"));
   for (const char* name : {"net_1.pth", "net_2.pth"})
-    std::filesystem::copy_file(fixtures + "transformer_lens.pt", at.path(std::string("many/") + name));
+    std::filesystem::copy_file(fixture_folder + "transformer_lens.pt", at.path(std::string("many/") + name));
   const auto import_it = [&](const std::string& out) {
     return at.orrery({"import", "many", "--config", "sums.toml", "--out", "many/" + out});
   };
@@ -219,14 +219,14 @@ TEST_F(Import, AProgramIsNotAnArchiveOfSomething) {
 }
 
 TEST_F(Import, NothingInAFileIsExecuted) {
-  expect_refused(import(fixtures + "malicious.pth"), {"malicious.pth", "system\"", "nothing was executed"});
+  expect_refused(import(fixture_folder + "malicious.pth"), {"malicious.pth", "system\"", "nothing was executed"});
   EXPECT_FALSE(std::filesystem::exists(at.path("executed")));
 }
 
 TEST_F(Import, BadFilesAreRefusedWithOneMessage) {
   const auto bytes = [](const std::string& name) {
     std::ostringstream text;
-    text << std::ifstream(fixtures + name, std::ios::binary).rdbuf();
+    text << std::ifstream(fixture_folder + name, std::ios::binary).rdbuf();
     return text.str();
   };
   const std::string whole = bytes("transformer_lens.pt");
@@ -243,16 +243,16 @@ TEST_F(Import, BadFilesAreRefusedWithOneMessage) {
   at.write("overlap.safetensors",
            static_cast<char>(header.size()) + std::string(7, '\0') + header + std::string(6, 'x'));
   expect_refused(import("overlap.safetensors"), {"\"b\"", "overlap"});
-  expect_refused(import(fixtures + "module.pth"), {"match no known layout: weight, bias"});
+  expect_refused(import(fixture_folder + "module.pth"), {"match no known layout: weight, bias"});
   expect_refused(import("absent.pth"), {"absent.pth: no such file"});
   std::filesystem::create_directories(at.path("empty"));
   expect_refused(import("empty"), {"a folder without files of weights"});
-  expect_refused(import(fixtures + "transformer_lens.pt", {"--key", "model"}),
+  expect_refused(import(fixture_folder + "transformer_lens.pt", {"--key", "model"}),
                  {"there is nothing at \"model\""});
 }
 
 TEST_F(Import, WhatDoesNotFitIsNamed) {
-  const std::string file = fixtures + "progress_measures.pth";
+  const std::string file = fixture_folder + "progress_measures.pth";
   expect_refused(import(file, {"--set", "task.p=7"}),
                  {"embed.W_E: shape [4, 6], expected [4, 8] (d_model d_vocab)",
                   "unembed.W_U: shape [4, 6], expected [4, 7] (d_model d_vocab_out)"});
@@ -265,7 +265,7 @@ TEST_F(Import, WhatDoesNotFitIsNamed) {
   expect_refused(import(file, {"--layout", "nanda"}), {"there is no layout \"nanda\""});
   expect_refused(import(file, {"--layout", "as_is", "--map", "m"}), {"--layout and --map"});
   expect_refused(import(file, {"--map", "absent.toml"}), {"absent.toml"});
-  expect_refused(import(fixtures + "checkpoints.pth", {"--step", "3"}), {"there are 3 networks"});
+  expect_refused(import(fixture_folder + "checkpoints.pth", {"--step", "3"}), {"there are 3 networks"});
   at.write("plain.toml", "[task]\nname = \"modular_arithmetic\"\np = 3\n");
   at.write("long.toml",
            "[task]\nname = \"modular_arithmetic\"\np = 5\noperator_token = true\n[model]\nd_mlp = 5\n");
@@ -274,16 +274,16 @@ TEST_F(Import, WhatDoesNotFitIsNamed) {
   expect_refused(short_context, {" (with n_ctx from the file " + file + "): model: n_ctx is 3"});
   EXPECT_EQ(short_context.err.find("--set"), std::string::npos) << short_context.err;
   const Finished longer =
-      at.orrery({"import", fixtures + "induction.pth", "--config", "plain.toml", "--out", "longer"});
+      at.orrery({"import", fixture_folder + "induction.pth", "--config", "plain.toml", "--out", "longer"});
   EXPECT_EQ(longer.code, 0);
   EXPECT_NE(longer.err.find("its context has 12 positions, of which the task uses the first 3"),
             std::string::npos);
 }
 
 TEST_F(Import, ARunThatIsThereIsLeftAlone) {
-  ASSERT_EQ(import(fixtures + "progress_measures.pth").code, 0);
+  ASSERT_EQ(import(fixture_folder + "progress_measures.pth").code, 0);
   const auto before = at.tree("run");
-  const Finished again = import(fixtures + "checkpoints.pth");
+  const Finished again = import(fixture_folder + "checkpoints.pth");
   EXPECT_EQ(again.code, 2);
   EXPECT_NE(again.err.find("never overwrites"), std::string::npos) << again.err;
   EXPECT_EQ(at.tree("run"), before);
@@ -297,9 +297,9 @@ name = "embed.W_E"
 axes = "d_model d_vocab"
 factor = 2
 )");
-  ASSERT_EQ(import(fixtures + "progress_measures.pth", {"--map", "map.toml"}).code, 0);
+  ASSERT_EQ(import(fixture_folder + "progress_measures.pth", {"--map", "map.toml"}).code, 0);
   ASSERT_EQ(
-      at.orrery({"import", fixtures + "progress_measures.pth", "--config", "sums.toml", "--out", "plain"})
+      at.orrery({"import", fixture_folder + "progress_measures.pth", "--config", "sums.toml", "--out", "plain"})
           .code,
       0);
   const auto first = [&](const std::string& run) {
@@ -312,7 +312,7 @@ factor = 2
 }
 
 TEST_F(Import, ExportMistakesAreAnsweredKindly) {
-  ASSERT_EQ(import(fixtures + "progress_measures.pth").code, 0);
+  ASSERT_EQ(import(fixture_folder + "progress_measures.pth").code, 0);
   const auto said = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "export");
     const Finished done = at.orrery(arguments);

@@ -10,7 +10,7 @@
 namespace orrery {
 namespace {
 
-const std::string small = R"(
+const std::string verified = R"(
 [task]
 name = "modular_arithmetic"
 p = 7
@@ -28,7 +28,7 @@ every = 50
 )";
 
 std::string expecting(const std::string& bound) {
-  return small + "[[expect]]\nmetric = \"train/loss\"\nbound = \"" + bound + "\"\nsource = \"a test\"\n";
+  return verified + "[[expect]]\nmetric = \"train/loss\"\nbound = \"" + bound + "\"\nsource = \"a test\"\n";
 }
 
 TEST(Verify, PassesWhereTheExpectationHoldsAndDoesNotTrainTwice) {
@@ -85,7 +85,7 @@ TEST(Verify, OfARunThatDivergedNothingHolds) {
 TEST(Verify, WhatNoRunCanAnswerIsRefusedBeforeItIsTrained) {
   Workplace at;
   const auto refused = [&](const std::string& expect, const std::string& said) {
-    at.write("x.toml", small + "[[expect]]\n" + expect + "bound = \"> 0\"\nsource = \"a test\"\n");
+    at.write("x.toml", verified + "[[expect]]\n" + expect + "bound = \"> 0\"\nsource = \"a test\"\n");
     const Finished done = at.orrery({"verify", "x.toml"});
     EXPECT_EQ(done.code, 2) << done.err;
     EXPECT_NE(done.err.find(said), std::string::npos) << done.err;
@@ -142,7 +142,7 @@ TEST(Verify, TiersTakeTheQuickerOnesToo) {
   at.write("configs/a.toml", expecting("< 1.5") + "[verify]\ntier = \"quick\"\n");
   at.write("configs/b.toml", expecting("< 1.5") + "[verify]\ntier = \"standard\"\n");
   at.write("configs/c.toml", expecting("< 1.5"));  // full
-  at.write("configs/d.toml", small);               // nothing to verify
+  at.write("configs/d.toml", verified);               // nothing to verify
   const Finished standard = at.orrery({"verify", "--tier", "standard"});
   EXPECT_EQ(standard.code, 0) << standard.err;
   EXPECT_NE(standard.out.find("configs/a.toml"), std::string::npos);
@@ -199,7 +199,7 @@ TEST(Verify, EveryCommandSaysWhereAConfigIsThatMoved) {
 
 TEST(Verify, RefusesWhatItCannotVerify) {
   Workplace at;
-  at.write("plain.toml", small);
+  at.write("plain.toml", verified);
   const Finished nothing = at.orrery({"verify", "plain.toml"});
   EXPECT_EQ(nothing.code, 2);
   EXPECT_NE(nothing.err.find("no [[expect]] entry"), std::string::npos) << nothing.err;
@@ -210,7 +210,7 @@ TEST(Verify, RefusesWhatItCannotVerify) {
 
 TEST(Init, StartsFromACheckpointOnOtherData) {
   Workplace at;
-  at.write("small.toml", small);
+  at.write("small.toml", verified);
   ASSERT_EQ(at.orrery({"train", "small.toml", "--out", "first"}).code, 0);
   const std::string from = "init.from=first/checkpoints/step_00000100.safetensors";
   const Finished done = at.orrery(
@@ -232,7 +232,7 @@ TEST(Init, StartsFromACheckpointOnOtherData) {
 
 TEST(Init, NamesEveryShapeThatDoesNotFit) {
   Workplace at;
-  at.write("small.toml", small);
+  at.write("small.toml", verified);
   ASSERT_EQ(at.orrery({"train", "small.toml", "--out", "first", "--set", "train.steps=1"}).code, 0);
   const Finished done = at.orrery({"train", "small.toml", "--out", "second", "--set", "task.p=5", "--set",
                                    "init.from=first/checkpoints/step_00000001.safetensors"});
