@@ -66,6 +66,8 @@ const Mistake mistakes[] = {
      false,
      true},
     {"exits", {"split: it ended the program: exit code 0", "throw an orrery::Error instead"}},
+    {"exits_at_once", {"metrics: it ended the program", "throw an orrery::Error instead"}},
+    {"exits_quickly", {"sample, step 0: it ended the program", "throw an orrery::Error instead"}, true},
     {"torch", {"forward: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"}, false, true},
     {"crash",
      {"split: it crashed: SIGILL (Illegal instruction)", "a function ended without its return statement",

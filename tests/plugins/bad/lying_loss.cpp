@@ -2,6 +2,7 @@
 #include <orrery/error.h>
 #include <orrery/loss.h>
 #include <orrery/plugin.h>
+#include <unistd.h>
 
 namespace {
 
@@ -26,6 +27,7 @@ class LyingLoss final : public orrery::LossFunction {
   }
 
   Tensor each(const Tensor& logits, const orrery::Batch& batch) const override {
+    if (is("exits")) ::_exit(0);
     if (is("throws")) throw orrery::Error("the table is worn out", "make another");
     if (is("writes_into_logits")) Tensor(logits).mul_(2);
     write_into(batch, "writes_into_");
