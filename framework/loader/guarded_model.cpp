@@ -1,15 +1,8 @@
-#include <orrery/error.h>
-
 #include "loader/guarded.h"
+#include "loader/shown.h"
 
 namespace orrery {
 namespace {
-
-// Tokens are the training's own: a model that wrote into them would train on other data.
-void refuse_written(const torch::Tensor& tokens, int64_t version) {
-  if (tokens._version() != version)
-    throw Error("it wrote into the tokens it was given", "work on a copy: tokens.clone()");
-}
 
 class GuardedPass final : public ReadOutPass {
  public:
@@ -23,9 +16,9 @@ class GuardedPass final : public ReadOutPass {
     torch::Tensor logits = guard(
         who_, "its model's pass",
         [&] {
-          const int64_t version = tokens_._version();
+          const Shown shown = Shown().add("tokens", tokens_);
           torch::Tensor logits = pass_->logits();
-          refuse_written(tokens_, version);
+          shown.refuse_writes();
           return logits;
         },
         Watch::computing);
@@ -56,9 +49,10 @@ class GuardedModel final : public Model {
 
   torch::Tensor forward(const torch::Tensor& tokens) override {
     return computing("forward", [&] {
-      const int64_t version = tokens._version();
+      // They are the training's own: it would go on with other data.
+      const Shown shown = Shown().add("tokens", tokens);
       torch::Tensor logits = model_->forward(tokens);
-      refuse_written(tokens, version);
+      shown.refuse_writes();
       return logits;
     });
   }

@@ -4,16 +4,10 @@
 #include <orrery/error.h>
 
 #include "loader/guarded.h"
+#include "loader/shown.h"
 
 namespace orrery {
 namespace {
-
-// Likewise the examples that a task's metrics are shown.
-std::vector<int64_t> versions_of(const Batch& batch) {
-  std::vector<int64_t> versions;
-  for (const auto& [name, tensor] : batch.tensors()) versions.push_back(tensor._version());
-  return versions;
-}
 
 class GuardedTask final : public Task {
  public:
@@ -31,10 +25,9 @@ class GuardedTask final : public Task {
   }
   std::vector<double> metrics(const torch::Tensor& logits, const Batch& examples) const override {
     return guard(who_, "metrics", [&] {
-      const std::vector<int64_t> versions = versions_of(examples);
+      const Shown shown = Shown().add("examples", examples);
       std::vector<double> values = task_->metrics(logits, examples);
-      if (versions_of(examples) != versions)
-        throw Error("it wrote into the examples it was given", "work on a copy: examples.labels.clone()");
+      shown.refuse_writes();
       return values;
     });
   }
@@ -44,10 +37,9 @@ class GuardedTask final : public Task {
   }
   Batch corrupt(const Batch& clean, torch::Generator rng) const override {
     return guard(who_, "corrupt", [&] {
-      const std::vector<int64_t> versions = versions_of(clean);
+      const Shown shown = Shown().add("clean", clean);
       Batch corrupted = task_->corrupt(clean, rng);
-      if (versions_of(clean) != versions)
-        throw Error("it wrote into the examples it was given", "work on a copy: clean.tokens.clone()");
+      shown.refuse_writes();
       return corrupted;
     });
   }

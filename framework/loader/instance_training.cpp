@@ -5,6 +5,7 @@
 
 #include "loader/guarded.h"
 #include "loader/instance.h"
+#include "loader/shown.h"
 
 namespace orrery {
 namespace {
@@ -27,10 +28,10 @@ class GuardedLoss final : public LossFunction {
     return guard(
         who_, "each",
         [&] {
-          const int64_t version = logits._version(), labels = batch.labels._version();
+          // They are the training's own: it would go on with other data.
+          const Shown shown = Shown().add("logits", logits).add("batch", batch);
           torch::Tensor each = loss_->each(logits, batch);
-          if (logits._version() != version || batch.labels._version() != labels)
-            throw Error("it wrote into the logits or labels it was given", "work on a copy: logits.clone()");
+          shown.refuse_writes();
           if (!each.defined() || each.sizes() != batch.labels.sizes() ||
               each.scalar_type() != logits.scalar_type())
             throw Error(fmt::format("it gives {}; expected one loss for each label, [{}] of dtype {}",
@@ -48,7 +49,9 @@ class GuardedLoss final : public LossFunction {
     return guard(
         who_, "reduce",
         [&] {
+          const Shown shown = Shown().add("batch", batch);
           torch::Tensor total = loss_->reduce(each, batch);
+          shown.refuse_writes();
           if (!total.defined() || total.dim() != 0)
             throw Error(fmt::format("it gives {}; expected one number, of no dimensions", shape_text(total)),
                         "end with .sum() or .mean()");

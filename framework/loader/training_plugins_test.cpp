@@ -84,7 +84,6 @@ TEST(TrainingKinds, AreHeldToWhatALossGives) {
                   "it gives a tensor [] of dtype Double; expected one loss for each label, [2, 1] of dtype");
   EXPECT_CONTAINS(each_refused("another_dtype"), "it gives a tensor [2, 1] of dtype Half");
   EXPECT_CONTAINS(each_refused("detached"), "it gives losses that do not depend on the logits");
-  EXPECT_CONTAINS(each_refused("writes_into_the_logits"), "it wrote into the logits or labels");
   const auto reduce_refused = [&](const char* fault) {
     return refusal([&] {
       const auto loss = loss_with(fault);
@@ -96,6 +95,32 @@ TEST(TrainingKinds, AreHeldToWhatALossGives) {
   // Where there is no gradient to be taken, a loss need not have one.
   const torch::NoGradGuard no_grad;
   EXPECT_NO_THROW(loss_with("detached")->each(logits_of_zero(), batch));
+}
+
+// The training goes on with the tensors that a loss is shown: labels, mask, weights, ...
+TEST(TrainingKinds, MayNotWriteIntoWhatALossIsShown) {
+  const auto whole = [] {
+    Batch batch = labelled();
+    batch.scored = torch::ones({2, 1}, torch::kBool);
+    batch.groups = torch::ones({2, 1}, torch::kInt64);
+    batch.repeat_of = torch::ones({2, 2}, torch::kInt64);
+    batch.weights = torch::ones({2});
+    batch.auxiliary["carry"] = torch::ones({2}, torch::kInt64);
+    return batch;
+  };
+  const auto refused = [&](const std::string& fault) {
+    return refusal([&] {
+      const auto loss = loss_with(fault);
+      const Batch batch = whole();
+      loss->reduce(loss->each(logits_of_zero(), batch), batch);
+    });
+  };
+  EXPECT_CONTAINS(refused("writes_into_logits"), "each: it wrote into logits, which it was given to read");
+  ASSERT_EQ(whole().tensors().size(), 7u);
+  for (const auto& [name, tensor] : whole().tensors()) {
+    EXPECT_CONTAINS(refused("writes_into_" + name), "each: it wrote into batch." + name + ", which");
+    EXPECT_CONTAINS(refused("reduces_into_" + name), "reduce: it wrote into batch." + name + ", which");
+  }
 }
 
 }  // namespace

@@ -297,6 +297,7 @@ class CircuitEdges final : public orrery::Probe {
     }
     recorder.scalar("n_appeared", static_cast<double>(there.size()));
     recorder.panel("appears", "Step from which an edge matters", "step");
+    recorder.panel("n_appeared", "Edges that matter in the end", "edges");
     if (!there.empty()) recorder.figure(over_steps(there, series.steps));
   }
 
@@ -319,6 +320,7 @@ class CircuitEdges final : public orrery::Probe {
 
   static void panels(orrery::Recorder& recorder) {
     recorder.panel("metric", "The metric, of clean and of corrupted inputs", "metric");
+    recorder.panel("n_edges", "Edges of the whole graph", "edges");
     recorder.panel("circuit/n_edges", "Edges of the smallest faithful circuit", "edges");
     recorder.panel("circuit", "The smallest faithful circuit", "share of the metric");
     recorder.panel("area", "Area under faithfulness against the share of edges kept", "area");

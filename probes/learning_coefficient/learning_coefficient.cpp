@@ -208,6 +208,11 @@ class LearningCoefficientProbe final : public orrery::Probe {
     recorder.panel("distance", "Distance of the chains from the checkpoint", "L2 norm");
     recorder.panel("gradient_norm", "Gradient of the training loss", "L2 norm");
     recorder.panel("loss", "Training loss", "loss (nats)");
+    recorder.panel("at_minimum", "Whether the checkpoint is at a minimum of the loss", "1: yes, 0: no");
+    recorder.panel("acceptance", "Metropolis acceptance that the steps of the chains would have", "share");
+    recorder.panel("share_below", "Draws whose loss is below that of the checkpoint", "share of the draws");
+    recorder.panel("share_negative", "Chains with a negative estimate", "share of the chains");
+    recorder.panel("share_diverged", "Chains that diverged", "share of the chains");
   }
 
   static void record(const orrery::LearningCoefficient& found, double descent, orrery::Recorder& recorder) {

@@ -78,6 +78,7 @@ class TrainingGradients final : public orrery::Probe {
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
     const orrery::TrainingState& training = *observation.training;
+    recorder.panel("batch_loss", "Training loss of the next batch", "training loss");
     recorder.panel("norm", "Norm of the gradient of the next update", "L2 norm");
     recorder.panel("cosine", "Where the gradient points", "cosine");
     recorder.panel("signal_share", "Share of signal in what Adam remembers", "share");

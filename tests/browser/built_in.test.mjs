@@ -1,5 +1,6 @@
 // The pages of short runs of the built-in tasks, with every built-in probe: what they draw says what it is.
 import assert from "node:assert/strict";
+import {execFileSync} from "node:child_process";
 import {existsSync, readdirSync} from "node:fs";
 import {test} from "node:test";
 import {withPage} from "./page.mjs";
@@ -25,18 +26,30 @@ for (const run of runs)
           title: panel.title,
           labels: [panelFigure(preparePanel(panel)).layout.yaxis.title.text],
         }));
+        const mixed = pageData.probes.flatMap((probe) =>
+          scalarPanels(probe)
+            .filter(({curves}) => new Set(curves.map(({name}) => measuredBy(probe, name).unit)).size > 1)
+            .map(({title}) => `${probe.label} ${title}`),
+        );
+        // The losses of probes beside those of the network.
+        for (const {title, unit, curves} of trainingPanels())
+          for (const {probe, name} of curves.filter((curve) => curve.probe)) {
+            const of = pageData.probes.find(({label}) => label === probe);
+            if (measuredBy(of, name.slice(probe.length + 1)).unit !== unit) mixed.push(`${title}: ${name}`);
+          }
         // Scalars of which their probe does not say what they measure.
         const silent = pageData.probes.flatMap((probe) =>
           probe.curves
             .filter((curve) => measuredBy(probe, curve.name).title.endsWith(`(${probe.label})`))
             .map((curve) => `${probe.label} ${curve.name}`),
         );
-        return {figures: [...cards, ...drawn], silent, probes: pageData.probes.map((probe) => probe.plugin)};
+        return {figures: [...cards, ...drawn], mixed, silent, probes: pageData.probes.map((probe) => probe.plugin)};
       });
       all.probes.forEach((probe) => seen.add(probe));
       assert.ok(all.figures.length > 5, String(all.figures.length));
       for (const {what, title, labels} of all.figures)
         assert.ok(title && labels.every((label) => label), `${what}: title "${title}", labels ${JSON.stringify(labels)}`);
+      assert.deepEqual(all.mixed, []);
       assert.deepEqual(all.silent, []);
     }));
 
@@ -137,6 +150,16 @@ test("a comparison draws every value within its axis", () =>
     assert.equal(outside, 0);
   }));
 
+test("the loss has the unit of what the network was trained on", () =>
+  withPage("trained/parity", {}, async (page) => {
+    const [loss] = await page.evaluate(() => trainingPanels().map(({title, unit, curves}) => ({title, unit, n: curves.length})));
+    assert.deepEqual(loss, {title: "Loss", unit: "hinge loss", n: 2});
+    const squared = await page.evaluate(() => Object.assign(pageData, {loss: "mse_one_hot"}) && trainingPanels()[0].unit);
+    assert.equal(squared, "mean squared error");
+  }));
+
 test("every built-in probe is among them", () => {
-  assert.equal(seen.size, 14, [...seen].sort().join(", "));
+  const {plugins} = JSON.parse(execFileSync(process.env.ORRERY, ["plugins", "--json"]));
+  const probes = plugins.filter(({kind}) => kind === "probe").map(({name}) => name);
+  assert.deepEqual([...seen].sort(), probes.sort());
 });

@@ -89,6 +89,44 @@ TEST(Docs, ConfigsOfTasksTrain) {
   EXPECT_GE(configs, 15u);
 }
 
+// Tasks, probes, losses, ... that have a README.
+TEST(Docs, EveryPluginIsLinkedFromTheReadme) {
+  const std::string readme = source_file("README.md");
+  size_t plugins = 0;
+  for (const std::string folder : {"tasks", "probes", "plugins/losses", "plugins/updates", "plugins/models"})
+    for (const auto& plugin : fs::directory_iterator(ORRERY_SOURCE_DIR "/" + folder)) {
+      const std::string page = folder + "/" + plugin.path().filename().string() + "/README.md";
+      if (!fs::exists(plugin.path() / "README.md")) continue;
+      EXPECT_NE(readme.find("](" + page + ")"), std::string::npos) << page;
+      ++plugins;
+    }
+  EXPECT_GE(plugins, 60u);
+}
+
+// "8,000" of "steps = 8000" or "steps = 8_000"; "" where there is none.
+std::string steps_of(const std::string& config) {
+  static const std::regex line(R"(\nsteps = ([0-9_]+))");
+  std::smatch match;
+  if (!std::regex_search(config, match, line)) return "";
+  std::string digits = match[1];
+  std::erase(digits, '_');
+  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  return digits;
+}
+
+TEST(Docs, EveryConfigIsListedWithItsSteps) {
+  const std::string page = source_file("docs/configs.md");
+  for (const auto& file : fs::recursive_directory_iterator(ORRERY_SOURCE_DIR "/configs")) {
+    const std::string name = fs::relative(file.path(), ORRERY_SOURCE_DIR "/configs").string();
+    if (file.path().extension() != ".toml" || name.starts_with("pipelines/")) continue;
+    const size_t row = page.find("\n| [" + name + "](../configs/" + name + ") | ");
+    ASSERT_NE(row, std::string::npos) << name;
+    const std::string line = page.substr(row + 1, page.find('\n', row + 1) - row - 1);
+    if (name.find("sweeps/") != std::string::npos) continue;
+    EXPECT_NE(line.find(" | " + steps_of(source_file("configs/" + name)) + " | "), std::string::npos) << line;
+  }
+}
+
 TEST(Docs, AreListedOnTheirFirstPage) {
   const std::string index = source_file("docs/README.md");
   for (const auto& file : fs::directory_iterator(ORRERY_SOURCE_DIR "/docs")) {

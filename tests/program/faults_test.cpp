@@ -67,13 +67,15 @@ TEST_F(Faults, LinksLeadNowhere) {
 
 TEST_F(Faults, LostCurvesAreMissed) {
   train();
+  fs::copy(at.path("run"), at.path("twin"), fs::copy_options::recursive);
   at.write("run/metrics.jsonl", "");
   const std::string said = "metrics.jsonl: it has 0 lines, but when step 20 was saved it had 5";
   expect_refused(said, {{"show", "run"},
                         {"show", "--check", "run"},
                         {"report", "run"},
                         {"train", "--resume", "run", "--set", "train.steps=30"},
-                        {"train", "--resume", "run"}});
+                        {"train", "--resume", "run"},
+                        {"compare", "run", "twin"}});
   const Finished listed = at.orrery({"runs", "."});
   EXPECT_NE(listed.out.find("damaged"), std::string::npos) << listed.out;
 }
@@ -100,6 +102,11 @@ TEST_F(Faults, AClosedTerminalLeavesACheckpoint) {
   EXPECT_EQ(done.code, 130) << done.err;
   const auto run = nlohmann::json::parse(at.read("run/run.json"));
   EXPECT_EQ(run["sessions"][0]["ended"], "stopped");
+  const auto last = std::to_string(run["sessions"][0]["to"].get<int64_t>());
+  for (const char* ending : {".safetensors", ".state.safetensors"})
+    EXPECT_TRUE(
+        fs::exists(at.path("run/checkpoints/step_" + std::string(8 - last.size(), '0') + last + ending)))
+        << last << ending;
 }
 
 TEST_F(Faults, ALimitOnFileSizesIsSaid) {

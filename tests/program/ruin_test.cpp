@@ -279,6 +279,10 @@ TEST(OtherPlugins, ThanThoseOfTheRunAreNamed) {
             std::string::npos)
       << newer.err;
   EXPECT_EQ(newer.err.find("were there already"), std::string::npos) << newer.err;
+  const Finished older = with({"train", "--resume", "run", "--set", "train.steps=40"}, version, other_probe);
+  EXPECT_NE(older.err.find("task mistaken_task: the run was made with version 0.2.0, and this is 0.2.9"),
+            std::string::npos)
+      << older.err;
 }
 
 }  // namespace

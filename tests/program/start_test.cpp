@@ -135,6 +135,10 @@ TEST(Start, LeavesTheChoiceOfKernelsToTheUser) {
     const Variable chosen("OPENBLAS_CORETYPE", "Haswell");
     EXPECT_EQ(session_of_a_run()["blas_core"], "Haswell");
   }
+  {
+    const Variable unknown("OPENBLAS_CORETYPE", "Nonsense");  // which OpenBLAS passes over
+    EXPECT_NE(session_of_a_run()["blas_core"], "Nonsense");
+  }
   const Variable none("OPENBLAS_CORETYPE", std::nullopt), off("ORRERY_TUNE", "0");
   EXPECT_TRUE(session_of_a_run()["blas_core"].is_string());  // what OpenBLAS itself chose
   EXPECT_TRUE(files_in(place.path("cache/orrery")).empty());

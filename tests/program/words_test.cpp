@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "run_program.h"
+#include "sdk/files/tensors.h"
 
 namespace orrery {
 namespace {
@@ -78,6 +79,8 @@ TEST_F(Words, TrainPrintsTheRunForScripts) {
   EXPECT_TRUE(line["metrics"]["test/loss"].is_number());
   EXPECT_TRUE(line["probes"]["fourier_basis"]["n_key_frequencies"].is_number());
   EXPECT_EQ(line["failed_probes"], json::array());
+  for (const json& session : json::parse(at.read("run/run.json"))["sessions"])
+    EXPECT_FALSE(session["cpu_capability"].get<std::string>().empty()) << session;
 }
 
 TEST_F(Words, VerifyExportAndImportPrintJson) {
@@ -175,6 +178,17 @@ TEST_F(Words, AnEmptyTestSetIsSaid) {
   EXPECT_SAID(done.err, "49 training and no test examples");
   EXPECT_SAID(done.err, "test accuracy           unknown: there are no test examples");
   EXPECT_EQ(done.err.find("nan"), std::string::npos) << done.err;
+
+  const auto said = [&](const std::vector<std::string>& arguments, const std::string& words) {
+    const Finished seen = at.orrery(arguments);
+    EXPECT_EQ(seen.code, 0) << seen.err;
+    EXPECT_SAID(seen.out, words);
+    EXPECT_EQ(seen.out.find("nan"), std::string::npos) << seen.out;
+  };
+  said({"show", "run"}, "there are no test examples");
+  said({"runs", "run"}, "none");
+  fs::copy(at.path("run"), at.path("twin"), fs::copy_options::recursive);
+  said({"compare", "run", "twin"}, "no test examples");
 }
 
 TEST_F(Words, EndlessTasksHaveEndlessExamples) {
@@ -207,7 +221,9 @@ TEST_F(Words, ADivergedRunNamesGoodWeightsAndRepeatsNoStep) {
   const size_t begin = done.err.find("run/checkpoints/step_");
   ASSERT_NE(begin, std::string::npos) << done.err;
   const std::string good = done.err.substr(begin, done.err.find(';', begin) - begin);
-  EXPECT_TRUE(fs::exists(at.path(good))) << good;
+  ASSERT_TRUE(fs::exists(at.path(good))) << good;
+  for (const auto& [name, tensor] : read_tensors(at.path(good)).tensors)
+    EXPECT_TRUE(tensor.isfinite().all().item<bool>()) << name << " of " << good;
   std::set<int64_t> steps;
   for (const std::string& line : at.lines("run/metrics.jsonl"))
     EXPECT_TRUE(steps.insert(json::parse(line)["step"].get<int64_t>()).second) << line;
@@ -221,10 +237,11 @@ TEST_F(Words, AFailingProbeIsInTheSummaryAndTheExitCode) {
       "fragile_probe           failed at 3 of 3 checkpoints and on random weights; the first error: ");
   EXPECT_EQ(json::parse(at.read("run/run.json"))["sessions"][0]["ended"], "finished");
   fs::remove_all(at.path("run"));
-  const Finished once = fragile({"fail=measure", "step=10"});
+  const Finished once = fragile({"fail=measure", "step=10", "how=throw_at_length"});
   EXPECT_EQ(once.code, 0) << once.err;
   EXPECT_SAID(once.err.substr(once.err.find("small after")),
               "failed at 1 of 3 checkpoints; the first error: ");
+  EXPECT_LT(once.err.size(), 20'000u);  // of an error of 10 MB
   fs::remove_all(at.path("run"));
   const Finished conclusion = fragile({"fail=conclude", "curves=[\"train/loss\"]"});
   EXPECT_EQ(conclusion.code, 1) << conclusion.err;

@@ -49,6 +49,13 @@ std::string share_text(std::optional<double> value) {
 
 std::string loss_text(std::optional<double> value) { return value ? compact(*value) : ""; }
 
+// The loss and accuracy of "train" or "test"; "none" if the set has no examples.
+std::pair<std::string, std::string> scores_text(const RunSummary& run, const std::string& set) {
+  const auto share = run.metric(set + "/accuracy");
+  if (share && std::isnan(*share)) return {"none", "none"};
+  return {loss_text(run.metric(set + "/loss")), share_text(share)};
+}
+
 std::string steps_text(const RunSummary& run) {
   if (!run.info) return "";
   const int64_t asked = run.info->steps();
@@ -68,15 +75,17 @@ std::vector<std::string> cells_of(const RunSummary& run) {
   ConfigKeys differing;
   for (const Difference& difference : run.differences)
     if (!difference.common) differing.emplace_back(difference.key, difference.value);
+  const auto [train_loss, train_share] = scores_text(run, "train");
+  const auto [test_loss, test_share] = scores_text(run, "test");
   return {run.path.string(),
           run.info ? run.info->task() : "",
           keys_text(differing),
           kernels_text(run),
           steps_text(run),
-          loss_text(run.metric("train/loss")),
-          loss_text(run.metric("test/loss")),
-          share_text(run.metric("train/accuracy")),
-          share_text(run.metric("test/accuracy")),
+          train_loss,
+          test_loss,
+          train_share,
+          test_share,
           run.damage.empty() ? to_string(run.state) : "damaged: " + run.damage};
 }
 

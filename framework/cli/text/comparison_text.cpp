@@ -15,6 +15,11 @@ std::string percent(std::optional<double> share) {
   return share ? fmt::format("{:.2f} %", std::floor(1e4 * *share) / 100) : "-";
 }
 std::string loss(std::optional<double> value) { return value ? compact(*value) : "-"; }
+std::string scores(const ComparedRun& run, const std::string& set) {
+  const auto share = run.metric(set + "/accuracy");
+  if (share && std::isnan(*share)) return fmt::format("no {} examples", set);
+  return fmt::format("loss {}, {}", loss(run.metric(set + "/loss")), percent(share));
+}
 std::string three(double value) { return std::isnan(value) ? "-" : fmt::format("{:.3g}", value); }
 
 std::string number_text(const Feature& feature) {
@@ -116,10 +121,7 @@ std::string side_by_side(const Comparison& comparison, size_t width) {
     return fmt::format("{} of {}", thousands(run.step()), thousands(run.last_step()));
   });
   for (const std::string set : {"train", "test"})
-    add(set, [&](const ComparedRun& run) {
-      return fmt::format("loss {}, {}", loss(run.metric(set + "/loss")),
-                         percent(run.metric(set + "/accuracy")));
-    });
+    add(set, [&](const ComparedRun& run) { return scores(run, set); });
   for (const auto& [key, values] : config_differences(comparison)) {
     std::vector<std::string> row = {key};
     row.insert(row.end(), values.begin(), values.end());

@@ -186,9 +186,16 @@ class CurveTables {
   size_t name_ = 12, more_ = 4;
 };
 
+// Whether it is of a training or test set of no examples.
+bool of_empty_set(const RunOverview& seen, const Curve& curve) {
+  const std::string set = curve.name.substr(0, curve.name.find('/'));
+  return seen.metric(set + "/accuracy") && !seen.scored(set);
+}
+
 std::vector<CurveLine> metric_lines(const RunOverview& seen) {
   std::vector<CurveLine> lines;
   for (const Curve& curve : seen.metrics) {
+    if (of_empty_set(seen, curve)) continue;
     const auto point = best(curve);
     lines.push_back({&curve, curve.name,
                      point ? fmt::format("{} at {}", compact(point->value), thousands(point->step)) : ""});
@@ -214,6 +221,9 @@ std::vector<CurveLine> headline_lines(const ProbeOverview& probe) {
 
 // "train/accuracy reached 0.99 at step 140; test/accuracy at step 3,150, 3,010 steps later".
 std::string threshold_text(const RunOverview& seen) {
+  for (const char* set : {"train", "test"})
+    if (seen.metric(set + std::string("/accuracy")) && !seen.scored(set))
+      return fmt::format("there are no {} examples", set);
   const Curve *train = seen.metric("train/accuracy"), *test = seen.metric("test/accuracy");
   if (!train || !test || seen.n_rows < 2) return "";
   const auto train_at = first_at_least(*train, 0.99), test_at = first_at_least(*test, 0.99);

@@ -24,8 +24,8 @@ std::string percent(double share) {
 // accuracy if that was earlier.
 std::string accuracy_text(const RunOverview& seen, const std::string& set) {
   const Curve *accuracy = seen.metric(set + "/accuracy"), *loss = seen.metric(set + "/loss");
-  const auto most = accuracy ? highest(*accuracy) : std::nullopt;
-  if (!most || !loss) return fmt::format("unknown: there are no {} examples", set);
+  if (!seen.scored(set) || !loss) return fmt::format("unknown: there are no {} examples", set);
+  const auto most = highest(*accuracy);
   const double last = accuracy->values.back();
   const std::string in_the_end =
       fmt::format("in the end {}, loss {}", percent(last), compact(loss->values.back()));

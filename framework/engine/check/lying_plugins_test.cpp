@@ -191,7 +191,7 @@ TEST_P(LyingLoss, IsFoundByTheCheckMeantForIt) {
 const Fault loss_faults[] = {
     {"throws", checks::loss_works},
     {"refuses_all", checks::loss_works},
-    {"writes_into_the_logits", checks::loss_works},
+    {"writes_into_logits", checks::loss_works},
     {"sums", checks::loss_works},
     {"another_dtype", checks::loss_works},
     {"gives_a_vector", checks::loss_works},

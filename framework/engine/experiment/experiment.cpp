@@ -348,6 +348,8 @@ nlohmann::ordered_json Experiment::describe() const {
                 {"n_test", split_.test.size()},
                 {"data", hash_of_data(split_)}};
   if (spec_.endless) about["endless"] = true;
+  const std::string loss = is_frameworks_loss(train.loss.name) ? to_string(spec_.loss) : train.loss.name;
+  if (loss != to_string(Loss::cross_entropy)) about["loss"] = loss;
   about["config"] = json::parse(to_json(settings_));
   return about;
 }

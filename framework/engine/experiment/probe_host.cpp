@@ -11,6 +11,7 @@
 #include "engine/experiment/pristine.h"
 #include "engine/processes/crash.h"
 #include "engine/train/hardware.h"
+#include "loader/shown.h"
 #include "sdk/kernels/positions.h"
 
 namespace orrery::engine {
@@ -43,6 +44,22 @@ Outcome ask(const ProbeInRun& probe, const char* call, const ProbeListener& list
   }
   listener.ended(outcome);
   return outcome;
+}
+
+Shown shown_of(const TrainingState& training) {
+  Shown shown;
+  shown.add("the training's batch", training.batch);
+  for (const auto& [name, gradient] : training.gradients)
+    shown.add(fmt::format("the gradient of \"{}\"", name), gradient);
+  for (const auto& [name, moment] : training.moments)
+    shown.add(fmt::format("the training's moment \"{}\"", name), moment);
+  return shown;
+}
+
+// The first text of those that is not empty.
+std::string first_of(const std::vector<std::string>& texts) {
+  const auto found = std::find_if(texts.begin(), texts.end(), [](const auto& text) { return !text.empty(); });
+  return found == texts.end() ? "" : *found;
 }
 
 }  // namespace
@@ -194,7 +211,7 @@ std::vector<Outcome> ProbeHost::each(int64_t step, const std::vector<const Probe
   for (const auto& [which, names] : globs) seen[which] = look(which, names);
   std::optional<Pristine> pristine;
   if (writes_ == Writes::refused) pristine.emplace(model_, split_);
-  std::optional<TrainingState> training;  // made once, for the first that asks
+  std::optional<TrainingState> training;  // made for the first that asks, and again after a write into it
   std::vector<Outcome> outcomes;
   for (const ProbeInRun* probe : probes) {
     const Look which = look_of(*probe);
@@ -208,12 +225,15 @@ std::vector<Outcome> ProbeHost::each(int64_t step, const std::vector<const Probe
                             seen[which].cache,
                             &services_.on_demand};
     const WriteCounts counts(observation.logits, observation.cache);
+    Shown of_training;
     bool stale = false;  // the next probe is shown a new forward pass
     const auto restored = [&] {
       if (!pristine) return std::string();
       const std::string changed = pristine->restore(), written = counts.written();
+      const std::string trained = of_training.written();
       stale = !written.empty();
-      return changed.empty() ? written : changed;
+      if (!trained.empty()) training.reset();
+      return first_of({changed, written, trained});
     };
     outcomes.push_back(ask(*probe, call, listener, [&] {
       Record record;
@@ -222,6 +242,7 @@ std::vector<Outcome> ProbeHost::each(int64_t step, const std::vector<const Probe
           if (!services_.training) throw Error("it needs the state of the training, and there is none here");
           if (!training) training = services_.training();
           observation.training = &*training;
+          of_training = shown_of(*training);
         }
         record = action(*probe, observation);
       } catch (...) {

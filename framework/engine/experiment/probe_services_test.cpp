@@ -118,6 +118,40 @@ TEST_F(ProbeServicesTest, TheStateOfTheTrainingIsThatOfTheNextUpdate) {
   });
 }
 
+// One state is shown to all probes of a checkpoint.
+TEST_F(ProbeServicesTest, TheNextProbeIsShownAWholeStateOfTheTraining) {
+  const auto untrained = experiment.null_model();
+  experiment.set_training([&] { return experiment.make_trainer(*untrained)->state(); });
+  const Needs needs{.inputs = Inputs::none, .training = true};
+  TrainingState whole;
+  Asking first(needs, [&](const Observation& seen) { whole = *seen.training; });
+  const auto unwritten = [&](const Observation& seen) {
+    EXPECT_TRUE(seen.training->batch.labels.equal(whole.batch.labels));
+    for (const auto& [name, gradient] : whole.gradients)
+      EXPECT_TRUE(seen.training->gradients.at(name).equal(gradient)) << name;
+    for (const auto& [name, moment] : whole.moments)
+      EXPECT_TRUE(seen.training->moments.at(name).equal(moment)) << name;
+  };
+  Asking good(needs, unwritten);
+  const ProbeInRun pf{"first", 0, "last", &first, needs}, pg{"good", 0, "last", &good, needs};
+  ASSERT_TRUE(experiment.probe_host().measure(3, {&pf}, Reference::fitted)[0].ok());
+  const auto name = whole.gradients.begin()->first;
+  const std::vector<std::pair<std::string, Asking::Question>> cases = {
+      {"the gradient of \"" + name + "\"", [&](auto& seen) { seen.training->gradients.at(name).mul_(2); }},
+      {"the gradient of \"" + name + "\"",
+       [&](auto& seen) { torch::Tensor(seen.training->gradients.at(name)).set_data(torch::zeros({2})); }},
+      {"the training's moment \"exp_avg/" + name + "\"",
+       [&](auto& seen) { seen.training->moments.at("exp_avg/" + name).add_(1); }},
+      {"the data train.labels", [](auto& seen) { seen.training->batch.labels.add_(1); }}};
+  for (const auto& [what, question] : cases) {
+    Asking bad(needs, question);
+    const ProbeInRun pb{"bad", 0, "last", &bad, needs, "meddler", "1.0.0"};
+    const auto outcomes = experiment.probe_host().measure(3, {&pb, &pg}, Reference::fitted);
+    EXPECT_EQ(outcomes[0].error, "probe meddler 1.0.0, measure, step 3: it changed " + what);
+    EXPECT_TRUE(outcomes[1].ok()) << outcomes[1].error;
+  }
+}
+
 TEST_F(ProbeServicesTest, WithoutAStateTheProbeFailsAndSaysWhy) {
   Asking probe({.inputs = Inputs::none, .training = true}, [](const Observation&) {});
   const ProbeInRun in_run{"asking", 0, "last", &probe, probe.needs()};

@@ -140,6 +140,11 @@ const Curve* RunOverview::metric(const std::string& name) const {
   return found == metrics.end() ? nullptr : &*found;
 }
 
+bool RunOverview::scored(const std::string& set) const {
+  const Curve* accuracy = metric(set + "/accuracy");
+  return accuracy && highest(*accuracy);
+}
+
 RunOverview look_at(const fs::path& path) {
   const RunDirectory run = RunDirectory::inspect(path);
   RunOverview seen;

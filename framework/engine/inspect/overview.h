@@ -47,6 +47,8 @@ struct RunOverview {
   std::string step_text(int64_t step) const;
   /// Null if there is no such column.
   const Curve* metric(const std::string& name) const;
+  /// Whether any example of "train" or "test" was ever scored: an empty set has no numbers.
+  bool scored(const std::string& set) const;
 };
 
 /// Throws orrery::UsageError if there is no run.

@@ -170,6 +170,7 @@ Report make_report(const RunDirectory& run, const ReportChoices& choices) {
     if (!curve.steps.empty()) last_step = std::max(last_step, curve.steps.back());
   data["facts"] = facts(about, last_step);
   data["config"] = about.value("config", Json::object());
+  data["loss"] = about.value("loss", "cross_entropy");
   data["differences"] = choices.differences;
   data["phases"] = phases_of(probes);
   data["metrics"] = pack_curves(metrics, report.numbers, thinned);

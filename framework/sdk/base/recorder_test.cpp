@@ -107,10 +107,12 @@ TEST(Recorder, RefusesFiguresThatCannotBeDrawn) {
 }
 
 // 40,000 names in well under a second; comparing each with all before it took minutes.
-TEST(Recorder, TakesManyNames) {
+TEST(Recorder, KnowsARepeatAmongManyNames) {
   Recorder recorder;
-  for (int i = 0; i < 40'000; ++i) recorder.scalar("scalar/" + std::to_string(i), i);
+  const auto name = [](int i) { return "scalar/" + std::to_string(i); };
+  for (int i = 0; i < 40'000; ++i) recorder.scalar(name(i), i);
   EXPECT_EQ(recorder.record().scalars.size(), 40'000u);
+  for (const int i : {0, 20'000, 39'999}) EXPECT_THROW(recorder.scalar(name(i), 0), Error);
 }
 
 }  // namespace

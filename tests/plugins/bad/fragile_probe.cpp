@@ -24,7 +24,8 @@ struct Params {
   static void fields(orrery::Fields<Params>& f) {
     f.add("fail", &Params::fail, "the call that fails").one_of({"", "fit", "measure", "conclude"});
     f.add("how", &Params::how, "how it fails")
-        .one_of({"segv", "abort", "kill", "exit", "throw", "recursion", "uncaught", "leave"});
+        .one_of(
+            {"segv", "abort", "kill", "exit", "throw", "throw_at_length", "recursion", "uncaught", "leave"});
     f.add("step", &Params::step, "the step at which measure fails; -1: at every one");
     f.add("log", &Params::log, "a file that gets a line for each call");
     f.add("inputs", &Params::inputs, "what it looks at").one_of({"none", "train"});
@@ -99,6 +100,7 @@ class FragileProbe final : public orrery::Probe {
     if (std::getenv("FRAGILE_PROBE_IS_MENDED")) return;
     if (call != params_.fail || (params_.step >= 0 && step != params_.step)) return;
     if (params_.how == "throw") throw orrery::Error("it broke", "mend it");
+    if (params_.how == "throw_at_length") throw orrery::Error(std::string(10'000'000, 'x'));
     if (params_.how == "exit") std::_Exit(3);
     if (params_.how == "leave") std::exit(3);
     if (params_.how == "uncaught") throw_uncaught();

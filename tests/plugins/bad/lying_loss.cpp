@@ -2,6 +2,7 @@
 #include <orrery/error.h>
 #include <orrery/loss.h>
 #include <orrery/plugin.h>
+#include <unistd.h>
 
 namespace {
 
@@ -26,8 +27,10 @@ class LyingLoss final : public orrery::LossFunction {
   }
 
   Tensor each(const Tensor& logits, const orrery::Batch& batch) const override {
+    if (is("exits")) ::_exit(0);
     if (is("throws")) throw orrery::Error("the table is worn out", "make another");
-    if (is("writes_into_the_logits")) Tensor(logits).mul_(2);
+    if (is("writes_into_logits")) Tensor(logits).mul_(2);
+    write_into(batch, "writes_into_");
     const Tensor at = batch.labels.unsqueeze(-1);
     Tensor log_p = torch::log_softmax(logits, -1);
     if (is("overflows")) log_p = logits.exp().div(logits.exp().sum(-1, true)).log();
@@ -41,6 +44,7 @@ class LyingLoss final : public orrery::LossFunction {
   }
 
   Tensor reduce(const Tensor& each, const orrery::Batch& batch) const override {
+    write_into(batch, "reduces_into_");
     if (is("ignores_the_mask")) return each.mean();
     if (is("gives_a_vector")) return each.mean(0);
     if (is("reduces_to_a_number")) return torch::tensor(each.mean().item<double>(), torch::kFloat64);
@@ -49,6 +53,10 @@ class LyingLoss final : public orrery::LossFunction {
 
  private:
   bool is(const std::string& fault) const { return params_.fault == fault; }
+  void write_into(const orrery::Batch& batch, const std::string& prefix) const {
+    for (const auto& [name, tensor] : batch.tensors())
+      if (is(prefix + name)) Tensor(tensor).zero_();
+  }
   // 1 until it has seen logits above 5.
   double slope(const Tensor& logits) const {
     seen_large_ = seen_large_ || logits.max().item<double>() > 5;

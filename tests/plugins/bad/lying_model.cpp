@@ -4,6 +4,8 @@
 #include <orrery/model_maker.h>
 #include <orrery/plugin.h>
 
+#include <cstdlib>
+
 namespace {
 
 using torch::Tensor;
@@ -35,6 +37,7 @@ class LyingModel final : public orrery::Model {
   }
 
   Tensor forward(const Tensor& tokens) override {
+    if (is("exits")) std::exit(0);
     if (is("throws")) throw orrery::Error("the table is worn out", "make another");
     Tensor embed = W_E_.index_select(0, tokens.flatten()).view({tokens.size(0), tokens.size(1), d});
     if (is("detached")) embed = embed.detach();

@@ -4,6 +4,7 @@
 #include <orrery/update.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <map>
 
 namespace {
@@ -36,6 +37,7 @@ class LyingUpdate final : public orrery::Update {
   }
 
   void step(const orrery::UpdateStep& step) override {
+    if (is("exits") && step.step == 3) std::quick_exit(0);
     if (is("throws") && step.step == 3) throw orrery::Error("the table is worn out", "make another");
     if (is("asks_without_saying")) step.loss_and_gradients();
     ++calls_;

@@ -1,6 +1,7 @@
 // Parity of two bits, with the mistake it is told to make.
 #include <orrery/plugin.h>
 #include <orrery/task.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <stdexcept>
@@ -40,6 +41,8 @@ struct Params {
                  "torch",
                  "crash",
                  "exits",
+                 "exits_at_once",
+                 "exits_quickly",
                  "forward_throws",
                  "forward_crashes",
                  "pass_throws",
@@ -132,11 +135,13 @@ class MistakenTask final : public orrery::Task {
     return {.train = all, .test = all};
   }
   orrery::Batch sample(int64_t batch_size, int64_t, torch::Generator) const override {
+    if (is("exits_quickly")) std::quick_exit(0);
     orrery::Batch batch = examples(is("sample_size") ? batch_size + 1 : batch_size);
     if (is("sample_range")) batch.labels = batch.labels - 1;
     return batch;
   }
   std::vector<double> metrics(const torch::Tensor& logits, const orrery::Batch& examples) const override {
+    if (is("exits_at_once")) ::_exit(0);
     if (is("metrics_count")) return {1};
     if (is("metrics_throw")) throw std::runtime_error("division by nothing");
     if (is("metrics_crash")) __builtin_trap();

@@ -9,6 +9,12 @@ function panelOf(name) {
   return /[=0-9]/.test(first) ? [rest, first] : [first, rest];
 }
 
+// The y label of the network's own losses. What the loss of a plugin is measured in, it does not say.
+function lossUnit() {
+  const known = {cross_entropy: "loss (nats)", logistic: "loss (nats)", hinge: "hinge loss", mse_one_hot: "mean squared error"};
+  return known[pageData.loss] ?? `loss (${readable(pageData.loss)})`;
+}
+
 // Where the parts of `wanted` stand in those of a name, or -1.
 function placeIn(parts, wanted) {
   for (let at = 0; at + wanted.length <= parts.length; ++at)
@@ -31,7 +37,7 @@ function measuredBy(probe, name) {
   if (best) return best;
   const [group, label] = panelOf(name),
     last = readable(group.split("/").at(-1));
-  const unit = /(^|_|\/)loss(_|\/|$)/.test(group) ? "loss (nats)" : last;
+  const unit = /(^|_|\/)loss(_|\/|$)/.test(group) ? lossUnit() : last;
   return {title: `${readable(group)} (${probe.label})`, unit, scalars: group, label};
 }
 
@@ -78,12 +84,13 @@ function scalarPanels(probe) {
   return panelsOf(probe, probe.curves, probe.label);
 }
 
-const isLoss = (curve) => /(^|\/|_)loss(\/|$)/.test(curve.name);
+// Whether a headline is a loss in the unit of the network's own.
+const isLoss = (probe, curve) => /(^|\/|_)loss(\/|$)/.test(curve.name) && measuredBy(probe, curve.name).unit === lossUnit();
 
 // The headlines of a probe that are losses, for the panel with the loss of the network itself.
 function lossHeadlines(probe) {
   return probe.curves
-    .filter((curve) => probe.headlines.includes(curve.name) && isLoss(curve))
+    .filter((curve) => probe.headlines.includes(curve.name) && isLoss(probe, curve))
     .map((curve) => {
       const own = curve.name.replace(/(^|\/)loss(\/|$)/, "$1").replace(/\/$/, "");
       return {...curve, probe: probe.label, name: `${probe.label}/${curve.name}`, label: `${probe.label} ${readable(own)}`.trim()};
@@ -102,9 +109,9 @@ function metricCurves(left, like, strip) {
 function trainingPanels() {
   const left = pageData.metrics.filter((curve) => numbers(curve.values).some(Number.isFinite));
   const rules = [
-    {title: "Loss", unit: "loss (nats)", like: /^[^/]+\/loss$/, strip: /\/loss$/, height: 230, labelled: true},
+    {title: "Loss", unit: lossUnit(), like: /^[^/]+\/loss$/, strip: /\/loss$/, height: 230, labelled: true},
     {title: "Accuracy", unit: "share right", like: /^[^/]+\/accuracy$/, strip: /\/accuracy$/},
-    {title: "Loss by group", unit: "loss (nats)", like: /\/loss\//, strip: /loss\//},
+    {title: "Loss by group", unit: lossUnit(), like: /\/loss\//, strip: /loss\//},
     {title: "Accuracy by group", unit: "share right", like: /\/accuracy\//, strip: /accuracy\//},
     {title: "Norm of all weights", unit: "L2 norm", like: /^weights\/norm$/, strip: /^weights\//},
   ];
@@ -135,12 +142,12 @@ function trainingPanels() {
   return [...panels.filter((panel) => panel.curves.length > 0), ...progressPanels()];
 }
 
-// The headlines that are no losses.
+// The other headlines.
 function progressPanels() {
   return pageData.probes.flatMap((probe) =>
     panelsOf(
       probe,
-      probe.curves.filter((curve) => probe.headlines.includes(curve.name) && !isLoss(curve)),
+      probe.curves.filter((curve) => probe.headlines.includes(curve.name) && !isLoss(probe, curve)),
       `progress_${probe.label}`,
     ).map((panel) => ({...panel, from: probe.label})),
   );
