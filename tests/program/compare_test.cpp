@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr const char* small = R"(
+constexpr const char* compared_config = R"(
 [task]
 name = "modular_arithmetic"
 p = 7
@@ -53,7 +53,7 @@ class Compare : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     at = new Workplace;
-    at->write("small.toml", small);
+    at->write("small.toml", compared_config);
     at->write("copying.toml", copying);
     const auto train = [](const std::string& config, const std::string& run, const std::string& set) {
       const Finished done = at->orrery({"train", config, "--out", run, "--set", set});

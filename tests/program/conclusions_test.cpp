@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 // Checkpoints at 0, 10, ..., 50.
-constexpr const char* config = R"(
+constexpr const char* concluding_config = R"(
 [task]
 name = "modular_arithmetic"
 p = 7
@@ -33,7 +33,7 @@ constexpr const char* fragile = "[[probe]]\nname = \"fragile_probe\"\n";
 class Conclusions : public ::testing::Test {
  protected:
   Finished train(const std::string& out, const std::string& probes) {
-    at.write("config.toml", config + probes);
+    at.write("config.toml", concluding_config + probes);
     return at.orrery({"train", "config.toml", "--out", out, "--plugin", ORRERY_FRAGILE_PROBE});
   }
   Finished probe(std::vector<std::string> arguments) {

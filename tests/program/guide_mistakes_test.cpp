@@ -35,7 +35,7 @@ std::vector<std::string> careless(const std::string& kind, const std::string& mi
   return train({"--set", kind + (kind == "task" ? "" : ".careless_probe") + ".mistake=" + mistake});
 }
 
-const char* const config = R"([task]
+const char* const guide_config = R"([task]
 name = "careless_task"
 [model]
 d_model = 4
@@ -103,7 +103,7 @@ TEST(GuideMistakes, AreAnsweredAsItsTableSays) {
     SCOPED_TRACE(mistake.said);
     EXPECT_NE(guide.find(mistake.said), std::string::npos);
     const Workplace at;
-    at.write("careless.toml", config);
+    at.write("careless.toml", guide_config);
     const Finished done = at.orrery(mistake.arguments);
     EXPECT_EQ(done.code, mistake.code) << done.err;
     EXPECT_NE(done.err.find(mistake.said), std::string::npos) << done.err;
@@ -113,7 +113,7 @@ TEST(GuideMistakes, AreAnsweredAsItsTableSays) {
 // Careless they are only where they are told to be.
 TEST(GuideMistakes, AreMade) {
   const Workplace at;
-  at.write("careless.toml", config);
+  at.write("careless.toml", guide_config);
   const Finished done = at.orrery(train({}));
   EXPECT_EQ(done.code, 0) << done.err;
   EXPECT_EQ(done.err.find("warning"), std::string::npos) << done.err;
@@ -122,7 +122,7 @@ TEST(GuideMistakes, AreMade) {
 TEST(GuideMistakes, OldPluginsAndTwinsAreRefused) {
   const std::string guide = source_file("docs/authoring.md");
   const Workplace at;
-  at.write("careless.toml", config);
+  at.write("careless.toml", guide_config);
   std::ifstream file(plugin("task_careless_task"), std::ios::binary);
   std::string bytes{std::istreambuf_iterator<char>(file), {}};
   at.write("plugins/twin.so", bytes);

@@ -219,7 +219,8 @@ TEST_F(Import, AProgramIsNotAnArchiveOfSomething) {
 }
 
 TEST_F(Import, NothingInAFileIsExecuted) {
-  expect_refused(import(fixture_folder + "malicious.pth"), {"malicious.pth", "system\"", "nothing was executed"});
+  expect_refused(import(fixture_folder + "malicious.pth"),
+                 {"malicious.pth", "system\"", "nothing was executed"});
   EXPECT_FALSE(std::filesystem::exists(at.path("executed")));
 }
 
@@ -298,10 +299,10 @@ axes = "d_model d_vocab"
 factor = 2
 )");
   ASSERT_EQ(import(fixture_folder + "progress_measures.pth", {"--map", "map.toml"}).code, 0);
-  ASSERT_EQ(
-      at.orrery({"import", fixture_folder + "progress_measures.pth", "--config", "sums.toml", "--out", "plain"})
-          .code,
-      0);
+  ASSERT_EQ(at.orrery({"import", fixture_folder + "progress_measures.pth", "--config", "sums.toml", "--out",
+                       "plain"})
+                .code,
+            0);
   const auto first = [&](const std::string& run) {
     const safetensors::File file(at.path(run + "/checkpoints/step_00000042.safetensors"));
     for (const auto& tensor : file.tensors())

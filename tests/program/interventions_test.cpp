@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* small = R"(
+constexpr const char* ablated_config = R"(
 [task]
 name = "modular_arithmetic"
 p = 11
@@ -33,7 +33,7 @@ class Interventions : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     at = new Workplace;
-    at->write("small.toml", small);
+    at->write("small.toml", ablated_config);
     ASSERT_EQ(at->orrery({"train", "small.toml", "--out", "run"}).code, 0);
   }
   static void TearDownTestSuite() { delete at; }

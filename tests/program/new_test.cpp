@@ -61,7 +61,7 @@ std::string built(const std::string& file) {
   return text.str();
 }
 
-std::string plugin(const std::string& target) {
+std::string plugin_file(const std::string& target) {
   return (fs::path(ORRERY_TEMPLATE_DIR) / "plugins" / (target + ".so")).string();
 }
 
@@ -228,7 +228,7 @@ TEST(New, TheTaskOfTheTemplateIsLearned) {
   const Workplace at;
   ASSERT_EQ(at.orrery({"new", "task", "sample_task"}).code, 0);
   const Finished done = at.orrery(
-      {"train", "sample_task/sample_task.toml", "--plugin", plugin("task_sample_task"), "--out", "run"});
+      {"train", "sample_task/sample_task.toml", "--plugin", plugin_file("task_sample_task"), "--out", "run"});
   ASSERT_EQ(done.code, 0) << done.err;
   EXPECT_NE(done.err.find("test accuracy           reached 100 %"), std::string::npos) << done.err;
 }
@@ -236,8 +236,9 @@ TEST(New, TheTaskOfTheTemplateIsLearned) {
 TEST(New, TheProbeOfTheTemplateMeasures) {
   const Workplace at;
   ASSERT_EQ(at.orrery({"new", "probe", "sample_probe"}).code, 0);
-  const Finished done = at.orrery({"train", "sample_probe/sample_probe.toml", "--plugin",
-                                   plugin("probe_sample_probe"), "--out", "run", "--set", "train.steps=10"});
+  const Finished done =
+      at.orrery({"train", "sample_probe/sample_probe.toml", "--plugin", plugin_file("probe_sample_probe"),
+                 "--out", "run", "--set", "train.steps=10"});
   ASSERT_EQ(done.code, 0) << done.err;
   EXPECT_NE(done.err.find("entropy/mean"), std::string::npos) << done.err;
   EXPECT_EQ(at.lines("run/probes/sample_probe/results.jsonl").size(), 3u);  // steps 0, 5 and 10
@@ -251,7 +252,7 @@ TEST(New, TheLossTheUpdateAndTheModelOfTheTemplatesTrain) {
     const Workplace at;
     ASSERT_EQ(at.orrery({"new", kind, name}).code, 0);
     const Finished done = at.orrery(
-        {"train", name + "/" + name + ".toml", "--plugin", plugin(kind + "_" + name), "--out", "run"});
+        {"train", name + "/" + name + ".toml", "--plugin", plugin_file(kind + "_" + name), "--out", "run"});
     ASSERT_EQ(done.code, 0) << done.err;
     EXPECT_NE(done.err.find("(test/accuracy >= 0.99)"), std::string::npos) << done.err;
     EXPECT_NE(at.read("run/run.json").find("\"name\": \"" + name + "\""), std::string::npos);
@@ -261,7 +262,8 @@ TEST(New, TheLossTheUpdateAndTheModelOfTheTemplatesTrain) {
 TEST(New, TheReadmesOfTheTemplatesHaveTheDeclaredParameters) {
   const Workplace at;
   for (const auto& [kind, name, room] : samples) {
-    const Finished table = at.orrery({"describe", name, "--markdown", "--plugin", plugin(kind + "_" + name)});
+    const Finished table =
+        at.orrery({"describe", name, "--markdown", "--plugin", plugin_file(kind + "_" + name)});
     ASSERT_EQ(table.code, 0) << table.err;
     EXPECT_NE(built(name + "/README.md").find("\n" + table.out + "\n"), std::string::npos) << table.out;
   }

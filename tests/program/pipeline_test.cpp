@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 // Checkpoints at 0, 10, ..., 50.
-constexpr const char* config = R"(
+constexpr const char* pipeline_config = R"(
 [task]
 name = "modular_arithmetic"
 p = 7
@@ -49,7 +49,7 @@ class Pipeline : public ::testing::Test {
  protected:
   // A run whose config has these probes.
   Finished train(const std::string& out, const std::string& probes, std::vector<std::string> more = {}) {
-    at.write("config.toml", config + probes);
+    at.write("config.toml", pipeline_config + probes);
     std::vector<std::string> arguments = {"train", "config.toml", "--out", out};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return at.orrery(with_fragile(std::move(arguments)));
@@ -79,7 +79,7 @@ class Pipeline : public ::testing::Test {
 };
 
 const std::vector<int64_t> all_steps = {0, 10, 20, 30, 40, 50};
-constexpr const char* fragile = "[[probe]]\nname = \"fragile_probe\"\n";
+constexpr const char* fragile_probe = "[[probe]]\nname = \"fragile_probe\"\n";
 constexpr const char* waiting = R"(
 [[probe]]
 name = "fragile_probe"
@@ -89,7 +89,8 @@ fits = true
 
 TEST_F(Pipeline, StoresWhatIsNewAndKeepsWhatIsThere) {
   ASSERT_EQ(train("run", "").code, 0);
-  at.write("p.toml", std::string("runs = [\"ru*\"]\nsteps = [0, 50, 20]\n") + fragile + "log = \"log\"\n");
+  at.write("p.toml",
+           std::string("runs = [\"ru*\"]\nsteps = [0, 50, 20]\n") + fragile_probe + "log = \"log\"\n");
   const Finished first = probe({"--pipeline", "p.toml"});
   ASSERT_EQ(first.code, 0) << first.err;
   EXPECT_EQ(first.err.find("were there already"), std::string::npos) << first.err;
@@ -118,7 +119,7 @@ TEST_F(Pipeline, StoresWhatIsNewAndKeepsWhatIsThere) {
 }
 
 TEST_F(Pipeline, OnlineResultsAreThereAlready) {
-  ASSERT_EQ(train("run", std::string(fragile) + waiting + "log = \"log\"\n").code, 0);
+  ASSERT_EQ(train("run", std::string(fragile_probe) + waiting + "log = \"log\"\n").code, 0);
   const auto before = at.tree("run");
   const size_t calls = at.lines("log").size();
   const Finished done = probe({"run", "--json"});
@@ -130,7 +131,7 @@ TEST_F(Pipeline, OnlineResultsAreThereAlready) {
 }
 
 TEST_F(Pipeline, OnlineAndInWorkersTheBitsAreTheSame) {
-  const std::string probes = std::string(fragile) + waiting + "[[probe]]\nname = \"fourier_basis\"\n" +
+  const std::string probes = std::string(fragile_probe) + waiting + "[[probe]]\nname = \"fourier_basis\"\n" +
                              "[[probe]]\nname = \"excluded_loss\"\nreference = \"step:20\"\n" +
                              "[[probe]]\nname = \"trig_loss\"\nreference = \"self\"\n";
   ASSERT_EQ(train("run", probes).code, 0);
@@ -143,7 +144,7 @@ TEST_F(Pipeline, OnlineAndInWorkersTheBitsAreTheSame) {
 }
 
 TEST_F(Pipeline, ContentAndNotTheNameIsTheKey) {
-  ASSERT_EQ(train("run", std::string(fragile) + waiting).code, 0);
+  ASSERT_EQ(train("run", std::string(fragile_probe) + waiting).code, 0);
   ASSERT_EQ(train("other", "", {"--set", "seeds.init=1"}).code, 0);
   const auto replace = [&](const std::string& name) {
     std::filesystem::copy_file(at.path("other/checkpoints/" + name), at.path("run/checkpoints/" + name),
@@ -172,17 +173,17 @@ TEST_F(Pipeline, ContentAndNotTheNameIsTheKey) {
 }
 
 TEST_F(Pipeline, AnotherQuestionNeedsAnotherLabel) {
-  ASSERT_EQ(train("run", fragile).code, 0);
+  ASSERT_EQ(train("run", fragile_probe).code, 0);
   const auto before = at.tree("run");
-  at.write("p.toml", std::string(fragile) + "inputs = \"train\"\n");
+  at.write("p.toml", std::string(fragile_probe) + "inputs = \"train\"\n");
   const Finished refused = probe({"run", "--pipeline", "p.toml"});
   EXPECT_EQ(refused.code, 2);
   expect_said(refused, "\"fragile_probe\" is the label of another probe here");
   EXPECT_EQ(at.tree("run"), before);
-  at.write("p.toml", std::string(fragile) + "inputs = \"train\"\nlabel = \"mine\"\n");
+  at.write("p.toml", std::string(fragile_probe) + "inputs = \"train\"\nlabel = \"mine\"\n");
   ASSERT_EQ(probe({"run", "--pipeline", "p.toml"}).code, 0);
   EXPECT_EQ(stored_steps("mine"), all_steps);
-  at.write("p.toml", std::string(fragile) + "label = \"mine\"\n");
+  at.write("p.toml", std::string(fragile_probe) + "label = \"mine\"\n");
   EXPECT_EQ(probe({"run", "--pipeline", "p.toml"}).code, 2);
 }
 
@@ -197,8 +198,8 @@ TEST_F(Pipeline, ACrashCostsOneResult) {
               {"throw", "it broke"}};
   for (const auto& [how, said] : ways) {
     const std::string label = std::string("bad_") + how, sound = std::string("good_") + how;
-    at.write("p.toml", std::string(fragile) + "label = \"" + label +
-                           "\"\nfail = \"measure\"\nstep = 20\nhow = \"" + how + "\"\n" + fragile +
+    at.write("p.toml", std::string(fragile_probe) + "label = \"" + label +
+                           "\"\nfail = \"measure\"\nstep = 20\nhow = \"" + how + "\"\n" + fragile_probe +
                            "label = \"" + sound + "\"\n");
     const Finished done = probe({"run", "--pipeline", "p.toml", "--jobs", how[0] == 's' ? "2" : "1"});
     EXPECT_EQ(done.code, 1) << done.err;
@@ -213,8 +214,8 @@ TEST_F(Pipeline, ACrashCostsOneResult) {
 
 TEST_F(Pipeline, AProbeThatCrashesEverywhereLeavesTheOthers) {
   ASSERT_EQ(train("run", "").code, 0);
-  at.write("p.toml", std::string(fragile) + "label = \"bad\"\nfail = \"measure\"\n" + fragile + fragile +
-                         "label = \"worse\"\nfail = \"measure\"\n");
+  at.write("p.toml", std::string(fragile_probe) + "label = \"bad\"\nfail = \"measure\"\n" + fragile_probe +
+                         fragile_probe + "label = \"worse\"\nfail = \"measure\"\n");
   const Finished done = probe({"run", "--pipeline", "p.toml"});
   EXPECT_EQ(done.code, 1);
   EXPECT_EQ(count(done.err, "SIGSEGV"), 14u) << done.err;  // six checkpoints and the null, of both
@@ -225,8 +226,8 @@ TEST_F(Pipeline, AProbeThatCrashesEverywhereLeavesTheOthers) {
 TEST_F(Pipeline, ACrashOnTheReferenceIsSaidOnce) {
   ASSERT_EQ(train("run", "").code, 0);
   for (const char* how : {"segv", "throw"}) {
-    at.write("p.toml", std::string(fragile) + "fits = true\nlabel = \"bad_" + how +
-                           "\"\nfail = \"fit\"\nhow = \"" + how + "\"\n" + fragile);
+    at.write("p.toml", std::string(fragile_probe) + "fits = true\nlabel = \"bad_" + how +
+                           "\"\nfail = \"fit\"\nhow = \"" + how + "\"\n" + fragile_probe);
     const Finished done = probe({"run", "--pipeline", "p.toml", "--jobs", "2", "--again"});
     EXPECT_EQ(done.code, 1);
     EXPECT_EQ(count(done.err, "warning:"), 1u) << done.err;
@@ -238,7 +239,7 @@ TEST_F(Pipeline, ACrashOnTheReferenceIsSaidOnce) {
 TEST_F(Pipeline, AnUnreadableCheckpointCostsItsOwnResults) {
   ASSERT_EQ(train("run", "").code, 0);
   std::filesystem::resize_file(at.path("run/checkpoints/step_00000020.safetensors"), 100);
-  at.write("p.toml", std::string(fragile) + fragile + "label = \"other\"\n");
+  at.write("p.toml", std::string(fragile_probe) + fragile_probe + "label = \"other\"\n");
   const Finished done = probe({"run", "--pipeline", "p.toml"});
   EXPECT_EQ(done.code, 1);
   EXPECT_EQ(count(done.err, "warning:"), 1u) << done.err;
@@ -250,7 +251,7 @@ TEST_F(Pipeline, AnUnreadableCheckpointCostsItsOwnResults) {
 TEST_F(Pipeline, AnUnreadableReferenceCostsThoseThatWaitForIt) {
   ASSERT_EQ(train("run", "").code, 0);
   std::filesystem::resize_file(at.path("run/checkpoints/step_00000050.safetensors"), 100);
-  at.write("p.toml", std::string(fragile) + waiting);
+  at.write("p.toml", std::string(fragile_probe) + waiting);
   const Finished done = probe({"run", "--pipeline", "p.toml", "--steps", "0,10,20"});
   EXPECT_EQ(done.code, 1);
   EXPECT_EQ(count(done.err, "warning:"), 1u) << done.err;
@@ -262,10 +263,11 @@ TEST_F(Pipeline, WrongRequestsAreOneErrorAndChangeNothing) {
   ASSERT_EQ(train("run", "").code, 0);
   ASSERT_EQ(train("empty", "").code, 0);
   std::filesystem::remove_all(at.path("empty/checkpoints"));
-  at.write("p.toml", fragile);
-  at.write("hook.toml", std::string(fragile) + "inputs = \"train\"\nhook = \"blocks.0.mlp.hook_pots\"\n");
-  at.write("none.toml", "runs = [\"nothing-*\"]\n" + std::string(fragile));
-  at.write("typo.toml", "step = \"last\"\n" + std::string(fragile));
+  at.write("p.toml", fragile_probe);
+  at.write("hook.toml",
+           std::string(fragile_probe) + "inputs = \"train\"\nhook = \"blocks.0.mlp.hook_pots\"\n");
+  at.write("none.toml", "runs = [\"nothing-*\"]\n" + std::string(fragile_probe));
+  at.write("typo.toml", "step = \"last\"\n" + std::string(fragile_probe));
   const struct {
     std::vector<std::string> arguments;
     std::string said;
@@ -304,7 +306,7 @@ TEST_F(Pipeline, ARunThatCannotBeProbedDoesNotKeepOthersFromIt) {
   ASSERT_EQ(train("runs/c", "").code, 0);
   std::filesystem::remove_all(at.path("runs/b/checkpoints"));
   std::filesystem::create_directory(at.path("runs/verify"));
-  at.write("p.toml", "runs = [\"runs/*\"]\n" + std::string(fragile));
+  at.write("p.toml", "runs = [\"runs/*\"]\n" + std::string(fragile_probe));
   const Finished done = probe({"--pipeline", "p.toml", "--json"});
   EXPECT_EQ(done.code, 2);
   EXPECT_EQ(count(done.err, "error:"), 1u) << done.err;
@@ -327,7 +329,7 @@ TEST_F(Pipeline, AnExampleComesWithIt) {
 
 TEST_F(Pipeline, InterruptedItLeavesWholeResults) {
   ASSERT_EQ(train("run", "").code, 0);
-  at.write("p.toml", std::string(fragile) + "milliseconds = 300\n");
+  at.write("p.toml", std::string(fragile_probe) + "milliseconds = 300\n");
   const pid_t pid = at.start(with_fragile({"probe", "run", "--pipeline", "p.toml"}));
   while (at.lines("run/probes/fragile_probe/results.jsonl").size() < 2)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -344,7 +346,7 @@ TEST_F(Pipeline, InterruptedItLeavesWholeResults) {
 }
 
 TEST_F(Pipeline, TheNullIsARandomNetworkAndChangesNothing) {
-  const Finished trained = train("run", std::string(fragile) + waiting);
+  const Finished trained = train("run", std::string(fragile_probe) + waiting);
   ASSERT_EQ(trained.code, 0) << trained.err;
   ASSERT_EQ(train("plain", "").code, 0);
   EXPECT_EQ(at.read("run/checkpoints/step_00000050.safetensors"),
@@ -371,7 +373,7 @@ TEST_F(Pipeline, TheNullIsARandomNetworkAndChangesNothing) {
 }
 
 TEST_F(Pipeline, ConclusionsAreDrawnFromTheCurves) {
-  const std::string concluding = std::string(fragile) +
+  const std::string concluding = std::string(fragile_probe) +
                                  "[[probe]]\nname = \"fragile_probe\"\nlabel = \"judge\"\n" +
                                  "curves = [\"test/loss\", \"probe/fragile_probe/*\"]\n";
   const Finished trained = train("run", concluding);
@@ -406,7 +408,7 @@ TEST_F(Pipeline, ConclusionsAreDrawnFromTheCurves) {
 }
 
 TEST_F(Pipeline, ACurveThatIsNotThereIsNamed) {
-  const Finished trained = train("run", std::string(fragile) + "curves = [\"tset/loss\"]\n");
+  const Finished trained = train("run", std::string(fragile_probe) + "curves = [\"tset/loss\"]\n");
   EXPECT_EQ(trained.code, 1);
   expect_said(trained,
               "concludes from \"tset/loss\", but the run has no such curve (did you mean \"test/loss\"?)");
@@ -415,7 +417,8 @@ TEST_F(Pipeline, ACurveThatIsNotThereIsNamed) {
   const Finished done = probe({"run"});
   EXPECT_EQ(done.code, 1);
   expect_said(done, "did you mean \"test/loss\"?");
-  at.write("p.toml", std::string(fragile) + "label = \"bad\"\nfail = \"conclude\"\ncurves = [\"test/*\"]\n");
+  at.write("p.toml",
+           std::string(fragile_probe) + "label = \"bad\"\nfail = \"conclude\"\ncurves = [\"test/*\"]\n");
   const Finished crashed = probe({"run", "--pipeline", "p.toml"});
   EXPECT_EQ(crashed.code, 1);
   expect_said(crashed, "conclude, the curves of the run: it crashed: SIGSEGV");

@@ -19,7 +19,7 @@ using Steps = std::vector<int64_t>;
 const std::string ruinous = ORRERY_LYING_PLUGINS "/ruinous_probe.so";
 
 // Checkpoints at 0, 10, 20 and 30.
-constexpr const char* config = R"([task]
+constexpr const char* ruined_config = R"([task]
 name = "modular_arithmetic"
 p = 7
 [model]
@@ -46,7 +46,7 @@ class Ruin : public ::testing::Test {
     return at.orrery(arguments);
   }
   Finished train(const std::string& probes, const std::string& out = "run") const {
-    at.write("config.toml", config + probes);
+    at.write("config.toml", ruined_config + probes);
     return orrery({"train", "config.toml", "--out", out});
   }
   Steps stored(const std::string& label) const {
@@ -157,7 +157,7 @@ TEST_F(Ruin, AProbeThatHangsIsGivenUp) {
 }
 
 TEST_F(Ruin, TheFirstCtrlCSaysWhatItWaitsFor) {
-  at.write("config.toml", config + probe_entry("hang"));
+  at.write("config.toml", ruined_config + probe_entry("hang"));
   const pid_t pid = at.start({"train", "config.toml", "--out", "run", "--plugin", ruinous});
   const auto until = [&](const std::string& file, const std::string& text) {
     for (int i = 0; i < 600 && at.read(file).find(text) == std::string::npos; ++i)

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* small = R"(
+constexpr const char* shown_config = R"(
 [task]
 name = "modular_arithmetic"
 p = 11
@@ -50,7 +50,7 @@ class Show : public ::testing::Test {
  protected:
   void SetUp() override {
     setenv("LC_ALL", "C.UTF-8", 1);
-    at.write("small.toml", small);
+    at.write("small.toml", shown_config);
   }
   void TearDown() override {
     for (const char* name : {"LC_ALL", "COLUMNS"}) unsetenv(name);
@@ -182,7 +182,7 @@ TEST_F(Show, OfADamagedRunShowsTheRestAndSaysWhere) {
 }
 
 TEST_F(Show, ShowsRunsWithoutProbesAndFromUnknownTasks) {
-  at.write("small.toml", std::string(small).substr(0, std::string(small).find("[[probe]]")));
+  at.write("small.toml", std::string(shown_config).substr(0, std::string(shown_config).find("[[probe]]")));
   train("run");
   EXPECT_EQ(shown("run")["probes"], json::object());
   json run = json::parse(at.read("run/run.json"));

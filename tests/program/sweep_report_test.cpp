@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* tiny_sweep = R"(base = "base.toml"
+constexpr const char* reported_sweep = R"(base = "base.toml"
 seeds = 3
 [grid]
 train.weight_decay = [0.1, 1]
@@ -41,7 +41,7 @@ class SweepReport : public ::testing::Test {
  protected:
   void SetUp() override {
     at.write("base.toml", base);
-    at.write("s.toml", tiny_sweep);
+    at.write("s.toml", reported_sweep);
   }
   Finished report(std::vector<std::string> more = {}, const std::string& of = "s.toml") {
     std::vector<std::string> arguments = {"sweep", "report", of};

@@ -21,7 +21,7 @@ using testing::has_protoc;
 using testing::no_protoc;
 using testing::read_records;
 
-constexpr const char* small = R"(
+constexpr const char* exported_config = R"(
 [task]
 name = "modular_arithmetic"
 p = 7
@@ -76,7 +76,7 @@ class Tensorboard : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!has_protoc()) GTEST_SKIP() << no_protoc;
-    at.write("small.toml", small);
+    at.write("small.toml", exported_config);
   }
 
   Finished train(const std::string& out, std::vector<std::string> more = {}) {
@@ -194,13 +194,14 @@ TEST_F(Tensorboard, ExportHasTheSame) {
 }
 
 TEST_F(Tensorboard, TheKeyIsChecked) {
-  at.write("small.toml", std::string(small) + "tensorbord = true\n");
+  at.write("small.toml", std::string(exported_config) + "tensorbord = true\n");
   const Finished done = train("run");
   EXPECT_EQ(done.code, 2);
   EXPECT_NE(done.err.find("small.toml:22:1: [log] has no key \"tensorbord\" (did you mean \"tensorboard\"?)"),
             std::string::npos)
       << done.err;
-  at.write("small.toml", std::string(small).replace(std::string(small).find("= true"), 6, "= 3"));
+  at.write("small.toml",
+           std::string(exported_config).replace(std::string(exported_config).find("= true"), 6, "= 3"));
   EXPECT_NE(train("run").err.find("log.tensorboard: expected a boolean, got 3"), std::string::npos);
 }
 

@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* small = R"(
+constexpr const char* trained_config = R"(
 [task]
 name = "modular_arithmetic"
 p = 11
@@ -51,7 +51,7 @@ reference = "self"
 
 class Train : public ::testing::Test {
  protected:
-  void SetUp() override { at.write("small.toml", small); }
+  void SetUp() override { at.write("small.toml", trained_config); }
 
   Finished train(const std::string& out, std::vector<std::string> more = {}) {
     std::vector<std::string> arguments = {"train", "small.toml", "--out", out};

@@ -142,7 +142,7 @@ TEST(Verify, TiersTakeTheQuickerOnesToo) {
   at.write("configs/a.toml", expecting("< 1.5") + "[verify]\ntier = \"quick\"\n");
   at.write("configs/b.toml", expecting("< 1.5") + "[verify]\ntier = \"standard\"\n");
   at.write("configs/c.toml", expecting("< 1.5"));  // full
-  at.write("configs/d.toml", verified);               // nothing to verify
+  at.write("configs/d.toml", verified);            // nothing to verify
   const Finished standard = at.orrery({"verify", "--tier", "standard"});
   EXPECT_EQ(standard.code, 0) << standard.err;
   EXPECT_NE(standard.out.find("configs/a.toml"), std::string::npos);

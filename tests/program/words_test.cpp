@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* small = R"([task]
+constexpr const char* words_config = R"([task]
 name = "modular_arithmetic"
 p = 7
 [model]
@@ -42,14 +42,15 @@ source = "this test"
 
 class Words : public ::testing::Test {
  protected:
-  void SetUp() override { at.write("small.toml", small); }
+  void SetUp() override { at.write("small.toml", words_config); }
   Finished train(std::vector<std::string> more = {}) const {
     std::vector<std::string> arguments = {"train", "small.toml", "--out", "run"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return at.orrery(arguments);
   }
   Finished fragile(const std::vector<std::string>& settings) const {
-    at.write("small.toml", std::string(small) + "[[probe]]\nname = \"fragile_probe\"\nhow = \"throw\"\n");
+    at.write("small.toml",
+             std::string(words_config) + "[[probe]]\nname = \"fragile_probe\"\nhow = \"throw\"\n");
     std::vector<std::string> more = {"--plugin", ORRERY_FRAGILE_PROBE};
     for (const std::string& setting : settings) {
       more.emplace_back("--set");
@@ -258,7 +259,7 @@ TEST_F(Words, AReferenceThatNeverCameCostsOnlyItsProbe) {
 TEST_F(Words, AMissingPluginIsNamedWithItsPlace) {
   fs::create_directories(at.path("mine"));
   fs::copy_file(ORRERY_FRAGILE_PROBE, at.path("mine/probe.so"));
-  at.write("small.toml", std::string(small) + "[[probe]]\nname = \"fragile_probe\"\n");
+  at.write("small.toml", std::string(words_config) + "[[probe]]\nname = \"fragile_probe\"\n");
   ASSERT_EQ(train({"--plugin", "mine/probe.so"}).code, 0);
   const std::string file = fs::canonical(at.path("mine/probe.so")).string();
   EXPECT_EQ(json::parse(at.read("run/run.json"))["plugins"].back()["file"], file);
@@ -352,7 +353,7 @@ size_t width_of(const std::string& line) {
 }
 
 TEST_F(Words, NothingWrapsAt80Columns) {
-  std::string many = small;
+  std::string many = words_config;
   for (const char* probe : {"trig_loss", "excluded_loss", "weight_structure", "neuron_waves"})
     many += std::string("[[probe]]\nname = \"") + probe + "\"\n";
   at.write("small.toml", many);
