@@ -8,6 +8,7 @@ import threading
 import unittest
 import warnings
 
+import numpy as np
 import torch
 
 import orrery
@@ -43,7 +44,7 @@ class Training(unittest.TestCase):
         self.assertEqual(again.metrics.to_dict(), run.metrics.to_dict())
 
     def test_overrides(self):
-        run = orrery.train(CONFIG_FILE, {"seeds.init": 1, "train.steps": 20, "task.operation": "subtract"},
+        run = orrery.train(CONFIG_FILE, {"seeds": {"init": 1}, "train.steps": np.int64(20), "task.operation": "subtract"},
                            out=PLACE / "overridden", progress=False)
         self.assertEqual((run.config["seeds"]["init"], run.steps, run.config["task"]["operation"]),
                          (1, [0, 20], "subtract"))
@@ -51,11 +52,15 @@ class Training(unittest.TestCase):
     def test_errors(self):
         for wrong in (lambda: orrery.train(PLACE / "absent.toml"), lambda: orrery.train(CONFIG_FILE, {"train.stepz": 3}),
                       lambda: orrery.train(CONFIG_FILE, out=small_run()), lambda: orrery.train({"task": {}}),
-                      lambda: orrery.train(CONFIG_FILE, {"train.lr": object()})):
+                      lambda: orrery.train(CONFIG_FILE, {"train.lr": object()}),
+                      lambda: orrery.train(None), lambda: orrery.train({"task": {"name": object()}}),
+                      lambda: orrery.train(CONFIG_FILE, 3), lambda: orrery.resume(PLACE / "absent"),
+                      lambda: orrery.open(PLACE / "absent"), lambda: orrery.open(CONFIG_FILE)):
             with self.assertRaises(orrery.UsageError):
                 wrong()
-        with self.assertRaises(orrery.reader.ReadError):
+        with self.assertRaises(orrery.reader.ReadError) as raised:
             orrery.open(PLACE / "absent")
+        self.assertTrue(raised.exception.what and raised.exception.hint)
 
     def test_threads_and_gradients_stay_as_they_were(self):
         torch.set_num_threads(2)
@@ -123,6 +128,60 @@ class Training(unittest.TestCase):
 
 
 class Sweeps(unittest.TestCase):
+    def sweep_file(self, name, text=SWEEP):
+        (PLACE / name).mkdir()
+        (PLACE / name / "sweep.toml").write_text(text.replace("small.toml", str(CONFIG_FILE)))
+        return PLACE / name / "sweep.toml"
+
+    def test_running_one(self):
+        file = self.sweep_file("run_here")
+        text = io.StringIO()
+        with contextlib.redirect_stderr(text):
+            sweep = orrery.sweep(file, out=PLACE / "run_here/runs").run(jobs=2, progress=True)
+        self.assertIn("of 4 runs done", text.getvalue())
+        self.assertIn("4 of 4 runs done", text.getvalue())
+        self.assertEqual(set(sweep.table()["status"]), {"done"})
+        before = files_of(PLACE / "run_here/runs")
+        orrery.sweep(PLACE / "run_here/runs").run(progress=False)  # by its folder; nothing is left to do
+        self.assertEqual(files_of(PLACE / "run_here/runs"), before)
+
+    def test_a_run_that_fails_costs_itself_only(self):
+        diverging = SWEEP.replace("[0.1, 1]", "[0.1]") + '\n[set]\ntrain.lr = 1e30\n'
+        file = self.sweep_file("fails", diverging.replace("seeds = 2", "seeds = 1"))
+        with self.assertWarnsRegex(orrery.OrreryWarning, "became NaN or infinite"):
+            sweep = orrery.sweep(file, out=PLACE / "fails/runs").run(progress=False)
+        self.assertEqual(list(sweep.table()["status"]), ["failed"])
+
+    def test_a_wrong_one_is_an_error(self):
+        for wrong in (orrery.sweep(PLACE / "absent.toml"), orrery.sweep(CONFIG_FILE),
+                      orrery.sweep(self.sweep_file("wrong", SWEEP.replace("weight_decay", "weight_decoy")))):
+            with self.assertRaises(orrery.UsageError) as raised:
+                wrong.run(progress=False)
+            self.assertTrue(raised.exception.what and raised.exception.hint, raised.exception)
+        (PLACE / "moved").mkdir()
+        (PLACE / "moved/plan.json").write_text('{"origin": "no/such.toml"}')
+        with self.assertRaisesRegex(orrery.UsageError, "planned from no/such.toml"):
+            orrery.sweep(PLACE / "moved").run()
+
+    def test_an_interrupt_stops_all_of_it_and_it_goes_on(self):
+        long = SWEEP.replace("[[reading]]", "[set]\ntrain.steps = 20000\ncheckpoints.every = 20000\n[[reading]]", 1)
+        file = self.sweep_file("stopped", long)
+        out = PLACE / "stopped/runs"
+
+        def interrupt():
+            while not list(out.glob("runs/*/metrics.jsonl")):
+                threading.Event().wait(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt).start()
+        with self.assertRaises(orrery.Interrupted) as raised:
+            orrery.sweep(file, out=out).run(progress=False)
+        self.assertIn("run() goes on", str(raised.exception))
+        self.assertNotIn("done", set(orrery.sweep(out).table()["status"]))
+        file.write_text(file.read_text().replace("20000", "60"))  # another sweep, in the same folder: short
+        sweep = orrery.sweep(file, out=out).run(progress=False)
+        self.assertEqual(set(sweep.table()["status"]), {"done"})
+
     def test_the_table_of_the_command_line(self):
         (PLACE / "sweep.toml").write_text(SWEEP)
         orrery_program("sweep", "run", "sweep.toml")
