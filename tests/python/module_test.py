@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import threading
 import unittest
 from unittest import mock
@@ -257,6 +258,25 @@ class Probes(unittest.TestCase):
         self.assertEqual(results.steps, [0, 20, 40, 60])
         with self.assertRaisesRegex(orrery.UsageError, "store"):
             results.tensors()
+
+    def test_what_an_interrupted_probe_has_measured_is_kept(self):
+        run = orrery.open(copy_of_run("half_asked"))
+        results = run.path / "probes/slow/results.jsonl"
+
+        def interrupt():
+            while not results.exists() or not results.read_text():
+                threading.Event().wait(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        slow = {"n_draws": 300, "n_burn_in": 0, "label": "slow", "progress": False}
+        threading.Thread(target=interrupt).start()
+        with self.assertRaises(orrery.Interrupted) as raised:
+            run.probe("learning_coefficient", **slow)
+        self.assertIn("not computed again", str(raised.exception))
+        kept = results.read_text()
+        self.assertIn(kept.count("\n"), (1, 2, 3))
+        self.assertEqual(run.probe("learning_coefficient", **slow).steps, run.steps)
+        self.assertTrue(results.read_text().startswith(kept))
 
     def test_a_changed_network_is_what_the_probe_sees(self):
         run = orrery.open(small_run())
