@@ -268,7 +268,7 @@ class Probes(unittest.TestCase):
                 threading.Event().wait(0.01)
             os.kill(os.getpid(), signal.SIGINT)
 
-        slow = {"n_draws": 300, "n_burn_in": 0, "label": "slow", "progress": False}
+        slow = {"n_draws": 120, "n_burn_in": 0, "label": "slow", "progress": False}
         threading.Thread(target=interrupt).start()
         with self.assertRaises(orrery.Interrupted) as raised:
             run.probe("learning_coefficient", **slow)
