@@ -20,6 +20,7 @@ constexpr int calls = 100;
 void run_with_cache_calls(benchmark::State& state, const std::string& folder, const std::string& which,
                           int64_t count, bool gradients) {
   prepare_processor({}, 1);
+  keep_freed_memory();  // as in a training, and in Python
   Registry registry;
   registry.load_folder(ORRERY_PLUGIN_DIR);
   NetworkAtStep network(registry, folder);
