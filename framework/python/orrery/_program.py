@@ -15,7 +15,7 @@ _PROGRESS = re.compile(r"([\d,]+)/([\d,]+)(?:  \S+ steps/s  ETA \S+)?  (.*)")
 def program():
     """The program of this build or installation, else that of PATH."""
     here = Path(__file__).resolve().parent
-    for folder in (here.parents[1], here.parents[2]):  # build/release/python/orrery, PREFIX/lib/orrery/python/orrery
+    for folder in (here.parents[1], here.parents[3]):  # build/release/python/orrery, PREFIX/lib/orrery/python/orrery
         if (found := folder / "bin/orrery").exists():
             return str(found)
     if found := shutil.which("orrery"):
