@@ -95,7 +95,9 @@ LongCall::~LongCall() {
 
 const Registry& plugins() {
   const EngineTurn turn;
-  if (!loaded()) loaded() = load_plugins({});
+  if (loaded()) return *loaded();
+  keep_freed_memory();  // as in a training: a forward pass takes what the last one has freed
+  loaded() = load_plugins({});
   return *loaded();
 }
 
@@ -247,6 +249,14 @@ std::vector<CheckpointFile> choose_checkpoints(const RunDirectory& run, const st
   return chosen;
 }
 
+std::vector<int64_t> choose_steps(const std::string& path, const std::string& steps) {
+  const LongCall call;
+  std::vector<int64_t> chosen;
+  const RunDirectory run = RunDirectory::open(path, RunDirectory::Access::read);
+  for (const CheckpointFile& checkpoint : choose_checkpoints(run, steps)) chosen.push_back(checkpoint.step);
+  return chosen;
+}
+
 // Keeps the lines of what is not stored.
 Audience keep_lines(std::vector<std::string>& lines) {
   const auto add = [&lines](const std::vector<Outcome>& outcomes, const auto& line) {
@@ -300,10 +310,11 @@ py::tuple probe(const std::string& path, const std::string& entry, const std::st
   return py::make_tuple(label, lines, asked, failed, first_error, reporter.asked_to_stop());
 }
 
-std::string sweep_table(const std::string& path) {
+std::string sweep_table(const std::string& path, const std::string& out) {
   const LongCall call;
-  const SweepPlan plan =
-      std::filesystem::is_directory(path) ? read_plan(path) : plan_sweep(path, parameters_from(plugins()));
+  const SweepPlan plan = std::filesystem::is_directory(path)
+                             ? read_plan(path)
+                             : plan_sweep(path, parameters_from(plugins()), out);
   return table_json(plan, read_rows(plan));
 }
 
@@ -396,6 +407,7 @@ PYBIND11_MODULE(_orrery, module) {
   module.def("torch_version", &orrery::torch_version);
   module.def("plugins", list_plugins);
   module.def("train", train);
+  module.def("choose_steps", choose_steps);
   module.def("probe", probe);
   module.def("export_to_transformer_lens", export_to_transformer_lens);
   module.def("sweep_table", sweep_table);

@@ -4,10 +4,12 @@
 #include <orrery/error.h>
 #include <orrery/hooks.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "engine/config/pipeline.h"
 #include "engine/experiment/open_run.h"
@@ -97,36 +99,34 @@ class Network {
     return experiment().task().show(given[0].cpu());
   }
 
-  // Logits, and the activations at `globs` if that is not None.
+  // Logits, and the activations at `globs` if that is not None, in the order of the forward pass. As
+  // run_with_cache() of orrery/hooks.h, but without looking names up.
   py::tuple forward(const py::handle& tokens, const py::list& hooks, const py::object& globs) {
     const torch::Tensor given = checked(to_tensor(tokens, "tokens"));
-    const bool cached = !globs.is_none();
-    const auto wanted = cached ? globs.cast<std::vector<std::string>>() : std::vector<std::string>();
     Thrown thrown;
-    const std::vector<Hook> all = with_names(hooks, thrown);
+    std::vector<Hook> all = with_names(hooks, thrown);
+    // A hook may call the engine, which is always taken before a network.
+    const bool calls_others = of_a_plugin_ || !all.empty();
+    const std::vector<size_t> wanted = globs.is_none() ? std::vector<size_t>() : places_of(globs);
+    std::vector<torch::Tensor> kept(wanted.size());
+    for (size_t i = 0; i < wanted.size(); ++i)
+      all.emplace_back(model().hook_points()[wanted[i]]->name(),
+                       [&place = kept[i]](const torch::Tensor& activation) { return place = activation; });
     torch::Tensor logits;
-    std::vector<std::pair<std::string, torch::Tensor>> cache;
     try {
       const py::gil_scoped_release released;
-      // A hook may call the engine, which is always taken before a network.
-      const bool calls_others = of_a_plugin_ || !all.empty();
       const auto turn = calls_others ? std::make_unique<EngineTurn>() : nullptr;
       const std::lock_guard lock(mutex_);
       const HookScope scope(model(), all);
-      if (cached) {
-        const CachedForward result = run_with_cache(model(), given, wanted);
-        logits = result.logits;
-        for (const auto& point : model().hook_points())  // in the order of the forward pass
-          if (result.cache.contains(point->name()))
-            cache.emplace_back(point->name(), result.cache[point->name()]);
-      } else {
-        logits = model().forward(given);
-      }
+      logits = model().forward(given);
     } catch (...) {
       if (thrown.error) throw std::move(*thrown.error);
       throw;
     }
-    return py::make_tuple(to_python(logits), to_python(cache));
+    py::dict cache;
+    for (size_t i = 0; i < wanted.size(); ++i)
+      if (kept[i].defined()) cache[names()[wanted[i]]] = to_python(kept[i]);
+    return py::make_tuple(to_python(logits), cache);
   }
 
   // What the probe records of the present weights: a line of results.jsonl and a safetensors file.
@@ -161,16 +161,38 @@ class Network {
   Experiment& experiment() { return network_->experiment(); }
   Model& model() { return experiment().model(); }
 
+  // Those of the hook points, made once.
+  const std::vector<py::str>& names() {
+    if (names_.empty())
+      for (const std::string& name : hook_points()) names_.emplace_back(name);
+    return names_;
+  }
+
+  // Where the hook points of these globs are in the order of the forward pass.
+  std::vector<size_t> places_of(const py::object& globs) {
+    std::set<const HookPoint*> points;
+    for (const auto& glob : globs.cast<std::vector<std::string>>())
+      for (const HookPoint* point : find_hook_points(model(), glob)) points.insert(point);
+    std::vector<size_t> places;
+    for (size_t i = 0; i < model().hook_points().size(); ++i)
+      if (points.contains(model().hook_points()[i].get())) places.push_back(i);
+    return places;
+  }
+
   torch::Tensor checked(const torch::Tensor& tokens) {
     const TaskSpec& spec = experiment().spec();
     const torch::Tensor given = tokens.dim() == 1 ? tokens.unsqueeze(0) : tokens;
     if (given.scalar_type() != torch::kInt64 || given.dim() != 2 || given.size(1) != spec.n_ctx)
       throw UsageError(fmt::format("tokens: expected int64 [batch, {}], got {} [{}]", spec.n_ctx,
-                                   torch::toString(tokens.scalar_type()), fmt::join(tokens.sizes(), ", ")),
+                                   std::string(py::str(to_python(tokens).attr("dtype"))).substr(6),
+                                   fmt::join(tokens.sizes(), ", ")),
                        "net.data(\"test\")[\"tokens\"] has inputs of the task");
-    if (given.numel() > 0 && (given.min().item<int64_t>() < 0 || given.max().item<int64_t>() >= spec.d_vocab))
-      throw UsageError(fmt::format("tokens: expected 0 to {}, got {} to {}", spec.d_vocab - 1,
-                                   given.min().item<int64_t>(), given.max().item<int64_t>()));
+    const torch::Tensor flat = given.cpu().contiguous();
+    const int64_t* const first = flat.data_ptr<int64_t>();
+    const auto [least, most] = std::minmax_element(first, first + flat.numel());
+    if (flat.numel() > 0 && (*least < 0 || *most >= spec.d_vocab))
+      throw UsageError(fmt::format("tokens: expected 0 to {}, got {} to {}", spec.d_vocab - 1, *least, *most),
+                       "net.task has the shapes of the task, net.data(\"test\")[\"tokens\"] inputs of it");
     return given.to(model().device());
   }
 
@@ -221,6 +243,7 @@ class Network {
   bool of_a_plugin_ = false;
   std::recursive_mutex mutex_;  // hooks may run the network again
   std::map<std::string, size_t> probes_;
+  std::vector<py::str> names_;
 };
 
 }  // namespace

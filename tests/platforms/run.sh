@@ -3,6 +3,7 @@
 # usage, as root: tests/platforms/run.sh [--suite bookworm|trixie] [--training-steps N] STEP...
 #   first   ./orrery train configs/quickstart.toml, from a clone; N steps at most (default: until it groks)
 #   plugin  after first: a task written, built and trained out of the tree, against what cmake --install installs
+#   python  after first: the block of the README's "In a notebook", with that run
 #   deb     after first: the Debian package in another bare system: it trains, and a task is built with it
 #   test    ./orrery test
 # Without --suite: bookworm, then trixie. Works below build/platforms (or $ORRERY_PLATFORMS), and needs gigabytes there.
@@ -20,7 +21,7 @@ while :; do
   esac
 done
 [ ${#suites[@]} -gt 0 ] || suites=(bookworm trixie)
-[ $# -gt 0 ] || { sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 2; }
 [ "$(id -u)" -eq 0 ] || { echo "only root can make a bare system" >&2; exit 2; }
 
 step_first() {
@@ -46,6 +47,13 @@ try_plugin='
 step_plugin() {
   enter "$suite" clone bash -c './orrery build && cmake --install build/release --prefix /srv/prefix >/dev/null'
   enter "$suite" clone bash -c "$try_plugin" _ /srv/prefix/bin/orrery /srv/prefix
+}
+
+step_python() {
+  enter "$suite" clone bash -c '
+    sed -n "/^## In a notebook/,/^## How/p" README.md | sed -n "/^.\{3\}py$/,/^.\{3\}$/p" | sed "1d;\$d" |
+      sed "s|\"runs/quickstart-[^\"]*|\"/srv/run|; s|\"seeds.init\": 1|&, \"train.steps\": 50|" >/srv/block.py
+    ./orrery python /srv/block.py'
 }
 
 step_deb() {

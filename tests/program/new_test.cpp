@@ -53,13 +53,14 @@ std::string sorted_lines(const std::vector<std::string>& lines) {
   return out;
 }
 
-std::string built(const std::string& file) {
-  const fs::path path = fs::path(ORRERY_TEMPLATE_DIR) / file;
+std::string contents(const fs::path& path) {
   EXPECT_TRUE(fs::exists(path)) << path;
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
   return text.str();
 }
+
+std::string built(const std::string& file) { return contents(fs::path(ORRERY_TEMPLATE_DIR) / file); }
 
 std::string plugin_file(const std::string& target) {
   return (fs::path(ORRERY_TEMPLATE_DIR) / "plugins" / (target + ".so")).string();
@@ -242,6 +243,58 @@ TEST(New, TheProbeOfTheTemplateMeasures) {
   ASSERT_EQ(done.code, 0) << done.err;
   EXPECT_NE(done.err.find("entropy/mean"), std::string::npos) << done.err;
   EXPECT_EQ(at.lines("run/probes/sample_probe/results.jsonl").size(), 3u);  // steps 0, 5 and 10
+}
+
+const fs::path python_file = fs::path(ORRERY_SOURCE_DIR) / "tests/plugins/template/begun_in_python.py";
+
+// It is built and its test runs, but measure() is to be written, and the check says so.
+TEST(New, AProbeStartsFromAPythonFunction) {
+  const Workplace at;
+  at.write("look.py", "import orrery\n\n@orrery.probe\ndef another(seen):\n    return 0\n\n" +
+                          contents(python_file) + "\nprint(begun_in_python)\n");
+  const Finished done = at.orrery({"new", "probe", "begun_in_python", "--from", "look.py", "--out", "."});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.err.find("measure() in begun_in_python.cpp is to be written"), std::string::npos)
+      << done.err;
+  for (const char* file : {"begun_in_python.cpp", "begun_in_python_test.cpp", "README.md"})
+    EXPECT_EQ(at.read("begun_in_python/" + std::string(file)), built("begun_in_python/" + std::string(file)));
+  const Finished checked = at.orrery({"check", plugin_file("probe_begun_in_python")});
+  EXPECT_EQ(checked.code, 1) << checked.out;
+  EXPECT_NE(checked.out.find("begun_in_python: measure() is not written yet"), std::string::npos)
+      << checked.out;
+}
+
+TEST(New, SaysWhatIsWrongWithAPythonFile) {
+  const struct {
+    std::string file, said;
+  } bad[] = {{"", "look.py: there is no function under @orrery.probe"},
+             {"def one(seen):\n  return 0\n", "there is no function under @orrery.probe"},
+             {"@probe\ndef a(s):\n  return 0\n@orrery.probe()\ndef b(s): return 0\n", "there are: a, b"},
+             {"\n@orrery.probe(inputs=GRID)\ndef one(seen):\n  return 0\n",
+              "look.py:2: the argument \"inputs\" of the decorator is not a text"},
+             {"@orrery.probe(activations=[f\"{x}\"])\ndef one(seen):\n  return 0\n", "\"activations\""},
+             {"@orrery.probe(activations=\"a\\\"b\")\ndef one(seen):\n  return 0\n", "\"activations\""},
+             {"@orrery.probe(null=None)\ndef one(seen):\n  return 0\n", "\"null\""},
+             {"@orrery.probe(other=3)\ndef one(seen):\n  return 0\n", "\"other\""},
+             {"@orrery.probe(\ndef one(seen):\n  return 0\n", "after the last one read"},
+             {"@orrery.probe(inputs=\"all\")\ndef one(seen):\n  return 0\n", "expected train, test or grid"}};
+  for (const auto& [file, said] : bad) {
+    const Workplace at;
+    at.write("look.py", file);
+    const Finished done = at.orrery({"new", "probe", "looked", "--from", "look.py"});
+    EXPECT_EQ(done.code, 2) << file;
+    EXPECT_NE(done.err.find(said), std::string::npos) << done.err;
+    EXPECT_FALSE(fs::exists(at.path("looked")));
+  }
+  const Workplace at;
+  EXPECT_EQ(at.orrery({"new", "probe", "looked", "--from", "absent.py"}).code, 2);
+  at.write("look.py", contents(python_file));
+  EXPECT_NE(
+      at.orrery({"new", "task", "looked", "--from", "look.py"}).err.find("a task cannot start from Python"),
+      std::string::npos);
+  // The only one there is, under another name.
+  ASSERT_EQ(at.orrery({"new", "probe", "looked", "--from", "look.py"}).code, 0);
+  EXPECT_NE(at.read("looked/looked.cpp").find("class Looked final"), std::string::npos);
 }
 
 // Each as its config has it, to the accuracy that the config asks for.

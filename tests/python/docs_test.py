@@ -28,6 +28,13 @@ class Reference(unittest.TestCase):
                                  reference.parameters(reference.described(each)), each)
         self.assertEqual({name.split(".")[0] for name in nodes}, set(names))
 
+    def test_type_hints_of_the_readers(self):
+        nodes = reference.stub(reference.STUB.with_name("reader.pyi"))
+        self.assertEqual({name for name in nodes if "." not in name}, set(orrery.reader.__all__))
+        for name in set(orrery.reader.__all__) - {"ReadError"}:
+            self.assertEqual(reference.stub_parameters(nodes[name]),
+                             reference.parameters(getattr(orrery.reader, name)), name)
+
     def test_everything_public_has_a_docstring_with_shapes_where_there_are_tensors(self):
         page = reference.page()
         self.assertNotIn("\nNone\n", page)

@@ -1,9 +1,13 @@
 """The module over the engine: networks, hooks, probes."""
 
+import contextlib
 import gc
+import importlib.util
+import io
 import json
 import os
 import re
+import signal
 import threading
 import unittest
 from unittest import mock
@@ -137,9 +141,10 @@ class Networks(unittest.TestCase):
         with self.assertRaisesRegex(orrery.UsageError, "hook_pattern"):
             with self.net.hooks({"blocks.0.attn.hook_patern": fails}):
                 pass
-        with self.assertRaises(orrery.UsageError):
-            with self.net.hooks({PATTERN: 3}):
-                pass
+        for hooks in ({PATTERN: 3}, {3: fails}, [fails], 3, {PATTERN: lambda x, hook, more: x}):
+            with self.assertRaisesRegex(orrery.UsageError, "hooks: .*\n.*give"):
+                with self.net.hooks(hooks):
+                    pass
         generator = self.net.hooks({PATTERN: fails})
         generator.__enter__()
         with self.net.hooks({"hook_embed": lambda x: x}):
@@ -158,9 +163,14 @@ class Networks(unittest.TestCase):
             self.net.run_with_hooks(self.tokens, {"hook_embed": lambda x: other.weights["embed.W_E"][self.tokens]}))
 
     def test_tokens_are_checked(self):
-        for wrong in (self.tokens.float(), self.tokens[:, :2], torch.full((1, 3), 8), torch.full((1, 3), -1)):
+        for wrong in (self.tokens.float(), self.tokens[:, :2], torch.full((1, 3), 8), torch.full((1, 3), -1), None,
+                      "3 + 4", [[1, 2], [3]]):
             with self.assertRaisesRegex(orrery.UsageError, "tokens: expected"):
                 self.net(wrong)
+        self.assertEqual(list(self.net(self.tokens[:0]).shape), [0, 3, 7])
+        for wrong in (3, [3], "no_such_name"):
+            with self.assertRaisesRegex(orrery.UsageError, "hook point"):
+                self.net.run_with_cache(self.tokens, wrong)
         torch.testing.assert_close(self.net([3, 4, 7]), self.net(torch.tensor([[3, 4, 7]])))
         self.assertEqual(self.net.show([3, 4, 7]), "3 + 4 =")
 
@@ -212,7 +222,7 @@ class Networks(unittest.TestCase):
         open_and_drop(50)
         gc.collect()
         before = resident()
-        open_and_drop(200)
+        open_and_drop(1000)
         gc.collect()
         per_network = sum(w.numel() * 4 for w in self.net.weights.values())
         self.assertLess(resident() - before, 50 * per_network)
@@ -249,6 +259,25 @@ class Probes(unittest.TestCase):
         with self.assertRaisesRegex(orrery.UsageError, "store"):
             results.tensors()
 
+    def test_what_an_interrupted_probe_has_measured_is_kept(self):
+        run = orrery.open(copy_of_run("half_asked"))
+        results = run.path / "probes/slow/results.jsonl"
+
+        def interrupt():
+            while not results.exists() or not results.read_text():
+                threading.Event().wait(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        slow = {"n_draws": 120, "n_burn_in": 0, "label": "slow", "progress": False}
+        threading.Thread(target=interrupt).start()
+        with self.assertRaises(orrery.Interrupted) as raised:
+            run.probe("learning_coefficient", **slow)
+        self.assertIn("not computed again", str(raised.exception))
+        kept = results.read_text()
+        self.assertIn(kept.count("\n"), (1, 2, 3))
+        self.assertEqual(run.probe("learning_coefficient", **slow).steps, run.steps)
+        self.assertTrue(results.read_text().startswith(kept))
+
     def test_a_changed_network_is_what_the_probe_sees(self):
         run = orrery.open(small_run())
         net = run.network("last")
@@ -284,6 +313,28 @@ class Probes(unittest.TestCase):
         self.assertEqual(figure.data[0]["y"], recorded["traces"][0]["y"].tolist())
         json.dumps(figure.to_dict(), allow_nan=False)
 
+    def test_figures_of_a_plotly_that_is_installed(self):
+        theirs = mock.MagicMock()  # stands for the package: what it is given is looked at
+        with mock.patch.dict("sys.modules", {"plotly": theirs, "plotly.graph_objects": theirs.graph_objects}):
+            figure = orrery.open(small_run()).figure("fourier_basis", "norms_w_e", step=60)
+        self.assertIs(figure, theirs.graph_objects.Figure.return_value)
+        (given,) = theirs.graph_objects.Figure.call_args.args
+        self.assertEqual(set(given), {"data", "layout"})
+
+    @unittest.skipUnless(importlib.util.find_spec("plotly"), "Plotly for Python is not installed")
+    def test_plotly_itself_takes_every_figure(self):
+        import plotly.graph_objects
+        kinds = set()
+        run = orrery.open(copy_of_run("drawn"))
+        for probe in ("fourier_basis", "attention_patterns", "weight_structure", "neuron_waves", "linear_probe"):
+            results = run.probe(probe, steps="last", progress=False)
+            for name in results.figure_names():
+                figure = run.figure(results.label, name)  # Plotly refuses what it does not know
+                self.assertIsInstance(figure, plotly.graph_objects.Figure)
+                kinds |= {trace.type for trace in figure.data}
+                json.loads(figure.to_json())
+        self.assertTrue(kinds >= {"scatter", "heatmap"}, kinds)
+
     def test_throw_away_probes(self):
         @orrery.probe(inputs="grid", activations="*hook_pattern")
         def attention(seen):
@@ -309,8 +360,44 @@ class Probes(unittest.TestCase):
         def norm(seen):
             return seen.weights["embed.W_E"].norm()
         self.assertEqual(list(norm(run.path, steps="last").columns), ["norm"])
-        with self.assertRaisesRegex(orrery.UsageError, "expected a number"):
-            orrery.probe(lambda seen: "text")(run.path)
+        self.assertEqual(list(run.probe(norm, steps="every 40").index), [0, 40])
+        for wrong, said in ((lambda seen: "text", "expected a number"),
+                            (lambda seen: seen.cache["hook_embed"], "did not ask for the activation \"hook_embed\""),
+                            (lambda seen: seen.weights["embed.W_e"], "did you mean \"embed.W_E\"")):
+            with self.assertRaisesRegex(orrery.UsageError, said):
+                orrery.probe(wrong)(run.path)
+        for wrong in (lambda: orrery.probe("fourier_basis"), lambda: run.probe(lambda seen: 0),
+                      lambda: orrery.probe(inputs="all")):
+            with self.assertRaises(orrery.UsageError):
+                wrong()
+
+
+class NewProbe(unittest.TestCase):
+    def test_a_plugin_starts_from_a_function(self):
+        pattern = "blocks.*.attn.hook_pattern"  # what it asks for need not be written out
+
+        @orrery.probe(inputs="grid",
+                      activations=[pattern], null=False)
+        def looked_at(seen):
+            """How it looks at "0"."""
+            return {"norm": seen.weights["embed.W_E"].norm(),
+                    "pattern": seen.cache[PATTERN].mean()}
+
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            files = orrery.new_probe(looked_at, out=PLACE / "plugins_of_mine")
+        folder = PLACE / "plugins_of_mine/looked_at"
+        self.assertEqual({file.name for file in files}, {"CMakeLists.txt", "README.md", "looked_at.cpp",
+                                                         "looked_at.toml", "looked_at_test.cpp"})
+        source = (folder / "looked_at.cpp").read_text()
+        for part in (".inputs = orrery::Inputs::grid", '.activations = {"blocks.*.attn.hook_pattern"}',
+                     '.weights = {"embed.W_E"}', ".null = false", "//     return {\"norm\": seen.weights"):
+            self.assertIn(part, source)
+        self.assertIn("cmake -B build", text.getvalue())
+        with self.assertRaisesRegex(orrery.UsageError, "exists already"):
+            orrery.new_probe(looked_at, out=PLACE / "plugins_of_mine")
+        for wrong in (looked_at.function, orrery.probe(lambda seen: 0), orrery.probe(eval("lambda seen: 0"))):
+            with self.assertRaises(orrery.UsageError):
+                orrery.new_probe(wrong, "of_mine", out=PLACE)
 
 
 class Readme(unittest.TestCase):

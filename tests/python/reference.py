@@ -17,10 +17,10 @@ Generated from the docstrings of `framework/python/orrery` (`ORRERY_RECORD_REFER
 """
 
 
-def stub():
-    """{"train": node, "Run": node, "Run.probe": node, ...} of the .pyi."""
+def stub(path=STUB):
+    """{"train": node, "Run": node, "Run.probe": node, ...} of a .pyi."""
     found = {}
-    for node in ast.parse(STUB.read_text()).body:
+    for node in ast.parse(path.read_text()).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             found[node.name] = node
         if isinstance(node, ast.ClassDef):
@@ -83,8 +83,9 @@ def page():
         parts += [entry(f"{name}.{member}", nodes[f"{name}.{member}"]) for member in members(getattr(orrery, name))]
     parts.append(f"## orrery.reader\n\n{inspect.getdoc(reader).split(chr(10))[0]} It needs neither the compiled module "
                  "nor PyTorch.\n")
+    readers = stub(STUB.with_name("reader.pyi"))
     for name in reader.__all__:
         value = getattr(reader, name)
-        shown = f"{name}{inspect.signature(value)}" if inspect.isfunction(value) else name
+        shown = signature(name, readers[name]) if inspect.isfunction(value) else name
         parts.append(f"```python\nreader.{shown}\n```\n{inspect.getdoc(value)}\n")
     return "\n".join(parts)

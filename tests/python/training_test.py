@@ -8,6 +8,7 @@ import threading
 import unittest
 import warnings
 
+import numpy as np
 import torch
 
 import orrery
@@ -43,7 +44,7 @@ class Training(unittest.TestCase):
         self.assertEqual(again.metrics.to_dict(), run.metrics.to_dict())
 
     def test_overrides(self):
-        run = orrery.train(CONFIG_FILE, {"seeds.init": 1, "train.steps": 20, "task.operation": "subtract"},
+        run = orrery.train(CONFIG_FILE, {"seeds": {"init": 1}, "train.steps": np.int64(20), "task.operation": "subtract"},
                            out=PLACE / "overridden", progress=False)
         self.assertEqual((run.config["seeds"]["init"], run.steps, run.config["task"]["operation"]),
                          (1, [0, 20], "subtract"))
@@ -51,11 +52,15 @@ class Training(unittest.TestCase):
     def test_errors(self):
         for wrong in (lambda: orrery.train(PLACE / "absent.toml"), lambda: orrery.train(CONFIG_FILE, {"train.stepz": 3}),
                       lambda: orrery.train(CONFIG_FILE, out=small_run()), lambda: orrery.train({"task": {}}),
-                      lambda: orrery.train(CONFIG_FILE, {"train.lr": object()})):
+                      lambda: orrery.train(CONFIG_FILE, {"train.lr": object()}),
+                      lambda: orrery.train(None), lambda: orrery.train({"task": {"name": object()}}),
+                      lambda: orrery.train(CONFIG_FILE, 3), lambda: orrery.resume(PLACE / "absent"),
+                      lambda: orrery.open(PLACE / "absent"), lambda: orrery.open(CONFIG_FILE)):
             with self.assertRaises(orrery.UsageError):
                 wrong()
-        with self.assertRaises(orrery.reader.ReadError):
+        with self.assertRaises(orrery.reader.ReadError) as raised:
             orrery.open(PLACE / "absent")
+        self.assertTrue(raised.exception.what and raised.exception.hint)
 
     def test_threads_and_gradients_stay_as_they_were(self):
         torch.set_num_threads(2)
@@ -72,17 +77,17 @@ class Training(unittest.TestCase):
                 threading.Event().wait(0.01)
             os.kill(os.getpid(), signal.SIGINT)
 
-        whole = orrery.train(CONFIG_FILE, {"train.steps": 3000, "checkpoints.every": 1000}, out=PLACE / "whole",
+        whole = orrery.train(CONFIG_FILE, {"train.steps": 1500, "checkpoints.every": 500}, out=PLACE / "whole",
                              progress=False)
         threading.Thread(target=interrupt).start()
         with self.assertRaises(KeyboardInterrupt) as raised:
-            orrery.train(CONFIG_FILE, {"train.steps": 3000, "checkpoints.every": 1000}, out=out, progress=False)
+            orrery.train(CONFIG_FILE, {"train.steps": 1500, "checkpoints.every": 500}, out=out, progress=False)
         self.assertIsInstance(raised.exception, orrery.Interrupted)
         self.assertIn("orrery.resume", str(raised.exception))
         run = orrery.open(raised.exception.run)
-        self.assertLess(run.steps[-1], 3000)
+        self.assertLess(run.steps[-1], 1500)
         run = orrery.resume(run, progress=False)
-        self.assertEqual(run.steps[-1], 3000)
+        self.assertEqual(run.steps[-1], 1500)
         self.assertEqual(run.metrics.to_dict(), whole.metrics.to_dict())
 
     def test_other_threads_go_on_meanwhile(self):
@@ -90,7 +95,7 @@ class Training(unittest.TestCase):
         done = threading.Event()
 
         def train():
-            orrery.train(CONFIG_FILE, {"train.steps": 2000, "checkpoints.every": 2000}, out=PLACE / "beside",
+            orrery.train(CONFIG_FILE, {"train.steps": 1000, "checkpoints.every": 1000}, out=PLACE / "beside",
                          progress=False)
             done.set()
 
@@ -123,19 +128,68 @@ class Training(unittest.TestCase):
 
 
 class Sweeps(unittest.TestCase):
-    def test_the_table_of_the_command_line(self):
-        (PLACE / "sweep.toml").write_text(SWEEP)
-        orrery_program("sweep", "run", "sweep.toml")
-        folder = PLACE / "runs/sweeps/sweep"
-        table = orrery.sweep(folder).table()
-        self.assertEqual(len(table), 4)
+    def sweep_file(self, name, text=SWEEP):
+        (PLACE / name).mkdir()
+        (PLACE / name / "sweep.toml").write_text(text.replace("small.toml", str(CONFIG_FILE)))
+        return PLACE / name / "sweep.toml"
+
+    def test_running_one_and_its_table(self):
+        file = self.sweep_file("run_here")
+        text = io.StringIO()
+        with contextlib.redirect_stderr(text):
+            sweep = orrery.sweep(file, out=PLACE / "run_here/runs").run(jobs=2, progress=True)
+        self.assertIn("of 4 runs done", text.getvalue())
+        self.assertIn("4 of 4 runs done", text.getvalue())
+        before = files_of(PLACE / "run_here/runs")
+        again = orrery.sweep(PLACE / "run_here/runs").run(progress=False)  # by its folder; nothing is left to do
+        self.assertEqual(files_of(PLACE / "run_here/runs"), before)
+        table = again.table()
+        self.assertTrue(table.equals(sweep.table()))
         self.assertEqual(list(table["train.weight_decay"]), [0.1, 0.1, 1.0, 1.0])
         self.assertEqual(set(table["status"]), {"done"})
         self.assertTrue(table["never"].isna().all() and (table["never_censored_at"] == 60).all())
-        for index, run in orrery.sweep(folder).runs.items():
+        for index, run in again.runs.items():
             self.assertEqual(run.metrics["train/loss"].iloc[-1], table.loc[index, "loss"])
         with self.assertRaises(orrery.UsageError):
             orrery.sweep(PLACE / "absent").table()
+
+    def test_a_run_that_fails_costs_itself_only(self):
+        diverging = SWEEP.replace("[0.1, 1]", "[0.1]") + '\n[set]\ntrain.lr = 1e30\n'
+        file = self.sweep_file("fails", diverging.replace("seeds = 2", "seeds = 1"))
+        with self.assertWarnsRegex(orrery.OrreryWarning, "became NaN or infinite"):
+            sweep = orrery.sweep(file, out=PLACE / "fails/runs").run(progress=False)
+        self.assertEqual(list(sweep.table()["status"]), ["failed"])
+
+    def test_a_wrong_one_is_an_error(self):
+        for wrong in (orrery.sweep(PLACE / "absent.toml"),
+                      orrery.sweep(self.sweep_file("wrong", SWEEP.replace("weight_decay", "weight_decoy")))):
+            with self.assertRaises(orrery.UsageError) as raised:
+                wrong.run(progress=False)
+            self.assertTrue(raised.exception.what and raised.exception.hint, raised.exception)
+        (PLACE / "moved").mkdir()
+        (PLACE / "moved/plan.json").write_text('{"origin": "no/such.toml"}')
+        with self.assertRaisesRegex(orrery.UsageError, "planned from no/such.toml"):
+            orrery.sweep(PLACE / "moved").run()
+
+    def test_an_interrupt_stops_all_of_it_and_it_goes_on(self):
+        long = SWEEP.replace("seeds = 2", "seeds = 1").replace("[0.1, 1]", "[1]").replace(
+            "[[reading]]", "[set]\ntrain.steps = 3000\ncheckpoints.every = 3000\n[[reading]]", 1)
+        file = self.sweep_file("stopped", long)
+        out = PLACE / "stopped/runs"
+
+        def interrupt():
+            while not list(out.glob("runs/*/metrics.jsonl")):
+                threading.Event().wait(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt).start()
+        with self.assertRaises(orrery.Interrupted) as raised:
+            orrery.sweep(file, out=out).run(progress=False)
+        self.assertIn("run() goes on", str(raised.exception))
+        self.assertEqual(list(orrery.sweep(out).table()["status"]), ["stale"])
+        sweep = orrery.sweep(out).run(progress=False)
+        self.assertEqual(list(sweep.table()["status"]), ["done"])
+        self.assertEqual(len(sweep.runs[0].about["sessions"]), 2)
 
 
 class Imports(unittest.TestCase):

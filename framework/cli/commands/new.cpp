@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct NewArguments {
-  std::string kind, name, out;
+  std::string kind, name, out, from;
 };
 
 // Two plugins of one name could not be loaded together, or would share a config.
@@ -64,16 +64,24 @@ std::string next_on_its_own(const NewArguments& options, const fs::path& folder)
 
 int make_new(const NewArguments& options) {
   check_plugin_name(options.name);
-  const PluginKind kind = kind_named(options.kind);
+  NewPlugin plugin{kind_named(options.kind), options.name};
+  if (!options.from.empty()) {
+    if (plugin.kind != PluginKind::probe)
+      throw UsageError(fmt::format("--from: {} cannot start from Python", with_article(plugin.kind)),
+                       "it is for probes: orrery new probe NAME --from FILE.py");
+    plugin.python = read_python_probe(options.from, options.name);
+  }
   auto tree = options.out.empty() ? source_tree_around(fs::current_path()) : std::nullopt;
   if (tree) tree = fs::relative(*tree);  // paths as a user would type them here
   const fs::path folder = fs::path(options.out) / options.name;
   refuse_taken_name(options.kind, options.name, tree);
-  const auto files =
-      tree ? files_in_tree(kind, options.name, *tree) : files_on_their_own(kind, options.name, folder);
+  const auto files = tree ? files_in_tree(plugin, *tree) : files_on_their_own(plugin, folder);
   write_new(files);
   for (const NewFile& file : files) std::cout << file.path.lexically_normal().string() << "\n";
   std::cout << std::flush;
+  if (plugin.python)
+    note(fmt::format("measure() in {}.cpp is to be written; until then every measurement fails, and says so",
+                     options.name));
   note(tree ? next_in_tree(options, *tree) : next_on_its_own(options, folder));
   return 0;
 }
@@ -97,11 +105,18 @@ Command add_new(CLI::App& program) {
                    "Make the folder NAME in DIR, a project of its own; this is the default outside Orrery's "
                    "source tree, while in it the plugin joins the others")
       ->type_name("DIR");
+  command
+      ->add_option(
+          "--from", options->from,
+          "Start from a throw-away probe: the function under @orrery.probe in this Python file becomes "
+          "a comment, and what it asks for needs(); measure() is to be written")
+      ->type_name("FILE.py");
   command->footer(R"(The new plugin builds, passes its test and trains unchanged. Never overwrites a file.
 Examples:
   orrery new task largest_digit
   orrery new update sign_descent
-  orrery new probe head_entropy --out ~/probes)");
+  orrery new probe head_entropy --out ~/probes
+  orrery new probe head_entropy --from first_look.py)");
   return {command, [options] { return make_new(*options); }};
 }
 

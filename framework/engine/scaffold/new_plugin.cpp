@@ -1,6 +1,7 @@
 #include "engine/scaffold/new_plugin.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <orrery/error.h>
 
 #include <algorithm>
@@ -57,20 +58,49 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text;
 }
 
-// The template `file`, filled in for this name.
-std::string filled_in(const std::string& file, const std::string& name) {
-  return replaced(replaced(templates().at(file), "@name@", name), "@Name@", class_name(name));
+// The needs of the Python function, as needs() returns them. It has looked at all positions.
+std::string needs_of(const PythonProbe& probe) {
+  const auto list = [](const std::vector<std::string>& names) {
+    return fmt::format("{{\"{}\"}}", fmt::join(names, "\", \""));
+  };
+  std::string needs = ".inputs = orrery::Inputs::" + probe.inputs;
+  const auto add = [&](const std::string& more) { needs += ",\n            " + more; };
+  if (!probe.activations.empty()) {
+    add(".activations = " + list(probe.activations));
+    add(".positions = orrery::Positions::all");
+  }
+  if (!probe.weights.empty()) add(".weights = " + list(probe.weights));
+  if (!probe.null) add(".null = false");
+  return needs;
 }
 
-// The files of `kind`: those named *.toml go to `configs`, the others to `folder`.
-std::vector<NewFile> files_of(PluginKind kind, const std::string& name, const fs::path& folder,
-                              const fs::path& configs) {
-  const std::string room = to_string(kind) + "/";
+// As comments. A backslash at the end would make the next line part of the comment.
+std::string commented(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) {
+    text += (text.empty() ? "// " : "\n// ") + line + (line.ends_with('\\') ? " ..." : "");
+    text.erase(text.find_last_not_of(' ') + 1);
+  }
+  return text;
+}
+
+// The template `file`, filled in for this plugin.
+std::string filled_in(const std::string& file, const NewPlugin& plugin) {
+  std::string text =
+      replaced(replaced(templates().at(file), "@name@", plugin.name), "@Name@", class_name(plugin.name));
+  if (!plugin.python) return text;
+  text = replaced(replaced(text, "@inputs@", plugin.python->inputs), "@needs@", needs_of(*plugin.python));
+  return replaced(text, "@python@", commented(plugin.python->lines));
+}
+
+// The files of the plugin: those named *.toml go to `configs`, the others to `folder`.
+std::vector<NewFile> files_of(const NewPlugin& plugin, const fs::path& folder, const fs::path& configs) {
+  const std::string room = to_string(plugin.kind) + (plugin.python ? "_from_python/" : "/");
   std::vector<NewFile> files;
   for (const auto& [file, text] : templates()) {
     if (file.rfind(room, 0) != 0) continue;
-    const fs::path to = replaced(file.substr(room.size()), "name", name);
-    files.push_back({(to.extension() == ".toml" ? configs : folder) / to, filled_in(file, name)});
+    const fs::path to = replaced(file.substr(room.size()), "name", plugin.name);
+    files.push_back({(to.extension() == ".toml" ? configs : folder) / to, filled_in(file, plugin)});
   }
   return files;
 }
@@ -139,15 +169,15 @@ fs::path folder_of(PluginKind kind) {
   return at_the_top ? fs::path(plural(kind)) : fs::path("plugins") / plural(kind);
 }
 
-std::vector<NewFile> files_in_tree(PluginKind kind, const std::string& name, const fs::path& root) {
-  return files_of(kind, name, root / folder_of(kind) / name, root / "configs");
+std::vector<NewFile> files_in_tree(const NewPlugin& plugin, const fs::path& root) {
+  return files_of(plugin, root / folder_of(plugin.kind) / plugin.name, root / "configs");
 }
 
-std::vector<NewFile> files_on_their_own(PluginKind kind, const std::string& name, const fs::path& folder) {
-  std::vector<NewFile> files = files_of(kind, name, folder, folder);
+std::vector<NewFile> files_on_their_own(const NewPlugin& plugin, const fs::path& folder) {
+  std::vector<NewFile> files = files_of(plugin, folder, folder);
   for (NewFile& file : files)
     if (file.path.filename() == "CMakeLists.txt")
-      file.text = filled_in("standalone/CMakeLists.txt", name) + file.text;
+      file.text = filled_in("standalone/CMakeLists.txt", plugin) + file.text;
   return files;
 }
 

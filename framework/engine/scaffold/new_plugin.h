@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/scaffold/python_probe.h"
 #include "loader/plugin.h"
 
 namespace orrery::engine {
@@ -32,13 +33,17 @@ struct NewFile {
 /// Where plugins of a kind lie in the source tree: "tasks", "probes", "plugins/losses", ...
 std::filesystem::path folder_of(PluginKind kind);
 
+struct NewPlugin {
+  PluginKind kind;
+  std::string name;
+  std::optional<PythonProbe> python = {};  ///< what a probe starts from; its measure() is then to be written
+};
+
 /// The files of a plugin in the source tree `root`: four in the folder NAME of folder_of(kind), and
 /// configs/NAME.toml.
-std::vector<NewFile> files_in_tree(PluginKind kind, const std::string& name,
-                                   const std::filesystem::path& root);
+std::vector<NewFile> files_in_tree(const NewPlugin& plugin, const std::filesystem::path& root);
 /// The same files in one folder, with a CMakeLists.txt that is a project of its own.
-std::vector<NewFile> files_on_their_own(PluginKind kind, const std::string& name,
-                                        const std::filesystem::path& folder);
+std::vector<NewFile> files_on_their_own(const NewPlugin& plugin, const std::filesystem::path& folder);
 
 /// Writes all files or none. Throws UsageError, naming the file, if one exists already.
 void write_new(const std::vector<NewFile>& files);

@@ -18,12 +18,12 @@ from . import reader
 from .errors import Error, Interrupted, OrreryWarning, UsageError
 from .figures import Figure
 from .network import Network
-from .probes import Observation, probe
+from .probes import Observation, new_probe, probe
 from .run import ProbeResults, Run
 from .training import Sweep, import_network, plugins, resume, sweep, train
 
-__all__ = ["open", "train", "resume", "import_network", "sweep", "plugins", "probe", "Run", "Network", "ProbeResults",
-           "Observation", "Figure", "Sweep", "Error", "UsageError", "Interrupted", "OrreryWarning", "reader"]
+__all__ = ["open", "train", "resume", "import_network", "sweep", "plugins", "probe", "new_probe", "Run", "Network",
+           "ProbeResults", "Observation", "Figure", "Sweep", "Error", "UsageError", "Interrupted", "OrreryWarning", "reader"]
 
 try:
     from ._build import VERSION as __version__

@@ -1,6 +1,7 @@
 """What long calls say: a progress line in terminals and notebooks, warnings as Python's."""
 
 import json
+import os
 import sys
 import time
 import warnings
@@ -80,9 +81,31 @@ def toml(value, key):
                      f"got {type(value).__name__}")
 
 
-def overrides_of(overrides):
-    """{"seeds.init": 1} as ["seeds.init=1"]."""
-    return [f"{key}={toml(value, key)}" for key, value in (overrides or {}).items()]
+def overrides_of(overrides, prefix=""):
+    """{"seeds.init": 1}, or {"seeds": {"init": 1}}, as ["seeds.init=1"]."""
+    if not isinstance(overrides, (dict, type(None))):
+        raise UsageError(f"overrides: expected a dict such as {{\"train.steps\": 100}}, got {type(overrides).__name__}")
+    all = []
+    for key, value in (overrides or {}).items():
+        inner = isinstance(value, dict)
+        all += overrides_of(value, f"{prefix}{key}.") if inner else [f"{prefix}{key}={toml(value, prefix + key)}"]
+    return all
+
+
+def config_of(config):
+    """(a file's name, False), or (a dict as JSON, True)."""
+    if isinstance(config, (str, os.PathLike)):
+        return os.fspath(config), False
+    if not isinstance(config, dict):
+        raise UsageError(f"config: expected a TOML file, or a dict like run.config, got {type(config).__name__}")
+
+    def plain(value):
+        if hasattr(value, "tolist"):  # NumPy's
+            return value.tolist()
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        raise UsageError(f"config: a {type(value).__name__} is no number, text, True, False, list or dict")
+    return json.dumps(config, default=plain), True
 
 
 def nested(parameters):

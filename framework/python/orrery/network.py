@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import json
+import operator
 import tempfile
 import threading
 import types
@@ -29,24 +30,50 @@ def _takes_hook(function):
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
-    if any(each.name == "hook" or each.kind == each.VAR_KEYWORD for each in parameters):
-        return "keyword"
     needed = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
               and each.default is each.empty]
+    if len(needed) > 2:
+        return "more"
+    if any(each.name == "hook" or each.kind == each.VAR_KEYWORD for each in parameters):
+        return "keyword"
     return "second" if len(needed) == 2 else None
 
 
-def _adapted(function, name):
+def _pairs(functions):
+    """[(name or glob, function)] of a dict or of pairs."""
+    form = "give {name or glob: f}, or pairs of them; f is f(activation), or f(activation, hook) as in TransformerLens"
+    try:
+        pairs = [(name, function) for name, function in getattr(functions, "items", functions.__iter__)()]
+    except (AttributeError, TypeError, ValueError):
+        raise UsageError(f"hooks: expected functions by the names of hook points, got {type(functions).__name__}",
+                         form) from None
+    for name, function in pairs:
+        if not isinstance(name, str):
+            raise UsageError(f"hooks: expected the name of a hook point, got {name!r}", form)
+        if not callable(function):
+            raise UsageError(f"hooks: the value for \"{name}\" is a {type(function).__name__}, not a function", form)
+        if _takes_hook(function) == "more":
+            raise UsageError(f"hooks: the function for \"{name}\" takes more than an activation and its hook", form)
+    return pairs
+
+
+def _adapted(function):
     """f(activation), f(activation, hook) or f(activation, hook=...), as in TransformerLens, as f(activation, name)."""
-    if not callable(function):
-        raise UsageError(f"hooks: the value for \"{name}\" is a {type(function).__name__}, not a function",
-                         "a hook is f(activation), or f(activation, hook) as in TransformerLens")
     takes = _takes_hook(function)
     if takes == "keyword":
         return lambda activation, point: function(activation, hook=Hooked(point))
     if takes == "second":
         return lambda activation, point: function(activation, Hooked(point))
     return lambda activation, point: function(activation)
+
+
+def names_of(names):
+    """Hook points, by name or glob, as a list; None: all."""
+    names = ["*"] if names is None else [names] if isinstance(names, str) else names
+    if not isinstance(names, (list, tuple, set)) or not all(isinstance(each, str) for each in names):
+        raise UsageError(f"expected a hook point, by name or glob, or a list of them, got {names!r}",
+                         "net.names has those of the network")
+    return list(names)
 
 
 class Network:
@@ -98,7 +125,7 @@ class Network:
 
     def randomise(self, draw=0):
         """Takes random weights, in place: drawn as the run's own but from another seed, the null of probes."""
-        self._core.randomise(draw)
+        self._core.randomise(operator.index(draw))
         return self
 
     def data(self, which="test"):
@@ -126,7 +153,7 @@ class Network:
         these; None: all. cache: {hook name: torch.Tensor [batch, n_ctx, ...]} in the order of the forward pass, not
         detached (use torch.no_grad()). Hooks in place have changed what it holds.
         """
-        names = ["*"] if names is None else [names] if isinstance(names, str) else list(names)
+        names = names_of(names)
         return self._core.forward(self._tokens(tokens), self._hooks(), names)
 
     @contextlib.contextmanager
@@ -137,10 +164,10 @@ class Network:
         same shape, dtype and device, or None to change nothing; it must not write into the activation. Blocks may be
         nested: hooks of the outer one run first. Whatever is thrown, afterwards none is left.
         """
-        pairs = list(functions.items() if hasattr(functions, "items") else functions)
+        pairs = _pairs(functions)
         for name, _ in pairs:
             self._core.matching(name)  # refuses a name that matches nothing
-        added = [(name, _adapted(function, name)) for name, function in pairs]
+        added = [(name, _adapted(function)) for name, function in pairs]
         self._hooks().extend(added)
         try:
             yield self
@@ -196,7 +223,13 @@ class Network:
 
     def _tokens(self, tokens):
         import torch
-        return tokens if isinstance(tokens, torch.Tensor) else torch.as_tensor(tokens)
+        if isinstance(tokens, torch.Tensor):
+            return tokens
+        try:
+            return torch.as_tensor(tokens)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"tokens: expected int64 [batch, {self.task['n_ctx']}], got {type(tokens).__name__}: {error}",
+                             "net.data(\"test\")[\"tokens\"] has inputs of the task") from None
 
     def __repr__(self):
         return f"<orrery.Network {self.run} at step {self.step:,}>"

@@ -23,8 +23,20 @@ _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", 
           "BOOL": "?"}
 
 
-class ReadError(ValueError):
-    """A file of a run that is missing or damaged, or a part that it does not have; the text says which and where."""
+try:
+    from .errors import UsageError as _Failure
+except ImportError:  # this file on its own
+    class _Failure(ValueError):
+        def __init__(self, what, hint=""):
+            super().__init__(f"{what}\n  {hint}" if hint else what)
+            self.what = what
+            self.hint = hint
+
+
+class ReadError(_Failure):
+    """A file of a run that is missing or damaged, or a part that it does not have: `what` says which and where, `hint`
+    what to do. A ValueError; in the package, an orrery.UsageError.
+    """
 
 
 def _text(path):
@@ -58,14 +70,18 @@ def _real(value):
 
 
 def _not_one(what, known):
-    return ReadError(f"{what}; there {'is' if len(known) == 1 else 'are'}: {', '.join(map(str, known)) or 'none'}")
+    return ReadError(what, f"there {'is' if len(known) == 1 else 'are'}: {', '.join(map(str, known)) or 'none'}")
 
 
 def run_json(run):
     """What run.json holds, as a dict: "config", "sessions", "plugins", sizes and versions."""
     path = Path(run) / "run.json"
+    if not Path(run).is_dir():
+        raise ReadError(f"{run}: no run: there is no such folder", "`orrery runs` lists the runs below a folder")
+    if (Path(run) / "plan.json").exists():
+        raise ReadError(f"{run}: no run: it is the folder of a sweep", f"orrery.sweep({str(run)!r}).runs are its runs")
     if not path.exists():
-        raise ReadError(f"{run}: no run: it has no run.json")
+        raise ReadError(f"{run}: no run: it has no run.json", "`orrery runs` lists the runs below a folder")
     return _object(_text(path), path)
 
 

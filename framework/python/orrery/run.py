@@ -167,6 +167,9 @@ class Run:
             if label or reference or again or parameters:
                 raise UsageError(f"probe {name.__name__}: a throw-away probe takes steps and progress only")
             return self._throw_away(name, steps, progress)
+        if not isinstance(name, str):
+            raise UsageError(f"run.probe(): expected the name of a probe, got {name!r}",
+                             "a function becomes a probe by @orrery.probe")
         extra = {key: value for key, value in (("label", label), ("reference", reference)) if value is not None}
         with Report(progress) as report:
             label, lines, asked, failed, error, stop = engine().probe(
@@ -197,8 +200,7 @@ class Run:
 
     def _throw_away(self, probe, steps, progress):
         import pandas
-        chosen = self.steps if steps in (None, "all") else \
-            [reader.choose_step(self.path, each) for each in (steps if isinstance(steps, (list, tuple, range)) else [steps])]
+        chosen = engine().choose_steps(str(self.path), _steps_text(steps))
         rows = []
         with Report(progress) as report:
             net = self.network(chosen[0] if chosen else "last")

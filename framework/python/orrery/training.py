@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+from . import _program
 from ._load import engine
-from ._report import Report, overrides_of, raise_if_stopped
-from .errors import Error
+from ._report import Report, config_of, overrides_of, raise_if_stopped
+from .errors import Error, UsageError
 from .run import Run
 
 
@@ -26,8 +27,7 @@ def train(config, overrides=None, *, out=None, progress=None):
     interpreter lock is released. An interrupt stops after the current step, with a checkpoint, and raises
     orrery.Interrupted (a KeyboardInterrupt): orrery.resume() goes on.
     """
-    is_dict = isinstance(config, dict)
-    text = json.dumps(config) if is_dict else str(config)
+    text, is_dict = config_of(config)
     with Report(progress) as report:
         return _finished(engine().train(text, is_dict, overrides_of(overrides), str(out or ""), "", report))
 
@@ -47,6 +47,8 @@ def import_network(file, config, *, out=None, overrides=None, key="", steps_key=
     the network's [task]. The options are those of `orrery import`: key, steps_key, layout, map, step.
     """
     files = [str(each) for each in file] if isinstance(file, (list, tuple)) else [str(file)]
+    if isinstance(config, dict):
+        raise UsageError("config: expected the TOML file with the network's [task], got a dict")
     options = {"key": key, "steps_key": steps_key, "layout": layout, "map": str(map)}
     with Report(progress) as report:
         path, stop = engine().import_network(files, str(config), str(out or ""), options, overrides_of(overrides),
@@ -56,13 +58,40 @@ def import_network(file, config, *, out=None, overrides=None, key="", steps_key=
 
 
 class Sweep:
-    """A set of runs: its file, or its folder in runs/sweeps. `orrery sweep run FILE` trains it."""
+    """A set of runs: its TOML file, or its folder in runs/sweeps."""
 
-    def __init__(self, path):
+    def __init__(self, path, out=None):
         self.path = Path(path)
+        self.out = Path(out) if out is not None else None
 
     def _rows(self):
-        return [json.loads(line) for line in engine().sweep_table(str(self.path)).splitlines()]
+        if not self.path.exists():
+            raise UsageError(f"{self.path}: no sweep: there is no such file or folder",
+                             "give the sweep's TOML file, or its folder in runs/sweeps")
+        return [json.loads(line) for line in engine().sweep_table(str(self.path), str(self.out or "")).splitlines()]
+
+    def _file(self):
+        """The TOML file, also of a folder, which was planned from one, and the folder."""
+        plan = self.path / "plan.json"
+        if not plan.exists():
+            return self.path, self.out
+        file = Path(json.loads(plan.read_text())["origin"])
+        if not file.exists():
+            raise UsageError(f"{self.path}: it was planned from {file}, which is not there",
+                             f"orrery.sweep(FILE, out={str(self.path)!r}).run() takes the file from elsewhere")
+        return file, self.path
+
+    def run(self, jobs=1, *, progress=None):
+        """Trains what is not done, as `orrery sweep run` does, and returns the sweep.
+
+        jobs: how many processes train at a time, each with one thread. progress: as for orrery.train(). A run that
+        fails is an orrery.OrreryWarning, and "failed" in the table; the others go on. An interrupt stops all of them,
+        with checkpoints, and raises orrery.Interrupted: run() again goes on.
+        """
+        file, out = self._file()
+        _program.run(["sweep", "run", file, "--jobs", jobs, *(["--out", out] if out else [])], progress,
+                     f"stopped; what is done is kept: orrery.sweep({str(self.path)!r}).run() goes on")
+        return self
 
     def table(self):
         """pandas.DataFrame, tidy: a row for each run, with its keys, seed, status, class and readings.
@@ -93,9 +122,9 @@ class Sweep:
         return f"<orrery.Sweep {self.path}>"
 
 
-def sweep(path):
-    """A sweep, by its TOML file or its folder."""
-    return Sweep(path)
+def sweep(path, *, out=None):
+    """A sweep, by its TOML file or its folder. out: the folder of a file's, by default runs/sweeps/NAME."""
+    return Sweep(path, out)
 
 
 def plugins():
