@@ -161,10 +161,11 @@ orrery::Trace thick_line(const CircuitGraph& graph, const orrery::CircuitEdge& e
   return trace;
 }
 
-// Without a name of its own, so that it is text and no line.
+// Above the lines that arrive. The trace has no name of its own, so that it is text and no line.
 orrery::Trace node_names(const CircuitGraph& graph, const Places& places) {
+  constexpr double kAbove = 0.24;
   orrery::Trace trace{
-      "", torch::tensor(places.x, torch::kFloat64), torch::tensor(places.y, torch::kFloat64), {}};
+      "", torch::tensor(places.x, torch::kFloat64), torch::tensor(places.y, torch::kFloat64) + kAbove, {}};
   for (const auto& node : graph.nodes()) trace.labels.push_back(node.name);
   return trace;
 }
