@@ -56,7 +56,8 @@ std::optional<CarriedScores> carried_of(const Record& record) {
   std::set<std::string> carried;
   for (const Finding& finding : record.findings) {
     if (finding.kind == "hypotheses") names = carried_field<std::vector<std::string>>(finding, "names");
-    if (finding.kind == "interchange") carried.insert(carried_field<std::string>(finding, "hypothesis"));
+    if (finding.name.starts_with("carries/"))
+      carried.insert(carried_field<std::string>(finding, "hypothesis"));
   }
   if (names.empty()) return std::nullopt;
   CarriedScores scores;

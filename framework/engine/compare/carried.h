@@ -1,6 +1,6 @@
 // Which variables sites of two networks carry, from what interchange interventions recorded
-// (orrery/interchange_variables.h): a finding of the kind "hypotheses", their scalars, and a finding of the
-// kind "interchange" for each that is carried.
+// (orrery/interchange_variables.h): a finding of the kind "hypotheses", their scalars, and a finding
+// carries/NAME for each that is carried.
 #pragma once
 
 #include <orrery/recorder.h>
