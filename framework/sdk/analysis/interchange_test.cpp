@@ -105,9 +105,9 @@ TEST(Interchange, OtherDirectionsDoNot) {
   EXPECT_EQ(of.score({"none", {"hook_resid"}, torch::zeros({0, 8}, torch::kFloat64), of.sum()}).kept, 1);
 }
 
-// With the cosine alone exchanged the network reads (cos w s', sin w s) and answers the class at the nearest
-// angle, so what it answers to each pair of sums is counted by hand. From s = 0 to a negative cosine, 3 and 4
-// are equally near, and rounding decides: of two such pairs the answer may be right.
+// The network reads (cos w s', sin w s) and answers the class at the nearest angle, which is counted by hand.
+// From s = 0 to a negative cosine 3 and 4 are equally near: of two such pairs rounding may make the answer
+// right.
 TEST(Interchange, OneDirectionOfTwoSetsTheSumsThatTheAngleSays) {
   Case of(7);
   int64_t right = 0, undecided = 0;
