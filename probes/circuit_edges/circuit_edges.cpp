@@ -23,7 +23,7 @@ using torch::Tensor;
 
 struct Params {
   std::string inputs = "test";
-  int64_t examples = 64;
+  int64_t examples = 0;
   int64_t seed = 0;
   orrery::CircuitMetric metric = orrery::CircuitMetric::logit_difference;
   orrery::CircuitSearch::Method method = orrery::CircuitSearch::Method::exact;
@@ -38,7 +38,10 @@ struct Params {
 
   static void fields(orrery::Fields<Params>& f) {
     f.add("inputs", &Params::inputs, "where the clean inputs are from").one_of({"test", "train", "grid"});
-    f.add("examples", &Params::examples, "clean inputs, drawn at random; all if there are fewer").at_least(2);
+    f.add("examples", &Params::examples,
+          "clean inputs, drawn at random; all if there are fewer; 0: 64, or of long inputs as many as have "
+          "2,048 tokens")
+        .at_least(0);
     f.add("seed", &Params::seed, "of the inputs, their corrupted partners and the random sets").at_least(0);
     f.add("metric", &Params::metric,
           "the logit of the label less that of the corrupted input's, or less the "
@@ -65,6 +68,7 @@ struct Params {
 };
 
 constexpr int64_t kListed = 2000;  // so many edges, the largest, are in the finding "edge_scores"
+constexpr size_t kNamed = 60;      // in a graph of more nodes their names would cover each other
 constexpr int64_t kStrokes = 12;   // a line of the largest score is as thick as so many
 
 std::string part_of(const orrery::CircuitEdge& edge, const CircuitGraph& graph) {
@@ -157,6 +161,15 @@ orrery::Trace thick_line(const CircuitGraph& graph, const orrery::CircuitEdge& e
   return trace;
 }
 
+// Above the lines that arrive. The trace has no name of its own, so that it is text and no line.
+orrery::Trace node_names(const CircuitGraph& graph, const Places& places) {
+  constexpr double kAbove = 0.24;
+  orrery::Trace trace{
+      "", torch::tensor(places.x, torch::kFloat64), torch::tensor(places.y, torch::kFloat64) + kAbove, {}};
+  for (const auto& node : graph.nodes()) trace.labels.push_back(node.name);
+  return trace;
+}
+
 std::string rounded(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f", value);
@@ -174,6 +187,7 @@ orrery::Figure drawn_graph(const CircuitGraph& graph, const std::vector<int64_t>
                         .y_label = "nodes of the layer",
                         .traces = {}};
   figure.x_ticks = places.layers;
+  figure.y_ticks = {""};  // heights mean nothing
   const double tallest = *std::max_element(places.y.begin(), places.y.end());
   const double largest = std::abs(shares[order[0]].item<double>());
   for (int64_t i = 0; i < std::min<int64_t>(most, graph.n_edges()); ++i) {
@@ -186,6 +200,7 @@ orrery::Figure drawn_graph(const CircuitGraph& graph, const std::vector<int64_t>
     trace.name = edge.name + ": " + rounded(share);
     figure.traces.push_back(std::move(trace));
   }
+  if (graph.nodes().size() <= kNamed) figure.traces.push_back(node_names(graph, places));
   return figure;
 }
 
@@ -268,7 +283,9 @@ class CircuitEdges final : public orrery::Probe {
 
   void measure(const orrery::Observation& observation, orrery::Recorder& recorder) override {
     auto rng = orrery::make_generator(static_cast<uint64_t>(params_.seed));
-    const auto [clean, corrupted] = orrery::circuit_examples(observation, params_.examples, rng);
+    const int64_t usual = std::min<int64_t>(64, orrery::circuit_examples_by_length(observation.spec));
+    const auto [clean, corrupted] =
+        orrery::circuit_examples(observation, params_.examples > 0 ? params_.examples : usual, rng);
     const CircuitGraph graph(observation.model, observation.spec, clean.tokens, options());
     const orrery::CircuitPatching patching(graph, clean.tokens, corrupted.tokens);
     const orrery::Objective metric =

@@ -120,10 +120,13 @@ TEST(CircuitEdges, DrawsEdgesAsThickAsTheyMatter) {
       random_transformer({.n_layers = 1, .d_model = 12, .n_heads = 2, .d_head = 6, .d_mlp = 8}, 7);
   const Recorder recorder = measured(seen, R"({"inputs": "grid", "examples": 20, "max_drawn": 10})");
   const Figure& graph = figure(recorder, "graph");
-  EXPECT_LE(graph.traces.size(), 10u);
-  ASSERT_GE(graph.traces.size(), 3u);
-  for (size_t i = 1; i < graph.traces.size(); ++i)
+  EXPECT_LE(graph.traces.size(), 11u);
+  ASSERT_GE(graph.traces.size(), 4u);
+  for (size_t i = 1; i + 1 < graph.traces.size(); ++i)
     EXPECT_LE(graph.traces[i].x.size(0), graph.traces[i - 1].x.size(0));
+  EXPECT_EQ(graph.traces.back().name, "");  // the names of the nodes
+  EXPECT_EQ(graph.traces.back().labels,
+            (std::vector<std::string>{"embed", "pos_embed", "head 0.0", "head 0.1", "mlp 0", "logits"}));
   EXPECT_EQ(graph.traces[0].x.size(0), 24);  // to and fro, as often as for the largest
   EXPECT_EQ(graph.x_ticks, (std::vector<std::string>{"input", "head 0", "mlp 0", "logits"}));
   for (const Figure& each : recorder.record().figures) EXPECT_EQ(figure_fault(each), "");

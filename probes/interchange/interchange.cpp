@@ -151,6 +151,7 @@ class Interchange final : public orrery::Probe {
     recorder.panel("accuracy", "Interchange accuracy", share);
     recorder.panel("random", "Interchange accuracy of a random subspace of the same size", share);
     recorder.panel("wrong", "Interchange accuracy of the directions of other functions", share);
+    recorder.panel("shared", "How much of the directions of other functions lies in the own ones", share);
     recorder.panel("other", "Interchange accuracy, had another variable been exchanged", share);
     recorder.panel("kept", "Answers that an exchange does not change", share);
     recorder.panel("logit_difference", "Logit of the counterfactual answer less that of the base's",
@@ -196,12 +197,36 @@ class Interchange final : public orrery::Probe {
     recorder.finding({"hypotheses", "hypotheses", {{"names", names}}});
     const auto as_tensor = [](const std::vector<double>& x) { return torch::tensor(x, torch::kFloat64); };
     recorder.tensor("accuracy", as_tensor(accuracy));
-    recorder.figure(orrery::Figure::bars("accuracy_by_site", "Which site carries which variable",
-                                         {"variable / site", names}, "interchange accuracy",
-                                         {{"its directions", as_tensor(accuracy)},
-                                          {"random subspace", as_tensor(random)},
-                                          {"other functions", as_tensor(wrong)},
-                                          {"as if another variable", as_tensor(other)}}));
+    std::vector<double> null;
+    for (size_t i = 0; i < names.size(); ++i)
+      null.push_back(std::fmax(random[i], std::fmax(wrong[i], other[i])));
+    recorder.figure(by_site("accuracy_by_site", "Which site carries which variable: interchange accuracy",
+                            names, accuracy));
+    recorder.figure(
+        by_site("null_by_site", "The largest null: random, other functions, another variable", names, null));
+  }
+
+  // Of hypotheses VARIABLE/SITE: variables above each other, sites side by side; empty where none was tested.
+  static orrery::Figure by_site(const std::string& name, const std::string& title,
+                                const std::vector<std::string>& hypotheses,
+                                const std::vector<double>& values) {
+    std::vector<std::string> variables, sites;
+    const auto place = [](std::vector<std::string>& known, const std::string& one) {
+      const auto found = std::find(known.begin(), known.end(), one);
+      if (found != known.end()) return found - known.begin();
+      known.push_back(one);
+      return static_cast<std::ptrdiff_t>(known.size()) - 1;
+    };
+    std::vector<std::pair<int64_t, int64_t>> cells;
+    for (const std::string& hypothesis : hypotheses) {
+      const size_t slash = hypothesis.find('/');
+      cells.emplace_back(place(variables, hypothesis.substr(0, slash)),
+                         place(sites, hypothesis.substr(slash + 1)));
+    }
+    const Tensor z =
+        torch::full({static_cast<int64_t>(variables.size()), static_cast<int64_t>(sites.size())}, kNone);
+    for (size_t i = 0; i < cells.size(); ++i) z[cells[i].first][cells[i].second] = values[i];
+    return orrery::Figure::heatmap(name, title, {"site", sites}, {"variable", variables}, "accuracy", z);
   }
 
   static int64_t dimension(const TestedHypothesis& one) {  // -1: the whole activation
@@ -212,6 +237,7 @@ class Interchange final : public orrery::Probe {
     recorder.scalar("accuracy/" + one.name, one.score.accuracy);
     if (one.random) recorder.scalar("random/" + one.name, one.random->accuracy);
     if (one.wrong) recorder.scalar("wrong/" + one.name, one.wrong->accuracy);
+    if (!std::isnan(one.shared)) recorder.scalar("shared/" + one.name, one.shared);
     recorder.scalar("other/" + one.name, one.score.other_accuracy);
     recorder.scalar("kept/" + one.name, one.score.kept);
     recorder.scalar("logit_difference/" + one.name, one.score.logit_difference);

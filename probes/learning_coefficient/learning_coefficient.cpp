@@ -46,6 +46,8 @@ struct Params {
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 // A minimum is out of reach if most draws lie below it, or if descent alone gains a tenth of the estimate.
 constexpr double most_draws = 0.5, large_descent = 0.1;
+constexpr int kPowers = 8;       // of a power iteration, which ends a little below the largest curvature
+constexpr double kMargin = 1.5;  // for that
 
 // Minibatches without replacement: a new order of the training set when the last one is used up.
 class Minibatches {
@@ -84,6 +86,7 @@ class Landscape {
     start_loss = loss_.loss_and_gradient(gradient);
     gradient_norm = std::isfinite(start_loss) ? gradient.to(torch::kFloat64).norm().item<double>() : unknown;
     n = train_.size();
+    curvature = std::isfinite(start_loss) ? largest_curvature(gradient) : unknown;
   }
 
   orrery::SgldSettings settings() const {
@@ -104,10 +107,18 @@ class Landscape {
   }
 
   // By how much a chain without noise lowers n beta L, of the whole training set. NaN if it diverges. As long
-  // as the others: what it gains is what pulls them below the checkpoint.
+  // as the others: what it gains is what pulls them below the checkpoint. Without noise fewer and larger
+  // steps follow the same path, as long as none takes more than half of what is left in the steepest
+  // direction.
   double descent(orrery::SgldSettings settings) {
     if (!params_.descent) return unknown;
+    const double steepest = settings.epsilon / 2 * (settings.nbeta * kMargin * curvature + settings.gamma);
+    const int64_t stride = steepest <= 1.0 / 16 ? 8 : steepest <= 1.0 / 8 ? 4 : steepest <= 1.0 / 4 ? 2 : 1;
+    const int64_t steps = settings.n_burn_in + settings.n_draws * settings.steps_between;
     settings.noise_level = 0;
+    settings.epsilon *= static_cast<double>(stride);
+    settings.n_burn_in = (steps + stride - 1) / stride - 1;
+    settings.n_draws = settings.steps_between = 1;
     const auto rng = [&] { return orrery::make_generator(settings.seed); };
     const orrery::SgldChain path =
         orrery::sgld_chain(start_, start_loss, loss_of_chain(rng()), settings, rng());
@@ -119,10 +130,30 @@ class Landscape {
 
   int64_t n_weights() const { return start_.numel(); }
 
-  double start_loss = 0, gradient_norm = 0;
+  double start_loss = 0, gradient_norm = 0, curvature = 0;
   int64_t n = 0;
 
  private:
+  // The largest curvature by power iteration, from differences of the gradient over the width that the
+  // localisation leaves a chain. NaN where a gradient is not finite.
+  double largest_curvature(const Tensor& gradient) {
+    const double width = params_.gamma > 0 ? 1 / std::sqrt(params_.gamma) : 1e-2;
+    Tensor direction =
+        torch::randn(start_.sizes(), orrery::make_generator(settings().seed), start_.options());
+    const Tensor there = torch::zeros_like(start_);
+    double curvature = 0;
+    for (int i = 0; i < kPowers; ++i) {
+      direction /= direction.norm();
+      loss_.set_weights(start_ + width * direction);
+      if (!std::isfinite(loss_.loss_and_gradient(there))) return unknown;
+      direction = (there - gradient) / width;
+      curvature = direction.to(torch::kFloat64).norm().item<double>();
+      if (!(curvature > 0)) break;
+    }
+    loss_.set_weights(start_);
+    return curvature;
+  }
+
   orrery::LossAndGradient loss_of_chain(torch::Generator rng) {
     if (params_.batch_size == 0 || params_.batch_size >= n) {
       loss_.set_batch(train_);
@@ -182,6 +213,7 @@ class LearningCoefficientProbe final : public orrery::Probe {
     Landscape landscape(seen, params_);
     recorder.scalar("loss", landscape.start_loss);
     recorder.scalar("gradient_norm", landscape.gradient_norm);
+    recorder.scalar("curvature", landscape.curvature);
     if (!std::isfinite(landscape.start_loss)) {
       recorder.headline("llc", unknown);
       recorder.finding({"learning_coefficient",
@@ -207,6 +239,7 @@ class LearningCoefficientProbe final : public orrery::Probe {
     recorder.panel("drift", "Second half of the draws minus the first", "lambda");
     recorder.panel("distance", "Distance of the chains from the checkpoint", "L2 norm");
     recorder.panel("gradient_norm", "Gradient of the training loss", "L2 norm");
+    recorder.panel("curvature", "Largest curvature of the training loss", "nats per squared weight");
     recorder.panel("loss", "Training loss", "loss (nats)");
     recorder.panel("at_minimum", "Whether the checkpoint is at a minimum of the loss", "1: yes, 0: no");
     recorder.panel("acceptance", "Metropolis acceptance that the steps of the chains would have", "share");

@@ -87,6 +87,8 @@ TEST(LearningCoefficient, OfARegularMinimumIsHalfItsDimension) {
   EXPECT_NEAR(scalar(all, "llc"), expected, 4 * scalar(all, "standard_error"));
   EXPECT_EQ(scalar(all, "at_minimum"), 1);
   EXPECT_EQ(scalar(all, "descent"), 0);
+  // Of curvatures 10 and 3, eight powers leave (3 / 10)^8 of the second.
+  EXPECT_NEAR(scalar(all, "curvature"), 10, 1e-3);
   EXPECT_EQ(scalar(all, "gradient_norm"), 0);
   EXPECT_EQ(scalar(all, "share_negative"), 0);
   EXPECT_EQ(scalar(all, "share_below"), 0);

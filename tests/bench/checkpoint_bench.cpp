@@ -72,6 +72,33 @@ BENCHMARK_CAPTURE(probe_pass, fourier_basis, {"fourier_basis"})->Unit(benchmark:
 BENCHMARK_CAPTURE(probe_pass, trig_loss, {"trig_loss"})->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(probe_pass, excluded_loss, {"excluded_loss"})->Unit(benchmark::kMillisecond);
 
+class AsksForNothing final : public Probe {
+ public:
+  Needs needs() const override { return {.inputs = Inputs::none}; }
+  void measure(const Observation&, Recorder&) override {}
+};
+
+// What a call costs the host for a probe that asks for nothing; `on_demand`: with what probes may ask for
+// (losses, corrupted inputs, copies) there to be asked, as in a run.
+void probe_call(benchmark::State& state, bool on_demand) {
+  Mainline mainline;
+  ProbeServices services;
+  if (on_demand)
+    services.on_demand = {
+        .losses = [&](const torch::Tensor& logits, const Batch&) { return logits; },
+        .corrupted = [&](const Batch& clean, const torch::Generator&) { return clean; },
+        .copy_of_model = [&] { return make_transformer({}, mainline.spec, make_generator(0)); },
+        .random_model =
+            [&](int64_t draw) { return make_transformer({}, mainline.spec, make_generator(draw)); }};
+  const ProbeHost host(mainline.spec, mainline.structure, mainline.split, *mainline.model,
+                       ProbeHost::Writes::refused, services);
+  AsksForNothing probe;
+  const ProbeInRun in_run{"nothing", 0, "self", &probe, probe.needs()};
+  for (auto _ : state) benchmark::DoNotOptimize(host.measure(0, {&in_run}, Reference::fitted));
+}
+BENCHMARK_CAPTURE(probe_call, alone, false)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(probe_call, with_services, true)->Unit(benchmark::kMicrosecond);
+
 void plugin_load(benchmark::State& state) {
   for (auto _ : state) {
     Registry registry;

@@ -88,6 +88,48 @@ class Compare : public ::testing::Test {
     EXPECT_NE(done.err.find(said), std::string::npos) << done.err;
   }
 
+  // What a probe would have stored at the last step.
+  static void write_results(const std::string& run, const std::string& probe, const json& scalars,
+                            const json& findings) {
+    const json said{{"scalars", scalars},
+                    {"headlines", json::array()},
+                    {"findings", findings},
+                    {"figures", json::array()},
+                    {"tensors", json::object()}};
+    const json line{{"step", 60},
+                    {"checkpoint", "checkpoints/step_00000060.safetensors"},
+                    {"origin", {{"probe", probe}, {"parameters", json::object()}}},
+                    {"probes", {{probe, said}}}};
+    fs::create_directories(at->path(run) / "probes" / probe);
+    std::ofstream(at->path(run) / "probes" / probe / "results.jsonl") << line.dump() << "\n";
+  }
+
+  static void write_edges(const std::string& run, const json& edges, const json& scores,
+                          const json& circuit) {
+    write_results(run, "edges", json::object(),
+                  {{"edge_scores",
+                    {{"kind", "edge_scores"},
+                     {"edges", edges},
+                     {"scores", scores},
+                     {"whole", 10},
+                     {"empty", 0},
+                     {"n_edges", 8}}},
+                   {"circuit", {{"kind", "circuit"}, {"edges", circuit}}}});
+  }
+
+  // Accuracies of left/embed, right/embed and result/neurons; from 0.9 on they are carried.
+  static void write_carried(const std::string& run, const std::vector<double>& accuracies) {
+    const std::vector<std::string> names{"left/embed", "right/embed", "result/neurons"};
+    json scalars, findings{{"hypotheses", {{"kind", "hypotheses"}, {"names", names}}}};
+    for (size_t i = 0; i < names.size(); ++i) {
+      scalars["accuracy/" + names[i]] = accuracies[i];
+      scalars["random/" + names[i]] = 0.25;
+      if (accuracies[i] >= 0.9)
+        findings["carries/" + names[i]] = {{"kind", "interchange"}, {"hypothesis", names[i]}};
+    }
+    write_results(run, "exchanges", scalars, findings);
+  }
+
   // What a probe "waves" of the plugin "waves" would have stored.
   static void write_waves(const std::string& run, const json& frequencies, const json& shares, double loss,
                           const json& parameters = json::object()) {
@@ -150,6 +192,47 @@ TEST_F(Compare, MeasurementsWithOtherParametersAreNotMixed) {
   EXPECT_EQ(pair["not_comparable"], "2 features were measured on both, fewer than 3");
   EXPECT_EQ((*find(pair["features"], "name", "key frequencies, by share (waves)"))["distance"], 0);
   EXPECT_EQ((*find(pair["features"], "name", "explained"))["why_not"], "measured with other parameters");
+}
+
+TEST_F(Compare, SetsTheEdgesOfTwoCircuitsSideBySide) {
+  copy("add", "one");
+  copy("other", "two");
+  write_edges("one", {"a -> neuron 0.0", "b -> neuron 0.0", "neuron 0.0 -> logits"}, {5, 4, 9.5},
+              {"a -> neuron 0.0", "neuron 0.0 -> logits"});
+  write_edges("two", {"a -> neuron 0.0", "b -> neuron 0.0", "neuron 0.0 -> logits"}, {0.05, 6, 9},
+              {"b -> neuron 0.0", "neuron 0.0 -> logits"});
+  const json found = compare({"one", "two"})["pairs"][0]["circuits"][0];
+  EXPECT_EQ(found["common"], 1);
+  EXPECT_NEAR(found["jaccard"], 1.0 / 3, 1e-12);
+  ASSERT_EQ(found["edges"].size(), 3u);
+  EXPECT_EQ(found["edges"][0]["edge"], "neuron 0.0 -> logits");
+  EXPECT_EQ(found["edges"][0]["shares"], json({0.95, 0.9}));
+  EXPECT_EQ(found["edges"][1]["in_circuit"], json({false, true}));
+  const Finished text = at->orrery({"compare", "one", "two"});
+  EXPECT_NE(text.out.find("1 of 2 and 2, by chance 0.5; Jaccard 0.33"), std::string::npos) << text.out;
+}
+
+TEST_F(Compare, SaysWhichVariablesBothCarry) {
+  copy("add", "one");
+  copy("other", "two");
+  write_carried("one", {1, 0.95, 0.5});
+  write_carried("two", {1, 0.25, 0.92});
+  const json found = compare({"one", "two"})["pairs"][0]["carried"][0];
+  EXPECT_EQ(found["both"], json({"left/embed"}));
+  EXPECT_EQ(found["only_a"], json({"right/embed"}));
+  EXPECT_EQ(found["only_b"], json({"result/neurons"}));
+  EXPECT_EQ(found["hypotheses"][1]["accuracy"], json({0.95, 0.25}));
+  EXPECT_EQ(found["hypotheses"][1]["random"], json({0.25, 0.25}));
+  EXPECT_NEAR(found["mean_difference"], (0.7 + 0.42) / 3, 1e-12);
+  EXPECT_EQ(found["largest_at"], "right/embed");
+  const Finished text = at->orrery({"compare", "one", "two"});
+  for (const char* said :
+       {"1 of 3 hypotheses carried by both: left/embed; by one only: right/embed; by two only: "
+        "result/neurons; accuracies differ by 37.3 % on average, most at right/embed: 70.0 %",
+        "-70.0 %", "42.0 %"})
+    EXPECT_NE(text.out.find(said), std::string::npos) << said << "\n" << text.out;
+  // Other networks were not asked.
+  EXPECT_TRUE(compare({"one", "add"})["pairs"][0]["carried"].empty());
 }
 
 TEST_F(Compare, LooksOnlyUnlessAskedToMeasure) {

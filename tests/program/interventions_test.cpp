@@ -155,8 +155,10 @@ TEST_F(Interventions, CircuitsOfTheTrainingSetAreFaithful) {
   }
   EXPECT_EQ(found["circuit"], inside);
   EXPECT_EQ(lines(asked), edges);
-  EXPECT_NE(at->orrery({"circuit", "run", "--no-estimates"}).out.find("smallest circuit: "),
-            std::string::npos);
+  const Finished shown = at->orrery({"circuit", "run", "--no-estimates"});
+  EXPECT_NE(shown.out.find("smallest circuit: "), std::string::npos);
+  for (const char* part : {"0/21  edges", "  random sets"})  // how far it is
+    EXPECT_NE(shown.err.find(part), std::string::npos) << shown.err;
   EXPECT_NE(at->orrery({"circuit", "run", "--method", "acdc"}).out.find("ACDC's circuit: "),
             std::string::npos);
 }

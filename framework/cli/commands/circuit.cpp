@@ -39,12 +39,14 @@ int circuit(const CircuitArguments& options) {
   request.search.method = chosen_of<CircuitSearch::Method>(options.method);
   request.nodes = chosen_of<CircuitGrain>(options.nodes);
   request.search.estimates = !options.fast;
-  const RunCircuit found = run_circuit(loaded.experiment(), loaded.step(), request);
+  catch_interrupts();
+  const auto found = run_circuit(loaded.experiment(), loaded.step(), request, terminal());
+  if (!found) return 130;
   note(fmt::format("{} of {} {} inputs at step {}: {}, and {} with every edge corrupted", options.metric,
-                   thousands(found.examples), request.inputs, loaded.step(),
-                   compact(found.found.bounds.whole), compact(found.found.bounds.empty)));
-  std::cout << (options.json ? circuit_json(found, request)
-                             : circuit_text(found, request, kLeastEdges, line_limit()));
+                   thousands(found->examples), request.inputs, loaded.step(),
+                   compact(found->found.bounds.whole), compact(found->found.bounds.empty)));
+  std::cout << (options.json ? circuit_json(*found, request)
+                             : circuit_text(*found, request, kLeastEdges, line_limit()));
   return 0;
 }
 
@@ -78,8 +80,12 @@ Command add_circuit(CLI::App& program) {
       ->check(CLI::IsMember({"automatic", "layers", "neurons"}));
   command->add_option("--inputs", request.inputs, "Where the clean inputs are from")
       ->check(CLI::IsMember({"train", "test", "grid"}));
-  command->add_option("--examples", request.examples, "Clean inputs, drawn at random; all if there are fewer")
-      ->check(at_least(2));
+  command
+      ->add_option(
+          "--examples", request.examples,
+          "Clean inputs, drawn at random; all if there are fewer. 0: 128, or of long inputs as many as "
+          "have 2,048 tokens")
+      ->check(at_least(0));
   command->add_option("--seed", request.seed, "Of the inputs, their corrupted partners and the random sets");
   command
       ->add_option("--share", request.search.share, "The faithfulness that the smallest circuit is to have")

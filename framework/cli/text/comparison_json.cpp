@@ -93,6 +93,37 @@ Json sites_json(const ActivationComparison& activations) {
   return sites;
 }
 
+Json edges_json(const std::vector<EdgeInBoth>& edges) {
+  Json all = Json::array();
+  for (const EdgeInBoth& edge : edges)
+    all.push_back({{"edge", edge.name},
+                   {"shares", {json_real(edge.share_a), json_real(edge.share_b)}},
+                   {"in_circuit", {edge.in_a, edge.in_b}}});
+  return all;
+}
+
+Json carried_json(const CarriedOverlap& carried) {
+  const CarriedInBoth& both = carried.variables;
+  Json rows = Json::array();
+  const auto pair_of = [](double a, double b) { return Json{json_real(a), json_real(b)}; };
+  for (const auto& [name, a, b] : both.rows)
+    rows.push_back({{"hypothesis", name},
+                    {"accuracy", pair_of(a.accuracy, b.accuracy)},
+                    {"random", pair_of(a.random, b.random)},
+                    {"other_functions", pair_of(a.functions, b.functions)},
+                    {"other_variable", pair_of(a.variable, b.variable)},
+                    {"carried", {a.carried, b.carried}}});
+  return {{"probe", carried.probe},
+          {"hypotheses", rows},
+          {"both", both.both},
+          {"only_a", both.only_a},
+          {"only_b", both.only_b},
+          {"untested", Json::array({both.untested_a, both.untested_b})},
+          {"mean_difference", json_real(both.mean)},
+          {"largest_difference", json_real(both.largest)},
+          {"largest_at", text_or_null(both.largest_at)}};
+}
+
 Json pair_json(const ComparedPair& pair) {
   Json object{{"a", pair.a},
               {"b", pair.b},
@@ -118,8 +149,11 @@ Json pair_json(const ComparedPair& pair) {
                         {"by_chance", json_real(each.edges.by_chance)},
                         {"jaccard", json_real(each.edges.jaccard)},
                         {"correlation", json_real(each.edges.correlation)},
-                        {"heads_renamed", each.edges.renamed}});
+                        {"heads_renamed", each.edges.renamed},
+                        {"edges", edges_json(each.edges.edges)}});
   object["circuits"] = circuits;
+  object["carried"] = Json::array();
+  for (const CarriedOverlap& each : pair.carried) object["carried"].push_back(carried_json(each));
   Json features = Json::array();
   for (const FeaturePair& each : pair.features.pairs) {
     const Feature& either = each.a ? *each.a : *each.b;

@@ -201,6 +201,46 @@ std::string circuits(const Comparison& comparison, size_t width) {
   return any ? "\nedges of the circuits in common\n" + table.text(width) : "";
 }
 
+std::string share_text(double share) {
+  return std::isnan(share) ? "-" : fmt::format("{:.1f} %", 100 * share);
+}
+
+std::string list_of(const std::string& before, const std::vector<std::string>& names) {
+  return names.empty() ? "" : fmt::format("; {}: {}", before, fmt::join(names, ", "));
+}
+
+// Which variables are carried by which sites of two networks.
+std::string carried_text(const CarriedInBoth& variables, const std::string& a, const std::string& b) {
+  std::string text = fmt::format(
+      "{} of {} hypotheses carried by both{}{}{}", variables.both.size(), variables.rows.size(),
+      variables.both.empty() ? "" : fmt::format(": {}", fmt::join(variables.both, ", ")),
+      list_of("by " + a + " only", variables.only_a), list_of("by " + b + " only", variables.only_b));
+  if (!std::isnan(variables.mean))
+    text += fmt::format("; accuracies differ by {} on average, most at {}: {}", share_text(variables.mean),
+                        variables.largest_at, share_text(variables.largest));
+  return text;
+}
+
+std::string carried(const Comparison& comparison, size_t width) {
+  std::string out;
+  for (const ComparedPair& pair : comparison.pairs)
+    for (const CarriedOverlap& each : pair.carried) {
+      const std::string &a = comparison.runs[pair.a]->name(), &b = comparison.runs[pair.b]->name();
+      out += wrapped(fmt::format("  {}, {}, {}: {}", a, b, each.probe, carried_text(each.variables, a, b)), 4,
+                     width) +
+             "\n";
+      Table table(
+          {{Align::left, 0, 24, true}, {Align::right}, {Align::right}, {Align::right}, {Align::right}});
+      table.add({"    interchange accuracy", a, b, "random", "difference"});
+      for (const CarriedInBoth::Row& row : each.variables.rows)
+        table.add({"    " + row.hypothesis, share_text(row.a.accuracy), share_text(row.b.accuracy),
+                   share_text(std::fmax(row.a.random, row.b.random)),
+                   share_text(row.b.accuracy - row.a.accuracy)});
+      out += table.text(width);
+    }
+  return out.empty() ? "" : "\nvariables that are carried, by interchange interventions\n" + out;
+}
+
 void branch(const Comparison& comparison, size_t cluster, const std::string& first, const std::string& rest,
             std::string& out) {
   const size_t n = comparison.runs.size();
@@ -288,8 +328,8 @@ std::string partly_concluded(const Comparison& comparison, size_t width) {
 
 std::string comparison_text(const Comparison& comparison, size_t width) {
   return side_by_side(comparison, width) + distances(comparison, width) + tree(comparison, width) +
-         frequencies(comparison, width) + circuits(comparison, width) + activations(comparison, width) +
-         partly_concluded(comparison, width) + missing(comparison, width);
+         frequencies(comparison, width) + circuits(comparison, width) + carried(comparison, width) +
+         activations(comparison, width) + partly_concluded(comparison, width) + missing(comparison, width);
 }
 
 }  // namespace orrery::cli

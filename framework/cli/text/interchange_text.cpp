@@ -20,6 +20,10 @@ double accuracy_of_null(const std::optional<InterchangeScore>& score) {
   return score ? score->accuracy : std::numeric_limits<double>::quiet_NaN();
 }
 
+std::optional<double> recorded_null(const std::optional<InterchangeScore>& score) {
+  return score ? std::optional(score->accuracy) : std::nullopt;
+}
+
 std::string as_percent(double share) { return std::isnan(share) ? "-" : fmt::format("{:.2f}%", 100 * share); }
 
 std::string size_of(const torch::Tensor& directions) {
@@ -51,8 +55,9 @@ std::string interchange_json(const TestedSet& tested, int64_t step) {
     line["counted"] = one.score.counted;
     line["accuracy"] = json_real(one.score.accuracy);
     line["kept"] = json_real(one.score.kept);
-    line["random"] = json_real(accuracy_of_null(one.random));
-    line["other_functions"] = json_real(accuracy_of_null(one.wrong));
+    line["random"] = json_real(recorded_null(one.random));
+    line["shared"] = json_real(std::isnan(one.shared) ? std::nullopt : std::optional(one.shared));
+    line["other_functions"] = json_real(recorded_null(one.wrong));
     line["other_variable"] = json_real(one.score.other_accuracy);
     line["logit_difference"] = json_real(one.score.logit_difference);
     line["logit_difference_before"] = json_real(one.score.logit_difference_before);

@@ -29,7 +29,7 @@ TEST(PatchJson, WritesNanAsText) {
 
 TEST(ComparisonJson, WritesNanAsTextAndNullForWhatThereIsNot) {
   Comparison comparison;
-  ComparedPair pair{0, 1, {}, nan, {}, {}, ActivationComparison{}};
+  ComparedPair pair{0, 1, {}, nan, {}, {}, {}, ActivationComparison{}};
   SiteSimilarity site;
   site.site = "embed";
   site.cka = nan;

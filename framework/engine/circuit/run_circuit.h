@@ -4,16 +4,18 @@
 #include <orrery/circuit.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/experiment/experiment.h"
+#include "engine/reporter/reporter.h"
 
 namespace orrery::engine {
 
 struct CircuitRequest {
   std::string inputs = "test";  ///< "train", "test" or "grid"
-  int64_t examples = 128;       ///< clean inputs, drawn at random
+  int64_t examples = 0;         ///< clean inputs, drawn at random; 0: circuit_examples_by_length()
   int64_t seed = 0;             ///< of the inputs, their partners and the null
   CircuitMetric metric = CircuitMetric::logit_difference;
   CircuitGrain nodes = CircuitGrain::automatic;
@@ -34,8 +36,9 @@ struct RunCircuit {
 };
 
 /// Finds the circuit of the experiment's network with its present weights, shown as to a probe at `step`.
-/// Throws orrery::UsageError for a network without a graph, inputs that there are not, or examples without a
-/// metric.
-RunCircuit run_circuit(Experiment& experiment, int64_t step, const CircuitRequest& request);
+/// Tells `reporter` how far it is. Nothing if it was asked to stop. Throws orrery::UsageError for a network
+/// without a graph, inputs that there are not, or examples without a metric.
+std::optional<RunCircuit> run_circuit(Experiment& experiment, int64_t step, const CircuitRequest& request,
+                                      Reporter& reporter);
 
 }  // namespace orrery::engine

@@ -86,12 +86,14 @@ void ComparedRun::add(const ProbeResult& result, const ProbeResult* null, const 
   }
   if (const auto keys = key_frequencies_of(result.record)) keys_.emplace(source.question, *keys);
   if (const auto edges = edges_of(result.record)) edges_.emplace(source.question, *edges);
+  if (const auto carried = carried_of(result.record)) carried_.emplace(source.question, *carried);
 }
 
 void ComparedRun::read_results() {
   signature_ = null_ = {loss_of_guessing(experiment().spec()), {}, {}};
   keys_.clear();
   edges_.clear();
+  carried_.clear();
   partly_concluded_.clear();
   with_null_.clear();
   constexpr auto numbers_only = RunDirectory::ProbeData::leave_out;

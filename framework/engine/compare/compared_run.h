@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/compare/carried.h"
 #include "engine/compare/edges.h"
 #include "engine/compare/evidence.h"
 #include "engine/experiment/open_run.h"
@@ -50,6 +51,8 @@ class ComparedRun {
   const std::map<std::string, KeyFrequencySet>& key_frequencies() const { return keys_; }
   /// Likewise the edges of circuits.
   const std::map<std::string, EdgeSet>& edges() const { return edges_; }
+  /// Likewise what interchange interventions found.
+  const std::map<std::string, CarriedScores>& carried() const { return carried_; }
   /// The probe_identity() of the results that `choice` would give.
   std::string identity_of_choice(const ProbeChoice& choice) const;
   /// Whether results of this identity are there for random weights too.
@@ -69,6 +72,7 @@ class ComparedRun {
   Signature signature_, null_;
   std::map<std::string, KeyFrequencySet> keys_;
   std::map<std::string, EdgeSet> edges_;
+  std::map<std::string, CarriedScores> carried_;
   std::map<std::string, SeenCheckpoints> partly_concluded_;
   std::set<std::string> with_null_;
 };

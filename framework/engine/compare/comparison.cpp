@@ -51,6 +51,16 @@ std::vector<CircuitOverlap> circuits_in_both(const ComparedRun& a, const Compare
   return all;
 }
 
+std::vector<CarriedOverlap> carried_by_both(const ComparedRun& a, const ComparedRun& b) {
+  std::vector<CarriedOverlap> all;
+  for (const auto& [question, x] : a.carried()) {
+    const auto found = b.carried().find(question);
+    if (found == b.carried().end()) continue;
+    if (const auto both = carried_in_both(x, found->second)) all.push_back({plugin_of(question), *both});
+  }
+  return all;
+}
+
 void sort_into_tree(Comparison& comparison) {
   const size_t n = comparison.runs.size();
   Distances distances(n, std::vector<double>(n, 0));
@@ -123,6 +133,7 @@ Comparison compare_runs(ComparedRuns runs, const std::optional<std::vector<std::
                         distance_to_random(x, y),
                         overlaps(x, y),
                         circuits_in_both(x, y),
+                        carried_by_both(x, y),
                         {}};
       if (hooks) pair.activations = compare_activations(x.experiment(), y.experiment(), *hooks);
       result.pairs.push_back(std::move(pair));

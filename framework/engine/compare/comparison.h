@@ -27,6 +27,12 @@ struct CircuitOverlap {
   EdgeOverlap edges;
 };
 
+/// What sites of both networks carry, by the interchanges of one probe that was asked the same.
+struct CarriedOverlap {
+  std::string probe;
+  CarriedInBoth variables;
+};
+
 /// Two runs. `features` refers to their signatures.
 struct ComparedPair {
   size_t a, b;  ///< a < b
@@ -35,6 +41,7 @@ struct ComparedPair {
   std::optional<double> to_random;
   std::vector<FrequencyOverlap> overlaps;
   std::vector<CircuitOverlap> circuits;
+  std::vector<CarriedOverlap> carried;
   std::optional<ActivationComparison> activations;
 };
 

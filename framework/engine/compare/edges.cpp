@@ -93,6 +93,27 @@ double correlation_of(const EdgeSet& a, const std::map<std::string, double>& b) 
   return spread > 0 ? (xy - x * y / n) / std::sqrt(spread) : std::numeric_limits<double>::quiet_NaN();
 }
 
+// Scores of edges that a probe did not list are smaller than those that it did.
+std::vector<EdgeInBoth> edges_in_either(const EdgeSet& a, const std::map<std::string, double>& b,
+                                        const std::set<std::string>& circuit_b, double fall_b) {
+  constexpr double kLeastShare = 0.01;
+  if (!(a.fall != 0 && fall_b != 0)) return {};
+  std::map<std::string, EdgeInBoth> all;
+  for (const auto& [name, score] : a.scores) all[name].share_a = score / a.fall;
+  for (const auto& [name, score] : b) all[name].share_b = score / fall_b;
+  std::vector<EdgeInBoth> edges;
+  const auto larger = [](const EdgeInBoth& e) { return std::max(std::abs(e.share_a), std::abs(e.share_b)); };
+  for (auto& [name, edge] : all) {
+    edge.name = name;
+    edge.in_a = a.circuit.contains(name);
+    edge.in_b = circuit_b.contains(name);
+    if (edge.in_a || edge.in_b || larger(edge) >= kLeastShare) edges.push_back(edge);
+  }
+  std::stable_sort(edges.begin(), edges.end(),
+                   [&](const EdgeInBoth& x, const EdgeInBoth& y) { return larger(x) > larger(y); });
+  return edges;
+}
+
 template <class T>
 T edge_field(const Finding& finding, const std::string& name) {
   const auto found = finding.fields.find(name);
@@ -101,10 +122,17 @@ T edge_field(const Finding& finding, const std::string& name) {
   return value ? *value : T{};
 }
 
+// On disk round numbers look like integers.
+double edge_number(const Finding& finding, const std::string& name) {
+  const auto found = finding.fields.find(name);
+  if (found != finding.fields.end())
+    if (const auto* whole = std::get_if<int64_t>(&found->second)) return static_cast<double>(*whole);
+  return edge_field<double>(finding, name);
+}
+
 std::vector<double> scores_of(const Finding& finding) {
   const auto found = finding.fields.find("scores");
   if (found == finding.fields.end()) return {};
-  // On disk round numbers look like integers.
   if (const auto* whole = std::get_if<std::vector<int64_t>>(&found->second))
     return {whole->begin(), whole->end()};
   const auto* reals = std::get_if<std::vector<double>>(&found->second);
@@ -122,6 +150,7 @@ std::optional<EdgeSet> edges_of(const Record& record) {
       const std::vector<double> scores = scores_of(finding);
       for (size_t i = 0; i < std::min(names.size(), scores.size()); ++i) set.scores[names[i]] = scores[i];
       set.n_edges = edge_field<int64_t>(finding, "n_edges");
+      set.fall = edge_number(finding, "whole") - edge_number(finding, "empty");
       scored = true;
     }
     if (finding.kind == "circuit") {
@@ -140,12 +169,15 @@ std::optional<EdgeOverlap> edge_overlap(const EdgeSet& a, const EdgeSet& b) {
   EdgeOverlap both;
   both.in_a = a.circuit.size();
   both.in_b = b.circuit.size();
-  for (const std::string& edge : b.circuit) both.common += a.circuit.contains(renamed_edge(edge, names));
+  std::set<std::string> circuit;
+  for (const std::string& edge : b.circuit) circuit.insert(renamed_edge(edge, names));
+  for (const std::string& edge : circuit) both.common += a.circuit.contains(edge);
   const auto either = static_cast<double>(both.in_a + both.in_b - both.common);
   both.jaccard = either > 0 ? static_cast<double>(both.common) / either : 1;
   both.by_chance =
       static_cast<double>(both.in_a) * static_cast<double>(both.in_b) / static_cast<double>(a.n_edges);
   both.correlation = correlation_of(a, scores);
+  both.edges = edges_in_either(a, scores, circuit, b.fall);
   for (const auto& [before, after] : names) both.renamed = both.renamed || before != after;
   return both;
 }

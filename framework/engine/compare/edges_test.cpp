@@ -73,6 +73,42 @@ TEST(EdgeOverlap, CountsWhatIsCommon) {
   EXPECT_NEAR(both.correlation, xy / std::sqrt((78.0 / 9) * 14), 1e-12);
 }
 
+// As on disk, where 10 is an integer.
+EdgeSet with_fall(EdgeSet set, const Value& whole, const Value& empty) {
+  Record record;
+  std::vector<std::string> names;
+  std::vector<double> values;
+  for (const auto& [name, value] : set.scores) {
+    names.push_back(name);
+    values.push_back(value);
+  }
+  record.findings = {
+      {"edge_scores",
+       "edge_scores",
+       {{"edges", names}, {"scores", values}, {"n_edges", set.n_edges}, {"whole", whole}, {"empty", empty}}},
+      {"circuit", "circuit", {}}};
+  set.fall = edges_of(record)->fall;
+  return set;
+}
+
+TEST(EdgeOverlap, ListsSharesUnderTheNamesOfTheFirst) {
+  const EdgeSet a = with_fall(induction("head 0.0", "head 0.1", "head 1.0", "head 1.1"), int64_t{10}, 0.0);
+  const EdgeSet b = with_fall(induction("head 0.1", "head 0.0", "head 1.1", "head 1.0"), 12.5, -7.5);
+  EXPECT_EQ(a.fall, 10);
+  EXPECT_EQ(b.fall, 20);
+  const auto edges = edge_overlap(a, b)->edges;
+  ASSERT_EQ(edges.size(), 7u);
+  EXPECT_EQ(edges.front().name, "head 1.0 -> logits");
+  EXPECT_EQ(edges.front().share_a, 1);
+  EXPECT_EQ(edges.front().share_b, 0.5);
+  EXPECT_TRUE(edges.front().in_a && edges.front().in_b);
+  EXPECT_EQ(edges[3].name, "head 1.1 -> logits");  // a tenth, against the answer
+  EXPECT_EQ(edges[3].share_b, -0.05);
+  EXPECT_FALSE(edges[3].in_a || edges[3].in_b);
+  const EdgeSet unknown = induction("head 0.0", "head 0.1", "head 1.0", "head 1.1");
+  EXPECT_TRUE(edge_overlap(a, unknown)->edges.empty());
+}
+
 TEST(EdgeOverlap, NeedsGraphsOfOneSizeAndBothFindings) {
   const EdgeSet a = induction("head 0.0", "head 0.1", "head 1.0", "head 1.1");
   EXPECT_FALSE(edge_overlap(a, set_of({{"embed -> logits", 1}}, {})));

@@ -144,11 +144,14 @@ circuit_metric(CircuitMetric metric, const TaskSpec& spec, const Batch& clean, c
                std::function<torch::Tensor(const torch::Tensor& logits, const Batch& inputs)> losses = {});
 
 /// `n` of the inputs of an observation, drawn from `rng` (all in a random order, if there are fewer), and
-/// their corrupted partners by Observation::corrupted.
+/// their corrupted partners by Observation::corrupted. `n` = 0: circuit_examples_by_length().
 struct CircuitExamples {
   Batch clean, corrupted;
 };
 ORRERY_API CircuitExamples circuit_examples(const Observation& observation, int64_t n, torch::Generator rng);
+/// 128 inputs, or of long ones as many as have about 2,048 tokens, but at least 16: every pass runs all of
+/// them, and a graph takes hundreds of passes.
+ORRERY_API int64_t circuit_examples_by_length(const TaskSpec& spec);
 
 // Scores of edges. All are the fall of the metric, m(clean) - m(patched): the sign is that of how much the
 // edge helps, the opposite of the papers' m(patched) - m(clean). float64.
@@ -198,7 +201,8 @@ struct CircuitCurve {
 };
 /// Edges by descending absolute score; of equal ones the first comes first.
 ORRERY_API std::vector<int64_t> by_importance(const torch::Tensor& scores);
-/// Sizes of circuits to try: all up to `most`, and about as many, evenly spread by their logarithms, of more.
+/// Sizes of circuits to try: all up to `most`; of more edges about half as many sizes, evenly spread by their
+/// logarithms.
 ORRERY_API std::vector<int64_t> circuit_sizes(int64_t n_edges, int64_t most = 48);
 ORRERY_API CircuitCurve circuit_curve(const CircuitPatching& patching, const Objective& metric,
                                       const std::vector<int64_t>& order, const std::vector<int64_t>& sizes);
@@ -241,6 +245,9 @@ struct CircuitSearch {
   double threshold = 0.01;  ///< of acdc
   int64_t draws = 10;       ///< random orders of the null
   bool estimates = true;    ///< compare eap and eap_ig with the exact scores
+  /// Called before each pass: what it is for ("edges", "random sets"), how many of this kind are done, and at
+  /// most how many there are. It may throw, which ends the search.
+  std::function<void(const std::string& what, int64_t done, int64_t of)> progress = {};
   friend Names<Method> names_of(Method) {
     return {
         {"exact", Method::exact}, {"eap", Method::eap}, {"eap_ig", Method::eap_ig}, {"acdc", Method::acdc}};

@@ -16,6 +16,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -78,9 +79,13 @@ struct TestedHypothesis {
   InterchangeSite site;
   torch::Tensor directions;  ///< as in Hypothesis
   InterchangeScore score;
-  /// The same with a random subspace of the same size, and with the directions of other functions; none where
-  /// the whole activation is exchanged, or for the latter if there are no others.
+  /// The same with a random subspace of the same size, and with the directions of other functions in what the
+  /// own ones leave of the activation, at most as many; none where the whole activation is exchanged, or for
+  /// the latter if there are no others or nothing of them is left.
   std::optional<InterchangeScore> random = {}, wrong = {};
+  /// How much of the other functions' directions lay in the own ones: the mean squared cosine, from 0 to 1;
+  /// NaN if there are none.
+  double shared = std::numeric_limits<double>::quiet_NaN();
 };
 struct TestedSet {
   double base_accuracy = 0;

@@ -63,8 +63,14 @@ Objective circuit_metric(CircuitMetric metric, const TaskSpec& spec, const Batch
   };
 }
 
+int64_t circuit_examples_by_length(const TaskSpec& spec) {
+  constexpr int64_t kMost = 128, kLeast = 16, kTokens = 2048;
+  return std::clamp(kTokens / std::max<int64_t>(1, spec.n_ctx), kLeast, kMost);
+}
+
 CircuitExamples circuit_examples(const Observation& observation, int64_t n, torch::Generator rng) {
   const int64_t there = observation.inputs.size();
+  if (n == 0) n = circuit_examples_by_length(observation.spec);
   const Tensor rows = torch::randperm(there, rng, torch::kInt64).narrow(0, 0, std::min(n, there));
   CircuitExamples examples{observation.inputs.rows(rows), {}};
   examples.corrupted = observation.corrupted(examples.clean, rng);

@@ -88,6 +88,34 @@ Tensor scores_by(const CircuitPatching& patching, const Objective& metric, const
   return exact_edge_scores(patching, metric);
 }
 
+// Tells how far a search is: a pass ends with the metric.
+class Passes {
+ public:
+  Passes(const Objective& metric, const CircuitSearch& search) : search_(search) {
+    counted_ = [this, &metric](const Tensor& logits) {
+      if (search_.progress) search_.progress(what_, done_, std::max(done_, of_));
+      ++done_;
+      return metric(logits);
+    };
+  }
+  Passes(const Passes&) = delete;
+  Passes& operator=(const Passes&) = delete;
+
+  /// The metric, for `of` passes or fewer of this kind.
+  const Objective& next(const std::string& what, int64_t of) {
+    what_ = what;
+    of_ = of;
+    done_ = 0;
+    return counted_;
+  }
+
+ private:
+  const CircuitSearch& search_;
+  Objective counted_;
+  std::string what_;
+  int64_t done_ = 0, of_ = 0;
+};
+
 }  // namespace
 
 double CircuitBounds::share(double m) const {
@@ -108,8 +136,9 @@ std::vector<int64_t> circuit_sizes(int64_t n_edges, int64_t most) {
   std::set<int64_t> sizes{0, n_edges};
   if (n_edges <= most)
     for (int64_t size = 1; size < n_edges; ++size) sizes.insert(size);
-  for (int64_t i = 0; n_edges > most && i < most; ++i)
-    sizes.insert(std::llround(std::pow(n_edges, static_cast<double>(i) / static_cast<double>(most - 1))));
+  const int64_t spread = std::max<int64_t>(2, most / 2);
+  for (int64_t i = 0; n_edges > most && i < spread; ++i)
+    sizes.insert(std::llround(std::pow(n_edges, static_cast<double>(i) / static_cast<double>(spread - 1))));
   return {sizes.begin(), sizes.end()};
 }
 
@@ -189,28 +218,38 @@ Circuit acdc(const CircuitPatching& patching, const Objective& metric, double th
 FoundCircuit find_circuit(const CircuitPatching& patching, const Objective& metric,
                           const CircuitSearch& search, torch::Generator rng) {
   using Method = CircuitSearch::Method;
+  Passes passes(metric, search);
+  const int64_t n_edges = patching.graph().n_edges();
+  const auto n_nodes = static_cast<int64_t>(patching.graph().nodes().size());
   FoundCircuit found;
   found.bounds = circuit_bounds(patching, metric);
-  found.scores = scores_by(patching, metric, search);
-  found.nodes = exact_node_scores(patching, metric);
+  found.scores = scores_by(patching, passes.next("edges", n_edges), search);
+  found.nodes = exact_node_scores(patching, passes.next("nodes", n_nodes));
   const std::vector<int64_t> order = by_importance(found.scores);
-  const std::vector<int64_t> sizes = circuit_sizes(patching.graph().n_edges());
-  found.curve = circuit_curve(patching, metric, order, sizes);
-  found.circuit = search.method == Method::acdc
-                      ? acdc(patching, metric, search.threshold)
-                      : smallest_circuit(patching, metric, order, sizes, search.share);
-  found.random = random_faithfulness(patching, metric, sizes, search.draws, rng);
+  const std::vector<int64_t> sizes = circuit_sizes(n_edges);
+  const auto n_sizes = static_cast<int64_t>(sizes.size());
+  found.curve = circuit_curve(patching, passes.next("circuits of each size", 2 * n_sizes), order, sizes);
+  found.circuit =
+      search.method == Method::acdc
+          ? acdc(patching, passes.next("acdc", n_edges), search.threshold)
+          : smallest_circuit(patching, passes.next("smallest circuit", n_edges), order, sizes, search.share);
+  found.random = random_faithfulness(patching, passes.next("random sets", search.draws * n_sizes), sizes,
+                                     search.draws, rng);
   for (int64_t draw = 0; draw < search.draws; ++draw) {
     const Tensor row = found.random[draw].contiguous();
     const std::vector<double> one(row.data_ptr<double>(), row.data_ptr<double>() + row.numel());
     found.random_area += circuit_area(sizes, one) / static_cast<double>(search.draws);
   }
   const auto as_large = static_cast<int64_t>(found.circuit.edges.size());
-  found.random_faithfulness =
-      random_faithfulness(patching, metric, {as_large}, search.draws, rng).mean().item<double>();
+  found.random_faithfulness = random_faithfulness(patching, passes.next("random circuits", search.draws),
+                                                  {as_large}, search.draws, rng)
+                                  .mean()
+                                  .item<double>();
   const bool exact = search.method == Method::exact || search.method == Method::acdc;
+  const bool measured = exact || !search.estimates;
   add_estimates(patching, metric, search,
-                exact || !search.estimates ? found.scores : exact_edge_scores(patching, metric), found);
+                measured ? found.scores : exact_edge_scores(patching, passes.next("measured edges", n_edges)),
+                found);
   return found;
 }
 

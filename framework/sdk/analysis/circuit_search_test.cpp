@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 namespace orrery {
@@ -243,13 +244,10 @@ TEST(CircuitCurves, AreaIsThatOfTrapezoidsCutOffAtOne) {
 
 TEST(CircuitCurves, SizesAreAllOrSpreadByTheirLogarithms) {
   EXPECT_EQ(circuit_sizes(4), (std::vector<int64_t>{0, 1, 2, 3, 4}));
-  const auto many = circuit_sizes(3000, 40);
-  EXPECT_EQ(many.front(), 0);
-  EXPECT_EQ(many[1], 1);
-  EXPECT_EQ(many.back(), 3000);
-  EXPECT_LE(many.size(), 42u);
-  EXPECT_GE(many.size(), 30u);
-  EXPECT_TRUE(std::is_sorted(many.begin(), many.end()));
+  // 3000^(i / 19) for i = 0 to 19, rounded; 3000^(1 / 19) = 1.524.
+  EXPECT_EQ(circuit_sizes(3000, 40),
+            (std::vector<int64_t>{0,  1,   2,   4,   5,   8,   13,  19,   29,   44,
+                                  68, 103, 157, 239, 365, 556, 847, 1292, 1968, 3000}));
 }
 
 TEST(CircuitCurves, OrderIsByAbsoluteScoreAndStable) {
@@ -286,6 +284,24 @@ TEST(FoundCircuits, AreReportedWithTheirNull) {
     EXPECT_EQ(Names(edges.begin(), edges.end()), known.known);
     EXPECT_EQ(edges.front(), known.graph().edges()[by_importance(found.scores)[0]].name);
   }
+}
+
+TEST(FoundCircuits, ASearchTellsHowFarItIsAndMayBeEnded) {
+  const Known known = fourier();
+  std::map<std::string, int64_t> passes;
+  CircuitSearch search{.draws = 2};
+  search.progress = [&](const std::string& what, int64_t done, int64_t of) {
+    EXPECT_EQ(done, passes[what]++) << what;
+    EXPECT_LE(done, of) << what;
+  };
+  find_circuit(*known.patching, known.metric, search, make_generator(1));
+  const int64_t n = known.graph().n_edges();
+  EXPECT_EQ(passes.at("edges"), n + 1);  // and the whole network
+  EXPECT_GE(passes.at("random sets"), 2 * static_cast<int64_t>(circuit_sizes(n).size()));
+  search.progress = [](const std::string& what, int64_t, int64_t) {
+    if (what == "nodes") throw Error("enough");
+  };
+  EXPECT_THROW(find_circuit(*known.patching, known.metric, search, make_generator(1)), Error);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <tests/support/hand_built.h>
 #include <tests/support/model_on_grid.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace orrery::testing::interchange_test {
@@ -102,12 +103,49 @@ TEST(Interchange, OtherDirectionsDoNot) {
     EXPECT_NEAR(score.logit_difference, score.logit_difference_before, 1e-5);
   }
   EXPECT_EQ(of.score({"none", {"hook_resid"}, torch::zeros({0, 8}, torch::kFloat64), of.sum()}).kept, 1);
-  // One direction of the two gets some right and not others.
-  const double half = of.score({"sum", {"hook_resid"}, of.model.rows(0, 1), of.sum()}).accuracy;
-  EXPECT_GT(half, 0.05);
-  EXPECT_LT(half, 0.8);
-  const auto random = random_directions(2, 8, make_generator(1));
-  EXPECT_LT(of.score({"sum", {"hook_resid"}, random, of.sum()}).accuracy, 0.8);
+}
+
+// The network reads (cos w s', sin w s) and answers the class at the nearest angle, which is counted by hand.
+// From s = 0 to a negative cosine 3 and 4 are equally near: of two such pairs rounding may make the answer
+// right.
+TEST(Interchange, OneDirectionOfTwoSetsTheSumsThatTheAngleSays) {
+  Case of(7);
+  int64_t right = 0, undecided = 0;
+  for (int64_t base = 0; base < 7; ++base)
+    for (int64_t source = 0; source < 7; ++source) {
+      if (base == source) continue;  // 42 pairs of sums are left
+      const double x = std::cos(angle(1, source, 7)), y = std::sin(angle(1, base, 7));
+      std::vector<std::pair<double, int64_t>> along;
+      for (int64_t c = 0; c < 7; ++c)
+        along.emplace_back(x * std::cos(angle(1, c, 7)) + y * std::sin(angle(1, c, 7)), c);
+      std::sort(along.rbegin(), along.rend());
+      if (along[0].first - along[1].first < 1e-9)
+        undecided += along[0].second == source || along[1].second == source;
+      else
+        right += along[0].second == source;
+    }
+  const double accuracy = of.score({"sum", {"hook_resid"}, of.model.rows(0, 1), of.sum()}).accuracy;
+  EXPECT_GE(accuracy, right / 42.0 - 1e-12);
+  EXPECT_LE(accuracy, (right + undecided) / 42.0 + 1e-12);
+}
+
+// Of a random subspace no more than 3 of 7 answers can be right, if the cosine of its least angle with the
+// plane that is read is below 1 / sqrt(2). Let e be the point of a sum on the circle, d that of the source
+// less that of the base, f the same for a, which is held elsewhere. The exchange leaves e + M d + N f in the
+// plane, with M the square of the projection and N something linear, and the source's answer is above the
+// base's if its product with d is above 0: d'Md + d'Nf > |d|^2 / 2, as e'd = -|d|^2 / 2. Two pairs with the
+// same sums whose a are exchanged have the same d and opposite f, so that of both only one can be right as
+// long as d'Md is below |d|^2 / 2; and where both a are the same, one in 7, f is 0 and neither is.
+TEST(Interchange, ARandomSubspaceSetsFewSums) {
+  Case of(7);
+  int64_t tested = 0;
+  for (const uint64_t seed : {1, 2, 3, 4, 5, 6}) {
+    const Tensor random = random_directions(2, 8, make_generator(seed));
+    if (principal_angles(random, of.model.rows(0, 2)).min().item<double>() <= M_PI / 4) continue;
+    ++tested;
+    EXPECT_LE(of.score({"sum", {"hook_resid"}, random, of.sum()}).accuracy, 3.0 / 7) << seed;
+  }
+  EXPECT_GT(tested, 0);
 }
 
 // With a random subspace, so that nothing is all or none.
@@ -336,13 +374,16 @@ TEST(PrincipalAngles, AreThoseByWhichAPlaneWasTurned) {
 TEST(DistributedAlignmentSearch, FindsTheDirections) {
   Case of(7);
   const Hypothesis hypothesis{"sum", {"hook_resid"}, {}, of.sum()};
-  const auto found =
-      distributed_alignment_search(of.model, of.task.spec, of.inputs, hypothesis,
-                                   sampled_pairs(49, 1000, make_generator(1)), {.dimension = 2, .seed = 4});
-  ASSERT_EQ(found.losses.size(), 200u);
+  const auto found = distributed_alignment_search(of.model, of.task.spec, of.inputs, hypothesis,
+                                                  sampled_pairs(49, 1000, make_generator(1)),
+                                                  {.dimension = 2, .steps = 1000, .seed = 4});
+  ASSERT_EQ(found.losses.size(), 1000u);
   EXPECT_LT(found.losses.back(), found.losses.front() / 4);
-  // Near enough: the loss is low once every answer is clear.
-  EXPECT_LT(principal_angles(found.directions, of.model.rows(0, 2)).max().item<double>(), 0.4);
+  // In the other two directions that vary, those of a, a tilt by t costs about 0.9 t^2 nats, and a gradient
+  // that 1,000 sampled pairs leave at 0 is about 0.02: the minimum lies within some 0.02 of the true plane.
+  // Towards the four directions in which nothing varies a tilt costs a tenth of that, so that only many steps
+  // bring it down.
+  EXPECT_LT(principal_angles(found.directions, of.model.rows(0, 2)).max().item<double>(), 0.1);
   EXPECT_GT(
       principal_angles(random_directions(2, 8, make_generator(4)), of.model.rows(0, 2)).max().item<double>(),
       0.8);

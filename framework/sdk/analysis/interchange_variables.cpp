@@ -5,6 +5,7 @@
 #include <orrery/subspace.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "sdk/analysis/interchange_ready.h"
 
@@ -49,7 +50,27 @@ std::vector<Chosen> chosen_of(const VariableSet& set, const std::vector<std::str
 // What directions are tested for each hypothesis: those of the variable, and of something else.
 struct Directions {
   Tensor own, random, wrong;
+  double shared = std::numeric_limits<double>::quiet_NaN();
 };
+
+// Takes the own directions out of the other ones. Where few directions are in use at all, as behind a layer
+// of which few outputs are left, every function is written along the same ones, and to exchange those of
+// another function would be to exchange the variable. For a regression this is the same as looking for the
+// other functions in what the own directions leave of the activation.
+void take_own_out(Directions& found) {
+  constexpr double kLeastSine = 0.01;  // closer than this, two directions found by regression are the same
+  if (!found.wrong.defined() || !found.own.defined()) return;
+  if (found.wrong.size(0) == 0) {
+    found.wrong = Tensor();
+    return;
+  }
+  const Tensor inside = found.wrong.matmul(found.own.t());
+  found.shared = inside.square().sum().item<double>() / static_cast<double>(found.wrong.size(0));
+  const auto [u, sines, rows] =
+      at::linalg_svd(found.wrong - inside.matmul(found.own), /*full_matrices=*/false);
+  const auto rank = (sines > kLeastSine).sum().item<int64_t>();
+  found.wrong = rank > 0 ? rows.narrow(0, 0, rank).contiguous() : Tensor();
+}
 
 std::vector<Directions> directions_for(Model& model, const TaskSpec& spec, const VariableSet& set,
                                        const std::vector<Chosen>& chosen, const TestOptions& options) {
@@ -73,6 +94,7 @@ std::vector<Directions> directions_for(Model& model, const TaskSpec& spec, const
     for (size_t i = 0; i < sought.size(); ++i) *into[i] = sought[i];
   }
   auto rng = make_generator(options.seed);
+  for (Directions& directions : found) take_own_out(directions);
   for (Directions& directions : found)
     if (directions.own.defined())
       directions.random = random_directions(directions.own.size(0), directions.own.size(1), rng);
@@ -146,6 +168,7 @@ TestedSet test_variables(Model& model, const TaskSpec& spec, const VariableSet& 
   for (size_t i = 0; i < chosen.size(); ++i) {
     const CausalVariable& variable = *chosen[i].variable;
     tested.hypotheses.push_back({chosen[i].name, variable.name, chosen[i].site, directions[i].own, {}});
+    tested.hypotheses.back().shared = directions[i].shared;
     tried.push_back({chosen[i].name, chosen[i].site, directions[i].own, variable.labels, variable.others});
     for (const Tensor& other : {directions[i].random, directions[i].wrong})
       if (other.defined()) tried.push_back({chosen[i].name, chosen[i].site, other, variable.labels});

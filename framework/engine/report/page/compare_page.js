@@ -178,6 +178,8 @@ document.addEventListener("DOMContentLoaded", () => {
   runsSection();
   distanceSection();
   featuresSection();
+  circuitsSection();
+  carriedSection();
   activationsSection();
   curvesSection();
   partlyConcludedSection();

@@ -17,7 +17,9 @@ function legendBelow(head, width) {
 // A short legend stands above the plot, a long one beside it.
 function figureLegend(head, width, height) {
   if (!hasLongLegend(head)) return legendStyle();
-  if (width >= 560) return {...legendStyle(), orientation: "v", x: 1.01, y: 1, yanchor: "top"};
+  // Below the buttons of the figure, which stand in the corner.
+  if (width >= 560)
+    return {...legendStyle(), orientation: "v", x: 1.01, y: 1 - 16 / Math.max(120, height - 80), yanchor: "top"};
   return {...legendStyle(), y: -56 / Math.max(120, height - legendBelow(head, width) - 60), yanchor: "top"};
 }
 
@@ -130,6 +132,21 @@ function lineTrace(style, values) {
   };
 }
 
+// Among lines, labels without a line are names of places.
+const isText = (head, i) => !head.traces[i] && head.traces.length > 1 && (head.labels?.[i] || []).length > 0;
+function textTrace(labels) {
+  return {
+    type: "scatter",
+    mode: "text",
+    text: labels,
+    textposition: "top center",
+    textfont: {size: 11, color: theme().ink},
+    cliponaxis: false,
+    hoverinfo: "skip",
+    hovertemplate: undefined,
+  };
+}
+
 function oneTrace(figure, head, i, style, traces) {
   const [x, y, , error] = traces[i],
     xs = x ? numbers(x) : undefined,
@@ -142,6 +159,7 @@ function oneTrace(figure, head, i, style, traces) {
     ...hoverOf(head, i, values, xs),
   };
   if (head.kind === "histogram") return {...trace, ...histogramTrace(figure, head, i, style, traces)};
+  if (head.kind === "line" && isText(head, i)) return {...trace, ...textTrace(head.labels[i])};
   if (head.kind === "line") return {...trace, ...lineTrace(style, values)};
   if (head.kind === "scatter") return {...trace, ...pointTrace(head, i, style, values)};
   const color = barColours(head, i, xs, style.colour);
