@@ -106,8 +106,7 @@ TEST(Interchange, OtherDirectionsDoNot) {
 }
 
 // The network reads (cos w s', sin w s) and answers the class at the nearest angle, which is counted by hand.
-// From s = 0 to a negative cosine 3 and 4 are equally near: of two such pairs rounding may make the answer
-// right.
+// From s = 0 to a negative cosine 3 and 4 are equally near: for two such pairs rounding decides.
 TEST(Interchange, OneDirectionOfTwoSetsTheSumsThatTheAngleSays) {
   Case of(7);
   int64_t right = 0, undecided = 0;
@@ -129,8 +128,8 @@ TEST(Interchange, OneDirectionOfTwoSetsTheSumsThatTheAngleSays) {
   EXPECT_LE(accuracy, (right + undecided) / 42.0 + 1e-12);
 }
 
-// Of a random subspace no more than 3 of 7 answers can be right, if the cosine of its least angle with the
-// plane that is read is below 1 / sqrt(2). Let e be the point of a sum on the circle, d that of the source
+// Of a random subspace whose least angle with the plane that is read is above 45 degrees no more than 3 of 7
+// answers can be right. Let e be the point of a sum on the circle, d that of the source
 // less that of the base, f the same for a, which is held elsewhere. The exchange leaves e + M d + N f in the
 // plane, with M the square of the projection and N something linear, and the source's answer is above the
 // base's if its product with d is above 0: d'Md + d'Nf > |d|^2 / 2, as e'd = -|d|^2 / 2. Two pairs with the
