@@ -157,13 +157,14 @@ TEST(New, RefusesNames) {
              {"rnn", {"there is a model \"rnn\" already"}}};
   const Workplace at;
   make_source_tree(at);
-  for (const auto& [name, said] : bad)
-    for (const auto& [kind, sample, room] : samples) {
-      const Finished done = at.orrery({"new", kind, name});
-      EXPECT_EQ(done.code, 2) << name;
-      EXPECT_EQ(done.out, "");
-      for (const std::string& part : said) EXPECT_NE(done.err.find(part), std::string::npos) << done.err;
-    }
+  size_t turn = 0;  // one rule for all kinds, so each name is tried with one of them
+  for (const auto& [name, said] : bad) {
+    const auto& [kind, sample, room] = samples[turn++ % std::size(samples)];
+    const Finished done = at.orrery({"new", kind, name});
+    EXPECT_EQ(done.code, 2) << name;
+    EXPECT_EQ(done.out, "");
+    for (const std::string& part : said) EXPECT_NE(done.err.find(part), std::string::npos) << done.err;
+  }
   EXPECT_EQ(names_of(files_in(at)), "");
 }
 
