@@ -54,11 +54,13 @@ TEST(Check, EveryBuiltInPluginPasses) {
   }
 }
 
-// The libraries in `folder`, without those that are made to fail.
+// The libraries in `folder`, without those that are made to fail, and the one whose measure() is yet to be
+// written, which New.AProbeStartsFromAPythonFunction looks at.
 std::vector<std::string> libraries_in(const std::string& folder) {
   std::vector<std::string> files;
   for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".so" && entry.path().string().find("_careless_") == std::string::npos)
+    if (entry.path().extension() == ".so" && entry.path().string().find("_careless_") == std::string::npos &&
+        entry.path().stem() != "probe_begun_in_python")
       files.push_back(entry.path().string());
   return files;
 }
@@ -76,7 +78,8 @@ TEST(Check, ThePluginsOfTheGuideAndTheTemplatesPass) {
   std::vector<std::string> files = libraries_in(guide);
   EXPECT_EQ(files.size(), folders_in(source + "guide"));
   const std::vector<std::string> templates = libraries_in(ORRERY_TEMPLATE_DIR "/plugins");
-  EXPECT_EQ(templates.size(), folders_in(source + "template") - 1);  // "standalone" has what all share
+  EXPECT_EQ(templates.size(),
+            folders_in(source + "template") - 2);  // "standalone", what all share, and the one above
   files.insert(files.end(), templates.begin(), templates.end());
   for (const std::string& file : files) {
     std::vector<std::string> arguments = {file};
