@@ -268,17 +268,20 @@ TEST(New, AProbeStartsFromAPythonFunction) {
 TEST(New, SaysWhatIsWrongWithAPythonFile) {
   const struct {
     std::string file, said;
-  } bad[] = {{"", "look.py: there is no function under @orrery.probe"},
-             {"def one(seen):\n  return 0\n", "there is no function under @orrery.probe"},
-             {"@probe\ndef a(s):\n  return 0\n@orrery.probe()\ndef b(s): return 0\n", "there are: a, b"},
-             {"\n@orrery.probe(inputs=GRID)\ndef one(seen):\n  return 0\n",
-              "look.py:2: the argument \"inputs\" of the decorator is not a text"},
-             {"@orrery.probe(activations=[f\"{x}\"])\ndef one(seen):\n  return 0\n", "\"activations\""},
-             {"@orrery.probe(activations=\"a\\\"b\")\ndef one(seen):\n  return 0\n", "\"activations\""},
-             {"@orrery.probe(null=None)\ndef one(seen):\n  return 0\n", "\"null\""},
-             {"@orrery.probe(other=3)\ndef one(seen):\n  return 0\n", "\"other\""},
-             {"@orrery.probe(\ndef one(seen):\n  return 0\n", "after the last one read"},
-             {"@orrery.probe(inputs=\"all\")\ndef one(seen):\n  return 0\n", "expected train, test or grid"}};
+  } bad[] = {
+      {"", "look.py: there is no function under @orrery.probe"},
+      {"def one(seen):\n  return 0\n", "there is no function under @orrery.probe"},
+      {"@probe\ndef a(s):\n  return 0\n@orrery.probe()\ndef b(s): return 0\n", "there are: a, b"},
+      {"\n@orrery.probe(inputs=GRID)\ndef one(seen):\n  return 0\n",
+       "look.py:2: the argument \"inputs\" of the decorator is not a text"},
+      {"@orrery.probe(activations=[f\"{x}\"])\ndef one(seen):\n  return 0\n", "\"activations\""},
+      {"@orrery.probe(activations=\"a\\\"b\")\ndef one(seen):\n  return 0\n", "\"activations\""},
+      {"@orrery.probe(null=None)\ndef one(seen):\n  return 0\n", "\"null\""},
+      {"@orrery.probe(other=3)\ndef one(seen):\n  return 0\n", "\"other\""},
+      {"@orrery.probe(\ndef one(seen):\n  return 0\n", "after the last one read"},
+      {"@orrery.probe(inputs=\"all\")\ndef one(seen):\n  return 0\n", "expected train, test or grid"},
+      {"# caf\xe9\n@orrery.probe\ndef one(seen):\n  return 0\n", "look.py: it is not UTF-8"},
+      {"\"\"\"\n@orrery.probe\ndef one(seen): ...\n\"\"\"\n", "there is no function under @orrery.probe"}};
   for (const auto& [file, said] : bad) {
     const Workplace at;
     at.write("look.py", file);
@@ -289,6 +292,12 @@ TEST(New, SaysWhatIsWrongWithAPythonFile) {
   }
   const Workplace at;
   EXPECT_EQ(at.orrery({"new", "probe", "looked", "--from", "absent.py"}).code, 2);
+  // What stands at the margin of a text is no end of the function.
+  at.write("text.py",
+           "@orrery.probe\ndef texts(seen):\n  return len(\'\'\'\n@probe\nend\'\'\')  # one\nrest = 1\n");
+  ASSERT_EQ(at.orrery({"new", "probe", "texts", "--from", "text.py"}).code, 0);
+  EXPECT_NE(at.read("texts/texts.cpp").find("end\'\'\')  # one"), std::string::npos);
+  EXPECT_EQ(at.read("texts/texts.cpp").find("rest = 1"), std::string::npos);
   at.write("look.py", contents(python_file));
   EXPECT_NE(
       at.orrery({"new", "task", "looked", "--from", "look.py"}).err.find("a task cannot start from Python"),

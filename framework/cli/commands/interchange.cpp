@@ -29,6 +29,9 @@ struct InterchangeArguments {
 TestOptions tests_of(const InterchangeArguments& options) {
   TestOptions tests{.pairs = options.pairs, .seed = static_cast<uint64_t>(options.seed)};
   if (!options.hypotheses.empty()) tests.hypotheses = options.hypotheses;
+  if (options.directions.empty() && !options.tensor.empty())
+    throw UsageError("--tensor names a tensor of the file of --directions, which is not given",
+                     "add --directions FILE, or leave --tensor out");
   if (options.directions.empty()) return tests;
   if (options.sites.empty())
     throw UsageError("--directions needs --site, the hook point whose activation they lie in",
@@ -46,11 +49,20 @@ int interchange_run(const InterchangeArguments& options) {
   if (needs_keys(loaded.experiment().structure()) &&
       choose_checkpoint(loaded.run(), options.reference, "--reference").step != loaded.step())
     other.emplace(*registry, options.run, options.reference, "--reference");
+  if (!loaded.experiment().structure().cyclic && !options.rule.frequencies.empty())
+    throw UsageError(
+        fmt::format("--frequency: the task {} has no frequencies", loaded.experiment().settings().task.name),
+        "leave it out; its variables are those that are listed without it");
   KeyFrequencyParams rule = options.rule;
   if (!rule.frequencies.empty()) rule.rule = "given";
   const VariableSet variables =
       interchange_variables(loaded.experiment(), other ? other->experiment() : loaded.experiment(), rule,
                             options.sites, static_cast<uint64_t>(options.seed));
+  const int64_t inputs = variables.inputs.size();
+  if (options.pairs == 0)
+    note(fmt::format(
+        "{} pairs of {} inputs, each with a pass for every hypothesis and null; --pairs K takes K of them",
+        thousands(inputs * (inputs - 1)), thousands(inputs)));
   const TestedSet tested = test_network(loaded.experiment(), variables, tests);
   std::vector<std::string> said;
   for (const CausalVariable& variable : variables.variables)

@@ -28,6 +28,7 @@ std::string as_percent(double share) { return std::isnan(share) ? "-" : fmt::for
 
 std::string size_of(const torch::Tensor& directions) {
   if (!directions.defined()) return "all";
+  if (directions.size(0) == 0) return "none";  // turns with the variable there: nothing is exchanged
   return fmt::format("{} of {}", directions.size(0), directions.size(1));
 }
 

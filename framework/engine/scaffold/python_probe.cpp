@@ -9,6 +9,7 @@
 #include <regex>
 #include <sstream>
 
+#include "sdk/base/names.h"
 #include "sdk/files/atomic_file.h"
 
 namespace orrery::engine {
@@ -96,15 +97,55 @@ class Arguments {
   size_t at_ = 0;
 };
 
-std::vector<std::string> lines_of(const std::filesystem::path& file) {
+struct Line {
+  std::string text;
+  bool in_string = false;  // it begins inside a string of several lines
+};
+
+size_t end_of_string(const std::string& line, size_t at) {
+  size_t end = at + 1;
+  while (end < line.size() && line[end] != line[at]) end += line[end] == '\\' ? 2 : 1;
+  return end + 1;
+}
+
+// Goes over one line; `open` is the quotes that end the string that it is in, "" outside of one.
+void follow_strings(const std::string& line, std::string& open) {
+  for (size_t i = 0; i < line.size();) {
+    const std::string three = line.substr(i, 3);
+    const bool quotes = three == R"(""")" || three == "'''";
+    if (!open.empty()) {
+      if (three == open)
+        open.clear(), i += 3;
+      else
+        i += line[i] == '\\' ? 2 : 1;
+    } else if (quotes) {
+      open = three;
+      i += 3;
+    } else if (line[i] == '#') {
+      return;
+    } else {
+      i = line[i] == '"' || line[i] == '\'' ? end_of_string(line, i) : i + 1;
+    }
+  }
+}
+
+std::vector<Line> lines_of(const std::filesystem::path& file) {
+  const char* hint = "give a Python file with a function under @orrery.probe";
+  if (!std::filesystem::exists(file))
+    throw UsageError(fmt::format("{}: there is no such file", file.string()), hint);
   if (!std::filesystem::is_regular_file(file))
-    throw UsageError(fmt::format("{}: there is no such file", file.string()),
-                     "give a Python file with a function under @orrery.probe");
-  std::istringstream text(read_file(file));
-  std::vector<std::string> lines;
+    throw UsageError(fmt::format("{}: it is not a plain file", file.string()), hint);
+  const std::string content = read_file(file);
+  if (!is_utf8(content))
+    throw UsageError(fmt::format("{}: it is not UTF-8", file.string()),
+                     "save it as UTF-8, as Python wants it");
+  std::istringstream text(content);
+  std::vector<Line> lines;
+  std::string open;
   for (std::string line; std::getline(text, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
-    lines.push_back(line);
+    lines.push_back({line, !open.empty()});
+    follow_strings(line, open);
   }
   return lines;
 }
@@ -115,24 +156,25 @@ struct Found {
 };
 
 // A function ends before the next line that begins at the margin.
-size_t end_of_function(const std::vector<std::string>& lines, size_t def) {
+size_t end_of_function(const std::vector<Line>& lines, size_t def) {
   size_t end = def + 1;
   for (size_t i = end; i < lines.size(); ++i) {
-    if (lines[i].find_first_not_of(" \t") == std::string::npos) continue;
-    if (std::string(" \t)").find(lines[i][0]) == std::string::npos) break;
+    const std::string& text = lines[i].text;
+    if (text.find_first_not_of(" \t") == std::string::npos) continue;
+    if (!lines[i].in_string && std::string(" \t)").find(text[0]) == std::string::npos) break;
     end = i + 1;
   }
   return end;
 }
 
-std::vector<Found> probes_in(const std::vector<std::string>& lines) {
+std::vector<Found> probes_in(const std::vector<Line>& lines) {
   static const std::regex decorator(R"(@(\w+\.)*probe\s*(\(.*|#.*)?)"), def(R"(def\s+(\w+)\s*\(.*)");
   std::vector<Found> all;
   std::smatch match;
   for (size_t i = 0; i < lines.size(); ++i) {
-    if (!std::regex_match(lines[i], decorator)) continue;
+    if (lines[i].in_string || !std::regex_match(lines[i].text, decorator)) continue;
     size_t at = i + 1;
-    while (at < lines.size() && !std::regex_match(lines[at], match, def)) ++at;
+    while (at < lines.size() && (lines[at].in_string || !std::regex_match(lines[at].text, match, def))) ++at;
     if (at < lines.size()) all.push_back({match[1], i, at, end_of_function(lines, at)});
   }
   return all;
@@ -165,8 +207,10 @@ std::vector<std::string> weights_named_in(const std::string& source) {
 }  // namespace
 
 PythonProbe read_python_probe(const std::filesystem::path& file, const std::string& name) {
-  const std::vector<std::string> lines = lines_of(file);
-  const Found found = choose(probes_in(lines), file.string(), name);
+  const std::vector<Line> all = lines_of(file);
+  const Found found = choose(probes_in(all), file.string(), name);
+  std::vector<std::string> lines;
+  for (const Line& each : all) lines.push_back(each.text);
   const auto line = [&](size_t number) { return lines.begin() + static_cast<std::ptrdiff_t>(number); };
   const std::string decorator = fmt::format("{}", fmt::join(line(found.decorator), line(found.def), "\n"));
   const size_t after = decorator.find("probe") + 5;
