@@ -64,6 +64,7 @@ std::string result_line(RunLevelResult aside,
                         const std::optional<SeenCheckpoints>& partly = std::nullopt);
 
 /// The tensors of a record, "tensor/NAME", and the data of its figures, "figure/NAME/TRACE INDEX/x" (y, z).
+/// Data of figures that are there already are left out: the line names the key that they have.
 NamedTensors result_tensors(const Record& record);
 
 /// A result in its form on disk: its line, and the safetensors file beside it (empty: no file).
