@@ -75,6 +75,13 @@ struct PackedResult {
 /// The result of one probe; `line` is result_line() of `record`. It gets a checksum, as its data do.
 PackedResult pack_result(std::string line, const Record& record);
 
+/// The JSON of such a line, whose checksum is checked if it has one. Throws orrery::Error if the line is
+/// damaged.
+Json checked_result(std::string_view line, const std::string& where);
+/// The same with an empty list of figures, where the checksum says that the line is as it was written: their
+/// names and ticks are most of a line, and take longest to parse.
+Json result_without_figures(std::string_view line, const std::string& where);
+
 /// Parses the result of the probe `label` from such a line. Calls `load` at most once, for the tensors of
 /// this step; without `load`, leaves out figures and tensors. In findings, the texts "NaN", "Infinity" and
 /// "-Infinity" become reals, and an empty list becomes one of integers. `where` names the line in errors.
