@@ -33,8 +33,9 @@ void check_config(const Experiment& experiment, const RunDirectory& run, const P
 // Throws if they are not results of `probe` with its parameters and reference.
 Stored stored_results(const RunDirectory& run, const ProbeInRun& probe, Provenances& provenances) {
   Stored stored;
+  const Provenance asked = provenances.question(probe);
   for (ProbeResult& result : run.read_probe_results(probe.label, RunDirectory::ProbeData::leave_out)) {
-    if (result.provenance && !same_identity(*result.provenance, provenances.question(probe)))
+    if (result.provenance && !same_identity(*result.provenance, asked))
       refuse_label(run, probe, identity_text(*result.provenance));
     stored.emplace(result.step, std::move(result));
   }
@@ -53,10 +54,10 @@ bool is_whole(const std::filesystem::path& checkpoint) {
 
 // A checkpoint that has changed and is not whole is damaged, and its old result is worth more.
 void refuse_changed(const ProbeResult& result, const Provenance& now, const RunDirectory& run) {
+  if (result.provenance->of == now.of) return;
   Provenance as_then = *result.provenance;
   as_then.of = now.of;
-  if (result.provenance->of == now.of || !(as_then == now) || is_whole(run.checkpoint_path(result.step)))
-    return;
+  if (!(as_then == now) || is_whole(run.checkpoint_path(result.step))) return;
   throw Error(
       fmt::format("{}: it has changed since the stored result of probe {} was computed from it",
                   run.checkpoint_path(result.step).string(), now.probe),
@@ -65,19 +66,25 @@ void refuse_changed(const ProbeResult& result, const Provenance& now, const RunD
 }
 
 // Its results would take the place of those of this run.
-void refuse_other_run(const CheckpointFile& checkpoint, const RunDirectory& run) {
+void refuse_other_run(const CheckpointFile& checkpoint, const std::string& identity) {
   try {
-    refuse_file_of_other_run(checkpoint.path, run.root());
+    refuse_file_of_other_run(checkpoint.path, identity);
   } catch (const Error& error) {
     throw Error(error.what(), std::string(error.hint()) +
                                   "; if you replaced it on purpose, compute the results again: --again");
   }
 }
 
-// Nothing if a file cannot be read; the error is reported when the probe is asked.
-std::optional<Provenance> provenance_now(const ProbeInRun& probe, int64_t step, Provenances& provenances) {
+// Nothing if a file cannot be read; the error is reported when the probe is asked. `last` is that of another
+// step, if one is known: only the checkpoint differs, and a reference is looked up once.
+std::optional<Provenance> provenance_now(const ProbeInRun& probe, int64_t step, Provenances& provenances,
+                                         std::optional<Provenance>& last) {
   try {
-    return provenances.of(probe, step);
+    if (!last)
+      last = provenances.of(probe, step);
+    else
+      last->of = provenances.hash(step);
+    return last;
   } catch (const UsageError&) {
     throw;
   } catch (const Error&) {
@@ -86,9 +93,9 @@ std::optional<Provenance> provenance_now(const ProbeInRun& probe, int64_t step, 
 }
 
 bool is_of(const ProbeResult& result, const ProbeInRun& probe, const RunDirectory& run,
-           Provenances& provenances) {
+           Provenances& provenances, std::optional<Provenance>& last) {
   if (!result.provenance) return false;
-  const auto now = provenance_now(probe, result.step, provenances);
+  const auto now = provenance_now(probe, result.step, provenances, last);
   if (!now) return false;
   refuse_changed(result, *now, run);
   return *result.provenance == *now;
@@ -140,14 +147,16 @@ std::vector<Row> plan_rows(const Experiment& experiment, const RunDirectory& run
     stored[&probe] = stored_results(run, probe, provenances);
   }
   std::vector<Row> rows;
+  std::map<const ProbeInRun*, std::optional<Provenance>> last;
+  const std::string identity = identity_of(run.root());
   for (const CheckpointFile& checkpoint : checkpoints) {
-    if (reuse == Reuse::stored) refuse_other_run(checkpoint, run);
+    if (reuse == Reuse::stored) refuse_other_run(checkpoint, identity);
     Row row{checkpoint, {}, {}};
     for (const ProbeInRun& probe : experiment.probes()) {
       if (!probe.due(checkpoint.step)) continue;
       const auto found = stored[&probe].find(checkpoint.step);
       const bool there = reuse == Reuse::stored && found != stored[&probe].end() &&
-                         is_of(found->second, probe, run, provenances);
+                         is_of(found->second, probe, run, provenances, last[&probe]);
       if (there) {
         const std::string& build = found->second.provenance->build;
         if (!build.empty() && build != probe.build) row.of_other_build.push_back(&probe);

@@ -26,10 +26,11 @@ class Provenances {
   Provenance of_history(const ProbeInRun& probe, const RunHistory& history);
   /// Without anything measured: for same_identity().
   Provenance question(const ProbeInRun& probe);
+  /// The SHA-256 of a checkpoint.
+  const std::string& hash(int64_t step);
 
  private:
   Provenance make(const ProbeInRun& probe, const std::string& of);
-  const std::string& hash(int64_t step);
 
   const Experiment& experiment_;
   const RunDirectory& run_;

@@ -7,6 +7,7 @@
 
 #include "engine/probing/headlines.h"
 #include "engine/reporter/numbers.h"
+#include "engine/run/run_files.h"
 #include "engine/run/run_json.h"
 #include "engine/train/hardware.h"
 
@@ -127,9 +128,15 @@ void ProbeRunner::note_what_is_gone() const {
   const std::vector<CheckpointFile> all = run_.checkpoints();
   if (!options_.store || asked_.size() < all.size()) return;
   int64_t gone = 0;
-  for (const ProbeInRun& probe : experiment_.probes())
+  for (const ProbeInRun& probe : experiment_.probes()) {
+    const auto known =
+        std::count_if(rows_.begin(), rows_.end(), [&](const Row& row) { return row.known.contains(&probe); });
+    // Then all are of checkpoints that are there, and the log need not be parsed again.
+    const auto lines = lines_if_any(run_.probe_folder(probe.label) / "results.jsonl");
+    if (lines.size() == static_cast<size_t>(known)) continue;
     for (const ProbeResult& result : run_.read_probe_results(probe.label, RunDirectory::ProbeData::leave_out))
       gone += std::none_of(all.begin(), all.end(), [&](auto& each) { return each.step == result.step; });
+  }
   if (gone > 0)
     reporter_.note(
         fmt::format("{}: {} stored results are of checkpoints that are gone: they stay as they are",

@@ -15,22 +15,30 @@ namespace {
 
 namespace fs = std::filesystem;
 
+const Json& recorded_by(const std::string& label, const Json& line, const std::string& where) {
+  return member(object_at(line, "probes", where), label.c_str(), where);
+}
+
 struct Line {
-  int64_t step;
+  ProbeResult result;  // without figures and tensors
+  Json findings;
   std::string text, where;
 };
 
 // Whole lines of the results, by step.
-std::vector<Line> lines_of(const fs::path& path) {
+std::vector<Line> lines_of(const fs::path& path, const std::string& label) {
   std::vector<Line> lines;
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return lines;
   for (std::string& text : read_lines(path)) {
     std::string where = fmt::format("{}:{}", path.string(), lines.size() + 1);
-    const int64_t step = parse_step(text, where);
-    lines.push_back({step, std::move(text), std::move(where)});
+    Json line = result_without_figures(text, where);
+    Json findings = object_at(recorded_by(label, line, where), "findings", where);
+    lines.push_back(
+        {parse_result(text, label, where), std::move(findings), std::move(text), std::move(where)});
   }
-  std::stable_sort(lines.begin(), lines.end(), [](auto& a, auto& b) { return a.step < b.step; });
+  std::stable_sort(lines.begin(), lines.end(),
+                   [](auto& a, auto& b) { return a.result.step < b.result.step; });
   return lines;
 }
 
@@ -65,10 +73,6 @@ class FindingLog {
  private:
   std::map<std::string, Json> at_;
 };
-
-const Json& recorded_by(const std::string& label, const Json& line, const std::string& where) {
-  return member(object_at(line, "probes", where), label.c_str(), where);
-}
 
 void add_figures(std::vector<FigureFrames>& all, int64_t step, std::vector<Figure> figures) {
   for (Figure& figure : figures) {
@@ -122,21 +126,19 @@ Recorded read_recorded(const RunDirectory& run, const std::string& label, const 
   Recorded recorded;
   recorded.label = recorded.plugin = label;
   const fs::path folder = run.probe_folder(label);
-  const std::vector<Line> lines = lines_of(folder / "results.jsonl");
+  const std::vector<Line> lines = lines_of(folder / "results.jsonl", label);
   recorded.n_results = lines.size();
   CurveReader scalars;
   FindingLog findings;
   std::vector<size_t> drawn;
   for (size_t i = 0; i < lines.size(); ++i) {
-    const ProbeResult result = parse_result(lines[i].text, label, lines[i].where);
+    const ProbeResult& result = lines[i].result;
     recorded.steps.push_back(result.step);
     scalars.add_row(result.step, result.record.scalars);
     recorded.headlines = result.record.headlines;
     add_panels(recorded.panels, result.record.panels);
     recorded.plugin = result.provenance ? result.provenance->probe : label;
-    const Json line = parse_object(lines[i].text, lines[i].where);
-    findings.add(result.step,
-                 object_at(recorded_by(label, line, lines[i].where), "findings", lines[i].where));
+    findings.add(result.step, lines[i].findings);
     if (steps.empty() || std::find(steps.begin(), steps.end(), result.step) != steps.end())
       drawn.push_back(i);
   }
@@ -147,7 +149,7 @@ Recorded read_recorded(const RunDirectory& run, const std::string& label, const 
     const auto load = [&](int64_t step) {
       return read_tensors(folder / fs::path(RunDirectory::checkpoint_name(step)).filename()).tensors;
     };
-    add_figures(recorded.figures, line.step,
+    add_figures(recorded.figures, line.result.step,
                 std::move(parse_result(line.text, label, line.where, load).record.figures));
     ++recorded.n_read;
   }

@@ -92,10 +92,9 @@ void note_packing(const std::vector<FigureFrames>& figures, const Packing& packi
 size_t count_gone(const RunDirectory& run, const std::vector<Recorded>& probes) {
   size_t gone = 0;
   for (const Recorded& probe : probes)
-    for (const ProbeResult& result :
-         run.read_probe_results(probe.label, RunDirectory::ProbeData::leave_out)) {
+    for (const int64_t step : probe.steps) {
       std::error_code ignored;
-      gone += !std::filesystem::exists(run.checkpoint_path(result.step), ignored);
+      gone += !std::filesystem::exists(run.checkpoint_path(step), ignored);
     }
   return gone;
 }
@@ -147,12 +146,13 @@ Report make_report(const RunDirectory& run, const ReportChoices& choices) {
         fmt::format("{} results are of checkpoints that are gone: they are shown, and cannot be "
                     "computed again.",
                     thousands(static_cast<int64_t>(gone))));
-  const std::vector<int64_t> steps = recorded_steps(run);
+  int64_t last_result = -1;
+  for (const Recorded& probe : probes)
+    for (const int64_t step : probe.steps) last_result = std::max(last_result, step);
   std::set<std::string> asked;
   for (const ConfiguredProbe& probe : read_run_json(run.root()).probes()) asked.insert(probe.label);
   for (const Recorded& probe : probes)
-    if (!asked.contains(probe.label) && probe.concluded_until && !steps.empty() &&
-        *probe.concluded_until < steps.back())
+    if (!asked.contains(probe.label) && probe.concluded_until && *probe.concluded_until < last_result)
       report.notes.push_back(
           fmt::format("The conclusion of {} is of an earlier session: it looked at steps up to {}.",
                       probe.label, thousands(*probe.concluded_until)));

@@ -4,6 +4,7 @@
 #include <orrery/error.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "engine/reporter/numbers.h"
@@ -41,7 +42,37 @@ Json to_json(const Finding& finding) {
   return object;
 }
 
-Json to_json(const Figure& figure) {
+bool is_plain(const torch::Tensor& tensor) {
+  return tensor.defined() && tensor.layout() == torch::kStrided && tensor.is_cpu() && !tensor.is_neg();
+}
+
+// By their bytes: neither a NaN nor the sign of a zero is lost.
+bool same_data(const torch::Tensor& a, const torch::Tensor& b) {
+  if (a.is_same(b)) return true;
+  if (!is_plain(a) || !is_plain(b) || a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes())
+    return false;
+  const torch::Tensor x = a.contiguous(), y = b.contiguous();
+  return x.nbytes() == 0 || std::memcmp(x.data_ptr(), y.data_ptr(), x.nbytes()) == 0;
+}
+
+// The data of a record under their keys. What figures repeat is stored once, under the key that it got first.
+class StoredData {
+ public:
+  explicit StoredData(const Record& record) {
+    for (const auto& [name, tensor] : record.tensors) named_.emplace_back("tensor/" + name, tensor);
+  }
+  std::string key_of(const torch::Tensor& tensor, const std::string& key) {
+    for (const auto& [known, other] : named_)
+      if (same_data(other, tensor)) return known;
+    return named_.emplace_back(key, tensor).first;
+  }
+  NamedTensors named() && { return std::move(named_); }
+
+ private:
+  NamedTensors named_;
+};
+
+Json to_json(const Figure& figure, StoredData& data) {
   const auto* kind =
       std::find_if(std::begin(kinds), std::end(kinds), [&](auto& k) { return k.first == figure.kind; });
   Json object{{"name", figure.name},
@@ -56,8 +87,9 @@ Json to_json(const Figure& figure) {
   Json& traces = object["traces"] = Json::array();
   for (size_t i = 0; i < figure.traces.size(); ++i) {
     Json trace{{"name", figure.traces[i].name}};
-    for (const auto& [axis, data] : axes)
-      if ((figure.traces[i].*data).defined()) trace[axis] = trace_key(figure.name, i, axis);
+    for (const auto& [axis, member] : axes)
+      if (const torch::Tensor& tensor = figure.traces[i].*member; tensor.defined())
+        trace[axis] = data.key_of(tensor, trace_key(figure.name, i, axis));
     if (!figure.traces[i].labels.empty()) trace["labels"] = figure.traces[i].labels;
     if (!figure.traces[i].facet.empty()) trace["facet"] = figure.traces[i].facet;
     traces.push_back(std::move(trace));
@@ -77,7 +109,8 @@ Json to_json(const Record& record) {
               {"tensors", Json::object()}};
   for (const auto& [name, value] : record.scalars) object["scalars"][name] = json_real(value);
   for (const Finding& finding : record.findings) object["findings"][finding.name] = to_json(finding);
-  for (const Figure& figure : record.figures) object["figures"].push_back(to_json(figure));
+  StoredData data(record);
+  for (const Figure& figure : record.figures) object["figures"].push_back(to_json(figure, data));
   for (const auto& [name, tensor] : record.tensors) object["tensors"][name] = "tensor/" + name;
   for (const ScalarPanel& panel : record.panels) object["panels"].push_back(to_json(panel));
   return object;
@@ -203,6 +236,21 @@ std::string result_line(RunLevelResult aside,
   return with_probes(std::move(line), probes, provenance);
 }
 
+Json checked_result(std::string_view line, const std::string& where) {
+  check_line(line.substr(0, line.find_last_not_of('\n') + 1), where);
+  return parse_object(line, where);
+}
+
+Json result_without_figures(std::string_view line, const std::string& where) {
+  const bool whole = check_line(line.substr(0, line.find_last_not_of('\n') + 1), where);
+  constexpr std::string_view opening = ", \"figures\": [", closing = "], \"tensors\": {";
+  // In texts these would be escaped, and no finding or figure has members of both kinds.
+  const size_t end = whole ? line.rfind(closing) : line.npos;
+  const size_t begin = end == line.npos ? line.npos : line.rfind(opening, end);
+  if (begin == line.npos) return parse_object(line, where);
+  return parse_object(std::string(line.substr(0, begin + opening.size())).append(line.substr(end)), where);
+}
+
 PackedResult pack_result(std::string line, const Record& record) {
   line = with_line_checksum(std::move(line));
   const NamedTensors tensors = result_tensors(record);
@@ -211,14 +259,13 @@ PackedResult pack_result(std::string line, const Record& record) {
 }
 
 NamedTensors result_tensors(const Record& record) {
-  NamedTensors named;
-  for (const auto& [name, tensor] : record.tensors) named.emplace_back("tensor/" + name, tensor);
+  StoredData data(record);
   for (const Figure& figure : record.figures)
     for (size_t i = 0; i < figure.traces.size(); ++i)
-      for (const auto& [axis, data] : axes)
-        if (const torch::Tensor& tensor = figure.traces[i].*data; tensor.defined())
-          named.emplace_back(trace_key(figure.name, i, axis), tensor);
-  return named;
+      for (const auto& [axis, member] : axes)
+        if (const torch::Tensor& tensor = figure.traces[i].*member; tensor.defined())
+          data.key_of(tensor, trace_key(figure.name, i, axis));
+  return std::move(data).named();
 }
 
 namespace {
@@ -231,8 +278,7 @@ SeenCheckpoints seen_checkpoints(const Json& object, const std::string& where) {
 
 ProbeResult parse_result_line(std::string_view line, const std::string& label, const std::string& where,
                               const std::function<NamedTensors(int64_t step)>& load) {
-  check_line(line.substr(0, line.find_last_not_of('\n') + 1), where);
-  const Json object = parse_object(line, where);
+  const Json object = load ? checked_result(line, where) : result_without_figures(line, where);
   ProbeResult result;
   if (object.contains("of")) {
     result.step = -1;

@@ -64,6 +64,7 @@ std::string result_line(RunLevelResult aside,
                         const std::optional<SeenCheckpoints>& partly = std::nullopt);
 
 /// The tensors of a record, "tensor/NAME", and the data of its figures, "figure/NAME/TRACE INDEX/x" (y, z).
+/// Data of figures that are there already are left out: the line names the key that they have.
 NamedTensors result_tensors(const Record& record);
 
 /// A result in its form on disk: its line, and the safetensors file beside it (empty: no file).
@@ -73,6 +74,13 @@ struct PackedResult {
 };
 /// The result of one probe; `line` is result_line() of `record`. It gets a checksum, as its data do.
 PackedResult pack_result(std::string line, const Record& record);
+
+/// The JSON of such a line, whose checksum is checked if it has one. Throws orrery::Error if the line is
+/// damaged.
+Json checked_result(std::string_view line, const std::string& where);
+/// The same with an empty list of figures, where the checksum says that the line is as it was written: their
+/// names and ticks are most of a line, and take longest to parse.
+Json result_without_figures(std::string_view line, const std::string& where);
 
 /// Parses the result of the probe `label` from such a line. Calls `load` at most once, for the tensors of
 /// this step; without `load`, leaves out figures and tensors. In findings, the texts "NaN", "Infinity" and

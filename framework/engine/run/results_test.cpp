@@ -96,6 +96,38 @@ TEST(ResultTensors, hold_tensors_and_figure_data) {
                                              "figure/norms_by_k/1/y", "figure/grid/0/z"}));
 }
 
+// A tensor and the figure that draws it, or the positions that all figures share, are in the file once.
+TEST(ResultTensors, hold_once_what_figures_repeat) {
+  const auto waves = torch::tensor({{0.0, std::nan("")}, {-0.0, 2.0}}, torch::kFloat);
+  const auto row = torch::arange(2);
+  Recorder recorder;
+  recorder.tensor("waves", waves);
+  recorder.figure({"grid", Figure::Kind::heatmap, "", "", "", {{"", row, row.clone(), waves.clone()}}});
+  recorder.figure({"others",
+                   Figure::Kind::line,
+                   "",
+                   "",
+                   "",
+                   {{"another type", row.to(torch::kFloat), row, {}},
+                    {"another shape", {}, waves.view({4}), {}},
+                    {"another zero", {}, -waves[0], {}},
+                    {"a row", {}, waves[0], {}}}});
+  const Record& record = recorder.record();
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : result_tensors(record)) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"tensor/waves", "figure/grid/0/x", "figure/others/0/x",
+                                             "figure/others/1/y", "figure/others/2/y", "figure/others/3/y"}));
+  const std::string line = result_line(1, "c", {{"p", &record}});
+  const auto figures = nlohmann::ordered_json::parse(line)["probes"]["p"]["figures"];
+  EXPECT_EQ(figures[0]["traces"][0].dump(),
+            R"({"name":"","x":"figure/grid/0/x","y":"figure/grid/0/x","z":"tensor/waves"})");
+  EXPECT_EQ(figures[1]["traces"][0]["y"], "figure/grid/0/x");
+  const Record read = parse_result(line, "p", "here", [&](int64_t) { return result_tensors(record); }).record;
+  EXPECT_TRUE(read.figures[0].traces[0].z.is_same(read.tensors[0].second));
+  EXPECT_TRUE(std::signbit(read.figures[1].traces[2].y[0].item<float>()));
+  EXPECT_FALSE(std::signbit(read.figures[1].traces[3].y[0].item<float>()));
+}
+
 TEST(ParseResult, gives_back_the_record) {
   const Record record = sample();
   const std::string line = result_line(400, "c", {{"other", &record}, {"trig_loss", &record}});

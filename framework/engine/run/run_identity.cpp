@@ -39,7 +39,10 @@ std::map<std::string, std::string> identity_as_metadata(const std::string& ident
 }
 
 void refuse_file_of_other_run(const std::filesystem::path& file, const std::filesystem::path& root) {
-  const std::string here = identity_of(root);
+  refuse_file_of_other_run(file, identity_of(root));
+}
+
+void refuse_file_of_other_run(const std::filesystem::path& file, const std::string& here) {
   std::string there;
   try {
     const auto metadata = safetensors::read_metadata(file);

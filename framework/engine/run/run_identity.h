@@ -21,5 +21,7 @@ std::map<std::string, std::string> identity_as_metadata(const std::string& ident
 /// Throws orrery::Error if `file`, a checkpoint or its state, says that it is of another run than `root`. One
 /// that cannot be read, or of an earlier version, says nothing.
 void refuse_file_of_other_run(const std::filesystem::path& file, const std::filesystem::path& root);
+/// The same for a run of this identity.
+void refuse_file_of_other_run(const std::filesystem::path& file, const std::string& identity);
 
 }  // namespace orrery::engine
