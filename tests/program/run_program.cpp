@@ -75,6 +75,14 @@ Finished Workplace::run(const std::filesystem::path& program,
   return wait(start(program.string(), arguments, ""));
 }
 
+bool has_terminals() {
+  int terminal = -1, other = -1;
+  if (openpty(&terminal, &other, nullptr, nullptr, nullptr) != 0) return false;
+  close(terminal);
+  close(other);
+  return true;
+}
+
 Finished Workplace::on_terminal(unsigned short columns, const std::vector<std::string>& arguments) const {
   const winsize size{24, columns, 0, 0};
   int terminal = -1;

@@ -16,6 +16,9 @@ struct Finished {
   std::string out, err;
 };
 
+/// Whether this system can make a terminal: a bare one may lack /dev/pts.
+bool has_terminals();
+
 /// A folder that is deleted with the object; programs run in it.
 class Workplace {
  public:
