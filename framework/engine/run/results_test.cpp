@@ -128,6 +128,27 @@ TEST(ResultTensors, hold_once_what_figures_repeat) {
   EXPECT_FALSE(std::signbit(read.figures[1].traces[3].y[0].item<float>()));
 }
 
+// Also where a finding or a name has the words by which figures are found.
+TEST(ResultWithoutFigures, is_the_line_but_for_them) {
+  Recorder recorder;
+  recorder.finding({"kind", "drawn", {{"figures", std::vector<int64_t>{1, 2}}, {"tensors", int64_t{3}}}});
+  recorder.tensor("t", torch::arange(2));
+  recorder.figure({"f",
+                   Figure::Kind::line,
+                   R"(], "tensors": {)",
+                   R"(, "figures": [)",
+                   "",
+                   {{"", {}, torch::arange(2), {}}}});
+  const Record record = recorder.record(), none = Recorder().record();
+  for (const Record* each : {&record, &none}) {
+    const std::string line = pack_result(result_line(1, "c", {{"p", each}}), *each).line;
+    auto whole = checked_result(line, "here");
+    EXPECT_EQ(whole["probes"]["p"]["figures"].empty(), each == &none);
+    whole["probes"]["p"]["figures"] = nlohmann::json::array();
+    EXPECT_EQ(result_without_figures(line, "here"), whole);
+  }
+}
+
 TEST(ParseResult, gives_back_the_record) {
   const Record record = sample();
   const std::string line = result_line(400, "c", {{"other", &record}, {"trig_loss", &record}});
