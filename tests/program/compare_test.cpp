@@ -192,6 +192,8 @@ TEST_F(Compare, MeasurementsWithOtherParametersAreNotMixed) {
   EXPECT_EQ(pair["not_comparable"], "2 features were measured on both, fewer than 3");
   EXPECT_EQ((*find(pair["features"], "name", "key frequencies, by share (waves)"))["distance"], 0);
   EXPECT_EQ((*find(pair["features"], "name", "explained"))["why_not"], "measured with other parameters");
+  const json table = compare({"one", "two"})["features"];
+  EXPECT_EQ((*find(table, "name", "explained"))["absent"], json({nullptr, "other parameters"}));
 }
 
 TEST_F(Compare, SetsTheEdgesOfTwoCircuitsSideBySide) {

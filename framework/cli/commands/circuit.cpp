@@ -41,7 +41,10 @@ int circuit(const CircuitArguments& options) {
   request.search.estimates = !options.fast;
   catch_interrupts();
   const auto found = run_circuit(loaded.experiment(), loaded.step(), request, terminal());
-  if (!found) return 130;
+  if (!found) {
+    note("stopped; a circuit is found in one go, so nothing was kept");
+    return 130;
+  }
   note(fmt::format("{} of {} {} inputs at step {}: {}, and {} with every edge corrupted", options.metric,
                    thousands(found->examples), request.inputs, loaded.step(),
                    compact(found->found.bounds.whole), compact(found->found.bounds.empty)));

@@ -59,6 +59,7 @@ Json run_json(const ComparedRun& run, bool with_curves) {
               {"model", run.experiment().settings().model.name},
               {"step", run.step()},
               {"last_step", run.last_step()},
+              {"loss", run.experiment().describe().value("loss", "cross_entropy")},
               {"guessing", json_real(run.signature().guessing)}};
   for (const char* name : {"train/loss", "train/accuracy", "test/loss", "test/accuracy"})
     object[name] = json_real(run.metric(name));

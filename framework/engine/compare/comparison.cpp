@@ -89,6 +89,11 @@ Flat flat_config(const ComparedRun& run) {
   return all;
 }
 
+std::string why_absent(const Signature& signature, const Feature& feature) {
+  if (asked_otherwise(signature, feature)) return "other parameters";
+  return signature.questions.contains(feature.question) ? "none" : "not measured";
+}
+
 // `feature` belongs to the run `own`.
 FeatureRow row_of(const Feature& feature, size_t own, const Comparison& comparison) {
   FeatureRow row{feature.group, feature.name, {}, {}, {}, {}};
@@ -98,8 +103,7 @@ FeatureRow row_of(const Feature& feature, size_t own, const Comparison& comparis
     const Feature* there = i == own ? &feature : counterpart(feature, here, run.signature());
     row.values.push_back(there);
     row.nulls.push_back(counterpart(there ? *there : feature, there ? run.signature() : here, run.null()));
-    const bool asked = run.signature().questions.contains(feature.question);
-    row.absent.push_back(there ? "" : asked ? "none" : "not measured");
+    row.absent.push_back(there ? "" : why_absent(run.signature(), feature));
   }
   for (const ComparedPair& pair : comparison.pairs)
     for (const FeaturePair& each : pair.features.pairs)

@@ -77,7 +77,7 @@ struct FeatureRow {
   std::string group, name;
   std::vector<const Feature*> values;  ///< null for a run without it
   std::vector<const Feature*> nulls;   ///< for random weights; null if there is none
-  std::vector<std::string> absent;     ///< why a value is missing: "none", "not measured"; else empty
+  std::vector<std::string> absent;     ///< why one is missing: "none", "not measured", "other parameters"
   std::optional<double> distance;      ///< the largest between two of the runs; nothing if no pair counts
 };
 /// Grouped; within a group, features that more runs have come first.

@@ -28,13 +28,6 @@ std::vector<const Feature*> of_stem(const Signature& signature, const Feature& l
   return all;
 }
 
-// For example the same measurement with other parameters.
-bool asked_otherwise(const Signature& signature, const Feature& like) {
-  return std::any_of(signature.features.begin(), signature.features.end(), [&](const Feature& feature) {
-    return feature.name == like.name && feature.group == like.group;
-  });
-}
-
 double of_guessing(double loss, double guessing) { return std::clamp(loss / guessing, 0.0, 1.0); }
 
 FeaturePair both(const Feature& x, const Feature& y, const Signature& a, const Signature& b) {
@@ -99,6 +92,12 @@ void judge(SignatureComparison& result) {
 }
 
 }  // namespace
+
+bool asked_otherwise(const Signature& signature, const Feature& like) {
+  return std::any_of(signature.features.begin(), signature.features.end(), [&](const Feature& feature) {
+    return feature.name == like.name && feature.group == like.group;
+  });
+}
 
 const Feature* counterpart(const Feature& feature, const Signature& own, const Signature& theirs) {
   if (const Feature* same = find(theirs, feature)) return same;

@@ -68,6 +68,10 @@ constexpr size_t least_common_features = 3;
 /// first of each, because a finding means the same whichever probe reports it.
 const Feature* counterpart(const Feature& feature, const Signature& own, const Signature& theirs);
 
+/// Whether `signature` has a feature of this name and group, be it of another question: for example the same
+/// measurement with other parameters.
+bool asked_otherwise(const Signature& signature, const Feature& like);
+
 /// Pairs each feature with its counterpart. The signatures must outlive the result.
 SignatureComparison compare(const Signature& a, const Signature& b);
 SignatureComparison compare(Signature&&, const Signature&) = delete;

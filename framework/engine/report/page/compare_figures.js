@@ -201,11 +201,13 @@ function curvesFigure(quantity, byFraction) {
         opacity: set === "test" ? 1 : 0.65, hovertemplate: `%{y:.3g}<extra>${run.name}, ${set}</extra>`});
     }
   });
+  const labels = new Set(pageData.runs.map((run) => lossLabel(run.loss))),
+    lossOfAll = labels.size === 1 ? [...labels][0] : "loss";
   return {
     file: `${quantity}-curves`, data,
     layout: {
       height: 380, xaxis: axisStyle(byFraction ? "fraction of training" : "step"),
-      yaxis: axisStyle(quantity === "loss" ? "loss (nats)" : "accuracy", {log: quantity === "loss"}),
+      yaxis: axisStyle(quantity === "loss" ? lossOfAll : "accuracy", {log: quantity === "loss"}),
     },
   };
 }

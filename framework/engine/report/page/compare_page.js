@@ -55,12 +55,14 @@ function runName(index) {
   return element("span", {}, dot, runNames[index]);
 }
 
+const lossText = (run, set) => `${number(run[`${set}/loss`])}${inNats(run.loss) ? " nats" : ""}`;
+
 function runsSection() {
   const rows = [
     ["task", ...pageData.runs.map((run) => run.task)],
     ["checkpoint", ...pageData.runs.map((run) => `step ${shown(run.step)} of ${shown(run.last_step)}`)],
-    ["training", ...pageData.runs.map((run) => `${number(run["train/loss"])} nats, ${percent(run["train/accuracy"])}`)],
-    ["test", ...pageData.runs.map((run) => `${number(run["test/loss"])} nats, ${percent(run["test/accuracy"])}`)],
+    ["training", ...pageData.runs.map((run) => `${lossText(run, "train")}, ${percent(run["train/accuracy"])}`)],
+    ["test", ...pageData.runs.map((run) => `${lossText(run, "test")}, ${percent(run["test/accuracy"])}`)],
     ...pageData.config.filter(({key}) => key !== "task.name").map(({key, values}) => [key, ...values]),
   ];
   section("The runs", "and where their configs differ", table("by-run", ["", ...runNames.map((_, i) => runName(i))], rows));

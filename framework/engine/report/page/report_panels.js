@@ -9,11 +9,8 @@ function panelOf(name) {
   return /[=0-9]/.test(first) ? [rest, first] : [first, rest];
 }
 
-// The y label of the network's own losses. What the loss of a plugin is measured in, it does not say.
-function lossUnit() {
-  const known = {cross_entropy: "loss (nats)", logistic: "loss (nats)", hinge: "hinge loss", mse_one_hot: "mean squared error"};
-  return known[pageData.loss] ?? `loss (${readable(pageData.loss)})`;
-}
+// Of the network's own losses.
+const lossUnit = () => lossLabel(pageData.loss);
 
 // Where the parts of `wanted` stand in those of a name, or -1.
 function placeIn(parts, wanted) {

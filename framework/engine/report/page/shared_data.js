@@ -79,3 +79,10 @@ function shown(value) {
 function readable(name) {
   return /^[a-z0-9_ /]+$/.test(name) ? name.replaceAll("_", " ") : name;
 }
+
+const inNats = (loss) => loss === "cross_entropy" || loss === "logistic";
+// The y label of a loss of this kind. What the loss of a plugin is measured in, it does not say.
+function lossLabel(loss) {
+  if (inNats(loss)) return "loss (nats)";
+  return {hinge: "hinge loss", mse_one_hot: "mean squared error"}[loss] ?? `loss (${readable(loss)})`;
+}
