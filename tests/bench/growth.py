@@ -32,7 +32,7 @@ def per_sequence(n_layers, length, d=128, vocabulary=128):
 
 # name: (title, values, settings for a value, multiplications of a step)
 sweeps = {
-    "p": ("modulus p, 30 % of the pairs", (31, 59, 113, 199), lambda x: [modular, f"task.p={x}"],
+    "p": ("modulus p, 30 % of the pairs", (59, 113, 199, 401), lambda x: [modular, f"task.p={x}"],
           lambda x: 0.3 * x * x * per_pair(x, 512)),
     "d_mlp": ("neurons, p = 59", (128, 256, 512, 1024, 2048), lambda x: [modular, "task.p=59", f"model.d_mlp={x}"],
               lambda x: per_pair(59, x)),
@@ -91,7 +91,7 @@ def print_rows(title, unit, rows):
 
 def time_of_probes(folder):
     rows = []
-    for p in (31, 59, 113, 199):
+    for p in (59, 113, 199, 401):
         pipeline = folder / "probes.toml"
         names = ("fourier_basis", "trig_loss", "excluded_loss", "circuit_efficiency", "neuron_waves", "clock_pizza")
         pipeline.write_text("".join(f'[[probe]]\nname = "{name}"\n' for name in names))

@@ -158,6 +158,18 @@ test("the loss has the unit of what the network was trained on", () =>
     assert.equal(squared, "mean squared error");
   }));
 
+test("a comparison gives losses in what each network was trained on", () =>
+  withPage("compare", {}, async (page) => {
+    const label = () => page.evaluate(() => curvesFigure("loss", true).layout.yaxis.title.text);
+    assert.equal(await label(), "loss (nats)");
+    assert.match(await page.evaluate(() => lossText(pageData.runs[0], "train")), / nats$/);
+    await page.evaluate(() => pageData.runs.forEach((run) => (run.loss = "hinge")));
+    assert.equal(await label(), "hinge loss");
+    assert.doesNotMatch(await page.evaluate(() => lossText(pageData.runs[0], "train")), /nats/);
+    await page.evaluate(() => (pageData.runs[0].loss = "logistic"));
+    assert.equal(await label(), "loss");
+  }));
+
 test("every built-in probe is among them", () => {
   const {plugins} = JSON.parse(execFileSync(process.env.ORRERY, ["plugins", "--json"]));
   const probes = plugins.filter(({kind}) => kind === "probe").map(({name}) => name);
