@@ -52,10 +52,13 @@ void TrainSettings::fields(Fields<TrainSettings>& f) {
       "can take several times as long on Intel's processors");
 }
 
+// A generator uses 32 bits of a seed.
+constexpr double largest_seed = 4294967295.0;
+
 void SeedSettings::fields(Fields<SeedSettings>& f) {
-  f.add("data", &SeedSettings::data, "seed of the data and its split").at_least(0);
-  f.add("init", &SeedSettings::init, "seed of the initial weights").at_least(0);
-  f.add("batches", &SeedSettings::batches, "seed of the order of batches").at_least(0);
+  f.add("data", &SeedSettings::data, "seed of the data and its split").between(0, largest_seed);
+  f.add("init", &SeedSettings::init, "seed of the initial weights").between(0, largest_seed);
+  f.add("batches", &SeedSettings::batches, "seed of the order of batches").between(0, largest_seed);
 }
 
 void InitSettings::fields(Fields<InitSettings>& f) {

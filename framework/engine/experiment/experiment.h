@@ -70,9 +70,9 @@ class Experiment {
   /// negative, so no run begins with these weights.
   int64_t null_seed() const { return -1 - settings_.seeds.init; }
   /// A network as the config describes it, with random weights drawn from null_seed(). Each `draw` gives
-  /// another (shifted by 31, because generators use 32 bits of a seed).
+  /// another.
   std::unique_ptr<Model> null_model(int64_t draw = 0) const {
-    return make_model_of(null_seed() - (draw << 31));
+    return make_model_of(null_seed() ^ static_cast<uint32_t>(draw * 0x9e3779b9));
   }
   /// A host that shows `model`, which has the architecture of model() and its own weights, to probes.
   ProbeHost probe_host_of(Model& model) const;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/config/random_streams.h"
 #include "engine/config/refuse_at.h"
 #include "sdk/files/named_tensors.h"
 
@@ -71,6 +72,8 @@ torch::Tensor drawn_by_library(const Model& model, const NamedWeight& weight, Di
     return normal(weight.value, 0.8 / std::sqrt(static_cast<double>(embedding->value.size(1))), rng);
   }
   const bool pytorch = library == Distribution::pytorch;
+  const bool is_matrix = last_part(weight.name).starts_with("W_");  // [..., in, out]
+  if (!is_matrix && !is_bias(weight.name)) return {};
   if (is_embedding(weight.name))
     return pytorch ? normal(weight.value, 1, rng) : truncated(weight.value, 1, rng);
   if (is_bias(weight.name) && !pytorch) return torch::zeros_like(weight.value);
@@ -121,8 +124,7 @@ std::vector<NamedWeight> named_weights(const Model& model, const std::vector<std
 void redraw(Model& model, const std::vector<InitialDraw>& draws, int64_t seed) {
   if (draws.empty()) return;
   torch::NoGradGuard no_grad;
-  // Another stream than that of the model, which uses the same seed.
-  const torch::Generator rng = make_generator(static_cast<uint64_t>(seed) ^ 0x6472617700000000);
+  const torch::Generator rng = make_generator(seed_of(RandomStream::initial_draws, static_cast<uint64_t>(seed)));
   for (const InitialDraw& draw : draws)
     for (NamedWeight& weight : named_weights(model, draw.weights, draw.place, "init.draw")) {
       const torch::Tensor value = drawn(model, weight, draw, rng);

@@ -90,6 +90,15 @@ TEST(InitialWeights, DependOnTheSeedAlone) {
   EXPECT_FALSE(torch::equal(a->weight("unembed.W_U"), c->weight("unembed.W_U")));
 }
 
+// A generator uses 32 bits of its seed, and the model draws from the same seed.
+TEST(InitialWeights, AreNotTheModelsOwnNumbersAgain) {
+  auto model = wide_model();
+  const torch::Tensor own = model->weight("embed.W_E").detach().reshape({-1}).clone();
+  redraw(*model, {{{"embed.W_E"}, Distribution::normal, 1, 1, ""}}, 0);
+  const torch::Tensor drawn = model->weight("embed.W_E").detach().reshape({-1});
+  EXPECT_LT(std::abs(torch::dot(own / own.norm(), drawn / drawn.norm()).item<double>()), 0.05);
+}
+
 TEST(InitialWeights, RefuseWhatTheyCannotDraw) {
   auto model = wide_model();
   EXPECT_CONTAINS(refusal([&] {

@@ -72,6 +72,8 @@ TEST_F(ProbeServicesTest, ACopyMayBeChanged) {
     EXPECT_FALSE(run(*copy).equal(run(seen.model)));
     EXPECT_FALSE(run(*seen.random_model(0)).equal(run(seen.model)));
     EXPECT_FALSE(run(*seen.random_model(0)).equal(run(*seen.random_model(1))));
+    EXPECT_FALSE(run(*seen.random_model(0)).equal(run(*seen.random_model(2))));
+    EXPECT_FALSE(run(*seen.random_model(1)).equal(run(*experiment.null_model())));
     EXPECT_TRUE(run(*seen.random_model(1)).equal(run(*seen.random_model(1))));
   });
   EXPECT_TRUE(experiment.model().weight("embed.W_E").equal(before));

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "engine/config/random_streams.h"
+
 namespace orrery::engine {
 
 std::optional<Dropout> Dropout::from(const TrainSettings& settings, const Model& model, uint64_t seed) {
@@ -28,7 +30,7 @@ std::optional<Dropout> Dropout::from(const TrainSettings& settings, const Model&
 
 // A different stream from that of the batches, which use the same seed.
 Dropout::Dropout(double rate, std::vector<std::string> points, uint64_t seed)
-    : rate_(rate), points_(std::move(points)), rng_(make_generator(seed ^ 0x64726f706f757400)) {}
+    : rate_(rate), points_(std::move(points)), rng_(make_generator(seed_of(RandomStream::dropout, seed))) {}
 
 std::vector<Hook> Dropout::hooks() {
   std::vector<Hook> all;

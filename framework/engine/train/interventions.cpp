@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "engine/config/refuse_at.h"
 
@@ -90,7 +91,10 @@ torch::Tensor replacement(const Intervention& entry, const torch::Tensor& x) {
 
 // The replacement for the heads that the entry names, x for the others.
 torch::Tensor of_heads(const Intervention& entry, const torch::Tensor& x, int64_t head_dim) {
-  const torch::Tensor instead = replacement(entry, x);
+  torch::Tensor instead = replacement(entry, x);
+  // What is masked stays masked: scores of keys that a query does not see are -inf.
+  if (entry.action == Action::zero || entry.action == Action::clamp)
+    instead = torch::where(x.detach() == -std::numeric_limits<double>::infinity(), x.detach(), instead);
   if (entry.heads.empty()) return instead;
   std::vector<int64_t> shape(static_cast<size_t>(x.dim()), 1);
   shape[static_cast<size_t>(head_dim)] = x.size(head_dim);

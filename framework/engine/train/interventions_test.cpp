@@ -63,6 +63,17 @@ TEST(Interventions, PutAMeanAConstantOrNothingNewInPlace) {
   EXPECT_FALSE(frozen.requires_grad());
 }
 
+TEST(Interventions, LeaveAQueryBlindToWhatFollowsIt) {
+  const auto model = two_heads();
+  for (const Action action : {Action::zero, Action::clamp}) {
+    Intervention entry = entry_at("blocks.0.attn.hook_attn_scores", action);
+    entry.value = 2;
+    const torch::Tensor pattern = activation(*model, entry, "blocks.0.attn.hook_pattern");
+    const torch::Tensor alike = torch::ones({4, 4}).tril() / torch::arange(1, 5).unsqueeze(1);
+    EXPECT_TRUE(torch::allclose(pattern, alike.expand_as(pattern)));
+  }
+}
+
 TEST(Interventions, TurnAttention) {
   const auto model = two_heads();
   const std::string at = "blocks.0.attn.hook_pattern";

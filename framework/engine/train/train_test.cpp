@@ -138,6 +138,22 @@ TEST(TrainerTest, EndlessDataNeedsABatchSizeAndDrawsItsOwnBatches) {
   EXPECT_EQ(asked, (std::vector<std::pair<int64_t, int64_t>>{{7, 0}, {7, 1}}));
 }
 
+// The test set is drawn from a generator of seeds.data, which is 0 as seeds.batches is.
+TEST(TrainerTest, EndlessDataAreNotThoseOfTheSplit) {
+  const auto m = model();
+  TaskSpec endless = spec;
+  endless.endless = true;
+  TrainSettings settings;
+  settings.batch_size = 7;
+  torch::Tensor first;
+  const Sampler sampler = [&](int64_t n, int64_t, torch::Generator rng) {
+    first = torch::randint(6, {n, 3}, rng, torch::kInt64);
+    return Batch{first, torch::randint(5, {n, 1}, rng, torch::kInt64)};
+  };
+  Trainer(*m, endless, {batch(20, 1), batch(20, 2), {}, {}, {}}, settings, 0, sampler).step();
+  EXPECT_FALSE(torch::equal(first, torch::randint(6, {7, 3}, make_generator(0), torch::kInt64)));
+}
+
 // A model with one weight w, whose logits are w and 0, and which is drawn to w = 3.
 class Pulled final : public Model {
  public:

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/config/random_streams.h"
 #include "engine/train/hardware.h"
 #include "sdk/kernels/cross_entropy.h"
 #include "sdk/kernels/positions.h"
@@ -97,7 +98,7 @@ Trainer::Trainer(Model& model, const TaskSpec& spec, const Split& split, const T
       train_(split.train.to(model.device())),
       loss_(std::move(plugins.loss)),
       chain_(model, settings_, std::move(plugins.updates), batch_seed),
-      sample_rng_(make_generator(batch_seed)),
+      sample_rng_(make_generator(seed_of(RandomStream::endless_examples, batch_seed))),
       dropout_(Dropout::from(settings, model, batch_seed)),
       interventions_(settings.interventions, model),
       train_set_(

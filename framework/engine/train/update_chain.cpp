@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/config/random_streams.h"
 #include "engine/config/refuse_at.h"
 #include "engine/train/learning_rate.h"
 
@@ -39,9 +40,6 @@ bool matches_any(const std::vector<std::string>& globs, const std::string& name)
   return std::any_of(globs.begin(), globs.end(),
                      [&](const std::string& glob) { return matches(glob, name); });
 }
-
-// Another stream than those of the batches and of dropout, which use the same seed.
-torch::Generator own_stream(uint64_t seed) { return make_generator(seed ^ 0x7570646174650000); }
 
 bool all_finite(const torch::Tensor& tensor) {
   // A sum is quicker than a mask, and is finite where all are, but for an overflow.
@@ -95,7 +93,7 @@ UpdateChain::UpdateChain(Model& model, const TrainSettings& settings, std::vecto
       settings_(settings),
       flat_(model, settings.dtype == TrainSettings::LossDtype::float64 ? torch::kFloat64 : torch::kFloat32),
       trained_(trained_weights(model, settings)) {
-  for (size_t i = 0; i < updates.size(); ++i) add(std::move(updates[i]), seed + (i << 32));
+  for (size_t i = 0; i < updates.size(); ++i) add(std::move(updates[i]), seed_of(RandomStream::updates, seed, i));
   if (std::none_of(trained_.begin(), trained_.end(), [](const Trained& weight) { return !weight.frozen; }))
     refuse_all_frozen(settings_.groups);
   for (const auto& link : links_)
@@ -114,7 +112,7 @@ UpdateChain::~UpdateChain() = default;
 
 void UpdateChain::add(ChainedUpdate update, uint64_t seed) {
   auto link =
-      std::make_unique<Link>(Link{std::move(update), Stage::optimizer, false, {}, {}, own_stream(seed)});
+      std::make_unique<Link>(Link{std::move(update), Stage::optimizer, false, {}, {}, make_generator(seed)});
   if (const Update* plugin = link->entry.update.get()) {
     link->stage = plugin->stage();
     link->perturbs = link->stage == Stage::gradients && plugin->perturbs_weights();
@@ -126,6 +124,12 @@ void UpdateChain::add(ChainedUpdate update, uint64_t seed) {
 }
 
 void UpdateChain::check_order(const Link& link) const {
+  if (link.perturbs && !links_.empty() && links_.back()->stage == Stage::gradients)
+    refuse_at(link.place(),
+              fmt::format("train.update: \"{}\" takes all gradients anew, so that nothing is left of what \"{}\" "
+                          "did to them before",
+                          link.entry.choice.label, links_.back()->entry.choice.label),
+              "move its [[train.update]] up, before all other updates of gradients");
   if (links_.empty() || links_.back()->stage <= link.stage) return;
   const Link& before = *links_.back();
   refuse_at(
@@ -200,14 +204,34 @@ void UpdateChain::step(int64_t step, double loss, const std::function<double()>&
   torch::NoGradGuard no_grad;
   factor_ = lr_factor(settings_, step);
   bool moved = false;
+  if (!links_.empty()) blame_loss(step);
   for (const auto& link : links_) {
     if (!moved && link->stage == Stage::weights) {
       optimizer_->step(factor_);
       moved = true;
+      blame_optimizer(step);
     }
     run(*link, step, loss, again);
   }
   if (!moved) optimizer_->step(factor_);
+}
+
+// What is not finite before the first update is not its fault.
+void UpdateChain::blame_loss(int64_t step) const {
+  if (all_finite(flat_.gradients())) return;
+  for (const auto& [name, gradient] : flat_.unflatten(flat_.gradients()))
+    if (!all_finite(gradient))
+      throw Error(fmt::format("step {}: the loss is finite, and its gradient is not, in {}", step, name),
+                  "look at the loss and the model: a square root or a division at 0 has no slope");
+}
+
+void UpdateChain::blame_optimizer(int64_t step) const {
+  if (all_finite(flat_.values())) return;
+  for (const auto& [name, value] : flat_.unflatten(flat_.values()))
+    if (!all_finite(value))
+      throw Error(fmt::format("step {}: the weight {} is not finite after {}", step, name,
+                              name_of(settings_.optimizer)),
+                  "try a smaller train.lr");
 }
 
 void UpdateChain::run(Link& link, int64_t step, double loss, const std::function<double()>& again) {
@@ -230,6 +254,10 @@ void UpdateChain::run(Link& link, int64_t step, double loss, const std::function
       throw Error("it asks for gradients elsewhere, and does not say that it perturbs weights",
                   "override perturbs_weights() to return true, in Stage::gradients");
     };
+  // The optimiser of the framework adds it to those that it has itself.
+  if (link.stage == Stage::optimizer && settings_.l1 > 0)
+    for (const UpdatedWeight& weight : given.weights)
+      weight.gradient().add_(weight.value().sign(), settings_.l1);
   const bool filters = link.stage == Stage::gradients;
   if (filters) values_before_ = flat_.values().clone();
   const int64_t version = flat_.values()._version();

@@ -46,6 +46,8 @@ class UpdateChain {
   void match(Link& link);
   void take(Link& link);
   std::vector<WeightRange> ranges() const;
+  void blame_loss(int64_t step) const;
+  void blame_optimizer(int64_t step) const;
   void run(Link& link, int64_t step, double loss, const std::function<double()>& again);
   void check(const Link& link, const std::vector<UpdatedWeight>& given, int64_t step, int64_t version) const;
   void check_finite(const Link& link, const std::vector<UpdatedWeight>& given, int64_t step) const;

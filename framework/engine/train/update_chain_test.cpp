@@ -125,6 +125,25 @@ TEST(UpdateChain, EachWeightHasOneOptimizer) {
   EXPECT_TRUE(torch::allclose(weight_of(*model, "blocks.0.mlp.b_in"), torch::full({12}, -0.1), 0, 1e-7));
 }
 
+TEST(UpdateChain, L1ReachesTheWeightsOfAPluginsOptimizer) {
+  const auto model = small_model();
+  TrainSettings settings = plain_descent();
+  settings.l1 = 0.5;
+  const torch::Tensor W_E = weight_of(*model, "embed.W_E"), W_U = weight_of(*model, "unembed.W_U");
+  UpdateChain chain(*model, settings,
+                    list(does("descent", Stage::optimizer,
+                              [](const UpdateStep& step) {
+                                for (const auto& weight : step.weights)
+                                  weight.value().sub_(weight.gradient(), weight.lr);
+                              },
+                              {"embed.*"})),
+                    0);
+  fill_gradients(chain, 1);
+  chain.step(0, 0, nullptr);
+  EXPECT_TRUE(torch::allclose(weight_of(*model, "embed.W_E"), W_E - 0.1 * (1 + 0.5 * W_E.sign()), 0, 1e-6));
+  EXPECT_TRUE(torch::allclose(weight_of(*model, "unembed.W_U"), W_U - 0.1 * (1 + 0.5 * W_U.sign()), 0, 1e-6));
+}
+
 TEST(UpdateChain, GroupsHaveTheirOwnRatesAndFrozenWeightsStay) {
   const auto model = small_model();
   TrainSettings settings = plain_descent();
@@ -155,6 +174,14 @@ TEST(UpdateChain, RefusesAWrongOrderWithTheReason) {
   });
   EXPECT_CONTAINS(text,
                   "\"filter\" changes gradients, so it cannot come after \"norm\", which changes weights");
+  // It would take all gradients anew.
+  EXPECT_CONTAINS(refusal([&] {
+                    UpdateChain(*model, {},
+                                list(does("filter", Stage::gradients, nothing),
+                                     does("sharp", Stage::gradients, nothing, {"*"}, /*perturbs=*/true)),
+                                0);
+                  }),
+                  "\"sharp\" takes all gradients anew, so that nothing is left of what \"filter\" did to them");
   // The framework's own optimiser may be named, and is in its place then.
   ChainedUpdate own{{"adamw", {"adamw", {}}, {"*"}, ""}, "", nullptr};
   const std::string after = refusal(
@@ -248,6 +275,31 @@ TEST(UpdateChain, NamesAnUpdateThatBreaksItsContract) {
                            step.weights[0].state("m", {3});
                          }),
                   "its state \"m/embed.W_E\" is a tensor [2]");
+}
+
+TEST(UpdateChain, BlamesNoPluginForWhatWasNotFiniteBefore) {
+  const auto model = small_model();
+  UpdateChain filtered(*model, plain_descent(), list(does("twice", Stage::gradients, double_gradients)), 0);
+  fill_gradients(filtered, NAN);
+  const std::string gradient = refusal([&] { filtered.step(3, 0, nullptr); });
+  EXPECT_CONTAINS(gradient, "step 3: the loss is finite, and its gradient is not, in embed.W_E");
+  EXPECT_EQ(gradient.find("twice"), std::string::npos);
+  UpdateChain after(*model, plain_descent(INFINITY), list(does("norm", Stage::weights, nothing)), 0);
+  fill_gradients(after, 1);
+  const std::string weight = refusal([&] { after.step(3, 0, nullptr); });
+  EXPECT_CONTAINS(weight, "step 3: the weight embed.W_E is not finite after sgd");
+  EXPECT_EQ(weight.find("norm"), std::string::npos);
+}
+
+TEST(UpdateChain, EachUpdateDrawsItsOwnNumbers) {
+  const auto model = small_model();
+  std::vector<torch::Tensor> drawn;
+  const auto draw = [&](const UpdateStep& step) { drawn.push_back(torch::rand({4}, step.rng)); };
+  UpdateChain chain(*model, plain_descent(),
+                    list(does("a", Stage::gradients, draw), does("b", Stage::gradients, draw)), 0);
+  fill_gradients(chain, 1);
+  chain.step(0, 0, nullptr);
+  EXPECT_FALSE(torch::equal(drawn.at(0), drawn.at(1)));
 }
 
 TEST(UpdateChain, PutsPerturbedWeightsBack) {

@@ -4,9 +4,11 @@
 #include <orrery/error.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/config/config_keys.h"
 #include "engine/run/run_json.h"
+#include "engine/train/learning_rate.h"
 
 namespace orrery::engine {
 namespace {
@@ -73,6 +75,19 @@ Json changes_on_resume(const Settings& before, const Settings& now) {
   for (const auto& [key, value] : new_keys)
     if (value_of(old_keys, key).is_null()) compare(key);
   return changes;
+}
+
+void warn_of_schedule(const Json& changes, const TrainSettings& now, int64_t step, Reporter& reporter) {
+  TrainSettings before = now;
+  for (const Json& change : changes)
+    if (change["key"] == "train.steps") before.steps = change["from"].get<int64_t>();
+  const double was = lr_factor(before, step), is = lr_factor(now, step);
+  if (std::abs(is - was) <= 1e-3) return;
+  reporter.warning(
+      fmt::format("train.lr_schedule spans train.steps, which are {} now and were {}: at step {} the learning rate "
+                  "goes on from {:.3g} of train.lr, and had come to {:.3g}",
+                  now.steps, before.steps, step, is, was),
+      "to go on at a rate of your own: --set train.lr_schedule=constant --set train.lr=RATE");
 }
 
 void refuse_other_data(const RunDirectory& run, const Experiment& experiment) {

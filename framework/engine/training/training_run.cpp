@@ -354,6 +354,11 @@ void trim(RunDirectory& run, const Experiment& experiment, int64_t step, Reporte
                     conclusion.label, (run.root() / conclusion.path).string()));
 }
 
+// Whether the training is at step 0: anew, or killed before its first checkpoint.
+bool begins(const std::filesystem::path& path, Start start) {
+  return start == Start::anew || RunDirectory::open(path, RunDirectory::Access::read).checkpoints().empty();
+}
+
 }  // namespace
 
 std::string network_text(const std::string& name, const std::string& model, const std::string& task,
@@ -371,7 +376,8 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
   prepare_processor(settings.train);
   Experiment experiment(registry, settings,
                         settings.places.in([&] { return choose_device(settings.train.device); }));
-  if (start == Start::anew) experiment.load_initial_weights();
+  // Before the trainer is made, which in float64 has weights of its own.
+  if (begins(path, start)) experiment.load_initial_weights();
   experiment.add_probes(settings.probes);
   Metrics metrics;  // an example of them
   const auto trainer_of_settings = settings.places.in([&] {
@@ -392,13 +398,11 @@ TrainedRun train_run(const Registry& registry, const Settings& settings, const s
     warn_of_other_plugins(registry, run, reporter);
     resumed = !run.checkpoints().empty();
     if (resumed) load_resumable(run, experiment.model(), trainer);
+    if (resumed) warn_of_schedule(changes, settings.train, trainer.steps_done(), reporter);
     if (resumed)
       holds = Condition::parse(settings.train.stop_when).holds(stored_metrics(run, trainer.steps_done()));
     complete = resumed && is_complete(run, trainer.steps_done(), settings.train, changes, holds);
-    if (!resumed) {  // killed before the first checkpoint
-      refuse_lost_checkpoints(run);
-      experiment.load_initial_weights();
-    }
+    if (!resumed) refuse_lost_checkpoints(run);  // or killed before the first one
     if (!complete) trim(run, experiment, resumed ? trainer.steps_done() : -1, reporter);
     if (resumed && !settings.checkpoints.keep_states)
       run.drop_states_but(trainer.steps_done());  // a power cut may have brought back an earlier one

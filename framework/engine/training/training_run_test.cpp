@@ -187,6 +187,36 @@ TEST_F(ResumedRun, BeginsAgainIfItWasKilledBeforeItsFirstCheckpoint) {
   EXPECT_EQ(again, expected);
 }
 
+TEST_F(ResumedRun, BeginsAgainFromWhereItBeganInFloat64Too) {
+  Settings settings = small_settings("", 5);
+  settings.init.from = (run / "checkpoints/step_00000020.safetensors").string();
+  settings.train.dtype = TrainSettings::LossDtype::float64;
+  CollectingReporter quiet;
+  for (const char* name : {"whole", "killed"})
+    train_run(built_in_plugins(), settings, folder / name, Start::anew, quiet);
+  std::filesystem::remove_all(folder / "killed/checkpoints");
+  std::filesystem::create_directory(folder / "killed/checkpoints");
+  std::ofstream(folder / "killed/metrics.jsonl").flush();
+  train_run(built_in_plugins(), settings, folder / "killed", Start::resume, quiet);
+  for (const char* file : {"step_00000000.safetensors", "step_00000005.safetensors"})
+    EXPECT_EQ(bytes_of(folder / "whole/checkpoints" / file), bytes_of(folder / "killed/checkpoints" / file))
+        << file;
+}
+
+TEST_F(ResumedRun, SaysThatMoreStepsBendTheLearningRate) {
+  EXPECT_EQ(resume(longer()), "no error");  // constant
+  for (const std::string& warning : reporter.warnings) EXPECT_EQ(warning.find("lr_schedule"), std::string::npos);
+  Settings cosine = small_settings();
+  cosine.train.lr_schedule = TrainSettings::Schedule::cosine;
+  CollectingReporter quiet, said;
+  train_run(built_in_plugins(), cosine, folder / "cosine", Start::anew, quiet);
+  cosine.train.steps = 40;
+  train_run(built_in_plugins(), cosine, folder / "cosine", Start::resume, said);
+  ASSERT_FALSE(said.warnings.empty());
+  expect_holds(said.warnings.back(), "train.lr_schedule spans train.steps, which are 40 now and were 20: at step 20 the learning "
+                            "rate goes on from 0.5 of train.lr, and had come to 0");
+}
+
 TEST_F(ResumedRun, IsRefusedIfItHasTrainedAndItsCheckpointsAreGone) {
   for (const auto& file : std::filesystem::directory_iterator(run / "checkpoints"))
     std::filesystem::remove(file.path());

@@ -15,6 +15,7 @@ torch::Tensor UpdateState::get(const std::string& name, torch::IntArrayRef sizes
                             name, fmt::join(kept.sizes(), ", "), toString(kept.scalar_type()),
                             fmt::join(sizes, ", "), toString(c10::typeMetaToScalarType(options.dtype()))),
                 "ask for it with the same sizes in every step");
+  if (kept.device() != options.device()) kept = kept.to(options.device());  // read from a file
   return kept;
 }
 

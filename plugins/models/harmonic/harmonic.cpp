@@ -73,7 +73,9 @@ class Harmonic final : Stream, public orrery::Model {
 
   torch::Tensor forward(const torch::Tensor& tokens) override {
     const torch::Tensor x = stream->forward(tokens);  // [batch, n_ctx, d_model]
-    return -exponent_ * torch::cdist(x, centers_.unsqueeze(0)).clamp_min(shortest).log();
+    // Not by products of matrices, in which short distances cancel.
+    constexpr int64_t directly = 2;
+    return -exponent_ * torch::cdist(x, centers_.unsqueeze(0), 2, directly).clamp_min(shortest).log();
   }
 
  private:

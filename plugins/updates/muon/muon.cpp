@@ -61,8 +61,10 @@ class Muon final : public orrery::Update {
 
   Stage stage() const override { return Stage::optimizer; }
 
-  std::string refusal(const std::string&, const torch::Tensor& weight) const override {
-    return weight.dim() < 2 ? "it makes steps of matrices orthogonal, and this is a vector" : "";
+  // The biases of attention are [n_heads, d_head], a vector for each head.
+  std::string refusal(const std::string& name, const torch::Tensor& weight) const override {
+    const bool is_bias = name.substr(name.rfind('.') + 1).starts_with("b_");
+    return weight.dim() < 2 || is_bias ? "it makes steps of matrices orthogonal, and this is a vector" : "";
   }
 
   void step(const orrery::UpdateStep& step) override {

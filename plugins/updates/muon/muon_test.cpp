@@ -146,6 +146,7 @@ TEST(Muon, MakesItsStepNearlyOrthogonal) {
 TEST(Muon, RefusesVectors) {
   const auto update = make_update();
   EXPECT_NE(update->refusal("blocks.0.mlp.b_in", torch::zeros({8})), "");
+  EXPECT_NE(update->refusal("blocks.0.attn.b_Q", torch::zeros({2, 4})), "");
   EXPECT_EQ(update->refusal("blocks.0.mlp.W_in", torch::zeros({8, 4})), "");
   EXPECT_EQ(update->refusal("blocks.0.attn.W_Q", torch::zeros({2, 8, 4})), "");
   EXPECT_THROW(make_update(R"({"momentum": 1.0})"), UsageError);
