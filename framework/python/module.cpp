@@ -1,4 +1,7 @@
 // The module _orrery: what the package orrery calls in the engine. Long calls release the interpreter lock.
+#include <c10/core/DefaultDtype.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 #include <orrery/error.h>
 #include <orrery/version.h>
@@ -7,6 +10,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "engine/config/pipeline.h"
@@ -73,24 +77,42 @@ std::unique_ptr<Registry>& loaded() {
 
 }  // namespace
 
+// What the notebook had, and what the engine has instead: that of a program of its own.
+struct LongCall::State {
+  State() : outer(outermost) {
+    if (!outer) outermost = this;
+    c10::set_default_dtype(caffe2::TypeMeta::Make<float>());
+    if (c10::InferenceMode::is_enabled()) no_inference.emplace(false);
+    c10::GradMode::set_enabled(true);
+  }
+  ~State() {
+    if (!outer) outermost = nullptr;
+    no_inference.reset();
+    Changes changes;
+    notebook.undo(changes);
+  }
+  static thread_local State* outermost;
+
+  ComputingState notebook;
+  std::optional<c10::InferenceMode> no_inference;
+  State* outer;
+};
+thread_local LongCall::State* LongCall::State::outermost = nullptr;
+
+LongCall::LongCall() : state_(std::make_unique<State>()) {}
+LongCall::~LongCall() = default;
+
 EngineTurn::EngineTurn() { turns().take(); }
 EngineTurn::~EngineTurn() { turns().give(); }
+// Others find what the notebook had: dtype and number of BLAS threads are those of the whole process.
 void EngineTurn::offer() {
   if (!turns().anyone_waits()) return;
-  const ComputingState ours;  // BLAS has one number of threads, whoever works
+  const ComputingState ours;
+  Changes changes;
+  if (LongCall::State::outermost) LongCall::State::outermost->notebook.undo(changes);
   turns().give();
   turns().take();
-  Changes changes;
   ours.undo(changes);
-}
-
-struct LongCall::State {
-  ComputingState computing;
-};
-LongCall::LongCall() : state_(std::make_unique<State>()) {}
-LongCall::~LongCall() {
-  Changes changes;
-  state_->computing.undo(changes);
 }
 
 const Registry& plugins() {
