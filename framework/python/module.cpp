@@ -6,6 +6,7 @@
 #include <orrery/error.h>
 #include <orrery/version.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -332,12 +333,21 @@ py::tuple probe(const std::string& path, const std::string& entry, const std::st
   return py::make_tuple(label, lines, asked, failed, first_error, reporter.asked_to_stop());
 }
 
-std::string sweep_table(const std::string& path, const std::string& out) {
-  const LongCall call;
-  const SweepPlan plan = std::filesystem::is_directory(path)
-                             ? read_plan(path)
-                             : plan_sweep(path, parameters_from(plugins()), out);
-  return table_json(plan, read_rows(plan));
+// The titles of the columns of readings, and the rows as JSON lines.
+py::tuple sweep_table(const std::string& path, const std::string& out) {
+  std::vector<std::string> titles;
+  std::string lines;
+  {
+    const LongCall call;
+    const SweepPlan plan = std::filesystem::is_directory(path)
+                               ? read_plan(path)
+                               : plan_sweep(path, parameters_from(plugins()), out);
+    titles = table_cells(plan, {}, Digits::all).at(0);
+    titles.erase(titles.begin(), std::find(titles.begin(), titles.end(), "status") + 1);
+    if (!plan.file.classes.empty()) titles.erase(titles.begin());
+    lines = table_json(plan, read_rows(plan));
+  }
+  return py::make_tuple(titles, lines);
 }
 
 py::tuple import_network(const std::vector<std::string>& files, const std::string& config,
