@@ -42,8 +42,8 @@ class EngineTurn {
   static void offer();
 };
 
-/// A long call: releases the interpreter lock, takes the engine, and leaves threads, dtype, gradient mode and
-/// floating-point environment as they were.
+/// A long call: releases the interpreter lock, takes the engine, has the default dtype float32 and gradients,
+/// whatever the notebook has, and leaves these, threads and floating-point environment as they were.
 class LongCall {
  public:
   LongCall();
@@ -51,9 +51,10 @@ class LongCall {
   LongCall(const LongCall&) = delete;
 
  private:
+  friend class EngineTurn;
+  struct State;
   py::gil_scoped_release released_;
   EngineTurn turn_;
-  struct State;
   std::unique_ptr<State> state_;
 };
 

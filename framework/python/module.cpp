@@ -1,12 +1,17 @@
 // The module _orrery: what the package orrery calls in the engine. Long calls release the interpreter lock.
+#include <c10/core/DefaultDtype.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 #include <orrery/error.h>
 #include <orrery/version.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "engine/config/pipeline.h"
@@ -73,24 +78,42 @@ std::unique_ptr<Registry>& loaded() {
 
 }  // namespace
 
+// What the notebook had, and what the engine has instead: that of a program of its own.
+struct LongCall::State {
+  State() : outer(outermost) {
+    if (!outer) outermost = this;
+    c10::set_default_dtype(caffe2::TypeMeta::Make<float>());
+    if (c10::InferenceMode::is_enabled()) no_inference.emplace(false);
+    c10::GradMode::set_enabled(true);
+  }
+  ~State() {
+    if (!outer) outermost = nullptr;
+    no_inference.reset();
+    Changes changes;
+    notebook.undo(changes);
+  }
+  static thread_local State* outermost;
+
+  ComputingState notebook;
+  std::optional<c10::InferenceMode> no_inference;
+  State* outer;
+};
+thread_local LongCall::State* LongCall::State::outermost = nullptr;
+
+LongCall::LongCall() : state_(std::make_unique<State>()) {}
+LongCall::~LongCall() = default;
+
 EngineTurn::EngineTurn() { turns().take(); }
 EngineTurn::~EngineTurn() { turns().give(); }
+// Others find what the notebook had: dtype and number of BLAS threads are those of the whole process.
 void EngineTurn::offer() {
   if (!turns().anyone_waits()) return;
-  const ComputingState ours;  // BLAS has one number of threads, whoever works
+  const ComputingState ours;
+  Changes changes;
+  if (LongCall::State::outermost) LongCall::State::outermost->notebook.undo(changes);
   turns().give();
   turns().take();
-  Changes changes;
   ours.undo(changes);
-}
-
-struct LongCall::State {
-  ComputingState computing;
-};
-LongCall::LongCall() : state_(std::make_unique<State>()) {}
-LongCall::~LongCall() {
-  Changes changes;
-  state_->computing.undo(changes);
 }
 
 const Registry& plugins() {
@@ -310,12 +333,21 @@ py::tuple probe(const std::string& path, const std::string& entry, const std::st
   return py::make_tuple(label, lines, asked, failed, first_error, reporter.asked_to_stop());
 }
 
-std::string sweep_table(const std::string& path, const std::string& out) {
-  const LongCall call;
-  const SweepPlan plan = std::filesystem::is_directory(path)
-                             ? read_plan(path)
-                             : plan_sweep(path, parameters_from(plugins()), out);
-  return table_json(plan, read_rows(plan));
+// The titles of the columns of readings, and the rows as JSON lines.
+py::tuple sweep_table(const std::string& path, const std::string& out) {
+  std::vector<std::string> titles;
+  std::string lines;
+  {
+    const LongCall call;
+    const SweepPlan plan = std::filesystem::is_directory(path)
+                               ? read_plan(path)
+                               : plan_sweep(path, parameters_from(plugins()), out);
+    titles = table_cells(plan, {}, Digits::all).at(0);
+    titles.erase(titles.begin(), std::find(titles.begin(), titles.end(), "status") + 1);
+    if (!plan.file.classes.empty()) titles.erase(titles.begin());
+    lines = table_json(plan, read_rows(plan));
+  }
+  return py::make_tuple(titles, lines);
 }
 
 py::tuple import_network(const std::vector<std::string>& files, const std::string& config,

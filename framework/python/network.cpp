@@ -25,6 +25,34 @@ struct Thrown {
   std::optional<py::error_already_set> error;
 };
 
+// A forward pass, or several, within another: hooks of that one do nothing meanwhile.
+class Deeper {
+ public:
+  explicit Deeper(int& depth) : depth_(depth) { ++depth_; }
+  ~Deeper() { --depth_; }
+  Deeper(const Deeper&) = delete;
+
+ private:
+  int& depth_;
+};
+
+// Weights that a notebook has frozen: probes find every one as it is in a training.
+class AllLearn {
+ public:
+  explicit AllLearn(Model& model) {
+    for (const NamedWeight& weight : model.weights())
+      if (!weight.value.requires_grad()) frozen_.push_back(weight.value);
+    for (const torch::Tensor& weight : frozen_) weight.requires_grad_(true);
+  }
+  ~AllLearn() {
+    for (const torch::Tensor& weight : frozen_) weight.requires_grad_(false);
+  }
+  AllLearn(const AllLearn&) = delete;
+
+ private:
+  std::vector<torch::Tensor> frozen_;
+};
+
 class Network {
  public:
   Network(const std::string& run, const std::string& which) {
@@ -104,19 +132,24 @@ class Network {
   py::tuple forward(const py::handle& tokens, const py::list& hooks, const py::object& globs) {
     const torch::Tensor given = checked(to_tensor(tokens, "tokens"));
     Thrown thrown;
-    std::vector<Hook> all = with_names(hooks, thrown);
+    int depth = 0;
+    std::vector<Hook> all = with_names(hooks, thrown, depth);
     // A hook may call the engine, which is always taken before a network.
     const bool calls_others = of_a_plugin_ || !all.empty();
     const std::vector<size_t> wanted = globs.is_none() ? std::vector<size_t>() : places_of(globs);
     std::vector<torch::Tensor> kept(wanted.size());
     for (size_t i = 0; i < wanted.size(); ++i)
       all.emplace_back(model().hook_points()[wanted[i]]->name(),
-                       [&place = kept[i]](const torch::Tensor& activation) { return place = activation; });
+                       [this, &depth, &place = kept[i]](const torch::Tensor& activation) {
+                         return depth == depth_ ? place = activation : activation;
+                       });
     torch::Tensor logits;
     try {
       const py::gil_scoped_release released;
       const auto turn = calls_others ? std::make_unique<EngineTurn>() : nullptr;
       const std::lock_guard lock(mutex_);
+      const Deeper inside(depth_);
+      depth = depth_;
       const HookScope scope(model(), all);
       logits = model().forward(given);
     } catch (...) {
@@ -136,6 +169,8 @@ class Network {
       const LongCall call;
       const std::lock_guard lock(mutex_);
       const ProbeInRun& probe = probe_of(entry);
+      const Deeper inside(depth_);
+      const AllLearn as_in_a_run(model());
       std::vector<Outcome> outcomes =
           experiment().probe_host().measure(step_, {&probe}, Reference::this_checkpoint);
       const Outcome& outcome = outcomes.at(0);
@@ -196,17 +231,18 @@ class Network {
     return given.to(model().device());
   }
 
-  // (glob, f) with f(activation, name): f returns a tensor, or None to change nothing.
-  std::vector<Hook> with_names(const py::list& hooks, Thrown& thrown) {
+  // (glob, f) with f(activation, name): f returns a tensor, or None to change nothing. A hook may run the
+  // network again: only passes as deep as `depth` call f.
+  std::vector<Hook> with_names(const py::list& hooks, Thrown& thrown, const int& depth) {
     std::vector<Hook> all;
     for (const py::handle& each : hooks) {
       const auto pair = each.cast<py::tuple>();
       const py::handle function = pair[1];  // the list keeps it, and outlives the pass
       for (const HookPoint* point : find_hook_points(model(), pair[0].cast<std::string>()))
-        all.emplace_back(point->name(),
-                         [function, name = point->name(), &thrown](const torch::Tensor& activation) {
-                           return call(function, activation, name, thrown);
-                         });
+        all.emplace_back(point->name(), [this, function, name = point->name(), &thrown,
+                                         &depth](const torch::Tensor& activation) {
+          return depth == depth_ ? call(function, activation, name, thrown) : activation;
+        });
     }
     return all;
   }
@@ -242,6 +278,7 @@ class Network {
   int64_t step_ = 0;
   bool of_a_plugin_ = false;
   std::recursive_mutex mutex_;  // hooks may run the network again
+  int depth_ = 0;               // of forward passes
   std::map<std::string, size_t> probes_;
   std::vector<py::str> names_;
 };

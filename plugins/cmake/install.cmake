@@ -1,6 +1,5 @@
 # Installs the program, liborrery and its headers, the built-in plugins, and the CMake package for
 # building plugins elsewhere: find_package(orrery CONFIG), then orrery_add_plugin().
-include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/orrery)

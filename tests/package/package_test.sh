@@ -41,6 +41,11 @@ kill -INT $verifying 2>/dev/null || true
 wait $verifying || true
 grep -q "^run directory" verify.log || { cat verify.log; fail "verify --tier does not find the installed configs"; }
 orrery=$work/prefix/bin/orrery
+# The Python package, where it was built, finds liborrery and opens a network.
+if python=$(sed -n 's/^EXECUTABLE = "\(.*\)"/\1/p' "$work/prefix/lib/orrery/python/orrery/_build.py" 2>/dev/null); then
+  "$orrery" train "$work/prefix/share/orrery/configs/quickstart.toml" --set train.steps=20 --out quickstart 2>/dev/null
+  PYTHONPATH=$work/prefix/lib/orrery/python "$python" -c 'import orrery; orrery.open("quickstart").network()'
+fi
 copy_torch "$work/elsewhere"
 for kind in task probe loss update model; do
   "$orrery" new "$kind" "my_$kind" --out . >/dev/null  # also where this folder lies in the source tree

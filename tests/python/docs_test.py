@@ -1,5 +1,6 @@
 """The reference, the type hints and the notebook are those of the package."""
 
+import ast
 import json
 import os
 import re
@@ -34,6 +35,19 @@ class Reference(unittest.TestCase):
         for name in set(orrery.reader.__all__) - {"ReadError"}:
             self.assertEqual(reference.stub_parameters(nodes[name]),
                              reference.parameters(getattr(orrery.reader, name)), name)
+
+    def test_type_hints_have_bases_and_attributes(self):
+        for module, file in ((orrery, "__init__.pyi"), (orrery.reader, "reader.pyi")):
+            nodes = reference.stub(reference.STUB.with_name(file))
+            for name in set(nodes) & set(module.__all__):
+                value, node = getattr(module, name), nodes[name]
+                if not isinstance(value, type):
+                    continue
+                self.assertEqual([base.id for base in node.bases],
+                                 [base.__name__ for base in value.__bases__ if base is not object], name)
+                said = {each.target.id for each in node.body if isinstance(each, ast.AnnAssign)}
+                set_here = reference.attributes(value) if "__init__" in vars(value) else set()
+                self.assertEqual(said, set_here, name)
 
     def test_everything_public_has_a_docstring_with_shapes_where_there_are_tensors(self):
         page = reference.page()

@@ -94,6 +94,55 @@ class Reader(unittest.TestCase):
         with self.assertRaisesRegex(reader.ReadError, "metrics.jsonl:2"):
             reader.metrics(run)
 
+    def test_damaged_headers_of_safetensors(self):
+        good = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+        for about in (3, None, [], {}, {**good, "dtype": 3}, {**good, "dtype": ["F32"]}, {**good, "dtype": "F3"},
+                      {**good, "shape": 1}, {**good, "shape": ["1"]}, {**good, "shape": [-1]},
+                      {**good, "shape": [10**30]}, {**good, "shape": [1] * 100}, {**good, "shape": [2**32, 2**32]},
+                      {**good, "data_offsets": [0]}, {**good, "data_offsets": None}, {**good, "data_offsets": [0, 3]},
+                      {**good, "data_offsets": [0, 4.0]}, {**good, "data_offsets": [4, 0]},
+                      {**good, "data_offsets": [0, 8]}, {**good, "dtype": "BF16"}):
+            text = json.dumps({"a": about}).encode()
+            with self.assertRaisesRegex(reader.ReadError, "these bytes: the tensor 'a'", msg=repr(about)):
+                reader.safetensors(len(text).to_bytes(8, "little") + text + bytes(4))
+        text = b'{"a": ' + b"[" * 100000
+        with self.assertRaisesRegex(reader.ReadError, "these bytes: is not JSON"):
+            reader.safetensors(len(text).to_bytes(8, "little") + text)
+
+    def test_damaged_lines(self):
+        run = copy_of_run("damaged_lines")
+        good = '{"step": 0, "train/loss": 1.5}\n'
+        for line in ('{"train/loss": 1.5}', '{"step": "x"}', '{"step": 1.5}', '{"step": null}', '{"step": 1e30}',
+                     '{"step": 99999999999999999999}', '{"step": 1, "train/loss": "much"}',
+                     '{"step": 1, "train/loss": [1]}', '{"step": 1, "train/loss": null}',
+                     '{"step": 1, "train/loss": 1' + 400 * "0" + "}", "[" * 100000):
+            (run / "metrics.jsonl").write_text(good + line + "\n")
+            with self.assertRaisesRegex(reader.ReadError, r"metrics\.jsonl:2", msg=line[:50]):
+                reader.metrics(run)
+        results = run / "probes/fourier_basis/results.jsonl"
+        for line in ('{"step": 0}', '{"probes": {"fourier_basis": {}}}', '{"step": 0, "probes": []}',
+                     '{"step": 0, "probes": {"fourier_basis": 3}}',
+                     '{"step": 0, "probes": {"fourier_basis": {"scalars": 3}}}',
+                     '{"step": 0, "probes": {"fourier_basis": {"scalars": {"a": null}}}}'):
+            results.write_text(line + "\n")
+            with self.assertRaisesRegex(reader.ReadError, r"results\.jsonl:1", msg=line):
+                reader.results(run, "fourier_basis")
+        results.write_text('{"step": 0, "probes": {"fourier_basis": {"tensors": {"a": "nowhere"}}}}\n')
+        with self.assertRaisesRegex(reader.ReadError, "step_00000000.safetensors: it has no tensor 'nowhere'"):
+            reader.tensors(run, "fourier_basis", 0)
+
+    def test_findings_have_numbers_at_any_depth(self):
+        run = copy_of_run("findings")
+        found = {"f": {"kind": "groups", "value": "NaN", "list": [1, "Infinity", {"deep": "-Infinity"}],
+                       "text": "a NaN"}}
+        said = {"fourier_basis": {"scalars": {}, "findings": found}}
+        (run / "probes/fourier_basis/results.jsonl").write_text(json.dumps({"step": 0, "probes": said}) + "\n")
+        (run / "probes/fourier_basis/conclusion.json").write_text(json.dumps({"of": "conclusion", "probes": said}))
+        for each in (reader.results(run, "fourier_basis")[0], reader.conclusion(run, "fourier_basis")):
+            read = each["findings"]["f"]
+            self.assertTrue(np.isnan(read["value"]))
+            self.assertEqual((read["list"], read["text"]), ([1, np.inf, {"deep": -np.inf}], "a NaN"))
+
     def test_one_file_needs_only_numpy(self):
         (PLACE / "alone").mkdir(exist_ok=True)
         (PLACE / "alone/orrery_reader.py").write_text((ROOT / "framework/python/orrery/reader.py").read_text())

@@ -58,6 +58,13 @@ def members(kind):
             if (not name.startswith("_") or name == "__call__") and (callable(value) or isinstance(value, property))]
 
 
+def attributes(kind):
+    """The public attributes that its __init__ sets."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind.__init__)))
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name) and node.value.id == "self" and not node.attr.startswith("_")}
+
+
 def signature(name, node):
     is_property = any(isinstance(each, ast.Name) and each.id == "property" for each in node.decorator_list)
     returns = ast.unparse(node.returns) if node.returns else "None"

@@ -10,15 +10,15 @@ import torch
 from . import reader as reader
 
 __version__: str
-Step = Union[int, str]
-Steps = Union[int, str, Sequence[Step], range]
+Step = Union[int, float, str, np.integer[Any]]
+Steps = Union[Step, Iterable[Step]]
 AnyPath = Union[str, PathLike[str]]
 Tensors = dict[str, torch.Tensor]
 Hooks = Union[Mapping[str, Callable[..., Optional[torch.Tensor]]],
               Iterable[tuple[str, Callable[..., Optional[torch.Tensor]]]]]
 
 def open(run: AnyPath) -> Run: ...
-def train(config: Union[AnyPath, dict[str, Any]], overrides: Optional[Mapping[str, Any]] = None, *,
+def train(config: Union[AnyPath, Mapping[str, Any]], overrides: Optional[Mapping[str, Any]] = None, *,
           out: Optional[AnyPath] = None, progress: Optional[bool] = None) -> Run: ...
 def resume(run: Union[Run, AnyPath], overrides: Optional[Mapping[str, Any]] = None, *,
            progress: Optional[bool] = None) -> Run: ...
@@ -80,6 +80,7 @@ class Network:
     def to_transformer_lens(self) -> Any: ...
 
 class ProbeResults:
+    run: AnyPath
     label: str
     def __init__(self, run: AnyPath, label: str, by_step: dict[int, Any], null: Optional[dict[str, Any]] = None,
                  conclusion: Optional[dict[str, Any]] = None, stored: bool = True) -> None: ...

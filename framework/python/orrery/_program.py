@@ -56,8 +56,10 @@ class _Messages:
             self.report.warning(warned[0], "\n  ".join(warned[1:]))
 
 
-def run(arguments, progress=None, stopped="stopped"):
+def run(arguments, progress=None, stopped="stopped", well_with=None):
     """Runs it to its end: (what it printed, its notes). Raises what it says is an error.
+
+    An exit code but 0 is an error, too; 1 is none after a note that the pattern `well_with` matches.
 
     An interrupt is passed on, and it stops as it does in a terminal; a second one ends it at once. Then this raises
     orrery.Interrupted with the text `stopped`.
@@ -77,6 +79,8 @@ def run(arguments, progress=None, stopped="stopped"):
             except BaseException as error:  # a warning that is an error, too
                 interrupted = interrupted or error
                 process.send_signal(signal.SIGINT)
+        process.stdout.close()
+        process.stderr.close()
         said.close()
     if isinstance(interrupted, KeyboardInterrupt):
         raise Interrupted(stopped) from interrupted
@@ -87,4 +91,9 @@ def run(arguments, progress=None, stopped="stopped"):
     if code < 0:
         raise Error(f"orrery {arguments[0]}: its process was ended by {signal.Signals(-code).name}",
                     "what is done is kept; call it again to go on")
+    if code == 1 and well_with and any(re.match(well_with, note) for note in said.notes):
+        return printed, said.notes
+    if code != 0:
+        silent = "" if said.notes else ", without a word"
+        raise Error(f"orrery {arguments[0]}: it ended with exit code {code}{silent}", "\n  ".join(said.notes[-3:]))
     return printed, said.notes

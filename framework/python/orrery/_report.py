@@ -1,10 +1,12 @@
 """What long calls say: a progress line in terminals and notebooks, warnings as Python's."""
 
 import json
+import math
 import os
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 
 from .errors import Error, OrreryWarning, UsageError
 
@@ -25,6 +27,7 @@ class Report:
     def __init__(self, progress=None, stream=None):
         self.shown = wants_progress() if progress is None else bool(progress)
         self.stream = stream or sys.stderr
+        self.warned = []
         self._width = 0
         self._begin = None
 
@@ -35,6 +38,7 @@ class Report:
 
     def warning(self, what, hint):
         self._end_line()
+        self.warned.append((what, hint))
         warnings.warn(f"{what}\n  {hint}" if hint else what, OrreryWarning, stacklevel=3)
 
     def show(self, done, total, unit, text):
@@ -65,67 +69,75 @@ class Report:
         self._end_line()
 
 
-def toml(value, key):
-    """A value as it is written after --set KEY=."""
+def _plain(value, key):
+    """As JSON and TOML have it: NumPy's arrays and numbers as lists and numbers, mappings as dicts."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each, f"{key}.{name}" if key else str(name)) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each, key) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{key}: expected a finite number, got {value}")
+    if isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise UsageError(f"{key}: expected a number, a text, True or False, or a list of these, got {type(value).__name__}")
+
+
+def _toml(value):
+    """As it is written after --set KEY=."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(toml(each, key) for each in value) + "]"
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    raise UsageError(f"{key}: expected a number, a text, True or False, or a list of these, "
-                     f"got {type(value).__name__}")
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
-def overrides_of(overrides, prefix=""):
+def overrides_of(overrides):
     """{"seeds.init": 1}, or {"seeds": {"init": 1}}, as ["seeds.init=1"]."""
-    if not isinstance(overrides, (dict, type(None))):
+    if not isinstance(overrides, (Mapping, type(None))):
         raise UsageError(f"overrides: expected a dict such as {{\"train.steps\": 100}}, got {type(overrides).__name__}")
-    all = []
-    for key, value in (overrides or {}).items():
-        inner = isinstance(value, dict)
-        all += overrides_of(value, f"{prefix}{key}.") if inner else [f"{prefix}{key}={toml(value, prefix + key)}"]
-    return all
+
+    def flat(table, prefix):
+        for key, value in table.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}={_toml(value)}"
+    return list(flat(_plain(overrides or {}, ""), ""))
 
 
 def config_of(config):
     """(a file's name, False), or (a dict as JSON, True)."""
     if isinstance(config, (str, os.PathLike)):
         return os.fspath(config), False
-    if not isinstance(config, dict):
+    if not isinstance(config, Mapping):
         raise UsageError(f"config: expected a TOML file, or a dict like run.config, got {type(config).__name__}")
-
-    def plain(value):
-        if hasattr(value, "tolist"):  # NumPy's
-            return value.tolist()
-        if isinstance(value, os.PathLike):
-            return os.fspath(value)
-        raise UsageError(f"config: a {type(value).__name__} is no number, text, True, False, list or dict")
-    return json.dumps(config, default=plain), True
+    return json.dumps(_plain(config, "")), True
 
 
 def nested(parameters):
-    """{"split.rule": 1} as {"split": {"rule": 1}}, and NumPy's numbers as Python's."""
+    """{"split.rule": 1} as {"split": {"rule": 1}}."""
     result = {}
     for key, value in parameters.items():
         *tables, last = key.split(".")
         place = result
         for table in tables:
             place = place.setdefault(table, {})
-        place[last] = value.tolist() if hasattr(value, "tolist") else value
+        place[last] = value
     return result
 
 
 def entry_of(name, parameters):
     """A [[probe]] entry as JSON."""
     try:
-        return json.dumps({"name": name, **nested(parameters)})
-    except TypeError as error:
-        raise UsageError(f"probe \"{name}\": a parameter is no number, text or list: {error}") from None
+        return json.dumps(nested({"name": name, **_plain(parameters, "")}))
+    except UsageError as error:
+        raise UsageError(f"probe \"{name}\": {error.what}") from None
+    except (TypeError, AttributeError) as error:
+        raise UsageError(f"probe \"{name}\": parameters that do not go together: {error}") from None
 
 
 def raise_if_stopped(stop, text, run=None):

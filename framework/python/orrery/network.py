@@ -1,9 +1,11 @@
 """A network of a run: weights, hooks and forward passes in PyTorch."""
 
 import contextlib
+import functools
 import inspect
 import json
 import operator
+import sys
 import tempfile
 import threading
 import types
@@ -25,16 +27,27 @@ class Hooked:
         return f"<hook point {self.name}>"
 
 
+def _signature_of(function):
+    """(its parameters, whether **kwargs among them may be for a hook): of a module of PyTorch, those of forward()."""
+    is_module = "torch" in sys.modules and isinstance(function, sys.modules["torch"].nn.Module)
+    plain = function
+    while isinstance(plain, functools.partial):
+        plain = plain.func
+    plain = inspect.isfunction(plain) or inspect.ismethod(plain)
+    return inspect.signature(function.forward if is_module else function).parameters.values(), plain
+
+
 def _takes_hook(function):
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
+        parameters, plain = _signature_of(function)
+    except (TypeError, ValueError, AttributeError):
         return None
     needed = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
               and each.default is each.empty]
     if len(needed) > 2:
         return "more"
-    if any(each.name == "hook" or each.kind == each.VAR_KEYWORD for each in parameters):
+    if any(each.name == "hook" and each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+           or each.kind == each.VAR_KEYWORD and plain for each in parameters):
         return "keyword"
     return "second" if len(needed) == 2 else None
 
@@ -86,7 +99,7 @@ class Network:
 
     def __init__(self, run, step="last"):
         """Opens the checkpoint `step` (a number, "first", "last" or "grokked") of the run in the folder `run`."""
-        self._core = engine().Network(str(run), str(step))
+        self._core = engine().Network(str(run), str(reader._step(step)))
         self._own = threading.local()
 
     @property
@@ -120,7 +133,7 @@ class Network:
 
     def load(self, step):
         """Takes the weights of another checkpoint of the run, in place, and returns the network."""
-        self._core.load(str(step))
+        self._core.load(str(reader._step(step)))
         return self
 
     def randomise(self, draw=0):
@@ -144,7 +157,7 @@ class Network:
         A plain forward pass through every hook point, differentiable unless in torch.no_grad(). A model with one output
         for the whole input repeats it at every position.
         """
-        return self._core.forward(self._tokens(tokens), self._hooks(), None)[0]
+        return self._forward(tokens, None)[0]
 
     def run_with_cache(self, tokens, names=None):
         """(logits, cache): a forward pass that keeps activations, at all positions.
@@ -153,8 +166,7 @@ class Network:
         these; None: all. cache: {hook name: torch.Tensor [batch, n_ctx, ...]} in the order of the forward pass, not
         detached (use torch.no_grad()). Hooks in place have changed what it holds.
         """
-        names = names_of(names)
-        return self._core.forward(self._tokens(tokens), self._hooks(), names)
+        return self._forward(tokens, names_of(names))
 
     @contextlib.contextmanager
     def hooks(self, functions):
@@ -162,7 +174,8 @@ class Network:
 
         f(activation) or f(activation, hook), where hook.name is the hook point, returns the tensor to go on with, of the
         same shape, dtype and device, or None to change nothing; it must not write into the activation. Blocks may be
-        nested: hooks of the outer one run first. Whatever is thrown, afterwards none is left.
+        nested: hooks of the outer one run first. A pass that f itself runs goes through hooks set in f only. Whatever
+        is thrown, afterwards none is left.
         """
         pairs = _pairs(functions)
         for name, _ in pairs:
@@ -188,10 +201,11 @@ class Network:
         """
         from .figures import Figure
         line, data = self._core.probe(entry_of(name, parameters))
-        (said,) = reader._object(line, "the result")["probes"].values()
+        read = reader._object(line, "the result")
+        said = reader._said(read, *read["probes"], "the result")
         arrays = reader.safetensors(data) if data else {}
-        return {"scalars": {key: float(value) for key, value in said["scalars"].items()},
-                "findings": said.get("findings", {}),
+        return {"scalars": said["scalars"],
+                "findings": said["findings"],
                 "tensors": {key: arrays[place] for key, place in said.get("tensors", {}).items()},
                 "figures": {each["name"]: Figure(reader.with_data(each, arrays)) for each in said.get("figures", [])}}
 
@@ -215,6 +229,16 @@ class Network:
         made = transformer_lens.HookedTransformer(transformer_lens.HookedTransformerConfig(**arguments))
         made.load_state_dict(state)
         return made
+
+    def _forward(self, tokens, names):
+        before = getattr(self._own, "in_use", [])  # by passes that wait for this one
+        hooks = [each for each in self._hooks() if not any(each is used for used in before)]
+        tokens = self._tokens(tokens)
+        self._own.in_use = before + hooks
+        try:
+            return self._core.forward(tokens, hooks, names)
+        finally:
+            self._own.in_use = before
 
     def _hooks(self):
         if not hasattr(self._own, "hooks"):

@@ -10,6 +10,8 @@ contract of the files. Readers need no lock and change nothing; a run may be rea
 """
 
 import json
+import math
+import operator
 import re
 from pathlib import Path
 
@@ -51,7 +53,7 @@ def _text(path):
 def _object(text, where):
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReadError(f"{where}: is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ReadError(f"{where}: expected a JSON object, got {type(value).__name__}")
@@ -59,14 +61,64 @@ def _object(text, where):
 
 
 def _lines(path):
-    """The objects of the whole lines of a log; a last line without a newline is still being written."""
+    """(object, where) of each whole line of a log; a last line without a newline is still being written."""
     text = _text(path)
     whole = text[:text.rfind("\n") + 1].split("\n")[:-1]
-    return [_object(line, f"{path}:{number}") for number, line in enumerate(whole, 1)]
+    rows = [(_object(line, f"{path}:{number}"), f"{path}:{number}") for number, line in enumerate(whole, 1)]
+    for row, where in rows:
+        if type(row.get("step")) is not int or not 0 <= row["step"] < 2**63:
+            raise ReadError(f"{where}: expected a \"step\", a whole number, got {row.get('step')!r}")
+    return rows
 
 
-def _real(value):
-    return float(value)  # takes "NaN", "Infinity" and "-Infinity", too
+_NOT_IN_JSON = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def _real(value, name, where):
+    number = _NOT_IN_JSON.get(value) if isinstance(value, str) else value
+    try:
+        if number is not None and not isinstance(number, bool):
+            return float(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ReadError(f"{where}: \"{name}\": expected a number, got {value!r}")
+
+
+def _with_reals(value):
+    """What JSON holds, with numbers in place of "NaN" and the infinities, at any depth."""
+    if isinstance(value, dict):
+        return {key: _with_reals(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_reals(each) for each in value]
+    return _NOT_IN_JSON.get(value, value) if isinstance(value, str) else value
+
+
+def _part(of, name, where):
+    """of[name], a dict, which a damaged file may lack, or have as something else."""
+    if not isinstance(of.get(name), dict):
+        raise ReadError(f"{where}: expected \"{name}\" to be a JSON object, got {type(of.get(name)).__name__}")
+    return of[name]
+
+
+def _step(which, names=("first", "last", "grokked")):
+    """A step as an int: of an int, NumPy's too, a whole float or a text of digits; or one of `names`."""
+    if isinstance(which, str):
+        if which in names:
+            return which
+        if re.fullmatch(r"[0-9]{1,18}", which):
+            return int(which)
+    elif not isinstance(which, (bool, np.bool_)):
+        try:
+            whole = isinstance(which, (float, np.floating)) and float(which).is_integer()
+            step = operator.index(int(which) if whole else which)
+            if 0 <= step < 2**63:
+                return step
+        except (TypeError, ValueError):
+            pass
+    raise ReadError(f"step {which!r}: expected a number" + "".join(f", \"{name}\"" for name in names))
+
+
+_STEP_OF_RESULT = ("first", "last", "grokked", "null", "conclusion")
 
 
 def _not_one(what, known):
@@ -89,9 +141,10 @@ def metrics(run):
     """The columns of metrics.jsonl: {"step": int64 [n], "train/loss": float64 [n], ...}, NaN where a row lacks one."""
     path = Path(run) / "metrics.jsonl"
     rows = _lines(path) if path.exists() else []
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: np.array([_real(row.get(name, "NaN")) for row in rows]) for name in names if name != "step"}
-    return {"step": np.array([row["step"] for row in rows], dtype=np.int64), **columns}
+    names = list(dict.fromkeys(name for row, _ in rows for name in row))
+    columns = {name: np.array([_real(row.get(name, "NaN"), name, where) for row, where in rows])
+               for name in names if name != "step"}
+    return {"step": np.array([row["step"] for row, _ in rows], dtype=np.int64), **columns}
 
 
 def checkpoints(run):
@@ -106,21 +159,18 @@ def checkpoints(run):
 def choose_step(run, which="last"):
     """The step of a checkpoint: a number, "first", "last", or "grokked" (at or after the first 99 % test accuracy)."""
     there = list(checkpoints(run))
+    step = _step(which)
     if not there:
         raise ReadError(f"{run}: it has no checkpoints")
-    if which in ("first", "last"):
-        return there[0 if which == "first" else -1]
-    if which == "grokked":
+    if step in ("first", "last"):
+        return there[0 if step == "first" else -1]
+    if step == "grokked":
         read = metrics(run)
         steps = read["step"][read.get("test/accuracy", np.zeros(len(read["step"]))) >= GROKKED_ACCURACY]
         after = [step for step in there if len(steps) and step >= steps[0]]
         if not after:
             raise ReadError(f"{run}: it has no checkpoint at or after the first 99 % test accuracy")
         return after[0]
-    try:
-        step = int(which)
-    except (TypeError, ValueError):
-        raise ReadError(f"step {which!r}: expected a number, \"first\", \"last\" or \"grokked\"") from None
     if step not in there:
         raise _not_one(f"{run}: it has no checkpoint of step {step}", there)
     return step
@@ -141,17 +191,31 @@ def safetensors(source):
     for name, about in header.items():
         if name == "__metadata__":
             continue
-        kind, (begin, end) = about["dtype"], about["data_offsets"]
-        if kind not in _TYPES and kind != "BF16" or not 0 <= begin <= end <= len(data):
-            raise ReadError(f"{where}: the tensor {name!r} is of unknown type {kind}, or reaches beyond the file")
-        if kind == "BF16":
-            array = (np.frombuffer(data[begin:end], "<u2").astype("<u4") << 16).view("<f4")
-        else:
-            array = np.frombuffer(data[begin:end], _TYPES[kind])
-        if array.size != int(np.prod(about["shape"], dtype=np.int64)):
-            raise ReadError(f"{where}: the tensor {name!r} has {array.size} numbers, its shape {about['shape']}")
-        found[name] = array.reshape(about["shape"])
+        found[name] = _tensor(about, data, f"{where}: the tensor {name!r}")
     return found
+
+
+def _tensor(about, data, where):
+    if not isinstance(about, dict):
+        raise ReadError(f"{where}: expected a JSON object, got {type(about).__name__}")
+    kind, shape, offsets = about.get("dtype"), about.get("shape"), about.get("data_offsets")
+    for each in (shape, offsets):
+        if not isinstance(each, list) or any(type(number) is not int or number < 0 for number in each):
+            raise ReadError(f"{where}: expected shape and data_offsets of whole numbers, got {shape!r} and {offsets!r}")
+    if not isinstance(kind, str) or kind not in _TYPES and kind != "BF16":
+        raise ReadError(f"{where} is of unknown type {kind!r}")
+    if len(offsets) != 2 or not offsets[0] <= offsets[1] <= len(data):
+        raise ReadError(f"{where} reaches beyond the file: {offsets}")
+    stored = np.dtype("<u2" if kind == "BF16" else _TYPES[kind])
+    if offsets[1] - offsets[0] != math.prod(shape) * stored.itemsize:
+        raise ReadError(f"{where} has {offsets[1] - offsets[0]} bytes, its shape is {shape} of {kind}")
+    array = np.frombuffer(data[offsets[0]:offsets[1]], stored)
+    if kind == "BF16":
+        array = (array.astype("<u4") << 16).view("<f4")
+    try:
+        return array.reshape(shape)
+    except ValueError as error:  # more axes than NumPy has
+        raise ReadError(f"{where} cannot have the shape {shape}: {error}") from None
 
 
 def weights(run, step="last"):
@@ -173,11 +237,13 @@ def _folder(run, label):
 
 
 def _said(line, label, where):
-    said = line.get("probes", {}).get(label)
-    if said is None:
+    said = _part(line, "probes", where).get(label)
+    if not isinstance(said, dict):
         raise ReadError(f"{where}: it has no results of \"{label}\"")
-    return {**said, "scalars": {name: _real(value) for name, value in said.get("scalars", {}).items()},
-            "origin": line.get("origin")}
+    said = {"scalars": {}, "findings": {}, **said}
+    scalars = {name: _real(value, name, where) for name, value in _part(said, "scalars", where).items()}
+    findings = _with_reals(_part(said, "findings", where))
+    return {**said, "scalars": scalars, "findings": findings, "origin": line.get("origin")}
 
 
 def results(run, label):
@@ -188,7 +254,7 @@ def results(run, label):
     path = _folder(run, label) / "results.jsonl"
     if not path.exists():
         return {}
-    return {line["step"]: _said(line, label, path) for line in _lines(path)}
+    return {line["step"]: _said(line, label, where) for line, where in _lines(path)}
 
 
 def _run_level(run, label, which):
@@ -209,6 +275,7 @@ def conclusion(run, label):
 def _result_at(run, label, step):
     """The result, its data file; `step` is a step with a result, "first", "last", "null" or "conclusion"."""
     folder = _folder(run, label)
+    step = _step(step, _STEP_OF_RESULT)
     if step in ("null", "conclusion"):
         result = _run_level(run, label, step)
         if result is None:
@@ -217,7 +284,7 @@ def _result_at(run, label, step):
     there = results(run, label)
     if not there:
         raise ReadError(f"{run}: the probe \"{label}\" has no results of checkpoints")
-    if step in (None, "first", "last"):
+    if step in ("first", "last"):
         step = list(there)[0 if step == "first" else -1]
     if step == "grokked":
         step = choose_step(run, "grokked")
@@ -232,7 +299,13 @@ def tensors(run, label, step="last"):
     if not result.get("tensors"):
         return {}
     data = safetensors(path)
-    return {name: data[key] for name, key in result["tensors"].items()}
+    return {name: _taken(data, key, path) for name, key in _part(result, "tensors", path).items()}
+
+
+def _taken(data, key, where):
+    if not isinstance(key, str) or key not in data:
+        raise ReadError(f"{where}: it has no tensor {key!r}")
+    return data[key]
 
 
 def figure_names(run, label, step="last"):
@@ -240,10 +313,10 @@ def figure_names(run, label, step="last"):
     return [each["name"] for each in _result_at(run, label, step)[0].get("figures", [])]
 
 
-def with_data(said, data):
+def with_data(said, data, where="the result"):
     """A figure as results() describes it, with arrays in place of the keys of its traces."""
     axes = ("x", "y", "z", "y_error")
-    traces = [{key: data[value] if key in axes else value for key, value in trace.items()}
+    traces = [{key: _taken(data, value, where) if key in axes else value for key, value in trace.items()}
               for trace in said["traces"]]
     return {**said, "traces": traces}
 
@@ -253,6 +326,6 @@ def figure(run, label, name, step="last"):
     result, path = _result_at(run, label, step)
     for said in result.get("figures", []):
         if said["name"] == name:
-            return with_data(said, safetensors(path))
+            return with_data(said, safetensors(path), path)
     raise _not_one(f"{run}: the probe \"{label}\" recorded no figure \"{name}\"",
                    [each["name"] for each in result.get("figures", [])])

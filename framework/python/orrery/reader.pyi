@@ -4,16 +4,15 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from . import UsageError
+
 AnyPath = Union[str, PathLike[str]]
-Step = Union[int, str]
+Step = Union[int, float, str, np.integer[Any]]
 Arrays = dict[str, np.ndarray[Any, Any]]
 Result = dict[str, Any]
 GROKKED_ACCURACY: float
 
-class ReadError(ValueError):
-    what: str
-    hint: str
-    def __init__(self, what: str, hint: str = "") -> None: ...
+class ReadError(UsageError): ...
 
 def run_json(run: AnyPath) -> dict[str, Any]: ...
 def metrics(run: AnyPath) -> Arrays: ...

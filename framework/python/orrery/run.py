@@ -1,8 +1,8 @@
 """A run: its config, metrics, networks, and what probes measured."""
 
-from pathlib import Path
-
+import html
 import json
+from pathlib import Path
 
 from . import reader
 from ._load import engine
@@ -14,14 +14,18 @@ from .probes import PythonProbe
 
 
 def _steps_text(steps):
-    if isinstance(steps, (list, tuple, range)):
-        return ",".join(str(step) for step in steps)
-    return "" if steps in (None, "all") else str(steps)
-
-
-def _value(value):
-    return {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf")}.get(value, value) \
-        if isinstance(value, str) else value
+    """What the engine takes: "" for all of them."""
+    if steps is None or isinstance(steps, str) and steps == "all":
+        return ""
+    if isinstance(steps, str) and steps.strip():
+        return steps
+    try:
+        listed = list(steps)
+    except TypeError:
+        return str(reader._step(steps))
+    if not listed:
+        raise UsageError("steps: there is none in it", "leave it out, or give \"all\", for every checkpoint")
+    return ",".join(str(reader._step(step)) for step in listed)
 
 
 class ProbeResults:
@@ -57,12 +61,11 @@ class ProbeResults:
     def conclusion(self):
         """The probe's conclusion from the whole run, {"scalars": ..., "findings": ...}, or None."""
         return self._conclusion and {"scalars": self._conclusion["scalars"],
-                                     "findings": self._conclusion.get("findings", {})}
+                                     "findings": self._conclusion["findings"]}
 
     def findings(self, step="last"):
-        """{name: {"kind": ..., fields}} at a step."""
-        found = self._at(step).get("findings", {})
-        return {name: {key: _value(value) for key, value in fields.items()} for name, fields in found.items()}
+        """{name: {"kind": ..., fields}} at a step, or for "null" or "conclusion"."""
+        return self._at(step)["findings"]
 
     def tensors(self, step="last"):
         """{name: NumPy array} that the probe recorded at a step, or for "null" or "conclusion"."""
@@ -81,8 +84,16 @@ class ProbeResults:
 
     def _at(self, step):
         steps = self.steps
+        step = reader._step(step, reader._STEP_OF_RESULT)
+        if step in ("null", "conclusion"):
+            level = self._null if step == "null" else self._conclusion
+            if level is None:
+                raise UsageError(f"{self.run}: the probe \"{self.label}\" has no {step}")
+            return level
         if step in ("first", "last") and steps:
             step = steps[0 if step == "first" else -1]
+        if step == "grokked":
+            step = reader.choose_step(self.run, step)
         if step not in self._by_step:
             raise UsageError(f"{self.run}: the probe \"{self.label}\" has no result of step {step}",
                              f"it has: {', '.join(map(str, steps)) or 'none'}")
@@ -146,7 +157,7 @@ class Run:
 
     def data(self, which="test"):
         """The examples "train", "test" or "grid": {"tokens": int64 [batch, n_ctx], "labels": int64 [batch, n_read]}."""
-        return Network(self.path, self.steps[-1]).data(which)
+        return Network(self.path).data(which)
 
     def results(self, label):
         """The stored results of a probe, by its label; computes nothing."""
@@ -177,7 +188,8 @@ class Run:
         raise_if_stopped(stop, f"stopped; what {name} has measured of {self.path} is "
                          f"{'stored, and not computed again' if store else 'dropped'}", str(self.path))
         if error and asked and failed == asked:
-            raise Error(error, "it failed at every checkpoint")
+            hints = [hint for what, hint in report.warned if what == error and hint]
+            raise Error(error, hints[0] if hints else "it failed at every checkpoint")
         return self.results(label) if store else self._unstored(label, lines)
 
     def figure(self, probe, name, step="last"):
@@ -185,7 +197,8 @@ class Run:
         else an orrery.Figure. A probe without results is asked at that step first. `step` may be "null" or "conclusion".
         """
         if probe not in self.labels:
-            self.probe(probe, steps="all" if step in ("null", "conclusion") else [step])
+            step = reader._step(step, reader._STEP_OF_RESULT)
+            probe = self.probe(probe, steps="all" if step in ("null", "conclusion") else [step]).label
         return drawn(reader.figure(self.path, probe, name, step))
 
     def _unstored(self, label, lines):
@@ -213,7 +226,7 @@ class Run:
         return frame
 
     def _repr_html_(self):
-        return f"<code>{self!r}</code>{self.metrics.tail()._repr_html_()}"
+        return f"<code>{html.escape(repr(self))}</code>{self.metrics.tail()._repr_html_() or ''}"
 
     def __repr__(self):
         return f"<orrery.Run {self.path}: {self.config['model']['kind']} on {self.config['task']['name']}, " \

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from . import _program
+from . import _program, reader
 from ._load import engine
 from ._report import Report, config_of, overrides_of, raise_if_stopped
 from .errors import Error, UsageError
@@ -52,7 +52,7 @@ def import_network(file, config, *, out=None, overrides=None, key="", steps_key=
     options = {"key": key, "steps_key": steps_key, "layout": layout, "map": str(map)}
     with Report(progress) as report:
         path, stop = engine().import_network(files, str(config), str(out or ""), options, overrides_of(overrides),
-                                             -1 if step is None else step, report)
+                                             -1 if step is None else reader._step(step, ()), report)
     raise_if_stopped(stop, "stopped; nothing was imported")
     return Run(path)
 
@@ -65,10 +65,12 @@ class Sweep:
         self.out = Path(out) if out is not None else None
 
     def _rows(self):
+        """The titles of the readings' columns, and the rows."""
         if not self.path.exists():
             raise UsageError(f"{self.path}: no sweep: there is no such file or folder",
                              "give the sweep's TOML file, or its folder in runs/sweeps")
-        return [json.loads(line) for line in engine().sweep_table(str(self.path), str(self.out or "")).splitlines()]
+        readings, lines = engine().sweep_table(str(self.path), str(self.out or ""))
+        return readings, [json.loads(line) for line in lines.splitlines()]
 
     def _file(self):
         """The TOML file, also of a folder, which was planned from one, and the folder."""
@@ -90,7 +92,8 @@ class Sweep:
         """
         file, out = self._file()
         _program.run(["sweep", "run", file, "--jobs", jobs, *(["--out", out] if out else [])], progress,
-                     f"stopped; what is done is kept: orrery.sweep({str(self.path)!r}).run() goes on")
+                     f"stopped; what is done is kept: orrery.sweep({str(self.path)!r}).run() goes on",
+                     well_with=r"\d+ of \d+ runs done")
         return self
 
     def table(self):
@@ -100,7 +103,8 @@ class Sweep:
         """
         import pandas
         rows = []
-        for row in self._rows():
+        readings, all = self._rows()
+        for row in all:
             flat = {"index": row["index"], "run": row["run"], **row["keys"], "seed": row["seed"],
                     "status": row["status"], "class": row.get("class")}
             for name, reading in (row.get("readings") or {}).items():
@@ -109,13 +113,14 @@ class Sweep:
                 if reading.get("censored_at") is not None:
                     flat[f"{name}_censored_at"] = reading["censored_at"]
             rows.append(flat)
-        frame = pandas.DataFrame(rows)
-        return frame.set_index("index") if len(frame) else frame
+        others = dict.fromkeys(name for row in rows for name in row if name not in readings)
+        frame = pandas.DataFrame(rows, columns=[*others, *readings])
+        return frame.astype(dict.fromkeys(readings, float)).set_index("index")
 
     @property
     def runs(self):
         """{index: Run} of the runs that are there."""
-        there = {row["index"]: Path(row["folder"]) for row in self._rows()}
+        there = {row["index"]: Path(row["folder"]) for row in self._rows()[1]}
         return {index: Run(folder) for index, folder in there.items() if (folder / "run.json").exists()}
 
     def __repr__(self):
