@@ -351,7 +351,10 @@ class CircuitEdges final : public orrery::Probe {
     recorder.scalar("metric/clean", found.bounds.whole);
     recorder.scalar("metric/corrupted", found.bounds.empty);
     recorder.scalar("n_edges", static_cast<double>(graph.n_edges()));
-    recorder.headline("circuit/n_edges", static_cast<double>(found.circuit.edges.size()));
+    // Where nothing was corrupted no set of edges has a share of the metric.
+    recorder.headline("circuit/n_edges", found.bounds.whole == found.bounds.empty
+                                             ? std::numeric_limits<double>::quiet_NaN()
+                                             : static_cast<double>(found.circuit.edges.size()));
     recorder.scalar("circuit/faithfulness", found.circuit.faithfulness);
     recorder.scalar("circuit/completeness", found.circuit.completeness);
     recorder.scalar("circuit/random", found.random_faithfulness);
@@ -398,6 +401,6 @@ class CircuitEdges final : public orrery::Probe {
 }  // namespace
 
 ORRERY_PROBE(
-    CircuitEdges, Params, "circuit_edges", "1.0.0",
+    CircuitEdges, Params, "circuit_edges", "1.1.0",
     "Which connections the answer passes through: edges patched one by one, and the smallest faithful "
     "circuit.")

@@ -89,6 +89,25 @@ TEST(CircuitEdges, RecordsWhatTheHeaderMeasures) {
   EXPECT_FALSE(has_scalar(eap, "correlation/eap"));
 }
 
+// Partners that differ in their labels only.
+TEST(CircuitEdges, NoCircuitIsSmallestWhereNothingIsCorrupted) {
+  ModelOnGrid seen = random_mlp({.d_embed = 12, .d_mlp = 6}, 11);
+  OnDemand same;
+  same.corrupted = [](const Batch& clean, const torch::Generator&) {
+    Batch partners = clean;
+    partners.labels = (clean.labels + 1).remainder(11);
+    return partners;
+  };
+  Observation observation = seen.observe();
+  observation.on_demand = &same;
+  Recorder recorder;
+  make_probe(R"({"inputs": "grid", "examples": 20})")->measure(observation, recorder);
+  EXPECT_EQ(scalar(recorder, "metric/clean"), scalar(recorder, "metric/corrupted"));
+  EXPECT_TRUE(std::isnan(scalar(recorder, "circuit/n_edges")));
+  EXPECT_TRUE(std::isnan(scalar(recorder, "circuit/faithfulness")));
+  EXPECT_THROW(finding(recorder, "circuit"), std::exception);
+}
+
 TEST(CircuitEdges, TheSeedDecides) {
   ModelOnGrid seen =
       random_transformer({.n_layers = 1, .d_model = 12, .n_heads = 2, .d_head = 6, .d_mlp = 8}, 7);

@@ -58,6 +58,14 @@ double accuracy_of(const std::optional<orrery::InterchangeScore>& score) {
   return score ? score->accuracy : kNone;
 }
 
+// Those of `pairs` that `known` does not have.
+orrery::InterchangePairs without(const orrery::InterchangePairs& pairs, const orrery::InterchangePairs& known,
+                                 int64_t n_inputs) {
+  const auto number = [&](const orrery::InterchangePairs& of) { return of.base * n_inputs + of.source; };
+  const Tensor rows = at::isin(number(pairs), number(known)).logical_not().nonzero().flatten();
+  return {pairs.base.index_select(0, rows), pairs.source.index_select(0, rows)};
+}
+
 // The first step from which all values pass, and NaN if the last does not.
 double from_step(const std::vector<int64_t>& steps, const std::vector<double>& values,
                  const std::function<bool(double)>& passes) {
@@ -245,13 +253,15 @@ class Interchange final : public orrery::Probe {
       recorder.scalar("dimension/" + one.name, static_cast<double>(dimension(one)));
   }
 
-  // On pairs of their own, and tested on those of another seed.
+  // On pairs of their own, and tested on those of another seed that are not among them.
   void search(const orrery::Observation& observation, const orrery::VariableSet& set, const TestedSet& tested,
               orrery::Recorder& recorder) const {
     const auto seed = static_cast<uint64_t>(params_.seed);
     const auto train =
         orrery::sampled_pairs(set.inputs.size(), params_.pairs, orrery::make_generator(seed + 1));
-    const auto test = orrery::sampled_pairs(set.inputs.size(), params_.pairs, orrery::make_generator(seed));
+    const auto test =
+        without(orrery::sampled_pairs(set.inputs.size(), params_.pairs, orrery::make_generator(seed)), train,
+                set.inputs.size());
     for (const TestedHypothesis& one : tested.hypotheses) {
       if (one.site.hook == "logits" || !one.directions.defined()) continue;
       const auto variable = std::find_if(set.variables.begin(), set.variables.end(),
@@ -262,10 +272,12 @@ class Interchange final : public orrery::Probe {
               observation.model, observation.spec, set.inputs, hypothesis, train,
               {.dimension = std::min(params_.das_dimension, one.directions.size(1)), .seed = seed})
               .directions;
-      recorder.scalar("das/" + one.name,
-                      orrery::interchange(observation.model, observation.spec, set.inputs, {hypothesis}, test)
-                          .hypotheses.front()
-                          .accuracy);
+      double accuracy = kNone;
+      if (test.base.size(0) > 0)
+        accuracy = orrery::interchange(observation.model, observation.spec, set.inputs, {hypothesis}, test)
+                       .hypotheses.front()
+                       .accuracy;
+      recorder.scalar("das/" + one.name, accuracy);
       const Tensor angles = orrery::principal_angles(one.directions, hypothesis.directions);
       recorder.scalar("das_angle/" + one.name,
                       angles.numel() > 0 ? angles.max().item<double>() * 180 / M_PI : kNone);
@@ -277,13 +289,18 @@ class Interchange final : public orrery::Probe {
     return {name, torch::tensor(steps, torch::kInt64), torch::tensor(values, torch::kFloat64), {}};
   }
 
-  // A loss as the share of its fall, in its logarithm, from its first value to its last.
+  // A loss as the share of its fall, in its logarithm, from its first value to its last. One of 0, which has
+  // none, counts as the smallest above it.
   static void progress(const orrery::Curve& curve, orrery::Figure& figure, orrery::Recorder& recorder) {
     if (curve.values.empty()) return;
-    const double first = std::log(curve.values.front()), last = std::log(curve.values.back());
+    double least = std::numeric_limits<double>::infinity();
+    for (const double value : curve.values)
+      if (value > 0) least = std::min(least, value);
+    const auto log = [&](double value) { return std::log(value == 0 ? least : value); };
+    const double first = log(curve.values.front()), last = log(curve.values.back());
     std::vector<double> fallen;
     for (const double value : curve.values)
-      fallen.push_back(first > last ? (first - std::log(value)) / (first - last) : kNone);
+      fallen.push_back(first > last ? (first - log(value)) / (first - last) : kNone);
     recorder.scalar("halfway/" + curve.name,
                     from_step(curve.steps, fallen, [](double share) { return share >= 0.5; }));
     figure.traces.push_back(trace(curve.name, curve.steps, fallen));
@@ -296,5 +313,5 @@ class Interchange final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(Interchange, Params, "interchange", "1.0.0",
+ORRERY_PROBE(Interchange, Params, "interchange", "1.1.0",
              "Which site carries which variable, by interchange interventions.")

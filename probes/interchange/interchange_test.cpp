@@ -117,6 +117,24 @@ TEST(Interchange, SearchesASubspaceBesideTheGivenOne) {
   EXPECT_FALSE(has_scalar(recorder, "das/result/logits"));
 }
 
+// Of nine inputs there are 72 pairs: so many draws leave none to test on, and so few leave some.
+TEST(Interchange, TestsASubspaceOnPairsThatItWasNotFoundOn) {
+  CyclicTask task = addition(3);
+  MlpConfig small = config;
+  small.frequencies = {1};
+  small.d_mlp = 5;
+  auto model = make_mlp(small, task.spec, make_generator(0));
+  ModelOnGrid network{std::move(task), std::move(model)};
+  const auto das = [&](const std::string& pairs) {
+    return scalar(measured(network, R"("rule": "given", "frequencies": [1], "das_dimension": 2,
+                                       "hypotheses": ["result/mlp.hook_post"], "pairs": )" +
+                                        pairs),
+                  "das/result/mlp.hook_post");
+  };
+  EXPECT_TRUE(std::isnan(das("3000")));
+  EXPECT_FALSE(std::isnan(das("30")));
+}
+
 TEST(Interchange, ConcludesFromWhichStepOnAVariableIsUsed) {
   const auto probe = make_probe(R"({"carried_at": 0.8, "progress": ["probe/trig_loss/loss/test"]})");
   EXPECT_EQ(probe->needs().curves, std::vector<std::string>{"probe/trig_loss/loss/test"});
@@ -132,13 +150,16 @@ TEST(Interchange, ConcludesFromWhichStepOnAVariableIsUsed) {
   history.findings.push_back({"hypotheses", steps, {named, named, named, named}});
   // In logarithms from ln 1 to ln 1e-4: half of it is 1e-2, below which it stays from 20 on.
   history.curves.push_back({"probe/trig_loss/loss/test", steps, {1, 1e-3, 9e-3, 1e-4}});
+  // A loss of 0 is as far down as the smallest above it: half of it is ln 1e-1.5, passed from 10 on.
+  history.curves.push_back({"to_0", steps, {1, 1e-3, 9e-3, 0}});
   Recorder recorder;
   probe->conclude(history, recorder);
+  EXPECT_EQ(scalar(recorder, "halfway/to_0"), 10);
   EXPECT_EQ(scalar(recorder, "used_from/x/a"), 30);
   EXPECT_EQ(scalar(recorder, "used_from/x/b"), 0);
   EXPECT_TRUE(std::isnan(scalar(recorder, "used_from/x/c")));
   EXPECT_EQ(scalar(recorder, "halfway/probe/trig_loss/loss/test"), 10);
-  EXPECT_EQ(recorder.record().figures.front().traces.size(), 4u);
+  EXPECT_EQ(recorder.record().figures.front().traces.size(), 5u);
 }
 
 TEST(Interchange, RefusesWhatContradictsItself) {

@@ -45,19 +45,28 @@ struct Params {
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 // A minimum is out of reach if most draws lie below it, or if descent alone gains a tenth of the estimate.
-constexpr double most_draws = 0.5, large_descent = 0.1;
+// Chains that drift by a tenth of it have not arrived.
+constexpr double most_draws = 0.5, large_descent = 0.1, large_drift = 0.1;
 constexpr int kPowers = 8;       // of a power iteration, which ends a little below the largest curvature
 constexpr double kMargin = 1.5;  // for that
 
-// Minibatches without replacement: a new order of the training set when the last one is used up.
+// The examples with a label that counts. Undefined: all of them.
+Tensor rows_that_count(const orrery::Batch& all) {
+  return all.scored.defined() ? all.scored.any(1).nonzero().flatten() : Tensor();
+}
+
+// Minibatches without replacement: a new order of the examples when the last one is used up. One without a
+// label that counts would have no loss.
 class Minibatches {
  public:
-  Minibatches(const orrery::Batch& all, int64_t size, torch::Generator rng)
-      : all_(all), size_(size), rng_(std::move(rng)) {}
+  Minibatches(const orrery::Batch& all, Tensor counting, int64_t size, torch::Generator rng)
+      : all_(all), counting_(std::move(counting)), size_(size), rng_(std::move(rng)) {}
 
   orrery::Batch next() {
     if (!order_.defined() || used_ + size_ > order_.size(0)) {
-      order_ = torch::randperm(all_.size(), rng_, torch::kInt64);
+      const int64_t n = counting_.defined() ? counting_.size(0) : all_.size();
+      order_ = torch::randperm(n, rng_, torch::kInt64);
+      if (counting_.defined()) order_ = counting_.index_select(0, order_);
       used_ = 0;
     }
     used_ += size_;
@@ -66,6 +75,7 @@ class Minibatches {
 
  private:
   const orrery::Batch& all_;
+  Tensor counting_;
   int64_t size_;
   torch::Generator rng_;
   Tensor order_;
@@ -86,6 +96,7 @@ class Landscape {
     start_loss = loss_.loss_and_gradient(gradient);
     gradient_norm = std::isfinite(start_loss) ? gradient.to(torch::kFloat64).norm().item<double>() : unknown;
     n = train_.size();
+    counting_ = rows_that_count(train_);
     curvature = std::isfinite(start_loss) ? largest_curvature(gradient) : unknown;
   }
 
@@ -129,6 +140,9 @@ class Landscape {
   }
 
   int64_t n_weights() const { return start_.numel(); }
+  bool minibatches() const {
+    return params_.batch_size > 0 && params_.batch_size < (counting_.defined() ? counting_.size(0) : n);
+  }
 
   double start_loss = 0, gradient_norm = 0, curvature = 0;
   int64_t n = 0;
@@ -155,14 +169,14 @@ class Landscape {
   }
 
   orrery::LossAndGradient loss_of_chain(torch::Generator rng) {
-    if (params_.batch_size == 0 || params_.batch_size >= n) {
+    if (!minibatches()) {
       loss_.set_batch(train_);
       return [this](const Tensor& w, const Tensor& gradient) {
         loss_.set_weights(w);
         return loss_.loss_and_gradient(gradient);
       };
     }
-    const auto batches = std::make_shared<Minibatches>(train_, params_.batch_size, std::move(rng));
+    const auto batches = std::make_shared<Minibatches>(train_, counting_, params_.batch_size, std::move(rng));
     return [this, batches](const Tensor& w, const Tensor& gradient) {
       loss_.set_weights(w);
       loss_.set_batch(batches->next());
@@ -172,28 +186,42 @@ class Landscape {
 
   const Params& params_;
   const orrery::Batch& train_;
+  Tensor counting_;
   std::unique_ptr<orrery::Model> copy_;
   orrery::LossGradient loss_;
   Tensor start_;
 };
 
-bool descends(const orrery::LearningCoefficient& found, double descent) {
-  return descent > large_descent * std::abs(found.estimate);
-}
-bool at_minimum(const orrery::LearningCoefficient& found, double descent) {
-  return std::isfinite(found.estimate) && found.below <= most_draws && !descends(found, descent);
-}
+// What the chains found, and the one without noise.
+struct Evidence {
+  const orrery::LearningCoefficient& found;
+  double descent;  // what it gained; NaN if it diverged or was not asked for
+  bool descent_asked;
+  bool minibatches;  // a draw's loss is then that of its minibatch, which may be low anywhere
 
-// What is to be said of the estimate, the worst first.
-std::string verdict_on(const orrery::LearningCoefficient& found, double descent) {
-  if (found.diverged.size() == found.chains.size()) return "every chain diverged: take a smaller epsilon";
-  if (found.below > most_draws) return "not at a minimum: most draws lie below the checkpoint";
-  if (descends(found, descent))
-    return "not at a minimum: descent without noise gains more than a tenth of the estimate";
-  if (found.negative > 0) return "some chains have a negative estimate";
-  if (!found.diverged.empty()) return "some chains diverged: take a smaller epsilon";
-  return "at a minimum, as far as the chains see";
-}
+  bool below() const { return !minibatches && found.below > most_draws; }
+  bool descends() const { return descent > large_descent * std::abs(found.estimate); }
+  bool descent_diverged() const { return descent_asked && !std::isfinite(descent); }
+  bool drifts() const { return std::abs(found.drift) > large_drift * std::abs(found.estimate); }
+  bool at_minimum() const {
+    return std::isfinite(found.estimate) && !below() && !descends() && !descent_diverged();
+  }
+
+  // What is to be said of the estimate, the worst first.
+  std::string verdict() const {
+    if (found.diverged.size() == found.chains.size()) return "every chain diverged: take a smaller epsilon";
+    if (below()) return "not at a minimum: most draws lie below the checkpoint";
+    if (descends()) return "not at a minimum: descent without noise gains more than a tenth of the estimate";
+    if (descent_diverged())
+      return "not known to be at a minimum: descent without noise diverged; take a smaller epsilon";
+    if (found.negative > 0) return "some chains have a negative estimate";
+    if (!found.diverged.empty()) return "some chains diverged: take a smaller epsilon";
+    const std::string at = "at a minimum, as far as the chains see";
+    return drifts() ? at + ", but they have not arrived: the estimate drifts by more than a tenth; take a "
+                           "longer burn-in"
+                    : at;
+  }
+};
 
 class LearningCoefficientProbe final : public orrery::Probe {
  public:
@@ -224,8 +252,9 @@ class LearningCoefficientProbe final : public orrery::Probe {
     const orrery::SgldSettings settings = landscape.settings();
     const double descent = landscape.descent(settings);
     const auto found = landscape.sample(settings);
-    record(found, descent, recorder);
-    finding(found, descent, settings, landscape, recorder);
+    const Evidence evidence{found, descent, params_.descent, landscape.minibatches()};
+    record(evidence, recorder);
+    finding(evidence, settings, landscape, recorder);
     traces(found, settings, recorder);
     if (!params_.grid_epsilon.empty()) grid(landscape, settings, recorder);
   }
@@ -248,11 +277,12 @@ class LearningCoefficientProbe final : public orrery::Probe {
     recorder.panel("share_diverged", "Chains that diverged", "share of the chains");
   }
 
-  static void record(const orrery::LearningCoefficient& found, double descent, orrery::Recorder& recorder) {
+  static void record(const Evidence& evidence, orrery::Recorder& recorder) {
+    const orrery::LearningCoefficient& found = evidence.found;
     recorder.headline("llc", found.estimate);
     recorder.scalar("standard_error", found.standard_error);
-    recorder.headline("at_minimum", at_minimum(found, descent) ? 1 : 0);
-    recorder.scalar("descent", descent);
+    recorder.headline("at_minimum", evidence.at_minimum() ? 1 : 0);
+    recorder.scalar("descent", evidence.descent);
     recorder.scalar("acceptance", found.acceptance);
     recorder.scalar("share_below", found.below);
     recorder.scalar("share_negative", found.negative);
@@ -262,12 +292,12 @@ class LearningCoefficientProbe final : public orrery::Probe {
     recorder.scalar("drift", found.drift);
   }
 
-  static void finding(const orrery::LearningCoefficient& found, double descent,
-                      const orrery::SgldSettings& settings, const Landscape& landscape,
-                      orrery::Recorder& recorder) {
+  static void finding(const Evidence& evidence, const orrery::SgldSettings& settings,
+                      const Landscape& landscape, orrery::Recorder& recorder) {
+    const orrery::LearningCoefficient& found = evidence.found;
     recorder.finding({"learning_coefficient",
                       "learning_coefficient",
-                      {{"verdict", verdict_on(found, descent)},
+                      {{"verdict", evidence.verdict()},
                        {"llc", found.estimate},
                        {"standard_error", found.standard_error},
                        {"n_weights", landscape.n_weights()},
@@ -330,5 +360,5 @@ class LearningCoefficientProbe final : public orrery::Probe {
 }  // namespace
 
 ORRERY_PROBE(
-    LearningCoefficientProbe, Params, "learning_coefficient", "1.0.0",
+    LearningCoefficientProbe, Params, "learning_coefficient", "1.1.0",
     "How degenerate the minimum is: the local learning coefficient by SGLD, with the sampler's health.")

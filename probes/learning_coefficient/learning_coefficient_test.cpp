@@ -134,6 +134,62 @@ TEST(LearningCoefficient, AwayFromTheMinimumItSaysSo) {
   EXPECT_EQ(scalar(measured(near.observe(), with(R"(, "descent": false)")), "at_minimum"), 1);
 }
 
+TEST(LearningCoefficient, ChainsThatHaveNotArrivedAreSaidTo) {
+  Quadratic network;
+  const auto early = measured(network.observe(), with(R"(, "n_burn_in": 0, "n_draws": 20)"));
+  EXPECT_GT(scalar(early, "drift"), 0.1 * scalar(early, "llc"));
+  EXPECT_EQ(scalar(early, "at_minimum"), 1);
+  EXPECT_EQ(verdict(early),
+            "at a minimum, as far as the chains see, but they have not arrived: the estimate drifts by more "
+            "than a tenth; take a longer burn-in");
+}
+
+// The loss of each example has a slope of its own, which leads nowhere in their mean. A minibatch is below
+// the loss of them all half of the time, at the minimum as elsewhere.
+TEST(LearningCoefficient, ALowMinibatchIsNoEvidence) {
+  Quadratic network;
+  network.on_demand.losses = [](const torch::Tensor& logits, const Batch& inputs) {
+    const torch::Tensor side = inputs.tokens.narrow(1, 0, 1).to(torch::kFloat64) * 2 - 1;
+    return logits.to(torch::kFloat64).square().sum(-1) / 2 + side;
+  };
+  network.split.train.tokens.narrow(0, 0, 30).fill_(0);
+  network.split.train.tokens.narrow(0, 30, 20).fill_(1);
+  const auto found = measured(network.observe(),
+                              with(R"(, "batch_size": 1, "n_chains": 5, "n_burn_in": 199, "n_draws": 500)"));
+  EXPECT_GT(scalar(found, "share_below"), 0.5);
+  EXPECT_EQ(scalar(found, "at_minimum"), 1) << verdict(found);
+  EXPECT_EQ(verdict(found).find("most draws"), std::string::npos);
+}
+
+// Of 50 examples two have a label that counts.
+TEST(LearningCoefficient, MinibatchesAreOfExamplesThatCount) {
+  Quadratic network;
+  network.split.train.scored = torch::zeros({50, 1}, torch::kBool);
+  network.split.train.scored.index_fill_(0, torch::tensor({7, 31}), true);
+  const auto found = measured(network.observe(), with(R"(, "batch_size": 1, "n_chains": 2)"));
+  EXPECT_EQ(scalar(found, "share_diverged"), 0);
+  EXPECT_TRUE(torch::allclose(tensor(found, "losses"),
+                              tensor(measured(network.observe(), with(R"(, "n_chains": 2)")), "losses"), 1e-4,
+                              0));
+  EXPECT_EQ(std::get<int64_t>(finding(found, "learning_coefficient").fields.at("n_examples")), 50);
+}
+
+// The loss is NaN once, on the way of the chain without noise, which is the first.
+TEST(LearningCoefficient, ADescentThatDivergesIsNoMinimum) {
+  Quadratic network;
+  const auto plain = network.on_demand.losses;
+  int64_t calls = 0;
+  network.on_demand.losses = [&](const torch::Tensor& logits, const Batch& inputs) {
+    return plain(logits, inputs) * (++calls == 100 ? std::nan("") : 1.0);
+  };
+  const auto found = measured(network.observe(), with(""));
+  EXPECT_TRUE(std::isnan(scalar(found, "descent")));
+  EXPECT_EQ(scalar(found, "share_diverged"), 0);
+  EXPECT_EQ(scalar(found, "at_minimum"), 0);
+  EXPECT_EQ(verdict(found),
+            "not known to be at a minimum: descent without noise diverged; take a smaller epsilon");
+}
+
 TEST(LearningCoefficient, OfRandomWeightsIsNotAtAMinimum) {
   for (auto& network : {random_transformer({.d_model = 16, .n_heads = 2, .d_head = 8, .d_mlp = 32}, 13)}) {
     const auto found = measured(const_cast<ModelOnGrid&>(network).observe(),

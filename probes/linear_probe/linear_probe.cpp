@@ -11,6 +11,7 @@
 #include <orrery/read_outs.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "variable.h"
@@ -153,10 +154,23 @@ class LinearProbe final : public orrery::Probe {
                                      .shuffles = params_.shuffles,
                                      .seed = static_cast<uint64_t>(params_.seed),
                                      .limits = kLimits};
-      if (together)
+      if (together) {
         options.groups = together->at(together->all, position, observation.spec).index_select(0, rows);
+        check_groups(target, options.groups);
+      }
       readings.push_back({point.name(), position, fitted(x, target, options, point.name())});
     }
+  }
+
+  // Where every class lies in one group, none that is held out was fitted, and accuracy is 0 whatever the
+  // activations hold.
+  void check_groups(const Tensor& target, const Tensor& groups) const {
+    if (is_ridge() || (groups == groups[0]).all().item<bool>()) return;  // one group: nothing can be held out
+    const auto count = [](const Tensor& x) { return std::get<0>(at::unique_dim(x, 0)).size(0); };
+    if (count(torch::stack({target, groups}, 1)) > count(target)) return;
+    throw UsageError("with hold_out = \"" + params_.hold_out + "\" no class of \"" + params_.variable +
+                         "\" that is held out was fitted",
+                     "hold out the values of a variable that each class has several of");
   }
 
   // Rows with a value, max_inputs at most.
@@ -192,7 +206,8 @@ class LinearProbe final : public orrery::Probe {
     const bool several = several_positions(readings, spec);
     const Reading* best = &readings[0];
     for (const Reading& reading : readings) {
-      if (reading.read_out.held_out > best->read_out.held_out) best = &reading;
+      if (std::isnan(best->read_out.held_out) || reading.read_out.held_out > best->read_out.held_out)
+        best = &reading;
       const bool named = several && reading.position >= 0;
       const std::string at = reading.hook + (named ? "/at " + std::to_string(reading.position) : "");
       const orrery::ReadOut& r = reading.read_out;
@@ -284,5 +299,5 @@ class LinearProbe final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(LinearProbe, Params, "linear_probe", "1.0.0",
+ORRERY_PROBE(LinearProbe, Params, "linear_probe", "1.1.0",
              "What a linear map reads off the activations, on held-out inputs and beside its null.")

@@ -163,6 +163,34 @@ TEST(LinearProbe, HoldsOutTheValuesOfAVariable) {
   EXPECT_EQ(make_probe(wave + "}")->needs().activations, std::vector<std::string>{"sum"});
 }
 
+// The label of the last position is the sum: of a sum that is held out no label was fitted.
+TEST(LinearProbe, RefusesToHoldOutTheClassesByAnotherName) {
+  Toy toy = holding_the_sum();
+  try {
+    toy.measured(R"({"hook": "sum", "positions": "last", "hold_out": "sum"})");
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "with hold_out = \"sum\" no class of \"label\" that is held out was fitted");
+  }
+  // An operand has every value with every sum.
+  EXPECT_NO_THROW(toy.measured(R"({"hook": "sum", "positions": "last", "hold_out": "operand_a"})"));
+  EXPECT_NO_THROW(toy.measured(R"({"hook": "sum", "positions": "last", "hold_out": "sum", "fit": "ridge"})"));
+}
+
+// At position 1 the label differs in one input, which is fitted: R^2 of the held-out ones is none.
+TEST(LinearProbe, TheBestScoreIsOneThatThereIs) {
+  Toy toy = embedding();
+  const HeldOut rows = held_out_rows(kInputs, 0.25, make_generator(0), {});
+  Tensor once = torch::ones({kInputs, 3}, torch::kInt64);
+  once[rows.fitted[0].item<int64_t>()][1] = 5;
+  once.select(1, 2).copy_(toy.inputs.tokens.select(1, 0));
+  toy.inputs.auxiliary["once"] = once;
+  const auto recorder = toy.measured(R"({"hook": "embed", "variable": "once", "fit": "ridge"})");
+  EXPECT_TRUE(std::isnan(scalar(recorder, "held_out/embed/at 1")));
+  EXPECT_EQ(scalar(recorder, "best"), scalar(recorder, "held_out/embed/at 2"));
+}
+
 // The same numbers as orrery/read_outs.h, by hand.
 TEST(LinearProbe, RecordsTheScoresOfTheReadOut) {
   Toy toy = embedding();

@@ -68,9 +68,11 @@ Tensor energies_of(const Tensor& functions) {
   const int64_t n = functions.size(0), half = n / 2;
   const Tensor squares = orrery::fourier_basis(n).matmul(functions).square();  // const, cos 1, sin 1, ...
   const Tensor frequency = torch::arange(1, n + 1, torch::kInt64).div(2, "floor");
-  return torch::zeros({half + 1, functions.size(1)}, torch::kFloat64)
-      .index_add_(0, frequency, squares)
-      .narrow(0, 1, half);
+  const Tensor energies = torch::zeros({half + 1, functions.size(1)}, torch::kFloat64)
+                              .index_add_(0, frequency, squares)
+                              .narrow(0, 1, half);
+  // What rounding leaves of a constant is no wave.
+  return energies.masked_fill(energies.sum(0) <= 1e-24 * functions.square().sum(0), 0);
 }
 
 // What neurons read of each operand and write for each class: [n, neurons] float64, by index.
@@ -205,9 +207,13 @@ class Sparsity final : public orrery::Probe {
 
   void activations(const std::string& name, const Observation& observation,
                    orrery::Recorder& recorder) const {
+    const orrery::HookPoint* const point = observation.model.find_hook_point(name);
+    const int64_t position = point && point->position_dim() >= 0 ? point->position_dim() : 1;
     Tensor x = observation.cache[name].to(torch::kFloat64);
-    x = x.reshape({-1, x.size(-1)});  // [examples x positions, features]
-    if (x.size(0) == 0) return;
+    if (x.numel() == 0) return;
+    // [examples x positions, features]: heads, operands and keys are features.
+    x = x.movedim(position, 1).flatten(0, 1);
+    x = x.reshape({x.size(0), -1});
     if (params_.centred) x = x - x.mean(0);
     recorder.headline("effective_rank/" + name, effective_rank(x));
   }
@@ -217,5 +223,5 @@ class Sparsity final : public orrery::Probe {
 
 }  // namespace
 
-ORRERY_PROBE(Sparsity, Params, "sparsity", "1.0.0",
+ORRERY_PROBE(Sparsity, Params, "sparsity", "1.1.0",
              "How few waves and weights each neuron has, and directions each matrix.")

@@ -85,6 +85,35 @@ TEST(Sparsity, TheEffectiveRankAtItsExtremes) {
   EXPECT_NEAR(scalar(measured(offset, R"({"centred": true})"), "effective_rank/mlp.hook_post"), 2, 1e-3);
 }
 
+// Rows are examples and positions, features all else: two operands, two heads, heads by keys.
+TEST(Sparsity, ActivationsOfSeveralDimensionsAreOneRowForAPosition) {
+  const CyclicTask task = addition(5);
+  const auto rank_of_rows = [](const Tensor& rows) {
+    const Tensor values = at::linalg_svdvals(rows.to(torch::kFloat64)).contiguous();
+    return rank_of({values.data_ptr<double>(), values.data_ptr<double>() + values.numel()});
+  };
+  const std::string all = R"({"activations": ["*"]})";
+  ModelOnBatch attention(
+      task.spec,
+      make_transformer({.d_model = 8, .n_heads = 2, .d_head = 4, .d_mlp = 8}, task.spec, make_generator(1)),
+      *task.split.grid);
+  attention.spec.read_out = {1, 2};
+  const auto heads = measured(attention, all);
+  const auto seen = run_with_cache(*attention.model, attention.inputs.tokens);
+  const Tensor z = seen.cache["blocks.0.attn.hook_z"].narrow(1, 1, 2),     // [batch, positions, heads, d]
+      pattern = seen.cache["blocks.0.attn.hook_pattern"].narrow(2, 1, 2);  // [batch, heads, queries, keys]
+  EXPECT_NEAR(scalar(heads, "effective_rank/blocks.0.attn.hook_z"), rank_of_rows(z.reshape({50, 8})), 1e-4);
+  EXPECT_NEAR(scalar(heads, "effective_rank/blocks.0.attn.hook_pattern"),
+              rank_of_rows(pattern.transpose(1, 2).reshape({50, 6})), 1e-4);
+  EXPECT_NEAR(scalar(heads, "effective_rank/hook_embed"),
+              rank_of_rows(seen.cache["hook_embed"].narrow(1, 1, 2).reshape({50, 8})), 1e-4);
+  ModelOnBatch mlp(task.spec, make_mlp({.d_embed = 4, .d_mlp = 6}, task.spec, make_generator(1)),
+                   *task.split.grid);
+  EXPECT_NEAR(
+      scalar(measured(mlp, all), "effective_rank/hook_embed"),
+      rank_of_rows(run_with_cache(*mlp.model, mlp.inputs.tokens).cache["hook_embed"].reshape({25, 8})), 1e-4);
+}
+
 TEST(Sparsity, HeadsAreMatricesOfTheirOwn) {
   const CyclicTask task = addition(5);
   ModelOnBatch network(
@@ -232,6 +261,13 @@ TEST(Sparsity, NeuronsThatDoNothingAreLeftOut) {
   const auto recorder = measured(wider);
   EXPECT_NEAR(scalar(recorder, "ipr"), before, 1e-9);
   EXPECT_EQ(scalar(recorder, "unused_neurons"), 2);
+  // A constant is no wave, whatever rounding makes of it.
+  for (NamedWeight& weight : wider.model->weights())
+    weight.value.narrow(weight.name == "mlp.W_out" ? 0 : 1, 6, 2).fill_(0.3);
+  const auto constant = measured(wider);
+  EXPECT_NEAR(scalar(constant, "ipr"), before, 1e-9);
+  EXPECT_EQ(scalar(constant, "unused_neurons"), 2);
+  EXPECT_TRUE(tensor(constant, "ipr").narrow(0, 6, 2).isnan().all().item<bool>());
   for (NamedWeight& weight : wider.model->weights()) weight.value.zero_();
   EXPECT_TRUE(std::isnan(scalar(measured(wider), "ipr")));
   EXPECT_EQ(scalar(measured(wider), "unused_neurons"), 8);

@@ -37,7 +37,9 @@ struct EdgeInBoth {
 /// the fit.
 struct EdgeOverlap {
   size_t in_a = 0, in_b = 0, common = 0;
-  double by_chance = 0;    ///< the expected number in common of two random sets of these sizes
+  /// The expected number in common of two random sets of these sizes. Their heads are not renamed to fit;
+  /// that would give them more in common.
+  double by_chance = 0;
   double jaccard = 0;      ///< common over those in either
   double correlation = 0;  ///< Pearson's, of all scores; NaN where one is constant
   bool renamed = false;    ///< whether heads were renamed

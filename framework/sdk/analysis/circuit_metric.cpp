@@ -74,6 +74,9 @@ CircuitExamples circuit_examples(const Observation& observation, int64_t n, torc
   const Tensor rows = torch::randperm(there, rng, torch::kInt64).narrow(0, 0, std::min(n, there));
   CircuitExamples examples{observation.inputs.rows(rows), {}};
   examples.corrupted = observation.corrupted(examples.clean, rng);
+  // Without a grid partners are other examples, and a single one has none.
+  if (examples.clean.size() == 1 && examples.corrupted.tokens.equal(examples.clean.tokens))
+    throw UsageError("one example has no other to be corrupted with", "choose more examples");
   return examples;
 }
 

@@ -290,5 +290,18 @@ TEST(CircuitMetrics, SayWhyTheyCannotBeTaken) {
   EXPECT_THROW(x.of(CircuitMetric::loss), UsageError);
 }
 
+// Without a grid partners are other examples.
+TEST(CircuitExamples, AreMoreThanOneWhereTheyHaveToBePartnersOfEachOther) {
+  testing::ModelOnGrid network = testing::random_mlp({.d_embed = 4, .d_mlp = 4}, 5);
+  EXPECT_EQ(circuit_examples(network.observe(), 1, make_generator(0)).corrupted.size(), 1);
+  network.task.split.grid.reset();
+  const Batch inputs = testing::addition(5).split.test;
+  const Observation seen = network.observe();
+  const Observation without{seen.step, seen.spec,  seen.structure, seen.split,
+                            inputs,    seen.model, seen.logits,    seen.cache};
+  EXPECT_THROW(circuit_examples(without, 1, make_generator(0)), UsageError);
+  EXPECT_EQ(circuit_examples(without, 2, make_generator(0)).corrupted.size(), 2);
+}
+
 }  // namespace
 }  // namespace orrery

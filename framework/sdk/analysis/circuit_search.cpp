@@ -58,14 +58,14 @@ int64_t size_reaching(const Faithfulness& f, const std::vector<int64_t>& order,
                       const std::vector<int64_t>& sizes, double share) {
   int64_t below = -1;
   for (const int64_t size : sizes) {
-    if (f.of(f.first(order, size)) < share) {
+    if (!(f.of(f.first(order, size)) >= share)) {  // nor where it is not a number
       below = size;
       continue;
     }
     int64_t reached = size;
     while (reached - below > 1) {
       const int64_t middle = below + (reached - below) / 2;
-      (f.of(f.first(order, middle)) < share ? below : reached) = middle;
+      (f.of(f.first(order, middle)) >= share ? reached : below) = middle;
     }
     return reached;
   }
@@ -191,11 +191,17 @@ Circuit smallest_circuit(const CircuitPatching& patching, const Objective& metri
   const Faithfulness f(patching, metric);
   check_order(order, f.graph().n_edges());
   Tensor kept = f.graph().connected(f.first(order, size_reaching(f, order, sizes, share)));
-  for (auto edge = order.rbegin(); edge != order.rend(); ++edge) {
-    if (!kept[*edge].item<bool>()) continue;
-    const Tensor fewer =
-        f.graph().connected(kept.index_fill(0, torch::tensor({*edge}, torch::kInt64), false));
-    if (f.of(fewer) >= share) kept = fewer;
+  // Without an edge that harms, others may be spared that could not be before.
+  for (bool spared = true; spared;) {
+    spared = false;
+    for (auto edge = order.rbegin(); edge != order.rend(); ++edge) {
+      if (!kept[*edge].item<bool>()) continue;
+      const Tensor fewer =
+          f.graph().connected(kept.index_fill(0, torch::tensor({*edge}, torch::kInt64), false));
+      if (!(f.of(fewer) >= share)) continue;
+      kept = fewer;
+      spared = true;
+    }
   }
   return circuit_of(patching, metric, kept);
 }

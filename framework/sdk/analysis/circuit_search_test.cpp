@@ -220,6 +220,35 @@ TEST(FoundCircuits, ARandomNetworkHasNoSmallOne) {
   EXPECT_GT(smallest_circuit(*known.patching, known.metric, order, sizes, 0.999).edges.size(), 6u);
 }
 
+// Five neurons, of which the first lowers the metric: 0.4 + 0.4 + 0.4 + 0.3 - 0.5 = 1. The fourth and the
+// last can be spared only when the first has been.
+TEST(FoundCircuits, HaveNoEdgeThatCanBeSpared) {
+  Known known;
+  known.spec = {.d_vocab = 2, .d_vocab_out = 2, .n_ctx = 2, .read_out = {1}};
+  known.model = make_mlp({.embedding = MlpConfig::Embedding::untied,
+                          .collapse = MlpConfig::Collapse::both,
+                          .d_mlp = 5,
+                          .act_fn = MlpConfig::ActFn::identity},
+                         known.spec, make_generator(1));
+  const torch::NoGradGuard no_grad;
+  for (NamedWeight& weight : known.model->weights()) weight.value.zero_();
+  known.model->weight("mlp.W_in_a")[1].fill_(1);
+  known.model->weight("mlp.W_out").select(1, 0).copy_(torch::tensor({-0.5, 0.4, 0.4, 0.4, 0.3}));
+  known.clean = {.tokens = torch::tensor({{1, 0}}), .labels = torch::tensor({{0}})};
+  known.corrupted = {.tokens = torch::tensor({{0, 0}}), .labels = torch::tensor({{1}})};
+  known.make();
+  const auto order = by_importance(exact_edge_scores(*known.patching, known.metric));
+  const auto sizes = circuit_sizes(known.graph().n_edges());
+  const Circuit circuit = smallest_circuit(*known.patching, known.metric, order, sizes, 0.95);
+  EXPECT_EQ(circuit.edges.size(), 6u);
+  EXPECT_NEAR(circuit.faithfulness, 1.2, 1e-6);
+  for (const int64_t spared : circuit.edges) {
+    Tensor rest = torch::zeros({known.graph().n_edges()}, torch::kBool);
+    for (const int64_t edge : circuit.edges) rest[edge] = edge != spared;
+    EXPECT_LT(circuit_of(*known.patching, known.metric, rest).faithfulness, 0.95);
+  }
+}
+
 TEST(CircuitCurves, BeginWithNothingAndEndWithTheNetwork) {
   const Known known = skip_trigram();
   const int64_t n = known.graph().n_edges();
@@ -263,6 +292,12 @@ TEST(FoundCircuits, AreNotANumberWhereNothingIsCorrupted) {
   EXPECT_EQ(bounds.whole, bounds.empty);
   EXPECT_TRUE(std::isnan(bounds.share(bounds.whole)));
   EXPECT_EQ(exact_edge_scores(*known.patching, known.metric).abs().max().item<double>(), 0);
+  // No set of edges has a share of the metric, the empty one no more than the others.
+  std::vector<int64_t> order;
+  for (int64_t edge = 0; edge < known.graph().n_edges(); ++edge) order.push_back(edge);
+  const Circuit circuit = smallest_circuit(*known.patching, known.metric, order, {0, 1, 5}, 0.95);
+  EXPECT_GT(circuit.edges.size(), 0u);
+  EXPECT_TRUE(std::isnan(circuit.faithfulness));
 }
 
 TEST(FoundCircuits, AreReportedWithTheirNull) {

@@ -53,6 +53,15 @@ struct Directions {
   double shared = std::numeric_limits<double>::quiet_NaN();
 };
 
+// The regression tells how wide the site is. Where there is none, interchange() does.
+void check_width(const Chosen& one, const Directions& found) {
+  if (!found.own.defined() || !found.wrong.defined() || found.own.size(1) == found.wrong.size(1)) return;
+  throw UsageError(fmt::format("hypothesis \"{}\": the directions have {} entries, and the activation has {} "
+                               "features",
+                               one.name, found.own.size(1), found.wrong.size(1)),
+                   "give directions of the site's last dimension (of all its features, if it has more)");
+}
+
 // Takes the own directions out of the other ones. Where few directions are in use at all, as behind a layer
 // of which few outputs are left, every function is written along the same ones, and to exchange those of
 // another function would be to exchange the variable. For a regression this is the same as looking for the
@@ -94,7 +103,10 @@ std::vector<Directions> directions_for(Model& model, const TaskSpec& spec, const
     for (size_t i = 0; i < sought.size(); ++i) *into[i] = sought[i];
   }
   auto rng = make_generator(options.seed);
-  for (Directions& directions : found) take_own_out(directions);
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    check_width(chosen[i], found[i]);
+    take_own_out(found[i]);
+  }
   for (Directions& directions : found)
     if (directions.own.defined())
       directions.random = random_directions(directions.own.size(0), directions.own.size(1), rng);

@@ -338,6 +338,12 @@ TEST(ReadyVariables, DirectionsAndSitesMayBeGiven) {
   const auto part = test_variables(*network.model, network.task.spec, set, with).hypotheses.front();
   EXPECT_EQ(part.directions.size(0), 2);
   EXPECT_LT(part.score.accuracy, 0.9);
+  // The constructed network has nothing of other frequencies; a random one does, and they are compared first.
+  with.directions = torch::eye(7);
+  auto random = random_mlp({.d_embed = 8, .d_mlp = 10}, 13);
+  for (ModelOnGrid* each : {&network, &random})
+    EXPECT_TRUE(says(refusal([&] { test_variables(*each->model, each->task.spec, set, with); }),
+                     "the directions have 7 entries, and the activation has 10 features"));
   EXPECT_TRUE(says(refusal([&] {
                      test_variables(*network.model, network.task.spec, set,
                                     {.hypotheses = {"resutl/logits"}});

@@ -223,7 +223,8 @@ double r_squared(const torch::Tensor& predicted, const torch::Tensor& y) {
   const torch::Tensor exact = y.to(torch::kFloat64);
   const double total = (exact - exact.mean(0)).square().sum().item<double>();
   const double left = (exact - predicted.to(torch::kFloat64).view_as(exact)).square().sum().item<double>();
-  return total > 0 ? 1 - left / total : no_score;
+  // What rounding leaves of a constant target is no spread.
+  return total > 1e-24 * exact.square().sum().item<double>() ? 1 - left / total : no_score;
 }
 
 LinearMap ridge_fit(const torch::Tensor& x, const torch::Tensor& y, double penalty) {

@@ -257,6 +257,9 @@ TEST(RidgeReadOut, RSquaredIsThatOfTheDefinition) {
   EXPECT_EQ(r_squared(y, y), 1);
   EXPECT_EQ(r_squared(y.mean(0).expand_as(y), y), 0);
   EXPECT_TRUE(std::isnan(r_squared(y, torch::ones_like(y))));
+  // The mean of three times 0.1 is not 0.1 in float64.
+  const Tensor tenth = torch::full({3, 1}, 0.1, torch::kFloat64);
+  EXPECT_TRUE(std::isnan(r_squared(tenth + 1, tenth)));
 }
 
 // Every group has a number of its own, and a feature that tells it from the others. A held-out row of a known

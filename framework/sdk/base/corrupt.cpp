@@ -69,11 +69,14 @@ Batch others(const Batch& clean, const torch::Generator& rng) {
   return clean.rows(torch::empty_like(order).index_put_({order}, order.roll(1)));
 }
 
-// Where the grid has no neighbour of a row, one drawn from all.
+// Where the grid has no neighbour of a row, one drawn from all others.
 int64_t partner(const Neighbours& neighbours, const Batch& grid, const Tokens& whole,
                 const torch::Generator& rng) {
   const std::vector<size_t> choices = neighbours.choices(whole);
-  if (choices.empty()) return draw(grid.size(), rng);
+  if (choices.empty()) {
+    const int64_t n = grid.size(), row = draw(n, rng);
+    return n > 1 && row_of(grid.tokens, row) == whole ? (row + 1 + draw(n - 1, rng)) % n : row;
+  }
   const std::vector<int64_t> rows =
       neighbours.rows(whole, choices[draw(static_cast<int64_t>(choices.size()), rng)]);
   return rows[draw(static_cast<int64_t>(rows.size()), rng)];
@@ -83,7 +86,7 @@ int64_t partner(const Neighbours& neighbours, const Batch& grid, const Tokens& w
 
 Batch corrupted_by_default(const Batch& clean, const Split& split, const Structure& structure,
                            torch::Generator rng) {
-  if (clean.size() < 2 || !split.grid) return others(clean, rng);
+  if (!split.grid) return others(clean, rng);
   const Batch& grid = *split.grid;
   const Neighbours neighbours(grid.tokens, positions_that_matter(structure, grid.tokens));
   std::vector<int64_t> rows;

@@ -65,6 +65,29 @@ TEST(Corrupted, WithoutAGridIsAnotherExample) {
   EXPECT_TRUE(partners.tokens.select(1, 0).equal(2 * partners.labels.squeeze(1)));
 }
 
+TEST(Corrupted, OneExampleHasAPartnerInTheGrid) {
+  const CyclicTask task = addition(5);
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    const Batch one = task.split.train.rows(torch::zeros({1}, torch::kInt64));
+    const Batch partner = corrupted_by_default(one, task.split, task.structure, make_generator(seed));
+    EXPECT_EQ(n_differing(partner.tokens, one.tokens), 1);
+    EXPECT_NE(partner.labels.item<int64_t>(), one.labels.item<int64_t>());
+  }
+}
+
+// Rows (0, 0), (1, 1), (2, 2): none differs from another in one position alone.
+TEST(Corrupted, WithoutANeighbourIsAnotherRow) {
+  const torch::Tensor digits = torch::arange(3, torch::kInt64);
+  const Split split = Split::of_grid({torch::stack({digits, digits}, 1), digits.unsqueeze(1)},
+                                     torch::arange(2), torch::arange(2, 3));
+  const Batch many = split.grid->rows(torch::arange(300).remainder(3));
+  const Batch partners = corrupted_by_default(many, split, {}, make_generator(6));
+  EXPECT_FALSE((partners.labels == many.labels).any().item<bool>());
+  const torch::Tensor steps = (partners.labels - many.labels).remainder(3).flatten();
+  EXPECT_GT((steps == 1).sum().item<int64_t>(), 100);  // either of the others, 150 times or so
+  EXPECT_GT((steps == 2).sum().item<int64_t>(), 100);
+}
+
 TEST(Corrupted, IsTheSameForTheSameSeed) {
   const CyclicTask task = addition(7);
   const auto tokens = [&](uint64_t seed) {

@@ -87,7 +87,7 @@ function circuitsSection() {
     Number.isFinite(found.correlation) ? found.correlation.toFixed(3) : "–", found.heads_renamed ? "renamed to fit" : "as they are"]);
   section("Circuits",
     "Edges through which the answer passes, scored by patching each: what the metric loses with that edge alone, as a share of " +
-    "what it loses with all. By chance: of two random sets of these sizes.",
+    "what it loses with all. By chance: of two random sets of these sizes, without renaming heads to fit.",
     ...(runNames.length > 2 ? [figure(() => jaccardHeatmap(all[0].found.probe))] : []),
     table("listed", ["", "", "edges in common", "Jaccard", "scores correlate by", "heads"], rows),
     ...(drawn.length === 0 ? [] : oneOf(drawn, (each) => element("div", {},
