@@ -214,7 +214,7 @@ TEST_F(ResumedRun, SaysThatMoreStepsBendTheLearningRate) {
   train_run(built_in_plugins(), cosine, folder / "cosine", Start::resume, said);
   ASSERT_FALSE(said.warnings.empty());
   expect_holds(said.warnings.back(), "train.lr_schedule spans train.steps, which are 40 now and were 20: at step 20 the learning "
-                            "rate goes on from 0.5 of train.lr, and had come to 0");
+                            "rate goes on from 0.75 of train.lr, and had come to 0");
 }
 
 TEST_F(ResumedRun, IsRefusedIfItHasTrainedAndItsCheckpointsAreGone) {
