@@ -60,8 +60,8 @@ const std::string full =
     "task = {name = 'sums', p = 59, fraction = 1, split.rows = [3, 1]}\n"
     "[model]\nkind = 'transformer'\nattn_only = true\n"
     "[train]\nsteps = 500\nlr = 1\neps = 1e-30\nbetas = [0, 0.95]\nstop_when = 'test/accuracy >= 0.999'\n"
-    "[seeds]\ndata = 9223372036854775807\n"
-    "[checkpoints]\nevery = 0\nper_decade = 8\n"
+    "[seeds]\ndata = 4294967295\n"
+    "[checkpoints]\nevery = 0\nper_decade = 8\nkeep_last = 9223372036854775807\n"
     "[[probe]]\nname = 'spectrum'\nthreshold = 2\nscales = []\nnames = ['\"', '\\', 'é']\nevery = 50\n"
     "[[probe]]\nname = 'spectrum'\nlabel = 'second'\nreference = 'step:400'\nkeys = [1, 2]\nscales = [3, "
     "0.1]\n"
@@ -76,7 +76,8 @@ TEST_F(SettingsTest, ReadsEverything) {
   EXPECT_EQ(s.train.steps, 500);
   EXPECT_EQ(s.train.lr, 1.0);
   EXPECT_EQ(s.train.betas, (std::vector<double>{0, 0.95}));
-  EXPECT_EQ(s.seeds.data, 9223372036854775807);
+  EXPECT_EQ(s.seeds.data, 4294967295);
+  EXPECT_EQ(s.checkpoints.keep_last, 9223372036854775807);
   EXPECT_EQ(s.checkpoints.per_decade, 8);
   ASSERT_EQ(s.probes.size(), 3u);
   EXPECT_EQ(s.probes[0].label, "spectrum");
