@@ -50,6 +50,13 @@ constexpr double most_draws = 0.5, large_descent = 0.1, large_drift = 0.1;
 constexpr int kPowers = 8;       // of a power iteration, which ends a little below the largest curvature
 constexpr double kMargin = 1.5;  // for that
 
+// That of logits which say nothing, 0 for every class.
+double loss_of_guessing(const orrery::Observation& observation, const orrery::Batch& examples) {
+  const Tensor logits =
+      torch::zeros({examples.size(), examples.labels.size(1), observation.spec.d_vocab_out}, torch::kFloat64);
+  return orrery::mean_over_labels(observation.losses(logits, examples), examples).item<double>();
+}
+
 // The examples with a label that counts. Undefined: all of them.
 Tensor rows_that_count(const orrery::Batch& all) {
   return all.scored.defined() ? all.scored.any(1).nonzero().flatten() : Tensor();
@@ -97,6 +104,7 @@ class Landscape {
     gradient_norm = std::isfinite(start_loss) ? gradient.to(torch::kFloat64).norm().item<double>() : unknown;
     n = train_.size();
     counting_ = rows_that_count(train_);
+    guessing = loss_of_guessing(seen, train_);
     curvature = std::isfinite(start_loss) ? largest_curvature(gradient) : unknown;
   }
 
@@ -144,7 +152,7 @@ class Landscape {
     return params_.batch_size > 0 && params_.batch_size < (counting_.defined() ? counting_.size(0) : n);
   }
 
-  double start_loss = 0, gradient_norm = 0, curvature = 0;
+  double start_loss = 0, gradient_norm = 0, curvature = 0, guessing = 0;
   int64_t n = 0;
 
  private:
@@ -197,19 +205,27 @@ struct Evidence {
   const orrery::LearningCoefficient& found;
   double descent;  // what it gained; NaN if it diverged or was not asked for
   bool descent_asked;
-  bool minibatches;  // a draw's loss is then that of its minibatch, which may be low anywhere
+  bool minibatches;       // a draw's loss is then that of its minibatch, which may be low anywhere
+  double draws_above;     // the mean loss of the draws above that of the checkpoint ...
+  double guessing_above;  // ... and that of guessing
 
   bool below() const { return !minibatches && found.below > most_draws; }
   bool descends() const { return descent > large_descent * std::abs(found.estimate); }
   bool descent_diverged() const { return descent_asked && !std::isfinite(descent); }
   bool drifts() const { return std::abs(found.drift) > large_drift * std::abs(found.estimate); }
+  // Chains that have forgotten the task tell nothing of the checkpoint.
+  bool lost() const { return guessing_above > 0 && draws_above > guessing_above / 2; }
   bool at_minimum() const {
-    return std::isfinite(found.estimate) && !below() && !descends() && !descent_diverged();
+    return std::isfinite(found.estimate) && !below() && !descends() && !descent_diverged() && !lost();
   }
 
   // What is to be said of the estimate, the worst first.
   std::string verdict() const {
     if (found.diverged.size() == found.chains.size()) return "every chain diverged: take a smaller epsilon";
+    if (lost())
+      return "not known to be at a minimum: the chains have left the network, and are half way to guessing "
+             "or "
+             "beyond; take a smaller epsilon or a larger gamma";
     if (below()) return "not at a minimum: most draws lie below the checkpoint";
     if (descends()) return "not at a minimum: descent without noise gains more than a tenth of the estimate";
     if (descent_diverged())
@@ -252,7 +268,12 @@ class LearningCoefficientProbe final : public orrery::Probe {
     const orrery::SgldSettings settings = landscape.settings();
     const double descent = landscape.descent(settings);
     const auto found = landscape.sample(settings);
-    const Evidence evidence{found, descent, params_.descent, landscape.minibatches()};
+    const Evidence evidence{found,
+                            descent,
+                            params_.descent,
+                            landscape.minibatches(),
+                            found.estimate / settings.nbeta,
+                            landscape.guessing - landscape.start_loss};
     record(evidence, recorder);
     finding(evidence, settings, landscape, recorder);
     traces(found, settings, recorder);

@@ -199,6 +199,22 @@ TEST(LearningCoefficient, OfRandomWeightsIsNotAtAMinimum) {
   }
 }
 
+// A narrow hole in a plain as high as the loss of guessing.
+TEST(LearningCoefficient, ChainsThatHaveLeftTheNetworkAreSaidTo) {
+  Quadratic network(2);
+  network.on_demand.losses = [](const torch::Tensor& logits, const Batch&) {
+    return 1 - torch::exp(-(logits - 2).square().sum(-1));
+  };
+  const std::string json = R"("gamma": 0.1, "nbeta": 1, "n_chains": 4, "n_burn_in": 100, "n_draws": 50})";
+  const auto left = measured(network.observe(), R"({"epsilon": 0.1, )" + json);
+  EXPECT_GT(scalar(left, "llc"), 0.5);
+  EXPECT_EQ(scalar(left, "at_minimum"), 0);
+  EXPECT_EQ(verdict(left).substr(0, 67),
+            "not known to be at a minimum: the chains have left the network, and");
+  const auto near = measured(network.observe(), R"({"epsilon": 1e-5, )" + json);
+  EXPECT_EQ(scalar(near, "at_minimum"), 1) << verdict(near);
+}
+
 TEST(LearningCoefficient, DivergedChainsAreNamed) {
   Quadratic network;
   const auto found = measured(network.observe(), with(R"(, "epsilon": 0.1, "n_chains": 3)"));

@@ -109,8 +109,9 @@ const std::vector<BadConfig>& bad_configs() {
       change("batch_too_large", "steps = 2", "batch_size = 400", "9:1", "train.batch_size is 400"),
       change("dropout_at_nothing", "steps = 2", "dropout = 0.1\ndropout_at = [\"*hook_x\"]", "9:1", "hook_x"),
       add("init_from_nothing", "[init]\nfrom = \"absent.safetensors\"\n", "13:1", "absent.safetensors"),
-      add("init_from_and_draw", "[init]\nfrom = \"x.safetensors\"\n[[init.draw]]\nweights = [\"*\"]\nscale = 2\n",
-          "14:1", "init.from replaces all weights"),
+      add("init_from_and_draw",
+          "[init]\nfrom = \"x.safetensors\"\n[[init.draw]]\nweights = [\"*\"]\nscale = 2\n", "14:1",
+          "init.from replaces all weights"),
       add("seed_too_large", "[seeds]\ninit = 4294967296\n", "13:1", "seeds.init"),
       // The task and its data.
       change("not_prime", "p = 7", "p = 9\noperation = \"divide\"", "1:1", "9 is not prime"),

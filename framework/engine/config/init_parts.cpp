@@ -133,7 +133,8 @@ const std::vector<std::string>& init_part_keys() {
 void read_init_parts(const Table& table, InitSettings& init) {
   for (const Table& entry : table.tables("draw")) init.draws.push_back(read_draw(entry));
   if (!init.from.empty() && !init.draws.empty())
-    refuse(init.draws.front().place, "init.draw: init.from replaces all weights, so that none is left to draw",
+    refuse(init.draws.front().place,
+           "init.draw: init.from replaces all weights, so that none is left to draw",
            "leave one of them out, or take some weights by [[init.transplant]] in place of init.from");
   for (const Table& entry : table.tables("transplant")) init.transplants.push_back(read_transplant(entry));
 }

@@ -124,7 +124,8 @@ std::vector<NamedWeight> named_weights(const Model& model, const std::vector<std
 void redraw(Model& model, const std::vector<InitialDraw>& draws, int64_t seed) {
   if (draws.empty()) return;
   torch::NoGradGuard no_grad;
-  const torch::Generator rng = make_generator(seed_of(RandomStream::initial_draws, static_cast<uint64_t>(seed)));
+  const torch::Generator rng =
+      make_generator(seed_of(RandomStream::initial_draws, static_cast<uint64_t>(seed)));
   for (const InitialDraw& draw : draws)
     for (NamedWeight& weight : named_weights(model, draw.weights, draw.place, "init.draw")) {
       const torch::Tensor value = drawn(model, weight, draw, rng);

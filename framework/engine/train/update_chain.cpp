@@ -93,7 +93,8 @@ UpdateChain::UpdateChain(Model& model, const TrainSettings& settings, std::vecto
       settings_(settings),
       flat_(model, settings.dtype == TrainSettings::LossDtype::float64 ? torch::kFloat64 : torch::kFloat32),
       trained_(trained_weights(model, settings)) {
-  for (size_t i = 0; i < updates.size(); ++i) add(std::move(updates[i]), seed_of(RandomStream::updates, seed, i));
+  for (size_t i = 0; i < updates.size(); ++i)
+    add(std::move(updates[i]), seed_of(RandomStream::updates, seed, i));
   if (std::none_of(trained_.begin(), trained_.end(), [](const Trained& weight) { return !weight.frozen; }))
     refuse_all_frozen(settings_.groups);
   for (const auto& link : links_)
@@ -125,11 +126,12 @@ void UpdateChain::add(ChainedUpdate update, uint64_t seed) {
 
 void UpdateChain::check_order(const Link& link) const {
   if (link.perturbs && !links_.empty() && links_.back()->stage == Stage::gradients)
-    refuse_at(link.place(),
-              fmt::format("train.update: \"{}\" takes all gradients anew, so that nothing is left of what \"{}\" "
-                          "did to them before",
-                          link.entry.choice.label, links_.back()->entry.choice.label),
-              "move its [[train.update]] up, before all other updates of gradients");
+    refuse_at(
+        link.place(),
+        fmt::format("train.update: \"{}\" takes all gradients anew, so that nothing is left of what \"{}\" "
+                    "did to them before",
+                    link.entry.choice.label, links_.back()->entry.choice.label),
+        "move its [[train.update]] up, before all other updates of gradients");
   if (links_.empty() || links_.back()->stage <= link.stage) return;
   const Link& before = *links_.back();
   refuse_at(

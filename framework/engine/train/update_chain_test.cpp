@@ -175,13 +175,14 @@ TEST(UpdateChain, RefusesAWrongOrderWithTheReason) {
   EXPECT_CONTAINS(text,
                   "\"filter\" changes gradients, so it cannot come after \"norm\", which changes weights");
   // It would take all gradients anew.
-  EXPECT_CONTAINS(refusal([&] {
-                    UpdateChain(*model, {},
-                                list(does("filter", Stage::gradients, nothing),
-                                     does("sharp", Stage::gradients, nothing, {"*"}, /*perturbs=*/true)),
-                                0);
-                  }),
-                  "\"sharp\" takes all gradients anew, so that nothing is left of what \"filter\" did to them");
+  EXPECT_CONTAINS(
+      refusal([&] {
+        UpdateChain(*model, {},
+                    list(does("filter", Stage::gradients, nothing),
+                         does("sharp", Stage::gradients, nothing, {"*"}, /*perturbs=*/true)),
+                    0);
+      }),
+      "\"sharp\" takes all gradients anew, so that nothing is left of what \"filter\" did to them");
   // The framework's own optimiser may be named, and is in its place then.
   ChainedUpdate own{{"adamw", {"adamw", {}}, {"*"}, ""}, "", nullptr};
   const std::string after = refusal(

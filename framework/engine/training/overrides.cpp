@@ -84,9 +84,10 @@ void warn_of_schedule(const Json& changes, const TrainSettings& now, int64_t ste
   const double was = lr_factor(before, step), is = lr_factor(now, step);
   if (std::abs(is - was) <= 1e-3) return;
   reporter.warning(
-      fmt::format("train.lr_schedule spans train.steps, which are {} now and were {}: at step {} the learning rate "
-                  "goes on from {:.3g} of train.lr, and had come to {:.3g}",
-                  now.steps, before.steps, step, is, was),
+      fmt::format(
+          "train.lr_schedule spans train.steps, which are {} now and were {}: at step {} the learning rate "
+          "goes on from {:.3g} of train.lr, and had come to {:.3g}",
+          now.steps, before.steps, step, is, was),
       "to go on at a rate of your own: --set train.lr_schedule=constant --set train.lr=RATE");
 }
 

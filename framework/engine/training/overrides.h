@@ -14,7 +14,8 @@ namespace orrery::engine {
 /// experiment: what was trained up to here would be described wrongly.
 Json changes_on_resume(const Settings& before, const Settings& now);
 
-/// Warns if another number of steps bends the schedule of the learning rate at `step`, where training goes on.
+/// Warns if another number of steps bends the schedule of the learning rate at `step`, where training goes
+/// on.
 void warn_of_schedule(const Json& changes, const TrainSettings& now, int64_t step, Reporter& reporter);
 
 /// Throws orrery::UsageError if the task's data are not those that the run was trained on: a file of examples

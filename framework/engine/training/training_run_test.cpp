@@ -205,7 +205,8 @@ TEST_F(ResumedRun, BeginsAgainFromWhereItBeganInFloat64Too) {
 
 TEST_F(ResumedRun, SaysThatMoreStepsBendTheLearningRate) {
   EXPECT_EQ(resume(longer()), "no error");  // constant
-  for (const std::string& warning : reporter.warnings) EXPECT_EQ(warning.find("lr_schedule"), std::string::npos);
+  for (const std::string& warning : reporter.warnings)
+    EXPECT_EQ(warning.find("lr_schedule"), std::string::npos);
   Settings cosine = small_settings();
   cosine.train.lr_schedule = TrainSettings::Schedule::cosine;
   CollectingReporter quiet, said;
@@ -213,8 +214,9 @@ TEST_F(ResumedRun, SaysThatMoreStepsBendTheLearningRate) {
   cosine.train.steps = 40;
   train_run(built_in_plugins(), cosine, folder / "cosine", Start::resume, said);
   ASSERT_FALSE(said.warnings.empty());
-  expect_holds(said.warnings.back(), "train.lr_schedule spans train.steps, which are 40 now and were 20: at step 20 the learning "
-                            "rate goes on from 0.75 of train.lr, and had come to 0");
+  expect_holds(said.warnings.back(),
+               "train.lr_schedule spans train.steps, which are 40 now and were 20: at step 20 the learning "
+               "rate goes on from 0.75 of train.lr, and had come to 0");
 }
 
 TEST_F(ResumedRun, IsRefusedIfItHasTrainedAndItsCheckpointsAreGone) {
