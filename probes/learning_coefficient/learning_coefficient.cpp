@@ -6,6 +6,7 @@
 // is 90 for a network of 200,000 weights, the data hold 180 directions of them. A w* from which L falls is no
 // minimum, and then the number means nothing: the probe says so, and how the sampler fared.
 #include <orrery/fast_gradients.h>
+#include <orrery/loss.h>
 #include <orrery/plugin.h>
 #include <orrery/probe.h>
 #include <orrery/sgld.h>
