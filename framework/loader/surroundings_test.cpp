@@ -69,6 +69,7 @@ TEST(Surroundings, TheProcessIsAsItWas) {
   expect_told([] { std::filesystem::current_path("/"); },
               "went from the folder " + folder.string() + " to /");
   EXPECT_EQ(std::filesystem::current_path(), folder);
+  ::signal(SIGINT, SIG_DFL);  // a shell's background job begins with SIG_IGN
   expect_told([] { ::signal(SIGINT, SIG_IGN); }, "set another handler for SIGINT");
   struct sigaction now = {};
   ::sigaction(SIGINT, nullptr, &now);
