@@ -100,32 +100,32 @@ class Campaign:
     def n_operations(self):
         return int(self.train(self.folder / "counted", self.folder / "count")[-1][0])
 
-    def go_on(self, run, what):
-        """What anybody would do who finds the run."""
-        if (run / "run.json").exists():
-            self.orrery("train", "--resume", run)
-        else:
-            self.orrery("train", self.config, "--out", run)
-        require_same(run, self.expected, what)
+    def go_on(self, run, trace, what):
+        """What anybody would do who finds the run. One that ends as it should is removed: thousands fill a disk."""
+        try:
+            if (run / "run.json").exists():
+                self.orrery("train", "--resume", run)
+            else:
+                self.orrery("train", self.config, "--out", run)
+            require_same(run, self.expected, what)
+        except Failure as failure:
+            raise Failure(f"{what}: {failure}") from None
+        shutil.rmtree(run)
+        shutil.rmtree(trace)
 
     def kill(self, number, at):
         run = self.folder / f"run{number}"
         what = f"killed at file operation {at}"
-        self.train(run, self.folder / f"trace{number}", at)
-        try:
-            self.go_on(run, what)
-        except Failure as failure:
-            raise Failure(f"{what}: {failure}") from None
+        trace = self.folder / f"trace{number}"
+        self.train(run, trace, at)
+        self.go_on(run, trace, what)
 
     def power_cut(self, number, at):
         run, trace = self.folder / f"run{number}", self.folder / f"trace{number}"
         what = f"power cut at file operation {at}"
         operations = self.train(run, trace, at)
         Disk(operations, trace, run).cut(random.Random(f"{self.seed} {number}"))
-        try:
-            self.go_on(run, what)
-        except Failure as failure:
-            raise Failure(f"{what}: {failure}") from None
+        self.go_on(run, trace, what)
 
     def damage(self, number, _):
         rng = random.Random(f"{self.seed} {number}")
@@ -257,13 +257,14 @@ def main():
             places = [1 + int((i + rng.random()) * last / options.count) for i in range(options.count)]
         failures = []
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            for future in [pool.submit(one, *each) for each in enumerate(places)]:
+            for done, future in enumerate([pool.submit(one, *each) for each in enumerate(places)], 1):
                 try:
                     future.result()
                 except Failure as failure:
                     failures.append(failure)
-        for failure in failures:
-            print(failure, file=sys.stderr)
+                    print(failure, file=sys.stderr, flush=True)
+                if done % 100 == 0:
+                    print(f"{done} of {len(places)}, {len(failures)} not as they should be", file=sys.stderr, flush=True)
         print(f"{options.campaign}: {len(places) - len(failures)} of {len(places)} as they should be")
         return 1 if failures else 0
 
