@@ -49,21 +49,21 @@ void step_after(benchmark::State& state, const std::string& config, bool flush) 
   for (auto _ : state) benchmark::DoNotOptimize(training.trainer.step());
 }
 
-#define ORRERY_BENCH(config, memorised)                              \
-  BENCHMARK_CAPTURE(step_after, config, #config, true)               \
-      ->ArgName("steps")                                             \
-      ->Arg(20)                                                      \
-      ->Arg(memorised)                                               \
-      ->Iterations(100)                                              \
-      ->Unit(benchmark::kMillisecond);                               \
-  BENCHMARK_CAPTURE(step_after, config##_subnormals, #config, false) \
-      ->ArgName("steps")                                             \
-      ->Arg(memorised)                                               \
-      ->Iterations(100)                                              \
+#define ORRERY_BENCH(name, config, memorised)                     \
+  BENCHMARK_CAPTURE(step_after, name, config, true)               \
+      ->ArgName("steps")                                          \
+      ->Arg(20)                                                   \
+      ->Arg(memorised)                                            \
+      ->Iterations(100)                                           \
+      ->Unit(benchmark::kMillisecond);                            \
+  BENCHMARK_CAPTURE(step_after, name##_subnormals, config, false) \
+      ->ArgName("steps")                                          \
+      ->Arg(memorised)                                            \
+      ->Iterations(100)                                           \
       ->Unit(benchmark::kMillisecond)
 
-ORRERY_BENCH(mlp_mod67, 2500);
-ORRERY_BENCH(quickstart, 1500);
-ORRERY_BENCH(modular_addition, 1500);
+ORRERY_BENCH(mlp_mod67, "pearce_2023/mlp_mod67", 2500);
+ORRERY_BENCH(quickstart, "quickstart", 1500);
+ORRERY_BENCH(modular_addition, "nanda_lieberum_2022/modular_addition", 1500);
 
 }  // namespace
