@@ -56,11 +56,41 @@ orrery::Figure transform_2d(const std::string& name, const std::string& title, c
                                  components.to(torch::kFloat32));
 }
 
+// x [inputs, ...] by the pairs of operands; not a copy of it where it is that already.
+Tensor by_pair(const orrery::CyclicView& view, const Tensor& x) {
+  return view.rows().equal(torch::arange(x.size(0), torch::kInt64)) ? x : view.inputs(x);
+}
+
 // The same of x [n*n, m], m functions of the pair.
 Tensor components_of(const Tensor& x, int64_t n) {
-  const auto squares = orrery::fourier_2d(x.view({n, n, x.size(1)})).square_().sum(2) / x.numel();
-  squares[0][0] = 0;
-  return squares.sqrt();
+  return orrery::neuron_spectrum(x.view({n, n, x.size(1)})).components;
+}
+
+// Of each column of x [inputs, m] float32: its variance, in float64, and whether it is above 0 everywhere.
+struct OfNeurons {
+  std::vector<double> variance;
+  int64_t always_on = 0;
+};
+
+OfNeurons of_neurons(const Tensor& x) {
+  const int64_t inputs = x.size(0), m = x.size(1);
+  const auto values = x.to(torch::kFloat32).contiguous();
+  const float* const from = values.data_ptr<float>();
+  std::vector<double> mean(m, 0.0), squares(m, 0.0);
+  std::vector<char> on(m, 1);
+  for (int64_t i = 0; i < inputs; ++i)
+    for (int64_t j = 0; j < m; ++j) {
+      mean[j] += from[i * m + j];
+      on[j] &= from[i * m + j] > 0;
+    }
+  for (double& sum : mean) sum /= static_cast<double>(inputs);
+  for (int64_t i = 0; i < inputs; ++i)
+    for (int64_t j = 0; j < m; ++j) {
+      const double about = from[i * m + j] - mean[j];
+      squares[j] += about * about;
+    }
+  for (double& sum : squares) sum /= static_cast<double>(inputs);
+  return {squares, std::count(on.begin(), on.end(), 1)};
 }
 
 // Where the energy of components [n, n] lies: in products of two waves of one frequency, which are waves of
@@ -142,8 +172,8 @@ class FourierBasis final : public orrery::Probe {
     recorder.tensor("logit_coefficients", waves(coefficients));
     recorder.figure(bars("logit_coefficients", "Waves in the logits: height of cos w_k(a + b - c)",
                          "height (logit)", {{"logits", waves(coefficients * unit_height(view.order()))}}));
-    const auto centred = view.classes(view.logits()).to(torch::kFloat32);
-    const auto components = components_of(centred - centred.mean(1, true), view.order());
+    const auto logits = view.classes(view.logits().to(torch::kFloat32));
+    const auto components = components_of(logits - logits.mean(1, true), view.order());
     record("logits_2d", components, recorder);
     recorder.figure(transform_2d("logits_2d", "2-D DFT of the logits: waves of a x waves of b",
                                  "root mean square (logit)", components));
@@ -185,14 +215,17 @@ class FourierBasis final : public orrery::Probe {
       recorder.scalar("neurons/k=" + std::to_string(k), static_cast<double>(counts.back()));
     }
     recorder.scalar("neurons/clustered", sizes.sum().item<double>());
-    const auto post = view.inputs(orrery::neuron_activations(observation, "hook_post").select(1, 0));
-    recorder.scalar("neurons/always_on", (std::get<0>(post.min(0)) > 0).sum().item<double>());
-    const auto variance = post.to(torch::kFloat64).var(0, /*unbiased=*/false);
+    auto post = orrery::neuron_activations(observation, "hook_post").select(1, 0);
+    if (view.rows().size(0) != post.size(0))
+      post = view.inputs(post);  // otherwise another order of the same inputs
+    const OfNeurons each = of_neurons(post);
+    recorder.scalar("neurons/always_on", static_cast<double>(each.always_on));
+    const auto variance = torch::tensor(each.variance, torch::kFloat64);
     const double total = variance.sum().item<double>();
     recorder.scalar("neuron_variance_explained",
                     total > 0 ? (variance * spectrum.share.to(torch::kCPU)).sum().item<double>() / total : 0);
     record("neurons_2d", spectrum.components.to(torch::kCPU), recorder);
-    const auto pre = view.inputs(orrery::neuron_activations(observation, "hook_pre").select(1, 0));
+    const auto pre = by_pair(view, orrery::neuron_activations(observation, "hook_pre").select(1, 0));
     record("pre_activations_2d", components_of(pre.to(torch::kFloat32), view.order()), recorder);
     recorder.finding({"neuron_clusters",
                       "neuron_clusters",

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "sdk/analysis/by_element.h"
+#include "sdk/analysis/wave_energies.h"
 #include "sdk/kernels/simd/dispatch.h"
 
 namespace orrery {
@@ -38,10 +40,7 @@ int64_t side_of_square(const torch::Tensor& x) {
 torch::Tensor means_by_sum(const torch::Tensor& x, int64_t n) {
   const auto i = torch::arange(n, torch::kInt64);
   const auto cells = i * n + torch::remainder(i.unsqueeze(1) - i, n);  // [s, i]: the cell (i, s - i)
-  return x.index_select(0, cells.flatten().to(x.device()))
-      .to(torch::kFloat64)
-      .view({n, n, x.size(1)})
-      .mean(1);
+  return means_by_element(x, cells.flatten(), n);
 }
 
 }  // namespace
@@ -81,29 +80,18 @@ torch::Tensor fourier_2d(const torch::Tensor& x) {
 }
 
 NeuronSpectrum neuron_spectrum(const torch::Tensor& neurons) {
-  const int64_t n = neurons.size(0), half = n / 2;
-  if (n < 2) throw Error("neuron_spectrum: a group of one element has no frequencies");
-  // Centred first: a large mean would leak into the other components by rounding.
-  const auto components = fourier_2d(neurons - neurons.mean(at::IntArrayRef{0, 1}, true)).square_();
-  components[0][0].zero_();
-  const auto energy = pooled(pooled(components, 0), 1).to(torch::kFloat64);  // [half + 1, half + 1, m]
-  const auto total = energy.sum(at::IntArrayRef{0, 1});
-
-  // After centring, a constant is rounding noise; its frequencies are meaningless.
-  const double rounding =
-      16 * (neurons.scalar_type() == torch::kFloat64 ? std::numeric_limits<double>::epsilon()
-                                                     : std::numeric_limits<float>::epsilon());
-  const auto alive =
-      total > neurons.square().sum(at::IntArrayRef{0, 1}).to(torch::kFloat64) * (rounding * rounding);
-
-  const auto diagonal = energy.diagonal(0, 0, 1).t();  // [half + 1, m]
-  const auto own = (diagonal + energy.select(0, 0) + energy.select(1, 0)).narrow(0, 1, half);
-  const auto [largest, at] = own.max(0);
-  const auto everything = torch::where(alive, total, torch::zeros_like(total)).sum();
-  return {torch::where(alive, at + 1, torch::zeros_like(at)),
-          torch::where(alive, largest / total, torch::zeros_like(total)),
-          (energy * alive).sum(2) / everything.clamp_min(std::numeric_limits<double>::min()),
-          (components.sum(2).to(torch::kFloat64) / neurons.numel()).sqrt()};
+  if (neurons.dim() != 3 || neurons.size(0) != neurons.size(1))
+    throw Error("neuron_spectrum: expected values [n, n, m]");
+  if (neurons.size(0) < 2) throw Error("neuron_spectrum: a group of one element has no frequencies");
+  const auto x = neurons.detach();
+  const WaveEnergies energies = x.device().is_cpu() ? wave_energies(x) : plain_wave_energies(x);
+  const auto [largest, at] = energies.own.max(0);
+  const auto everything =
+      torch::where(energies.varies, energies.total, torch::zeros_like(energies.total)).sum();
+  return {torch::where(energies.varies, at + 1, torch::zeros_like(at)),
+          torch::where(energies.varies, largest / energies.total, torch::zeros_like(energies.total)),
+          pooled(pooled(energies.varying, 0), 1) / everything.clamp_min(std::numeric_limits<double>::min()),
+          (energies.components / neurons.numel()).sqrt()};
 }
 
 torch::Tensor NeuronSpectrum::clusters(double threshold) const {

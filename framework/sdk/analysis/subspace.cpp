@@ -9,6 +9,8 @@
 #include <numeric>
 #include <set>
 
+#include "sdk/analysis/by_element.h"
+
 namespace orrery {
 namespace {
 
@@ -117,15 +119,13 @@ torch::Tensor OverInputs::project(const torch::Tensor& x) const {
         fmt::format("the subspace is one of functions of {} inputs; expected activations [{}, "
                     "...], found [{}]",
                     n_inputs_, n_inputs_, fmt::join(x.sizes().vec(), ", ")));
-  const auto flat = x.to(torch::kFloat64).reshape({n_inputs_, -1});
-  auto result = torch::zeros_like(flat);
+  const auto flat = x.reshape({n_inputs_, -1});
+  const auto result = torch::zeros({n_inputs_, flat.size(1)}, x.options().dtype(torch::kFloat64));
   for (const Functions& part : parts_) {
-    const int64_t n = part.values.size(1);
     // Functions of the element depend on x only through its mean over the inputs of each element.
-    const auto means =
-        flat.index_select(0, part.by_element.to(x.device())).view({n, n_inputs_ / n, flat.size(1)}).mean(1);
+    const auto means = means_by_element(flat, part.by_element, part.values.size(1));
     const auto rows = part.values.to(x.device());
-    result += rows.t().matmul(rows.matmul(means)).index_select(0, part.elements.to(x.device()));
+    add_by_element(rows.t().matmul(rows.matmul(means)), part.elements, result);
   }
   return result.view(x.sizes());
 }

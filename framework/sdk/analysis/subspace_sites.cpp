@@ -4,6 +4,8 @@
 #include <orrery/operands.h>
 #include <orrery/subspace.h>
 
+#include <ATen/Functions.h>
+
 #include <algorithm>
 
 namespace orrery {
@@ -136,8 +138,8 @@ torch::Tensor cut(const SubspaceCut& how, const torch::Tensor& x) {
   const auto values = x.to(torch::kFloat64);
   const auto mean = how.bias == Bias::site ? values.mean(0, /*keepdim=*/true) : torch::Tensor();
   const auto about = mean.defined() ? values - mean : values;
-  const auto part = std::visit([&](const auto& subspace) { return subspace.project(about); }, how.subspace);
-  const auto left = how.part == Part::keep ? part : about - part;
+  auto part = std::visit([&](const auto& subspace) { return subspace.project(about); }, how.subspace);
+  const auto left = how.part == Part::keep ? part : at::sub_out(part, about, part);
   return mean.defined() ? left + mean : left;
 }
 
