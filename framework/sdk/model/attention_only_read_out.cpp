@@ -10,6 +10,11 @@
 namespace orrery {
 namespace {
 
+// The first n columns of x. All of them are x itself: the gradient of a part is written into zeros first.
+torch::Tensor first_columns(const torch::Tensor& x, int64_t n) {
+  return n == x.size(1) ? x : x.narrow(1, 0, n);
+}
+
 class AttentionOnlyReadOut {
  public:
   AttentionOnlyReadOut(const TransformerWeights& weights, const torch::Tensor& tokens, int64_t n_read,
@@ -71,7 +76,7 @@ torch::Tensor into_heads(const BlockWeights& w) {
 
 // What heads wrote, z [batch, n_ctx or n_read, head, d_head], where logits are read: [.., n_heads d_head].
 torch::Tensor AttentionOnlyReadOut::at_read(const torch::Tensor& z) const {
-  const torch::Tensor all = z.narrow(1, 0, n_read_).reshape({batch_ * n_read_, -1});
+  const torch::Tensor all = first_columns(z, n_read_).reshape({batch_ * n_read_, -1});
   return scored_.defined() ? all.index_select(0, scored_) : all;
 }
 
@@ -89,14 +94,14 @@ torch::Tensor AttentionOnlyReadOut::operator()() const {
   std::vector<torch::Tensor> written, written_read;  // at all positions; at those that are read
   for (const BlockWeights& w : weights_.blocks) {
     const bool last = written.size() + 1 == weights_.blocks.size();
-    const torch::Tensor qkv = read(into_heads(w), rows_, written).narrow(1, 0, 3 * joined);
+    const torch::Tensor qkv = first_columns(read(into_heads(w), rows_, written), 3 * joined);
     const torch::Tensor z = kernels::causal_attention(qkv.reshape({batch_, n_ctx_, 3, c.n_heads, c.d_head}),
                                                       last ? n_read_ : n_ctx_);
     written.push_back(z.view({-1, joined}));
     written_read.push_back(at_read(z));
   }
   const torch::Tensor logits = read(weights_.W_U, rows_read_, written_read);
-  return spread(logits.narrow(1, 0, weights_.W_U.size(1)));
+  return spread(first_columns(logits, weights_.W_U.size(1)));
 }
 
 }  // namespace
