@@ -74,9 +74,10 @@ class FoldedReadOut {
   FoldedReadOut(const TransformerWeights& weights, Layout layout)
       : weights_(weights), layout_(std::move(layout)) {}
   bool pays() const;
-  torch::Tensor operator()() const;
+  torch::Tensor operator()(Neurons* seen) const;
 
  private:
+  Neurons neurons(const torch::Tensor& pre) const;
   int64_t n_out() const { return weights_.W_U.size(1); }
   int64_t width() const { return kernels::padded_width(weights_.config.d_mlp + n_out()); }
   torch::Tensor into_neurons_and_logits() const;
@@ -125,7 +126,16 @@ torch::Tensor FoldedReadOut::scores(const torch::Tensor& resid) const {
   return at::bmm(q.transpose(0, 1), k.permute({1, 2, 0})).permute({1, 2, 0});
 }
 
-torch::Tensor FoldedReadOut::operator()() const {
+// pre: [n_examples, d_mlp], in the order of the layout.
+Neurons FoldedReadOut::neurons(const torch::Tensor& pre) const {
+  const torch::Tensor place = layout_.place.to(torch::kInt64);
+  const torch::Tensor from =
+      torch::empty_like(place).scatter_(0, place, torch::arange(place.size(0), torch::kInt64));
+  const torch::Tensor in_batch = pre.index_select(0, from).unsqueeze(1);
+  return {in_batch, torch::relu(in_batch)};
+}
+
+torch::Tensor FoldedReadOut::operator()(Neurons* seen) const {
   const BlockWeights& w = weights_.blocks[0];
   const TransformerConfig& c = weights_.config;
   const torch::Tensor resid =
@@ -144,6 +154,7 @@ torch::Tensor FoldedReadOut::operator()() const {
   const torch::Tensor table = at::bmm(v.transpose(0, 1), W_OX.view({c.n_heads, c.d_head, width()}));
   const torch::Tensor base = torch::addmm(bias(), read, onwards);
   const torch::Tensor pre_and_direct = kernels::folded_attention(scores(resid), table, base, layout_.batch);
+  if (seen) *seen = neurons(pre_and_direct.narrow(1, 0, c.d_mlp));
   return kernels::relu_product(pre_and_direct, w.W_out.mm(weights_.W_U), kernels::Direct::added,
                                layout_.place)
       .unsqueeze(1);
@@ -151,9 +162,9 @@ torch::Tensor FoldedReadOut::operator()() const {
 
 }  // namespace
 
-std::function<torch::Tensor()> make_folded_read_out(const TransformerWeights& weights,
-                                                    const torch::Tensor& tokens,
-                                                    const std::vector<int64_t>& positions) {
+std::function<torch::Tensor(Neurons*)> make_folded_read_out(const TransformerWeights& weights,
+                                                            const torch::Tensor& tokens,
+                                                            const std::vector<int64_t>& positions) {
   const TransformerConfig& c = weights.config;
   const bool fits = c.n_layers == 1 && !c.attn_only && c.act_fn == TransformerConfig::ActFn::relu &&
                     c.normalization_type == TransformerConfig::Normalization::none &&
@@ -163,7 +174,7 @@ std::function<torch::Tensor()> make_folded_read_out(const TransformerWeights& we
   if (!fits) return {};
   auto folded = std::make_shared<FoldedReadOut>(weights, find_layout(tokens, positions[0]));
   if (!folded->pays()) return {};
-  return [folded] { return (*folded)(); };
+  return [folded](Neurons* seen) { return (*folded)(seen); };
 }
 
 }  // namespace orrery

@@ -61,11 +61,6 @@ ScorePairs find_pairs(const torch::Tensor& index, const torch::Tensor& positions
   return {rows, which.unsqueeze(2) * n_distinct + index.unsqueeze(1)};
 }
 
-// Receives the last layer's neurons, [batch, n_read, d_mlp].
-struct Neurons {
-  torch::Tensor pre, post;
-};
-
 class ReadOut {
  public:
   ReadOut(const TransformerWeights& weights, const torch::Tensor& tokens,
@@ -199,20 +194,20 @@ std::string last_mlp(const TransformerWeights& weights) {
 
 class ObservedPass final : public ReadOutPass {
  public:
-  ObservedPass(const TransformerWeights& weights, const ReadOutRequest& request)
-      : read_out_(weights, request.tokens, request.positions),
-        pre_(last_mlp(weights) + "hook_pre"),
-        hook_points_(request.hook_points) {}
+  // pass: computes the logits, and leaves the neurons where it is told to, unless that is null.
+  ObservedPass(std::function<torch::Tensor(Neurons*)> pass, const TransformerWeights& weights,
+               const ReadOutRequest& request)
+      : pass_(std::move(pass)), pre_(last_mlp(weights) + "hook_pre"), hook_points_(request.hook_points) {}
 
   torch::Tensor logits() override {
     Neurons seen;
-    torch::Tensor logits = read_out_(&seen);
+    torch::Tensor logits = pass_(hook_points_.empty() ? nullptr : &seen);
     for (const std::string& name : hook_points_) activations_[name] = name == pre_ ? seen.pre : seen.post;
     return logits;
   }
 
  private:
-  ReadOut read_out_;
+  std::function<torch::Tensor(Neurons*)> pass_;
   std::string pre_;
   std::vector<std::string> hook_points_;
 };
@@ -230,11 +225,17 @@ std::unique_ptr<ReadOutPass> make_read_out(const TransformerWeights& weights, co
   if (!knows(weights)) return nullptr;
   const torch::Tensor& tokens = request.tokens;
   const std::vector<int64_t>& positions = request.positions;
-  if (request.observed) return std::make_unique<ObservedPass>(weights, request);
-  if (auto folded = make_folded_read_out(weights, tokens, positions)) return make_pass(std::move(folded));
-  if (auto additive = make_attention_only_read_out(weights, tokens, positions, request.loss_mask))
-    return make_pass(std::move(additive));
-  return make_pass([pass = std::make_shared<ReadOut>(weights, tokens, positions)] { return (*pass)(); });
+  // The order of the sums does not depend on which activations are asked for.
+  std::function<torch::Tensor(Neurons*)> pass = make_folded_read_out(weights, tokens, positions);
+  if (!pass && !request.observed)
+    if (auto additive = make_attention_only_read_out(weights, tokens, positions, request.loss_mask))
+      return make_pass(std::move(additive));
+  if (!pass)
+    pass = [read_out = std::make_shared<ReadOut>(weights, tokens, positions)](Neurons* seen) {
+      return (*read_out)(seen);
+    };
+  if (request.observed) return std::make_unique<ObservedPass>(std::move(pass), weights, request);
+  return make_pass([pass = std::move(pass)] { return pass(nullptr); });
 }
 
 }  // namespace orrery
