@@ -109,15 +109,16 @@ std::optional<NeuronFunctions> neuron_functions(const Observation& observation) 
 
   const orrery::HookPoint& point = *before;
   const auto device = observation.model.device();
-  const Tensor positions = torch::tensor(observation.spec.read_out, torch::kInt64).to(device);
   NeuronFunctions functions;
   for (int64_t from = 0; from < pairs.size(0); from += piece) {
     const int64_t rows = std::min(piece, pairs.size(0) - from);
-    const auto seen = orrery::run_with_cache(observation.model, grid->tokens.narrow(0, from, rows).to(device),
-                                             {point.name()});
-    const Tensor all = orrery::at_positions(point, seen.cache[point.name()], positions)
-                           .select(1, 0)
-                           .to(torch::kCPU, torch::kFloat64);
+    const auto pass = orrery::read_out(observation.model, {grid->tokens.narrow(0, from, rows).to(device),
+                                                           observation.spec.read_out,
+                                                           {},
+                                                           /*observed=*/true,
+                                                           {point.name()}});
+    pass->logits();
+    const Tensor all = pass->activations().at(point.name()).select(1, 0).to(torch::kCPU, torch::kFloat64);
     const Tensor with = pairs.narrow(0, from, rows).ge(0).nonzero().flatten();
     const Tensor pair = pairs.narrow(0, from, rows).index_select(0, with), pre = all.index_select(0, with);
     if (!functions.left.defined()) {

@@ -3,6 +3,7 @@
 #include <orrery/fourier.h>
 #include <orrery/subspace.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -114,7 +115,11 @@ torch::Tensor cosine_coefficients(const torch::Tensor& x) {
 }
 
 double gini(const torch::Tensor& values) {
-  const auto sorted = std::get<0>(values.detach().to(torch::kCPU, torch::kFloat64).flatten().sort());
+  const auto sorted = values.detach().to(torch::kCPU, torch::kFloat64).flatten().clone();
+  double* const first = sorted.data_ptr<double>();
+  std::sort(first, first + sorted.numel(), [](double a, double b) {  // NaN last
+    return std::isnan(b) ? !std::isnan(a) : a < b;
+  });
   const int64_t n = sorted.numel();
   const double sum = sorted.sum().item<double>();
   if (sum == 0) return 0;
