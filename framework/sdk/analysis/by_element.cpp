@@ -21,11 +21,12 @@ void add_rows(const torch::Tensor& x, const torch::Tensor& by_element, const tor
 
 torch::Tensor means_by_element(const torch::Tensor& x, const torch::Tensor& by_element, int64_t n) {
   const int64_t rows = x.size(0), d = x.size(1);
-  const bool loops = x.device().is_cpu() && (x.dtype() == torch::kFloat64 || x.dtype() == torch::kFloat32);
+  const bool loops = x.device().is_cpu() && !x.requires_grad() &&
+                     (x.dtype() == torch::kFloat64 || x.dtype() == torch::kFloat32);
   if (!loops)
     return x.index_select(0, by_element.to(x.device())).to(torch::kFloat64).view({n, rows / n, d}).mean(1);
   const auto sums = torch::zeros({n, d}, torch::kFloat64);
-  const auto values = x.detach().contiguous(), order = by_element.contiguous();
+  const auto values = x.contiguous(), order = by_element.contiguous();
   if (x.dtype() == torch::kFloat64)
     add_rows<double>(values, order, sums);
   else
@@ -34,7 +35,7 @@ torch::Tensor means_by_element(const torch::Tensor& x, const torch::Tensor& by_e
 }
 
 void add_by_element(const torch::Tensor& values, const torch::Tensor& element, const torch::Tensor& to) {
-  if (!to.device().is_cpu()) {
+  if (!to.device().is_cpu() || values.requires_grad()) {
     to.add_(values.index_select(0, element.to(to.device())));
     return;
   }

@@ -84,8 +84,8 @@ NeuronSpectrum neuron_spectrum(const torch::Tensor& neurons) {
   if (neurons.dim() != 3 || neurons.size(0) != neurons.size(1))
     throw Error("neuron_spectrum: expected values [n, n, m]");
   if (neurons.size(0) < 2) throw Error("neuron_spectrum: a group of one element has no frequencies");
-  const auto x = neurons.detach();
-  const WaveEnergies energies = x.device().is_cpu() ? wave_energies(x) : plain_wave_energies(x);
+  const bool loops = neurons.device().is_cpu() && !neurons.requires_grad();
+  const WaveEnergies energies = loops ? wave_energies(neurons) : plain_wave_energies(neurons);
   const auto [largest, at] = energies.own.max(0);
   const auto everything =
       torch::where(energies.varies, energies.total, torch::zeros_like(energies.total)).sum();

@@ -139,7 +139,9 @@ torch::Tensor cut(const SubspaceCut& how, const torch::Tensor& x) {
   const auto mean = how.bias == Bias::site ? values.mean(0, /*keepdim=*/true) : torch::Tensor();
   const auto about = mean.defined() ? values - mean : values;
   auto part = std::visit([&](const auto& subspace) { return subspace.project(about); }, how.subspace);
-  const auto left = how.part == Part::keep ? part : at::sub_out(part, about, part);
+  const auto left = how.part == Part::keep  ? part
+                    : about.requires_grad() ? about - part
+                                            : at::sub_out(part, about, part);
   return mean.defined() ? left + mean : left;
 }
 

@@ -165,6 +165,20 @@ TEST(Subspace, KeepAndRemoveAddUpAndRepeatingChangesNothing) {
     }
 }
 
+// A projection is its own gradient: of sum of w P x with respect to x it is P w.
+TEST(Subspace, GradientsPassThroughTheProjection) {
+  const OverInputs waves = functions_of_sum(wave_functions(7, {1, 3}));
+  const Tensor w = noise({49, 3}, 2);
+  const auto gradient = [&](const std::function<Tensor(const Tensor&)>& f) {
+    const Tensor x = noise({49, 3}).requires_grad_(true);
+    return torch::autograd::grad({(w * f(x)).sum()}, {x})[0];
+  };
+  EXPECT_LT(distance(gradient([&](const Tensor& x) { return waves.project(x); }), waves.project(w)),
+            rounding);
+  const SubspaceCut without{.subspace = waves, .part = Part::remove};
+  EXPECT_LT(distance(gradient([&](const Tensor& x) { return cut(without, x); }), cut(without, w)), rounding);
+}
+
 TEST(Subspace, OverFeaturesIsTheDotProductWithTheDirection) {
   const auto x = noise({4, 2, 3}), direction = torch::tensor({3.0, 0.0, 4.0}, torch::kFloat64);
   const auto removed = cut({OverFeatures(orthonormal_rows(direction)), Part::remove}, x);
