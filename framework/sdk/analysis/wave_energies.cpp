@@ -11,9 +11,10 @@
 namespace orrery {
 namespace {
 
-constexpr int64_t lanes =
-    8;  // functions at a time: at p = 113 these and their transforms stay in the second-level cache
-constexpr int64_t gathered = 8 * lanes;  // are read at a time: fewer would read every page of x too often
+// Functions at a time: at p = 113 these and their transforms stay in the second-level cache.
+constexpr int64_t lanes = 8;
+// They are read so many at a time: fewer would read every page of x too often.
+constexpr int64_t gathered = 8 * lanes;
 
 template <class T>
 struct Vectors {
@@ -24,8 +25,7 @@ struct Vectors {
   static Unaligned& at(T* x) { return *reinterpret_cast<Unaligned*>(x); }
 };
 
-// After centring, the energy of a constant is that of its rounding errors: at most this share of its sum of
-// squares.
+// What rounding leaves of a constant, once it is centred, as a share of its sum of squares.
 double rounding_energy(torch::Dtype dtype) {
   const double rounding = 16 * (dtype == torch::kFloat64 ? std::numeric_limits<double>::epsilon()
                                                          : std::numeric_limits<float>::epsilon());
@@ -49,8 +49,8 @@ class HalvedTransform {
   // Where basis row `row` of fourier_basis is in this order.
   int64_t place(int64_t row) const { return row == 0 || row % 2 == 1 ? (row + 1) / 2 : n_cos_ + row / 2 - 1; }
 
-  // at(j): the `lanes` numbers of x[j] at each of the width / lanes places, `stride` numbers apart. to: [n,
-  // width].
+  // to: [n, width]. at(j): x[j], `lanes` numbers at each of width / lanes places, which are `stride` numbers
+  // apart.
   template <class At>
   void operator()(const At& at, int64_t stride, T* to) {
     for (int64_t j = 0; j < n_cos_; ++j) {
