@@ -179,6 +179,16 @@ TEST(Subspace, GradientsPassThroughTheProjection) {
   EXPECT_LT(distance(gradient([&](const Tensor& x) { return cut(without, x); }), cut(without, w)), rounding);
 }
 
+TEST(Subspace, NumbersInFloat32AreProjectedInFloat64) {
+  const Tensor x = noise({49, 3}).to(torch::kFloat32);
+  const OverInputs waves = functions_of_sum(wave_functions(7, {2}));
+  const Tensor projected = waves.project(x);
+  EXPECT_EQ(projected.scalar_type(), torch::kFloat64);
+  EXPECT_LT(distance(projected, waves.project(x.to(torch::kFloat64))), rounding);
+  const Tensor turned = x.t().contiguous().t();  // the same numbers, in another order of memory
+  EXPECT_LT(distance(waves.project(turned), projected), rounding);
+}
+
 TEST(Subspace, OverFeaturesIsTheDotProductWithTheDirection) {
   const auto x = noise({4, 2, 3}), direction = torch::tensor({3.0, 0.0, 4.0}, torch::kFloat64);
   const auto removed = cut({OverFeatures(orthonormal_rows(direction)), Part::remove}, x);
